@@ -1,0 +1,1 @@
+"""Calibration: activation statistics, scales, bias correction."""

@@ -1,0 +1,1 @@
+"""The nouns that every stage shares: model spec, labels, metrics, datasets, errors."""

@@ -1,0 +1,79 @@
+"""Files that are either whole or not there: atomic writes, hashes, the names inside an artefact folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+
+SPEC_FILE = "model.json"
+REPORT_JSON = "report.json"
+REPORT_MD = "report.md"
+GOLDEN_DIR = "golden"
+
+
+def onnx_name(precision: str) -> str:
+    """File name of the ONNX model of a precision inside an artefact folder: ``model.int8.onnx``."""
+    return f"model.{precision}.onnx"
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path in the target's folder; on success it is flushed to disk and renamed to ``path``.
+
+    If the block raises (Ctrl-C included), the temporary file is removed and ``path`` stays as it was. The temporary
+    name keeps the target's suffix, because writers such as OpenCV choose the format by it.
+
+    Raises:
+        InputError: the folder can't be created or written.
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=f".tmp{target.suffix}", dir=target.parent)
+    except OSError as error:
+        raise InputError(f"{target}: can't be written ({error.strerror}); choose another folder") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    # mkstemp makes files private (0600); artefacts are meant to be read by others, as open() would make them.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes UTF-8 text atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, data: Any) -> None:
+    """Writes indented JSON atomically. NaN and infinity are refused: a value that can't be measured is null."""
+    write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+def sha256(path: str | Path) -> str:
+    """Hex digest of a file's content."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,69 @@
+"""Errors a user can act on.
+
+SegEdgeError                 exit code 1; its text is the one line that the command prints
+├── InputError               a path, option or file that can't be used
+│   ├── UnknownNameError     a name that is not in a table; carries the nearest valid one
+│   ├── DataError            a dataset, image or label that is missing, unreadable or out of range
+│   └── ModelFileError       a checkpoint or model file that is missing, damaged or of another kind
+├── EngineError              an inference engine that is missing or failed
+├── SourceError              a camera, video or folder that can't be opened or stopped delivering
+├── SinkError                an output that can't be opened or written
+└── GateError                exit code 3; a stated limit (--max-drop, --min-fps, …) was broken
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SegEdgeError(Exception):
+    """Base of every error that is the user's to mend. ``str(error)`` is one line: what, where, received, expected, remedy."""
+
+    exit_code = 1
+
+
+class InputError(SegEdgeError, ValueError):
+    """A path, option or file that can't be used."""
+
+
+class UnknownNameError(InputError):
+    """A name that is not in a table.
+
+    Args:
+        kind: What the name stands for, in the user's words (``"model"``, ``"engine"``).
+        name: What was received.
+        valid: The names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, valid: Iterable[str]) -> None:
+        names = sorted(valid)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        super().__init__(f"unknown {kind} {name!r}: {hint}valid names: {', '.join(names)}")
+
+
+class DataError(InputError):
+    """A dataset, image or label that is missing, unreadable or out of range."""
+
+
+class ModelFileError(InputError):
+    """A checkpoint or model file that is missing, damaged or of another kind."""
+
+
+class EngineError(SegEdgeError):
+    """An inference engine that is missing or failed."""
+
+
+class SourceError(SegEdgeError):
+    """A camera, video or folder that can't be opened or stopped delivering."""
+
+
+class SinkError(SegEdgeError):
+    """An output that can't be opened or written."""
+
+
+class GateError(SegEdgeError):
+    """A limit that the user stated was broken."""
+
+    exit_code = 3

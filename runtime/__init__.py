@@ -1,0 +1,1 @@
+"""The runtime: kernels, engines, sources, sinks, pipeline, segmenter. Never imports torch."""

@@ -1,0 +1,1 @@
+"""Training: datasets, models, losses, trainer."""

@@ -1,0 +1,1 @@
+"""The compact U-Net family and the registry."""
