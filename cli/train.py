@@ -1,6 +1,50 @@
 """``seg-edge train``"""
 
+from __future__ import annotations
 
-def train() -> None:
-    """Placeholder until the verb is written."""
-    raise SystemExit(70)
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import parse_size
+
+
+def train(
+    data: Annotated[Path, typer.Option(help="Dataset folder: images/<split> and labels/<split>.")],
+    model: Annotated[str, typer.Option(help="Network: unet-n, unet-s or unet-m.")] = "unet-s",
+    epochs: Annotated[int, typer.Option(help="Passes over the training split.")] = 100,
+    imgsz: Annotated[str | None, typer.Option(help="Network input HxW, multiples of 32. Default: the images' own size.")] = None,
+    batch: Annotated[int, typer.Option(help="Images per step.")] = 8,
+    lr: Annotated[float, typer.Option(help="Peak learning rate of AdamW.")] = 2e-3,
+    out: Annotated[Path | None, typer.Option(help="Output folder. Default: runs/<dataset>-<model>.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from last.pt in the output folder.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, bf16 or fp16. Default: bf16 where it is fast.")] = None,
+    half: Annotated[bool, typer.Option("--half", help="Short for --precision bf16 (fp16 on GPUs without it).")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Loader processes. Default: one for each core.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Class list of a known dataset, e.g. camvid.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report here too.")] = None,
+) -> None:
+    """Train a compact U-Net on a folder dataset."""
+    from ..core.artifact import write_json
+    from ..core.errors import UnknownNameError
+    from ..train.trainer import PRECISIONS, TrainConfig, fit
+
+    if precision is not None and precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
+    if device is not None and device not in ("cpu", "cuda"):
+        raise UnknownNameError("device", device, ("cpu", "cuda"))
+    target = out or Path("runs") / f"{data.resolve().name}-{model}"
+    config = TrainConfig(
+        data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz), lr=lr, seed=seed,
+        classes=classes, precision=precision or ("half" if half else None), device=device, workers=workers,
+    )  # fmt: skip
+    report = fit(config, resume=resume)
+    if json:
+        write_json(json, report)
+    best = report["best"]
+    print(f"best val mIoU {100 * best['miou']:.2f} % in epoch {best['epoch']}  ({report['seconds']:.0f} s)")
+    for name in ("best.pt", "last.pt", "metrics.csv", "curves.png", "report.json"):
+        print(f"  {target / name}")

@@ -1,0 +1,35 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..core.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """``"352x480"`` (height x width) or ``"480"`` (square) → (352, 480); None stays None.
+
+    Raises:
+        InputError: anything else.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})(?:[xX×](\d{1,5}))?", text.strip())
+    if not match or int(match[1]) < 1 or int(match[2] or 1) < 1:
+        raise InputError(f"--imgsz: expected HEIGHTxWIDTH in pixels such as 352x480, got {text!r}")
+    height = int(match[1])
+    return height, int(match[2]) if match[2] else height
+
+
+def console() -> Console:
+    """A console for tables: as wide as the terminal, or 160 columns where output goes to a file or pipe."""
+    import sys
+
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)

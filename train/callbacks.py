@@ -1,0 +1,119 @@
+"""What happens around the epochs: averaged weights, checkpoints, the metrics table and its curves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from torch import Tensor
+
+from ..core.artifact import atomic_path, write_text
+
+COLUMNS = ("epoch", "train_loss", "val_loss", "val_miou", "val_pixel_accuracy", "lr", "seconds")
+
+
+class EMA(WeightAveraging):
+    """Exponential moving average of the weights; validation and checkpoints use the average.
+
+    The decay rises as min(decay, (1 + n) / (10 + n)) with the number of updates n, so that short trainings are not held
+    back by their first weights.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def average(mean: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+            n = float(count)
+            return mean + (1 - min(decay, (1 + n) / (10 + n))) * (current - mean)
+
+        super().__init__(avg_fn=average)
+
+
+class PtCheckpoint(ModelCheckpoint):
+    """Lightning's checkpoint callback, writing ``.pt``."""
+
+    FILE_EXTENSION = ".pt"
+
+
+def checkpoints(out: Path) -> list[pl.Callback]:
+    """``best.pt`` (weights of the best validation mIoU) and ``last.pt`` (all that a resumed run needs)."""
+    best = PtCheckpoint(
+        out, "best", monitor="val_miou", mode="max", save_top_k=1, save_weights_only=True, enable_version_counter=False
+    )
+    last = PtCheckpoint(out, "last", monitor=None, save_top_k=1, every_n_epochs=1, enable_version_counter=False)
+    return [best, last]
+
+
+class History(pl.Callback):
+    """Keeps one row per epoch, in ``metrics.csv`` and ``curves.png``; rows travel in the checkpoint."""
+
+    def __init__(self, out: Path, epochs: int, quiet: bool = False) -> None:
+        self.out = out
+        self.epochs = epochs
+        self.quiet = quiet
+        self.rows: list[dict[str, float]] = []
+        self._start = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        values = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        row: dict[str, float] = {"epoch": trainer.current_epoch + 1}
+        row |= {key: values[key] for key in COLUMNS[1:5] if key in values}
+        row |= {"lr": trainer.optimizers[0].param_groups[0]["lr"], "seconds": time.perf_counter() - self._start}
+        self.rows.append(row)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS)
+        writer.writeheader()
+        writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in self.rows)
+        write_text(self.out / "metrics.csv", text.getvalue())
+        if not self.quiet:
+            print(
+                f"epoch {row['epoch']}/{self.epochs}  loss {row.get('train_loss', 0):.4f}  val loss {row.get('val_loss', 0):.4f}  "
+                f"mIoU {100 * row.get('val_miou', 0):.2f} %  {row['seconds']:.1f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        plot(self.rows, self.out / "curves.png")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+
+
+def plot(rows: list[dict[str, float]], path: Path) -> None:
+    """Draws loss, mIoU and learning rate over the epochs."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    epochs = [row["epoch"] for row in rows]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for key, label in (("train_loss", "training (augmented)"), ("val_loss", "validation")):
+        left.plot(epochs, [row.get(key, float("nan")) for row in rows], label=label, marker="." if len(rows) < 30 else "")
+    left.set(xlabel="epoch", ylabel="loss", title="Loss")
+    left.legend()
+    miou = [100 * row.get("val_miou", float("nan")) for row in rows]
+    accuracy = [100 * row.get("val_pixel_accuracy", float("nan")) for row in rows]
+    right.plot(epochs, miou, label="mIoU", marker="." if len(rows) < 30 else "")
+    right.plot(epochs, accuracy, label="pixel accuracy", marker="." if len(rows) < 30 else "")
+    if miou:
+        best = max(range(len(miou)), key=lambda i: miou[i])
+        right.annotate(f"{miou[best]:.1f}", (epochs[best], miou[best]), textcoords="offset points", xytext=(0, -14), ha="center")
+    right.set(xlabel="epoch", ylabel="%", title="Validation", ylim=(0, 100))
+    right.legend(loc="lower right")
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+    plt.close(figure)

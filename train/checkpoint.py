@@ -1,0 +1,94 @@
+"""Checkpoints: a network's configuration, its ModelSpec and weights; nothing pickled but tensors and plain values."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from torch import Tensor, nn
+
+from ..core.artifact import atomic_path
+from ..core.errors import ModelFileError
+from ..core.spec import ModelSpec
+from .models.registry import build
+
+#: Key under which a checkpoint describes its network.
+KEY = "seg_edge"
+FORMAT = 1
+#: The network's attribute name inside the training module, and so the prefix of its weights.
+PREFIX = "net."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network ready for inference.
+
+    Attributes:
+        model: In eval mode, on the CPU: float32 (N, 3, H, W) RGB, normalized → logits (N, classes, H/4, W/4).
+        spec: Its ModelSpec, precision fp32.
+        epoch: Epochs that had been trained when it was written.
+    """
+
+    model: nn.Module
+    spec: ModelSpec
+    epoch: int
+
+
+def describe(model: str, config: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
+    """What a checkpoint holds under :data:`KEY`."""
+    return {"format": FORMAT, "model": model, "config": config, "spec": spec.to_dict()}
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The whole content of a checkpoint file, tensors on the CPU.
+
+    Raises:
+        ModelFileError: missing, damaged, or not written by seg-edge.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise ModelFileError(f"{path}: {what}; expected a checkpoint such as runs/NAME/best.pt")
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise ModelFileError(f"{path}: not a readable checkpoint ({reason}); expected a .pt file of seg-edge train") from error
+    if not isinstance(data, dict) or data.get(KEY, {}).get("format") != FORMAT or "state_dict" not in data:
+        raise ModelFileError(f"{path}: not a seg-edge checkpoint; expected a .pt file of seg-edge train (format {FORMAT})")
+    return data
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Loads a network from a checkpoint (``best.pt`` or ``last.pt``): the averaged weights where training kept an average.
+
+    Raises:
+        ModelFileError: missing, damaged, or not written by seg-edge.
+    """
+    data = read_checkpoint(path)
+    about = data[KEY]
+    spec = ModelSpec.from_dict(about["spec"])
+    model = build(about["model"], len(spec.labels), about["config"])
+    weights: dict[str, Tensor] = {k.removeprefix(PREFIX): v for k, v in data["state_dict"].items() if k.startswith(PREFIX)}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelFileError(f"{path}: weights do not fit {about['model']} ({str(error).splitlines()[-1].strip()})") from error
+    return Checkpoint(model.eval(), spec, int(data["epoch"]) + 1)  # Lightning counts from 0
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoint writer with rename-when-whole, and its reader without pickled code."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        with atomic_path(path) as temporary:
+            torch.save(checkpoint, temporary)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return read_checkpoint(path)

@@ -1,0 +1,84 @@
+"""Augmentation of an image with its mask, built on torchvision's transforms."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as TF
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How training images are varied.
+
+    Attributes:
+        scale: Range of the zoom, log-uniform; 1 shows the whole image, 2 a quarter of it, 0.75 leaves a void border.
+        flip: Probability of a horizontal flip.
+        jitter: Strength of random brightness, contrast and saturation; 0 turns it off.
+    """
+
+    scale: tuple[float, float] = (0.75, 2.0)
+    flip: float = 0.5
+    jitter: float = 0.4
+
+
+class RandomScaleCrop(v2.Transform):
+    """Shows a random part of the image, stretched to ``size_hw`` as the runtime stretches whole frames.
+
+    The image is resized with antialiasing, which is the runtime's ``area`` rule up to rounding; the mask with nearest.
+    """
+
+    def __init__(self, size_hw: tuple[int, int], scale: tuple[float, float], ignore_index: int) -> None:
+        super().__init__()
+        self.size_hw = size_hw
+        self.scale = scale
+        self.ignore_index = ignore_index
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        height, width = TF.get_size(flat_inputs[0])
+        low, high = (math.log(s) for s in self.scale)
+        zoom = math.exp(low + (high - low) * torch.rand(()).item())
+        crop_h, crop_w = max(1, round(height / zoom)), max(1, round(width / zoom))
+        # Padding to at least the crop, so that every crop lies inside.
+        pad_y, pad_x = max(0, crop_h - height), max(0, crop_w - width)
+        top = int(torch.randint(0, max(0, height - crop_h) + pad_y + 1, ()))
+        left = int(torch.randint(0, max(0, width - crop_w) + pad_x + 1, ()))
+        return {"padding": [pad_x, pad_y, pad_x, pad_y], "box": (top, left, crop_h, crop_w)}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        is_mask = isinstance(inpt, tv_tensors.Mask)
+        if any(params["padding"]):
+            inpt = TF.pad(inpt, params["padding"], fill=self.ignore_index if is_mask else 114)
+        return TF.resized_crop(
+            inpt,
+            *params["box"],
+            size=list(self.size_hw),
+            interpolation=v2.InterpolationMode.NEAREST if is_mask else v2.InterpolationMode.BILINEAR,
+            antialias=True,
+        )
+
+
+def training_transform(size_hw: tuple[int, int], ignore_index: int, config: AugmentConfig) -> v2.Transform:
+    """Scale, crop, flip and colours, on (``tv_tensors.Image`` uint8, ``tv_tensors.Mask``) pairs."""
+    steps: list[v2.Transform] = [RandomScaleCrop(size_hw, config.scale, ignore_index), v2.RandomHorizontalFlip(config.flip)]
+    if config.jitter:
+        steps.append(v2.ColorJitter(config.jitter, config.jitter, config.jitter))
+    return v2.Compose(steps)
+
+
+def to_tensors(frame_bgr: Any, mask: Any) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+    """NumPy frame (H, W, 3) BGR and mask (H, W) → image tensor (3, H, W) RGB and mask tensor, both uint8."""
+    image = torch.from_numpy(frame_bgr).permute(2, 0, 1).flip(0)
+    return tv_tensors.Image(image), tv_tensors.Mask(torch.from_numpy(mask))
+
+
+def resize_whole(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """The whole image stretched to ``size_hw``: what the runtime does with a frame."""
+    result: Tensor = TF.resize(image, list(size_hw), interpolation=v2.InterpolationMode.BILINEAR, antialias=True)
+    return result

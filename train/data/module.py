@@ -1,0 +1,90 @@
+"""Datasets as batches of tensors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ...core.dataset import SegDataset
+from .augment import AugmentConfig, resize_whole, to_tensors, training_transform
+
+Sample = tuple[Tensor, Tensor]
+
+
+class TrainSet(Dataset[Sample]):
+    """Augmented training samples: image uint8 (3, h, w) RGB, mask uint8 (h, w), both of the network's input size."""
+
+    def __init__(self, data: SegDataset, size_hw: tuple[int, int], config: AugmentConfig) -> None:
+        self.data = data
+        self.transform = training_transform(size_hw, data.labels.ignore_index, config)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Sample:
+        image, mask = self.transform(*to_tensors(*self.data.read(index)))
+        return image.as_subclass(Tensor), mask.as_subclass(Tensor)
+
+
+class ValSet(Dataset[Sample]):
+    """Validation samples: the whole image at the network's input size; the mask at its own size, as it was labelled."""
+
+    def __init__(self, data: SegDataset, size_hw: tuple[int, int]) -> None:
+        self.data = data
+        self.size_hw = size_hw
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Sample:
+        image, mask = to_tensors(*self.data.read(index))
+        return resize_whole(image, self.size_hw).as_subclass(Tensor), mask.as_subclass(Tensor)
+
+
+def collate_val(samples: Sequence[Sample]) -> tuple[Tensor, list[Tensor]]:
+    """Stacks images; masks stay apart, because their sizes may differ."""
+    images, masks = zip(*samples, strict=True)
+    return torch.stack(images), list(masks)
+
+
+def default_workers() -> int:
+    """Loader processes: one for each core up to 8; the training itself leaves room for them on a CPU as well."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def loaders(
+    train: SegDataset,
+    val: SegDataset,
+    *,
+    size_hw: tuple[int, int],
+    batch: int,
+    workers: int,
+    augment: AugmentConfig,
+    pin: bool,
+) -> tuple[DataLoader[Sample], DataLoader[Sample]]:
+    """Loaders of the two splits. A training split smaller than one batch gives one smaller batch."""
+    common = {"num_workers": workers, "pin_memory": pin, "persistent_workers": workers > 0}
+    first: DataLoader[Sample] = DataLoader(
+        TrainSet(train, size_hw, augment), batch, shuffle=True, drop_last=len(train) >= batch, **common  # type: ignore[arg-type]
+    )
+    second: DataLoader[Sample] = DataLoader(ValSet(val, size_hw), batch, collate_fn=collate_val, **common)  # type: ignore[arg-type]
+    return first, second
+
+
+def class_frequencies(data: SegDataset, progress: Sequence[None] | None = None) -> npt.NDArray[np.float64]:
+    """Share of each class among the labelled pixels, (classes,), summing to 1. Reads and checks every label of the split."""
+    from ...core.dataset import read_mask
+
+    counts = np.zeros(256, np.int64)
+    for path in data.masks:
+        mask = read_mask(path)
+        data.check_values(mask, path)
+        counts += np.bincount(mask.ravel(), minlength=256)
+    known = counts[: len(data.labels)].astype(np.float64)
+    return known / max(known.sum(), 1.0)

@@ -1,0 +1,95 @@
+"""The training module that PyTorch Lightning drives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..core.metrics import ConfusionMatrix, number
+from ..core.spec import ModelSpec
+from .checkpoint import KEY, describe
+from .losses import SegmentationLoss
+from .models.unet import UNet
+
+
+class SegmentationModule(pl.LightningModule):
+    """One network, its loss and its optimizer.
+
+    Args:
+        net: float (N, 3, H, W) → logits (N, classes, h, w).
+        model: The network's name in the registry.
+        spec: Travels into every checkpoint, with the validation metrics of that moment as provenance.
+        weights: Class weights of the loss.
+        lr: Peak learning rate of AdamW.
+        weight_decay: Of convolution weights; normalization and biases have none.
+        warmup: Share of all steps with a linearly rising rate; after it the rate falls as (1 − t)^0.9 ("poly").
+    """
+
+    def __init__(
+        self, net: UNet, model: str, spec: ModelSpec, weights: Tensor, *, lr: float, weight_decay: float, warmup: float
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.model_name = model
+        self.spec = spec
+        self.loss = SegmentationLoss(weights, spec.labels.ignore_index)
+        self.lr, self.weight_decay, self.warmup = lr, weight_decay, warmup
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
+        self.confusion = ConfusionMatrix(len(spec.labels))
+        self.metrics: dict[str, Any] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``images``: uint8 (N, 3, H, W) RGB → logits."""
+        normalized = (images.float() - self.mean) / self.std  # type: ignore[operator]  # buffers are tensors
+        logits: Tensor = self.net(normalized.contiguous(memory_format=torch.channels_last))
+        return logits
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+        images, masks = batch
+        loss: Tensor = self.loss(self(images), masks)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(images))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self.confusion = ConfusionMatrix(len(self.spec.labels))
+
+    def validation_step(self, batch: tuple[Tensor, list[Tensor]], _index: int) -> None:
+        images, masks = batch
+        logits = self(images).float()
+        losses = []
+        for one, mask in zip(logits, masks, strict=True):
+            losses.append(self.loss(one[None], mask[None]))
+            full = F.interpolate(one[None], size=mask.shape[-2:], mode="bilinear", align_corners=False)
+            self.confusion.update(full.argmax(1)[0].to(torch.uint8).cpu().numpy(), mask.cpu().numpy())
+        self.log("val_loss", torch.stack(losses).mean(), batch_size=len(images))
+
+    def on_validation_epoch_end(self) -> None:
+        self.metrics = {"miou": number(self.confusion.miou), "pixel_accuracy": number(self.confusion.pixel_accuracy)}
+        for key, value in self.metrics.items():
+            self.log(f"val_{key}", 0.0 if value is None else value, prog_bar=key == "miou")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        provenance = dict(self.spec.provenance) | {"epoch": self.current_epoch + 1, "val": self.metrics}
+        checkpoint[KEY] = describe(self.model_name, self.net.config.to_dict(), self.spec.with_(provenance=provenance))
+
+    def configure_optimizers(self) -> Any:
+        decayed = [m.weight for m in self.net.modules() if isinstance(m, nn.Conv2d)]
+        chosen = {id(p) for p in decayed}
+        plain = [p for p in self.net.parameters() if id(p) not in chosen]
+        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=self.lr)
+        total = max(1, int(self.trainer.estimated_stepping_batches))
+        rising = max(1, round(total * self.warmup))
+
+        def factor(step: int) -> float:
+            if step < rising:
+                return float((step + 1) / rising)
+            return float(max(0.0, 1 - (step - rising) / max(1, total - rising)) ** 0.9)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,254 @@
+"""Training from end to end: dataset in, ``best.pt``, ``last.pt``, curves and report out."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import sys
+import time
+import warnings
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import TQDMProgressBar
+
+from ..core.artifact import REPORT_JSON, sha256, write_json
+from ..core.dataset import SegDataset, open_dataset
+from ..core.errors import DataError, InputError, ModelFileError
+from ..core.spec import ModelSpec
+from .callbacks import EMA, History, checkpoints
+from .checkpoint import KEY, AtomicCheckpointIO, read_checkpoint
+from .data.augment import AugmentConfig
+from .data.module import class_frequencies, default_workers, loaders
+from .engine import SegmentationModule
+from .losses import class_weights
+from .memory import keep_freed_memory
+from .models.registry import build, macs, parameters
+from .models.unet import OUTPUT_STRIDE, STRIDE
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All that a training depends on.
+
+    Attributes:
+        data: Folder with images/<split> and labels/<split>.
+        out: Folder that is written.
+        model: Name in the registry.
+        epochs: Passes over the training split.
+        size_hw: Network input, pixels; None takes the first image's size, rounded down to multiples of 32.
+        classes: Name of a class list; None lets the dataset say.
+        precision: ``fp32``, ``bf16``, ``fp16``, or ``half`` for the better of the last two on the device; None takes it
+            where the device computes it fast, else fp32.
+        device: ``cpu``, ``cuda`` or None for the best that is there.
+        workers: Loader processes; None takes one for each core up to 8.
+    """
+
+    data: Path
+    out: Path
+    model: str = "unet-s"
+    epochs: int = 100
+    batch: int = 8
+    size_hw: tuple[int, int] | None = None
+    lr: float = 2e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.03
+    ema: float = 0.998
+    seed: int = 0
+    classes: str | None = None
+    precision: str | None = None
+    device: str | None = None
+    workers: int | None = None
+    train_split: str = "train"
+    val_split: str = "val"
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        for name, value in (("epochs", self.epochs), ("batch", self.batch)):
+            if value < 1:
+                raise InputError(f"train: --{name} must be at least 1, got {value}")
+        if not self.lr > 0:
+            raise InputError(f"train: --lr must be positive, got {self.lr}")
+        if self.size_hw and any(v < STRIDE or v % STRIDE for v in self.size_hw):
+            height, width = self.size_hw
+            near = tuple(max(STRIDE, round(v / STRIDE) * STRIDE) for v in self.size_hw)
+            raise InputError(
+                f"train: --imgsz must be multiples of {STRIDE}, got {height}x{width}; try {near[0]}x{near[1]} (height x width)"
+            )
+
+
+def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> dict[str, Any]:
+    """Trains a network.
+
+    Args:
+        config: See :class:`TrainConfig`.
+        resume: Continue from ``last.pt`` in ``config.out``; the epochs' total may have been raised.
+        progress: Show a bar (on a terminal) and a line per epoch.
+
+    Returns:
+        The report, which is also ``report.json`` in ``config.out``.
+
+    Raises:
+        SegEdgeError: a wrong dataset, option or checkpoint; nothing has been written then.
+        KeyboardInterrupt: on Ctrl-C; ``last.pt`` then holds the last whole epoch.
+    """
+    train, val = (open_dataset(config.data, split, config.classes) for split in (config.train_split, config.val_split))
+    if train.labels != val.labels:
+        train, val = _same_labels(train, val)
+    last = config.out / "last.pt"
+    start = _resume_from(last, config, train) if resume else None
+    if not resume and last.exists():
+        raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
+    size_hw = config.size_hw or _size_of(train)
+    device, precision = _device(config.device), config.precision
+    precision = _fast_precision(device, half=precision == "half") if precision in (None, "half") else precision
+    _check_sizes(val)
+    frequencies = class_frequencies(train)
+
+    if device == "cpu":
+        keep_freed_memory()
+    config.out.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        _quiet()
+        pl.seed_everything(config.seed, workers=True, verbose=False)
+        net = build(config.model, len(train.labels)).to(memory_format=torch.channels_last)
+        spec = ModelSpec(config.model, train.labels, size_hw, output_stride=OUTPUT_STRIDE, provenance=_provenance(config, train))
+        module = SegmentationModule(
+            net, config.model, spec, class_weights(frequencies),
+            lr=config.lr, weight_decay=config.weight_decay, warmup=config.warmup,
+        )  # fmt: skip
+        history = History(config.out, config.epochs, quiet=not progress)
+        bar = [TQDMProgressBar(refresh_rate=1, leave=False)] if progress and sys.stderr.isatty() else []
+        trainer = pl.Trainer(
+            accelerator="gpu" if device == "cuda" else "cpu",
+            devices=1,
+            max_epochs=config.epochs,
+            precision=PRECISIONS[precision],  # type: ignore[arg-type]  # Lightning's literals
+            logger=False,
+            callbacks=[EMA(config.ema), history, *checkpoints(config.out), *bar],
+            plugins=[AtomicCheckpointIO()],
+            enable_progress_bar=bool(bar),
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            gradient_clip_val=5.0,
+        )
+        train_loader, val_loader = loaders(
+            train, val, size_hw=size_hw, batch=config.batch,
+            workers=default_workers() if config.workers is None else config.workers,
+            augment=config.augment, pin=device == "cuda",
+        )  # fmt: skip
+        began = time.perf_counter()
+        try:
+            trainer.fit(module, train_loader, val_loader, ckpt_path=start)
+        except SystemExit as stop:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from stop
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+    report = _report(config, spec, history, time.perf_counter() - began, precision, device, net, len(train), len(val))
+    write_json(config.out / REPORT_JSON, report)
+    return report
+
+
+def _report(
+    config: TrainConfig, spec: ModelSpec, history: History, seconds: float, precision: str, device: str,
+    net: torch.nn.Module, train_images: int, val_images: int,
+) -> dict[str, Any]:  # fmt: skip
+    scored = [row for row in history.rows if "val_miou" in row]
+    best = max(scored, key=lambda row: row["val_miou"]) if scored else None
+    return {
+        "model": config.model,
+        "data": str(config.data),
+        "images": {config.train_split: train_images, config.val_split: val_images},
+        "imgsz": list(spec.input_hw),
+        "params": parameters(net),
+        "macs": macs(net, spec.input_hw),
+        "epochs": len(history.rows),
+        "best": best and {"epoch": int(best["epoch"]), "miou": best["val_miou"], "pixel_accuracy": best["val_pixel_accuracy"]},
+        "seconds": seconds,
+        "seconds_per_epoch": sum(row["seconds"] for row in history.rows) / max(1, len(history.rows)),
+        "device": device,
+        "precision": precision,
+        "checkpoint": {"file": "best.pt", "sha256": sha256(config.out / "best.pt")},
+        "config": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()},
+        "versions": _versions(),
+        "history": history.rows,
+    }
+
+
+def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> Path:
+    if not last.is_file():
+        raise ModelFileError(f"train: nothing to resume: {last} does not exist; leave --resume out to start")
+    data = read_checkpoint(last)
+    about, epoch = data[KEY], int(data["epoch"]) + 1
+    spec = ModelSpec.from_dict(about["spec"])
+    if about["model"] != config.model:
+        raise InputError(f"train: {last} holds {about['model']}, but --model is {config.model}; pass --model {about['model']}")
+    if spec.labels != train.labels:
+        raise InputError(f"train: {last} was trained on other classes than {config.data} has; pass the same --data")
+    if config.size_hw and config.size_hw != spec.input_hw:
+        raise InputError(f"train: {last} has --imgsz {spec.input_hw[0]}x{spec.input_hw[1]}; pass the same or leave it out")
+    if epoch >= config.epochs:
+        raise InputError(f"train: {last} has {epoch} epochs already; pass --epochs above that to train on")
+    return last
+
+
+def _same_labels(train: SegDataset, val: SegDataset) -> tuple[SegDataset, SegDataset]:
+    # Classes counted from label values differ when the highest one occurs in one split only: the larger list holds both.
+    labels = max(train.labels, val.labels, key=len)
+    return tuple(SegDataset(d.root, d.split, labels, d.images, d.masks) for d in (train, val))  # type: ignore[return-value]
+
+
+def _size_of(data: SegDataset) -> tuple[int, int]:
+    height, width = data.read(0)[0].shape[:2]
+    if min(height, width) < STRIDE:
+        raise DataError(f"{data.images[0]}: {width}x{height} is smaller than the network's stride {STRIDE}; pass --imgsz")
+    return height // STRIDE * STRIDE, width // STRIDE * STRIDE
+
+
+def _check_sizes(val: SegDataset) -> None:
+    # One full read before the first epoch: a bad pair at the end of the list must not end a night's training.
+    for index in range(len(val)):
+        val.read(index)
+
+
+def _device(wanted: str | None) -> str:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise InputError("train: --device cuda: no CUDA device is visible to torch; pass --device cpu, or see seg-edge doctor")
+    return wanted or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _fast_precision(device: str, half: bool) -> str:
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    # Without bf16 instructions oneDNN emulates them: 10 times slower than fp32 when measured on an AVX2 machine.
+    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bf16" if half or any(check() for check in checks if check) else "fp32"
+
+
+def _provenance(config: TrainConfig, train: SegDataset) -> dict[str, Any]:
+    return {
+        "dataset": config.data.resolve().name,
+        "split": config.train_split,
+        "images": len(train),
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), "torch": str(torch.__version__), "lightning": lightning.__version__}
+
+
+def _quiet() -> None:
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Advice on loader processes and logging steps; a user of the command has no use for it.
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
+    warnings.filterwarnings("ignore", message=".*isinstance.*LeafSpec.*")
