@@ -1,0 +1,218 @@
+/* AVX2. Multiplies and adds stay apart (no FMA), and per element the order of operations is the scalar file's. */
+#include "se_kernels.h"
+#include "se_pixel.h"
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+static inline int32_t weight_pair(const int16_t *weights) {
+  int32_t pair;
+  memcpy(&pair, weights, sizeof pair);
+  return pair;
+}
+
+/* Adds w0*a + w1*b of 32 columns to sum, whose columns lie as unpacklo and unpackhi leave them; vsum's packs undo that. */
+static inline void add_rows(__m256i sum[4], __m256i a, __m256i b, __m256i weights) {
+  const __m256i zero = _mm256_setzero_si256();
+  const __m256i low = _mm256_unpacklo_epi8(a, b), high = _mm256_unpackhi_epi8(a, b);
+  sum[0] = _mm256_add_epi32(sum[0], _mm256_madd_epi16(_mm256_unpacklo_epi8(low, zero), weights));
+  sum[1] = _mm256_add_epi32(sum[1], _mm256_madd_epi16(_mm256_unpackhi_epi8(low, zero), weights));
+  sum[2] = _mm256_add_epi32(sum[2], _mm256_madd_epi16(_mm256_unpacklo_epi8(high, zero), weights));
+  sum[3] = _mm256_add_epi32(sum[3], _mm256_madd_epi16(_mm256_unpackhi_epi8(high, zero), weights));
+}
+
+static void u8_i16_vsum__avx2(const uint8_t *rows, size_t stride, const int16_t *weights, size_t taps, size_t n,
+                              int16_t *out) {
+  if (n < 32) {
+    se_kernels__scalar.u8_i16_vsum(rows, stride, weights, taps, n, out);
+    return;
+  }
+  for (size_t i = 0; i < n; i += 32) {
+    if (i + 32 > n) i = n - 32; /* the last block overlaps the one before: the same sums are stored again */
+    __m256i sum[4];
+    for (size_t k = 0; k < 4; k++) sum[k] = _mm256_set1_epi32(1 << (SE_V_SHIFT - 1));
+    size_t t = 0;
+    for (; t + 2 <= taps; t += 2) {
+      const __m256i a = _mm256_loadu_si256((const __m256i *)(rows + t * stride + i));
+      const __m256i b = _mm256_loadu_si256((const __m256i *)(rows + (t + 1) * stride + i));
+      add_rows(sum, a, b, _mm256_set1_epi32(weight_pair(weights + t)));
+    }
+    if (t < taps) {
+      const __m256i a = _mm256_loadu_si256((const __m256i *)(rows + t * stride + i));
+      add_rows(sum, a, _mm256_setzero_si256(), _mm256_set1_epi32(weights[t]));
+    }
+    for (size_t k = 0; k < 4; k++) sum[k] = _mm256_srai_epi32(sum[k], SE_V_SHIFT);
+    const __m256i low = _mm256_packs_epi32(sum[0], sum[1]), high = _mm256_packs_epi32(sum[2], sum[3]);
+    _mm256_storeu_si256((__m256i *)(out + i), _mm256_permute2x128_si256(low, high, 0x20));
+    _mm256_storeu_si256((__m256i *)(out + i + 16), _mm256_permute2x128_si256(low, high, 0x31));
+  }
+}
+
+/* One output pixel: (b, g, r, 0) as int32. */
+static inline __m128i hsum_pixel(const int16_t *pixel, const int16_t *weights, size_t pairs) {
+  /* b0 g0 r0 b1 g1 r1 . . -> b0 b1 g0 g1 r0 r1 0 0: what PMADDWD adds lies side by side */
+  const __m128i side_by_side = _mm_setr_epi8(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, -1, -1, -1, -1);
+  __m128i sum = _mm_set1_epi32(1 << (SE_H_SHIFT - 1));
+  for (size_t t = 0; t < pairs; t++) {
+    const __m128i two = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(pixel + 6 * t)), side_by_side);
+    sum = _mm_add_epi32(sum, _mm_madd_epi16(two, _mm_set1_epi32(weight_pair(weights + 2 * t))));
+  }
+  return _mm_srai_epi32(sum, SE_H_SHIFT);
+}
+
+/* Inlined with a constant number of pairs for the usual ratios. */
+static inline __attribute__((always_inline)) void hsum_row(const int16_t *row, const int32_t *first, const int16_t *weights,
+                                                           size_t pairs, size_t n, uint8_t *out) {
+  const __m128i drop_fourth = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+  const size_t taps = 2 * pairs;
+  size_t i = 0;
+  for (; i + 4 <= n; i += 4) {
+    __m128i sum[4];
+    for (size_t k = 0; k < 4; k++) {
+      sum[k] = hsum_pixel(row + 3 * (size_t)first[i + k], weights + taps * (i + k), pairs);
+    }
+    const __m128i words = _mm_packus_epi16(_mm_packs_epi32(sum[0], sum[1]), _mm_packs_epi32(sum[2], sum[3]));
+    const __m128i bytes = _mm_shuffle_epi8(words, drop_fourth);
+    const int32_t last = _mm_extract_epi32(bytes, 2);
+    _mm_storel_epi64((__m128i *)(out + 3 * i), bytes);
+    memcpy(out + 3 * i + 8, &last, 4);
+  }
+  se_kernels__scalar.i16_u8_hsum3(row, first + i, weights + taps * i, pairs, n - i, out + 3 * i);
+}
+
+static void i16_u8_hsum3__avx2(const int16_t *row, const int32_t *first, const int16_t *weights, size_t pairs, size_t n,
+                               uint8_t *out) {
+  switch (pairs) {
+  case 1:
+    hsum_row(row, first, weights, 1, n, out);
+    break;
+  case 2:
+    hsum_row(row, first, weights, 2, n, out);
+    break;
+  default:
+    hsum_row(row, first, weights, pairs, n, out);
+  }
+}
+
+/* Takes class c where its value is higher. MAX returns its second operand if either is NaN: best never becomes NaN. */
+static inline void keep_higher(__m256 value, __m256i c, __m256 *best, __m256i *label) {
+  const __m256 higher = _mm256_cmp_ps(value, *best, _CMP_GT_OQ);
+  *best = _mm256_max_ps(value, *best);
+  *label = _mm256_blendv_epi8(*label, c, _mm256_castps_si256(higher));
+}
+
+/* 2 x 8 int32 labels to 16 bytes. */
+static inline void store_labels(uint8_t *out, __m256i first, __m256i second) {
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(first, second), 0xd8);
+  const __m128i low = _mm256_castsi256_si128(words), high = _mm256_extracti128_si256(words, 1);
+  _mm_storeu_si128((__m128i *)out, _mm_packus_epi16(low, high));
+}
+
+static void f32_u8_argmax__avx2(const float *plane, size_t plane_stride, size_t classes, size_t n, uint8_t *out) {
+  if (n < 16) {
+    se_kernels__scalar.f32_u8_argmax(plane, plane_stride, classes, n, out);
+    return;
+  }
+  for (size_t x = 0; x < n; x += 16) {
+    if (x + 16 > n) x = n - 16;
+    __m256 best0 = _mm256_set1_ps(-INFINITY), best1 = best0;
+    __m256i label0 = _mm256_setzero_si256(), label1 = label0;
+    for (size_t c = 0; c < classes; c++) {
+      const float *value = plane + c * plane_stride + x;
+      const __m256i name = _mm256_set1_epi32((int)c);
+      keep_higher(_mm256_loadu_ps(value), name, &best0, &label0);
+      keep_higher(_mm256_loadu_ps(value + 8), name, &best1, &label1);
+    }
+    store_labels(out + x, label0, label1);
+  }
+}
+
+/* Eight pixels' weights and columns. */
+typedef struct {
+  __m256 w0, w1;
+  __m256i low, high;
+} columns8;
+
+static inline columns8 load_columns(const int32_t *low, const int32_t *high, const float *wx, size_t x, int32_t base) {
+  const __m256i origin = _mm256_set1_epi32(base);
+  columns8 columns;
+  columns.w1 = _mm256_loadu_ps(wx + x);
+  columns.w0 = _mm256_sub_ps(_mm256_set1_ps(1.0f), columns.w1);
+  columns.low = _mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)(low + x)), origin);
+  columns.high = _mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)(high + x)), origin);
+  return columns;
+}
+
+static inline __m256 lerp8(__m256 w0, __m256 a, __m256 w1, __m256 b) {
+  return _mm256_add_ps(_mm256_mul_ps(w0, a), _mm256_mul_ps(w1, b));
+}
+
+/* Interpolates along x inside a window of eight columns that were interpolated along y. */
+static inline __m256 lerp_window(__m256 window, const columns8 *columns) {
+  return lerp8(columns->w0, _mm256_permutevar8x32_ps(window, columns->low), columns->w1,
+               _mm256_permutevar8x32_ps(window, columns->high));
+}
+
+static inline __m256 lerp_gather(const float *top, const float *bottom, __m256 wy0, __m256 wy1, const columns8 *columns) {
+  const __m256 left =
+      lerp8(wy0, _mm256_i32gather_ps(top, columns->low, 4), wy1, _mm256_i32gather_ps(bottom, columns->low, 4));
+  const __m256 right =
+      lerp8(wy0, _mm256_i32gather_ps(top, columns->high, 4), wy1, _mm256_i32gather_ps(bottom, columns->high, 4));
+  return lerp8(columns->w0, left, columns->w1, right);
+}
+
+/* Sixteen pixels a turn. When upsampling they span few columns of the logits: one window of eight is loaded per class and
+ * spread by permutes. Where sixteen pixels need more than eight columns (factors below about 2.3), or the logits are
+ * narrower than a window, the columns are gathered. */
+static void f32_u8_lerp_argmax__avx2(const float *above, const float *below, size_t plane_stride, size_t classes, size_t w,
+                                     float wy, const int32_t *low, const int32_t *high, const float *wx, size_t x0,
+                                     size_t x1, uint8_t *out) {
+  const __m256 wy1 = _mm256_set1_ps(wy), wy0 = _mm256_set1_ps(1.0f - wy);
+  for (size_t x = x0; x < x1; x += 16) {
+    const int32_t base = w < 8 ? 0 : low[x] + 8 <= (int32_t)w ? low[x] : (int32_t)w - 8;
+    const bool window = w >= 8 && high[x + 15] - base < 8;
+    const columns8 columns0 = load_columns(low, high, wx, x, base), columns1 = load_columns(low, high, wx, x + 8, base);
+    __m256 best0 = _mm256_set1_ps(-INFINITY), best1 = best0;
+    __m256i label0 = _mm256_setzero_si256(), label1 = label0;
+    for (size_t c = 0; c < classes; c++) {
+      const float *top = above + c * plane_stride + base, *bottom = below + c * plane_stride + base;
+      const __m256i name = _mm256_set1_epi32((int)c);
+      __m256 value0, value1;
+      if (window) {
+        const __m256 columns = lerp8(wy0, _mm256_loadu_ps(top), wy1, _mm256_loadu_ps(bottom));
+        value0 = lerp_window(columns, &columns0);
+        value1 = lerp_window(columns, &columns1);
+      } else {
+        value0 = lerp_gather(top, bottom, wy0, wy1, &columns0);
+        value1 = lerp_gather(top, bottom, wy0, wy1, &columns1);
+      }
+      keep_higher(value0, name, &best0, &label0);
+      keep_higher(value1, name, &best1, &label1);
+    }
+    store_labels(out + x, label0, label1);
+  }
+}
+
+/* 16 bytes of each as uint16; the largest sum, 255 * 256 + 128, fits. */
+static inline __m256i blend16(__m256i frame, __m256i colour, __m256i keep, __m256i paint) {
+  const __m256i sum = _mm256_add_epi16(_mm256_mullo_epi16(frame, keep), _mm256_mullo_epi16(colour, paint));
+  return _mm256_srli_epi16(_mm256_add_epi16(sum, _mm256_set1_epi16(128)), 8);
+}
+
+static void u8_blend__avx2(const uint8_t *frame, const uint8_t *colour, size_t n, unsigned alpha, uint8_t *out) {
+  const __m256i zero = _mm256_setzero_si256();
+  const __m256i keep = _mm256_set1_epi16((short)(256 - alpha)), paint = _mm256_set1_epi16((short)alpha);
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    const __m256i f = _mm256_loadu_si256((const __m256i *)(frame + i));
+    const __m256i c = _mm256_loadu_si256((const __m256i *)(colour + i));
+    const __m256i low = blend16(_mm256_unpacklo_epi8(f, zero), _mm256_unpacklo_epi8(c, zero), keep, paint);
+    const __m256i high = blend16(_mm256_unpackhi_epi8(f, zero), _mm256_unpackhi_epi8(c, zero), keep, paint);
+    _mm256_storeu_si256((__m256i *)(out + i), _mm256_packus_epi16(low, high));
+  }
+  /* Not an overlapping block: in place it would blend twice. */
+  se_kernels__scalar.u8_blend(frame + i, colour + i, n - i, alpha, out + i);
+}
+
+#define SE_COLUMN(name, parameters) name##__avx2,
+const se_kernels se_kernels__avx2 = {"avx2", SE_KERNELS(SE_COLUMN)};

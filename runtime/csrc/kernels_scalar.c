@@ -1,0 +1,83 @@
+/* The oracle: what every other instruction set must return, byte for byte. se_kernels.h states each contract. */
+#include "se_kernels.h"
+#include "se_pixel.h"
+#include <float.h>
+#include <math.h>
+
+#if FLT_EVAL_METHOD != 0
+#error                                                                                                                      \
+    "float expressions must be rounded to float: build for a CPU with IEEE single precision (on i386: -mfpmath=sse -msse2)"
+#endif
+
+static void u8_i16_vsum__scalar(const uint8_t *rows, size_t stride, const int16_t *weights, size_t taps, size_t n,
+                                int16_t *out) {
+  enum { BLOCK = 64 }; /* sums that stay in registers while the rows pass by */
+  for (size_t start = 0; start < n; start += BLOCK) {
+    const size_t count = n - start < BLOCK ? n - start : BLOCK;
+    int32_t sum[BLOCK];
+    for (size_t i = 0; i < count; i++) sum[i] = 1 << (SE_V_SHIFT - 1);
+    for (size_t t = 0; t < taps; t++) {
+      const uint8_t *row = rows + t * stride + start;
+      for (size_t i = 0; i < count; i++) sum[i] += weights[t] * row[i];
+    }
+    for (size_t i = 0; i < count; i++) out[start + i] = (int16_t)(sum[i] >> SE_V_SHIFT);
+  }
+}
+
+static void i16_u8_hsum3__scalar(const int16_t *row, const int32_t *first, const int16_t *weights, size_t pairs, size_t n,
+                                 uint8_t *out) {
+  const size_t taps = 2 * pairs;
+  for (size_t i = 0; i < n; i++) {
+    const int16_t *pixel = row + 3 * (size_t)first[i], *weight = weights + taps * i;
+    int32_t sum[3] = {1 << (SE_H_SHIFT - 1), 1 << (SE_H_SHIFT - 1), 1 << (SE_H_SHIFT - 1)};
+    for (size_t t = 0; t < taps; t++) {
+      for (size_t c = 0; c < 3; c++) sum[c] += weight[t] * pixel[3 * t + c];
+    }
+    for (size_t c = 0; c < 3; c++) out[3 * i + c] = (uint8_t)(sum[c] >> SE_H_SHIFT);
+  }
+}
+
+static void f32_u8_argmax__scalar(const float *plane, size_t plane_stride, size_t classes, size_t n, uint8_t *out) {
+  for (size_t x = 0; x < n; x++) {
+    float best = -INFINITY;
+    uint8_t label = 0;
+    for (size_t c = 0; c < classes; c++) {
+      const float value = plane[c * plane_stride + x];
+      if (value > best) {
+        best = value;
+        label = (uint8_t)c;
+      }
+    }
+    out[x] = label;
+  }
+}
+
+static void f32_u8_lerp_argmax__scalar(const float *above, const float *below, size_t plane_stride, size_t classes, size_t w,
+                                       float wy, const int32_t *low, const int32_t *high, const float *wx, size_t x0,
+                                       size_t x1, uint8_t *out) {
+  (void)w;
+  const float wy0 = 1.0f - wy;
+  for (size_t x = x0; x < x1; x++) {
+    const float wx0 = 1.0f - wx[x];
+    float best = -INFINITY;
+    uint8_t label = 0;
+    for (size_t c = 0; c < classes; c++) {
+      const float *top = above + c * plane_stride, *bottom = below + c * plane_stride;
+      const float left = se_lerp(wy0, top[low[x]], wy, bottom[low[x]]);
+      const float right = se_lerp(wy0, top[high[x]], wy, bottom[high[x]]);
+      const float value = se_lerp(wx0, left, wx[x], right);
+      if (value > best) {
+        best = value;
+        label = (uint8_t)c;
+      }
+    }
+    out[x] = label;
+  }
+}
+
+static void u8_blend__scalar(const uint8_t *frame, const uint8_t *colour, size_t n, unsigned alpha, uint8_t *out) {
+  for (size_t i = 0; i < n; i++) out[i] = se_blend_u8(frame[i], colour[i], alpha);
+}
+
+#define SE_COLUMN(name, parameters) name##__scalar,
+const se_kernels se_kernels__scalar = {"scalar", SE_KERNELS(SE_COLUMN)};

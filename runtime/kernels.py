@@ -1,0 +1,142 @@
+"""The work around the network, in C: resize a frame, turn logits into a mask or an overlay, blend a mask over a frame.
+
+Arrays are never converted or copied: a wrong dtype raises TypeError, a wrong shape, layout or overlap ValueError, with the
+function, the argument, the rule, what was received and the remedy. A frame's rows may lie apart (a crop of a larger frame);
+all other arrays are C-contiguous. ``out`` is returned; pass the last call's to save an allocation. Sides may be 1 to 16384.
+Every function releases the GIL.
+
+The instruction set is chosen at import, the fastest that the CPU has; ``SEG_EDGE_ISA=scalar`` forces one. All of them return
+the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core.errors import UnknownNameError
+from ..core.spec import RESIZE_RULES
+from . import _kernels
+from ._kernels import available_isas, isa
+
+__all__ = ["available_isas", "blend", "isa", "resize", "upsample_argmax", "upsample_overlay"]
+
+U8 = npt.NDArray[np.uint8]
+F32 = npt.NDArray[np.float32]
+
+_MAX_SIDE = 16384  # SE_MAX_SIDE in segedge.h
+
+
+def resize(frame_bgr: U8, size_hw: tuple[int, int], rule: str = "area", out: U8 | None = None) -> U8:
+    """Resizes a frame; it is stretched, its aspect ratio is not kept.
+
+    Args:
+        frame_bgr: uint8, (H, W, 3), each row contiguous.
+        size_hw: Height h and width w of the result, pixels.
+        rule: ``"area"``: average of the box that an output pixel covers, where neither side grows; else, and with
+            ``"bilinear"``: bilinear between pixel centres, edges clamped. Within 1 grey level of exact arithmetic.
+        out: uint8, (h, w, 3), C-contiguous, no overlap with the frame; allocated if None.
+
+    Returns:
+        uint8, (h, w, 3).
+
+    Raises:
+        UnknownNameError: no such rule.
+        TypeError, ValueError: an array or size that does not fit.
+    """
+    if rule not in RESIZE_RULES:
+        raise UnknownNameError("resize rule", rule, RESIZE_RULES)
+    out = _output("resize", out, (*_size("resize", size_hw), 3))
+    _kernels.resize(frame_bgr, out, rule)
+    return out
+
+
+def upsample_argmax(logits_chw: F32, size_hw: tuple[int, int], out: U8 | None = None) -> U8:
+    """The highest class per pixel of logits upsampled bilinearly (pixel centres, edges clamped), in one pass.
+
+    Args:
+        logits_chw: float32, (C, h, w), C-contiguous, 1 ≤ C ≤ 256.
+        size_hw: Height H and width W of the mask, pixels; may be smaller than the logits.
+        out: uint8, (H, W), C-contiguous; allocated if None.
+
+    Returns:
+        uint8, (H, W): class numbers. Ties go to the lowest class; NaN counts as minus infinity.
+
+    Raises:
+        TypeError, ValueError: an array or size that does not fit.
+    """
+    out = _output("upsample_argmax", out, _size("upsample_argmax", size_hw))
+    _kernels.upsample_argmax(logits_chw, out)
+    return out
+
+
+def upsample_overlay(
+    logits_chw: F32,
+    frame_bgr: U8,
+    palette_bgr: U8,
+    alpha: float = 0.5,
+    out: U8 | None = None,
+    mask_out: U8 | None = None,
+) -> U8:
+    """Paints the classes of a network's logits over the frame, in one pass.
+
+    Args:
+        logits_chw: float32, (C, h, w), C-contiguous, 1 ≤ C ≤ 256; they cover the whole frame.
+        frame_bgr: uint8, (H, W, 3), each row contiguous.
+        palette_bgr: uint8, (C, 3), C-contiguous.
+        alpha: Share of the colour, 0 to 1; rounded to 1/256.
+        out: uint8, (H, W, 3), each row contiguous: the frame itself (painted in place) or an array that does not overlap
+            it; allocated if None.
+        mask_out: uint8, (H, W), C-contiguous: receives the mask that :func:`upsample_argmax` returns; None if not wanted.
+
+    Returns:
+        uint8, (H, W, 3): ``(frame * (256 - a) + colour * a + 128) >> 8`` with ``a = round(256 * alpha)``.
+
+    Raises:
+        TypeError, ValueError: an array or alpha that does not fit.
+    """
+    out = _output("upsample_overlay", out, np.shape(frame_bgr))
+    _kernels.upsample_overlay(logits_chw, frame_bgr, palette_bgr, alpha, out, mask_out)
+    return out
+
+
+def blend(mask: U8, frame_bgr: U8, palette_bgr: U8, alpha: float = 0.5, out: U8 | None = None) -> U8:
+    """Paints a mask over a frame; pixels whose value has no colour (void) keep the frame.
+
+    Args:
+        mask: uint8, (H, W), C-contiguous.
+        frame_bgr: uint8, (H, W, 3), each row contiguous.
+        palette_bgr: uint8, (C, 3), C-contiguous, 1 ≤ C ≤ 256.
+        alpha, out: As in :func:`upsample_overlay`.
+
+    Returns:
+        uint8, (H, W, 3), computed as in :func:`upsample_overlay`.
+
+    Raises:
+        TypeError, ValueError: an array or alpha that does not fit.
+    """
+    out = _output("blend", out, np.shape(frame_bgr))
+    _kernels.blend(mask, frame_bgr, palette_bgr, alpha, out)
+    return out
+
+
+def _size(function: str, size_hw: tuple[int, int]) -> tuple[int, int]:
+    try:
+        height, width = (int(side) for side in size_hw)
+    except (TypeError, ValueError):
+        raise TypeError(f"{function}: size_hw must be (height, width), got {size_hw!r}; pass two integers") from None
+    if not (1 <= height <= _MAX_SIDE and 1 <= width <= _MAX_SIDE):
+        raise ValueError(f"{function}: size_hw must be 1 to {_MAX_SIDE} pixels, got {size_hw!r}; pass (height, width)")
+    return height, width
+
+
+def _output(function: str, out: U8 | None, shape: tuple[Any, ...]) -> U8:
+    if out is None:
+        return np.empty(shape, np.uint8)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{function}: out must be uint8 {shape}, got {type(out).__name__}; pass a NumPy array")
+    if out.shape != shape:
+        raise ValueError(f"{function}: out must be uint8 {shape}, got {out.dtype} {out.shape}; pass an array of that shape")
+    return out
