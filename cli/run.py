@@ -1,6 +1,140 @@
 """``seg-edge run``"""
 
+from __future__ import annotations
 
-def run() -> None:
-    """Placeholder until the verb is written."""
-    raise SystemExit(70)
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.progress import Progress
+
+    from ..runtime import Pipeline, Result, Source
+
+
+def run(
+    model: Annotated[Path, typer.Argument(help="Exported ONNX file or artefact folder.")],
+    source: Annotated[str, typer.Option(help="Camera number, video file, image or folder of images.")] = "0",
+    sink: Annotated[
+        list[str] | None, typer.Option(help="window, FILE.mp4 or none; may be given several times. Default: window.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads of the engine. Default: one for each core.")] = None,
+    max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
+    duration: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
+    alpha: Annotated[float, typer.Option(help="Opacity of the classes' colours, 0 to 1.")] = 0.5,
+    min_fps: Annotated[float | None, typer.Option(help="Fail (exit status 3) below this many frames per second.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the statistics here.")] = None,
+) -> None:
+    """Segment a camera, a video or images live, and report frames per second and latency."""
+    from contextlib import ExitStack
+
+    from ..runtime import Pipeline, Segmenter, open_sink, open_source
+
+    targets = sink or ["window"]
+    _refuse_overwrite(source, targets)
+    with ExitStack() as stack:
+        segmenter = stack.enter_context(Segmenter(model, engine, threads, alpha))
+        opened = stack.enter_context(open_source(source))
+        chosen = segmenter.engine
+        print(f"{chosen.path}: {segmenter.spec.name}, {segmenter.spec.precision}")
+        print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")
+        sinks = [stack.enter_context(open_sink(target, opened.fps)) for target in targets]
+        segmenter.warmup()
+        pipeline = Pipeline(opened, segmenter, sinks, max_frames=max_frames, duration_s=duration)
+        with _progress() as bar:
+            try:
+                stats = pipeline.run(_ticker(bar, pipeline, _total(opened, max_frames)))
+            except KeyboardInterrupt:
+                bar.stop()
+                _report(pipeline.stats(), json)
+                raise  # the files are finished on the way out; the command exits with 130
+    _report(stats, json)
+    _check_fps(stats, min_fps)
+
+
+def _refuse_overwrite(source: str, targets: list[str]) -> None:
+    from ..core.errors import SinkError
+
+    file = Path(source)
+    for target in map(Path, targets):
+        if file.is_file() and target.exists() and target.samefile(file):
+            raise SinkError(f"sink {target}: is the source itself, and would replace it; choose another file name")
+
+
+def _total(source: Source, max_frames: int | None) -> int | None:
+    known = [count for count in (source.count, max_frames) if count is not None]
+    return min(known, default=None)
+
+
+def _progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    # auto_refresh would be one more thread that wakes ten times a second on a device that has few cores.
+    return Progress(
+        BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True), transient=True, auto_refresh=False, disable=not sys.stderr.isatty(),
+    )  # fmt: skip
+
+
+def _ticker(bar: Progress, pipeline: Pipeline, total: int | None) -> Callable[[Result], None]:
+    """What the pipeline calls for every frame: redraws the progress line four times a second."""
+    task = bar.add_task("run", total=total, note="")
+    due = 0.0
+    done = 0
+
+    def tick(result: Result) -> None:
+        nonlocal due, done
+        done += 1
+        now = perf_counter()
+        if bar.disable or now < due:
+            return
+        due = now + 0.25
+        fps = pipeline.fps
+        note = f"{fps:.1f} FPS, latency {result.latency_ms:.1f} ms" if fps else ""
+        bar.update(task, completed=done, note=note, refresh=True)
+
+    return tick
+
+
+def _report(stats: dict[str, Any], json: Path | None) -> None:
+    from rich.table import Table
+
+    from ..core.artifact import write_json
+    from .common import console
+
+    if json is not None:
+        write_json(json, stats)
+    table = Table("milliseconds", "p50", "p95", "p99")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    rows = {"latency, frame to overlay": stats["latency_ms"], "frame age at the sink": stats["frame_age_ms"]}
+    rows |= {f"  {stage}": values for stage, values in stats["stages_ms"].items()}
+    for name, values in rows.items():
+        table.add_row(name, *("-" if values[p] is None else f"{values[p]:.2f}" for p in ("p50", "p95", "p99")))
+    console().print(table)
+    drops = ", ".join(f"{count} {kind}" for kind, count in stats["dropped"].items() if count) or "none"
+    fps = "-" if stats["fps"] is None else f"{stats['fps']:.1f}"
+    print(
+        f"{fps} FPS end to end: {stats['frames_out']} of {stats['frames_in']} frames in {stats['seconds']:.1f} s "
+        f"({stats['state']}); dropped: {drops}"
+    )
+
+
+def _check_fps(stats: dict[str, Any], limit: float | None) -> None:
+    from ..core.errors import GateError
+
+    if limit is None:
+        return
+    if stats["fps"] is None:
+        raise GateError(f"--min-fps {limit:g}: not measured: {stats['note']}")
+    if stats["fps"] < limit:
+        raise GateError(
+            f"--min-fps {limit:g}: measured {stats['fps']:.1f} FPS end to end on {stats['engine']}, {stats['device']}"
+        )

@@ -1,1 +1,56 @@
-"""The runtime: kernels, engines, sources, sinks, pipeline, segmenter. Never imports torch."""
+"""The runtime: engines, segmenter, sources, sinks, pipeline, evaluation. Never imports torch.
+
+>>> from seg_edge.runtime import Pipeline, Segmenter, open_sink, open_source
+>>> with Segmenter("model.int8.onnx") as seg, open_source("street.mp4") as source, open_sink("out.mp4", source.fps) as sink:
+...     stats = Pipeline(source, seg, [sink]).run()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .engines import Engine, open_engine
+    from .modelfile import read_spec, resolve_model
+    from .pipeline import Pipeline
+    from .segmenter import Result, Segmenter
+    from .sinks import Sink, open_sink
+    from .sources import Source, SourceFrame, open_source
+
+__all__ = [
+    "Engine",
+    "Pipeline",
+    "Result",
+    "Segmenter",
+    "Sink",
+    "Source",
+    "SourceFrame",
+    "open_engine",
+    "open_sink",
+    "open_source",
+    "read_spec",
+    "resolve_model",
+]
+
+# Loaded on first use: reading a model's spec needs neither OpenCV nor the kernels.
+_HOMES = {
+    "Engine": ".engines",
+    "Pipeline": ".pipeline",
+    "Result": ".segmenter",
+    "Segmenter": ".segmenter",
+    "Sink": ".sinks",
+    "Source": ".sources",
+    "SourceFrame": ".sources",
+    "open_engine": ".engines",
+    "open_sink": ".sinks",
+    "open_source": ".sources",
+    "read_spec": ".modelfile",
+    "resolve_model": ".modelfile",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)

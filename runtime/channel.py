@@ -1,0 +1,70 @@
+"""A bounded queue between two threads of the pipeline that either side can close."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Channel(Generic[T]):
+    """One producer, one consumer. Iterating takes items until the channel is closed and empty, or aborted.
+
+    Args:
+        size: Most items waiting.
+        drop_oldest: When full, :meth:`put` drops the oldest waiting item instead of blocking.
+
+    Attributes:
+        dropped: Items that were put and never taken: pushed out by newer ones, or left when the channel was aborted.
+    """
+
+    def __init__(self, size: int, drop_oldest: bool = False) -> None:
+        self.dropped = 0
+        self._size = size
+        self._drop_oldest = drop_oldest
+        self._items: deque[T] = deque()
+        self._closed = self._aborted = False
+        self._changed = threading.Condition()
+
+    def put(self, item: T) -> bool:
+        """Adds an item; blocks while the channel is full unless it drops. False: aborted, and the item counts as dropped."""
+        with self._changed:
+            while not self._drop_oldest and len(self._items) >= self._size and not self._aborted:
+                self._changed.wait()
+            if self._aborted:
+                self.dropped += 1
+                return False
+            if len(self._items) >= self._size:
+                self._items.popleft()
+                self.dropped += 1
+            self._items.append(item)
+            self._changed.notify_all()
+            return True
+
+    def close(self) -> None:
+        """No more items will come; those waiting can still be taken."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def abort(self) -> None:
+        """Drops what is waiting and wakes both sides at once."""
+        with self._changed:
+            self._aborted = True
+            self.dropped += len(self._items)
+            self._items.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            with self._changed:
+                while not self._items and not self._closed and not self._aborted:
+                    self._changed.wait()
+                if not self._items:
+                    return
+                item = self._items.popleft()
+                self._changed.notify_all()
+            yield item

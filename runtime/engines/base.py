@@ -1,0 +1,244 @@
+"""What every inference engine is: open, infer, close. All checks are here, once; a backend writes three short methods."""
+
+from __future__ import annotations
+
+import operator
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ...core.errors import EngineError, InputError, SegEdgeError
+from ...core.spec import ModelSpec
+
+Frames = npt.NDArray[np.uint8]
+Output = npt.NDArray[Any]
+Shape = tuple[int | None, ...]
+
+INPUT_NAME = "frames"
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a backend can be used here.
+
+    Attributes:
+        ok: It can.
+        reason: Why not, with the remedy; empty where it can.
+        version: The backend's version, where it was found.
+    """
+
+    ok: bool
+    reason: str = ""
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A model's input or output as the backend sees it: NumPy's dtype name; a free dimension is None."""
+
+    name: str
+    dtype: str
+    shape: Shape
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype} ({', '.join('any' if n is None else str(n) for n in self.shape)})"
+
+
+class Engine(ABC):
+    """One network, opened by one backend. Not for two threads at once.
+
+    Args:
+        path: The model file.
+        spec: What the model is; :func:`seg_edge.runtime.modelfile.read_spec` gives it.
+        threads: CPU threads; None is every core that this process may use. ``self.threads`` holds the resolved number.
+
+    Attributes:
+        why: Why this engine was taken, in the user's words.
+
+    Raises:
+        EngineError: the backend is missing, can't open the file, or finds other inputs and outputs than the spec says.
+        InputError: ``threads`` is below 1.
+    """
+
+    name: ClassVar[str]
+    #: Kind of device, for people.
+    device_kind: ClassVar[str] = "CPU"
+
+    def __init__(self, path: str | Path, spec: ModelSpec, threads: int | None = None) -> None:
+        self.path = Path(path)
+        self.spec = spec
+        self.threads = resolve_threads(threads)
+        self.why = "asked for"
+        self._closed = True
+        state = self.available()
+        if not state.ok:
+            raise EngineError(f"engine {self.name}: not available: {state.reason}")
+        self.version = state.version
+        try:
+            inputs, outputs = self._open()
+        except SegEdgeError:
+            raise
+        except Exception as error:
+            raise EngineError(
+                f"engine {self.name}: {self.path} can't be opened: {_message(error)}; "
+                "export the model again, or take another --engine"
+            ) from error
+        self._closed = False
+        try:
+            #: Batch size that the file fixes, or None where any is taken.
+            self.batch = self._check_signature(inputs, outputs)
+        except EngineError:
+            self.close()
+            raise
+
+    @classmethod
+    @abstractmethod
+    def available(cls) -> Availability:
+        """Whether the backend can be used on this machine. Never raises."""
+
+    @property
+    def device(self) -> str:
+        """Where the network runs, e.g. ``"CPU, 2 threads"``."""
+        return f"{self.device_kind}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one frame's output: (C, h, w) for logits, (H, W) for labels."""
+        height, width = self.spec.output_hw
+        return (height, width) if self.spec.output == "labels" else (len(self.spec.labels), height, width)
+
+    @property
+    def output_dtype(self) -> str:
+        """``"float32"`` for logits, ``"uint8"`` for labels."""
+        return "uint8" if self.spec.output == "labels" else "float32"
+
+    def infer(self, frames: Frames) -> Output:
+        """Runs the network.
+
+        Args:
+            frames: uint8 (N, H, W, 3), BGR, C-contiguous; H and W are the spec's ``input_hw``. Not changed; not kept.
+
+        Returns:
+            float32 (N, C, h, w) logits or uint8 (N, H, W) labels, C-contiguous. **The engine owns this array**: it is valid
+            until the next :meth:`infer` or :meth:`close`, and must not be written to; copy it to keep it.
+
+        Raises:
+            TypeError: not a uint8 array.
+            ValueError: another shape, or not contiguous.
+            EngineError: the engine is closed, or the backend failed.
+        """
+        if self._closed:
+            raise EngineError(f"engine {self.name}: infer after close; open the engine again")
+        if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
+            got = frames.dtype if isinstance(frames, np.ndarray) else type(frames).__name__
+            raise TypeError(
+                f"infer: frames must be a uint8 array (N, H, W, 3), got {got}; pass frames as cameras deliver them"
+            )
+        height, width = self.spec.input_hw
+        if (
+            frames.ndim != 4
+            or frames.shape[1:] != (height, width, 3)
+            or frames.shape[0] != (self.batch or max(frames.shape[0], 1))
+        ):
+            raise ValueError(
+                f"infer: frames must be ({self.batch or 'N'}, {height}, {width}, 3), got {frames.shape}; "
+                "resize the frame and add the batch axis, or use Segmenter, which does both"
+            )
+        if not frames.flags.c_contiguous:
+            raise ValueError("infer: frames must be C-contiguous, got a strided view; use np.ascontiguousarray(frames)")
+        try:
+            result = self._infer(frames)
+        except Exception as error:
+            raise EngineError(f"engine {self.name}: {self.path} failed: {_message(error)}") from error
+        expected = (frames.shape[0], *self.output_shape)
+        if result.shape != expected or result.dtype != self.output_dtype:
+            raise EngineError(
+                f"engine {self.name}: {self.path} returned {result.dtype} {result.shape}, but its spec says "
+                f"{self.output_dtype} {expected}; export the model again"
+            )
+        return result
+
+    def close(self) -> None:
+        """Frees the network. May be called twice."""
+        if not self._closed:
+            self._closed = True
+            self._close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @abstractmethod
+    def _open(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Loads ``self.path``; returns the model's inputs and outputs as the backend sees them."""
+
+    @abstractmethod
+    def _infer(self, frames: Frames) -> Output:
+        """Runs checked frames; any exception becomes an EngineError."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Drops what ``_open`` made."""
+
+    def _check_signature(self, inputs: list[Tensor], outputs: list[Tensor]) -> int | None:
+        expected_in = Tensor(INPUT_NAME, "uint8", (None, *self.spec.input_hw, 3))
+        expected_out = Tensor(self.spec.output, self.output_dtype, (None, *self.output_shape))
+        for kind, found, expected in (("input", inputs, expected_in), ("output", outputs, expected_out)):
+            if len(found) != 1 or not _matches(found[0], expected):
+                raise EngineError(
+                    f"engine {self.name}: {self.path}: its spec says one {kind} {expected}, but the graph has "
+                    f"{'; '.join(map(str, found)) or 'none'}; export the model again"
+                )
+        return inputs[0].shape[0]
+
+
+def resolve_threads(threads: int | None) -> int:
+    """The number of CPU threads that a request means: None is every core that this process may use.
+
+    Raises:
+        InputError: below 1.
+    """
+    if threads is None:
+        return _physical_cores()
+    number = operator.index(threads)
+    if number < 1:
+        raise InputError(f"threads: expected at least 1, got {number}; leave it out to use every core")
+    return number
+
+
+def _physical_cores() -> int:
+    # Two hardware threads of one core share its vector units: counting both makes inference slower, not faster.
+    cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    cores = set()
+    for cpu in cpus:
+        try:
+            siblings = (
+                Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text(encoding="ascii").strip()
+            )
+        except OSError:
+            return len(cpus)
+        cores.add(siblings)
+    return max(len(cores), 1)
+
+
+def _matches(found: Tensor, expected: Tensor) -> bool:
+    return (
+        (found.name, found.dtype, len(found.shape)) == (expected.name, expected.dtype, len(expected.shape))
+        # A free dimension in the file fits any number: the output of each run is checked against the spec again.
+        and all(a is None or b is None or a == b for a, b in zip(found.shape, expected.shape, strict=True))
+    )
+
+
+def _message(error: BaseException) -> str:
+    """A backend's message as one line of bounded length, without its own source positions."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Exception from ", "Check '"))]
+    return " ".join(telling or lines or [type(error).__name__])[:300]

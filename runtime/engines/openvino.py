@@ -1,0 +1,56 @@
+"""OpenVINO on the CPU: about twice as fast as ONNX Runtime on x86-64."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .base import Availability, Engine, Frames, Output, Tensor
+
+
+class OpenVinoEngine(Engine):
+    """CPU plugin, tuned for latency, one inference request that is reused."""
+
+    name: ClassVar[str] = "openvino"
+
+    @classmethod
+    def available(cls) -> Availability:
+        try:
+            return Availability(True, version=str(import_module("openvino").__version__).split("-")[0])
+        except ImportError as error:
+            return Availability(False, f"the package openvino can't be imported ({error}); pip install 'seg-edge[openvino]'")
+
+    def _open(self) -> tuple[list[Tensor], list[Tensor]]:
+        ov: Any = import_module("openvino")
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": self.threads}
+        if self.spec.precision != "fp16":
+            # Precision lives in the graph. Left alone, the plugin computes an fp32 network in bf16 or fp16 wherever the CPU
+            # has instructions for it, and what runs is no longer what was evaluated.
+            options["INFERENCE_PRECISION_HINT"] = "f32"
+        self._compiled: Any = ov.Core().compile_model(str(self.path), "CPU", options)
+        self._request: Any = self._compiled.create_infer_request()
+        self._tensor: Any = ov.Tensor
+        return _tensors(self._compiled.inputs), _tensors(self._compiled.outputs)
+
+    def _infer(self, frames: Frames) -> Output:
+        # Shared, not copied: the call is synchronous and only reads, and the next one replaces the tensor.
+        # OpenVINO shares writeable memory only; read-only frames it must copy.
+        self._request.set_input_tensor(self._tensor(frames, shared_memory=bool(frames.flags.writeable)))
+        self._request.infer()
+        result: Output = self._request.get_output_tensor(0).data
+        return result
+
+    def _close(self) -> None:
+        self._request = self._compiled = None
+
+
+def _tensors(ports: list[Any]) -> list[Tensor]:
+    found = []
+    for port in ports:
+        shape = tuple(None if n.is_dynamic else n.get_length() for n in port.get_partial_shape())
+        # OpenVINO may know a port by several names, in no order; the contract's name must be one of them.
+        names = sorted(port.get_names(), key=lambda name: (name not in ("frames", "logits", "labels"), name))
+        found.append(Tensor(names[0] if names else "?", np.dtype(port.get_element_type().to_dtype()).name, shape))
+    return found

@@ -1,0 +1,262 @@
+"""Source → segmenter → sinks, all three at once. The one place with threads and queues.
+
+    capture thread ──captured──▶ inference thread ──results──▶ the caller's thread: sinks
+
+The caller's own thread feeds the sinks, because windows must be drawn by the main thread and Ctrl-C arrives there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from time import perf_counter
+from typing import Any
+
+from ..core.errors import InputError
+from .channel import Channel
+from .segmenter import Frame, Result, Segmenter
+from .sinks import Sink
+from .sources import Source, SourceFrame
+from .stats import Rate, Samples
+
+#: Seconds that a stage gets to come back after a stop; a camera driver may hang for longer than that.
+JOIN_S = 1.5
+STAGES = ("capture", "pre", "engine", "post", "sink")
+
+
+class Pipeline:
+    """One run of a source through a segmenter.
+
+    Queues are bounded. A live source never waits: when inference or the sinks are late, the oldest waiting frame is dropped
+    and counted. A file waits instead, and drops none. An error in any stage stops all stages and is raised to the caller.
+
+    Args:
+        source, segmenter, sinks: Open ones; the pipeline closes none of them.
+        mask, overlay: What the segmenter computes. Sinks need the overlay.
+        max_frames: Stop after this many results; None is no limit.
+        duration_s: Stop after this many seconds; None is no limit.
+        queue_size: Frames that may wait between two stages. More of them cost memory and age, and give no speed.
+
+    Raises:
+        InputError: a limit that is not positive.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        segmenter: Segmenter,
+        sinks: Sequence[Sink] = (),
+        *,
+        mask: bool = False,
+        overlay: bool = True,
+        max_frames: int | None = None,
+        duration_s: float | None = None,
+        queue_size: int = 2,
+    ) -> None:
+        for name, limit in (("max_frames", max_frames), ("duration_s", duration_s), ("queue_size", queue_size)):
+            if limit is not None and not limit > 0:
+                raise InputError(f"{name}: expected a number above 0, got {limit}")
+        if sinks and not overlay:
+            raise InputError("Pipeline: sinks show overlays; pass overlay=True")
+        self._source, self._segmenter, self._sinks = source, segmenter, tuple(sinks)
+        self._mask, self._overlay = mask, overlay
+        self._max_frames, self._duration_s = max_frames, duration_s
+        self._captured: Channel[SourceFrame] = Channel(queue_size, source.live)
+        self._results: Channel[Result] = Channel(queue_size, source.live)
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._error_lock = threading.Lock()
+        # Overlays that the sinks are done with, to be painted over: a frame-sized allocation costs page faults every time.
+        self._spare: deque[Frame] = deque()
+        self.state = "new"
+        self._started = self._ended = 0.0
+        self._frames_in = self._frames_out = self._abandoned = 0
+        self._rate = Rate()
+        self._latency, self._age = Samples(), Samples()
+        self._stages = {stage: Samples() for stage in STAGES}
+
+    def run(self, on_result: Callable[[Result], None] | None = None) -> dict[str, Any]:
+        """Runs to the end of the source, a limit, or a sink's wish to stop.
+
+        Args:
+            on_result: Called after the sinks took a result. Its overlay is overwritten afterwards: copy it to keep it.
+
+        Returns:
+            :meth:`stats`.
+
+        Raises:
+            Exception: the first error of any stage, as it was raised there.
+            KeyboardInterrupt: Ctrl-C; all stages have stopped, and :meth:`stats` can be read.
+        """
+        with closing(self.results()) as results:
+            try:
+                for result in results:
+                    self._deliver(result)
+                    if on_result is not None:
+                        on_result(result)
+                    if result.overlay_bgr is not None:
+                        self._spare.append(result.overlay_bgr)
+                    if any(sink.stop for sink in self._sinks):
+                        break
+            except BaseException as error:
+                self._finish(_state_after(error))
+                raise
+        return self.stats()
+
+    def results(self) -> Generator[Result, None, None]:
+        """Yields results in the source's order. Leaving the loop early stops all stages.
+
+        Raises:
+            Exception: the first error of any stage, as it was raised there.
+        """
+        if self.state != "new":
+            raise InputError("Pipeline: a pipeline runs once; make another one")
+        self.state = "running"
+        self._started = perf_counter()
+        threads = [
+            threading.Thread(target=self._guard, args=(work, channel), name=f"seg-edge-{name}", daemon=True)
+            for name, work, channel in (("capture", self._capture, self._captured), ("infer", self._infer, self._results))
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            for result in self._results:
+                self._frames_out += 1
+                yield result
+                if self._frames_out == self._max_frames:
+                    self._finish("stopped")
+                    return
+            if self._error is not None:
+                raise self._error
+            self._finish("stopped" if self._stop.is_set() else "ended")
+        except BaseException as error:
+            self._finish(_state_after(error))
+            raise
+        finally:
+            self._shut(threads)
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second at the sinks so far; None before the second frame."""
+        return self._rate.fps
+
+    def stats(self) -> dict[str, Any]:
+        """What ``run --json`` writes; may be read while the pipeline runs and after it failed.
+
+        ``frames_in`` counts what the source delivered, corrupt frames included; ``frames_out`` what was handed to the
+        sinks. Once the pipeline has stopped, the difference is the sum of the drops: ``stale`` frames waited for inference,
+        ``queue`` frames for the sinks, when newer ones overtook them or the run was stopped. ``latency_ms``: frame in
+        memory to overlay in memory; ``frame_age_ms``: frame in memory to the last sink.
+        """
+        corrupt = self._source.corrupt
+        stats = {
+            "engine": self._segmenter.engine.name,
+            "device": self._segmenter.engine.device,
+            "seconds": (self._ended or perf_counter()) - self._started if self._started else 0.0,
+            "frames_in": self._frames_in + corrupt,
+            "frames_out": self._frames_out,
+            "dropped": {
+                "stale": self._captured.dropped + self._abandoned,
+                "corrupt": corrupt,
+                "queue": self._results.dropped,
+            },
+            "reconnects": self._source.reconnects,
+            "state": self.state,
+            "fps": self._rate.fps,
+            "latency_ms": self._latency.percentiles(),
+            "frame_age_ms": self._age.percentiles(),
+            "stages_ms": {stage: samples.percentiles() for stage, samples in self._stages.items()},
+        }
+        if stats["fps"] is None:
+            stats["note"] = f"fps can't be measured: it takes two frames, and {self._rate.count} came out"
+        return stats
+
+    def _deliver(self, result: Result) -> None:
+        started = perf_counter()
+        for sink in self._sinks:
+            sink.write(result.overlay_bgr)  # type: ignore[arg-type]  # there are sinks, so there is an overlay
+        now = perf_counter()
+        self._stages["sink"].add(1e3 * (now - started))
+        self._age.add(1e3 * (now - result.captured_s))
+        self._rate.tick(now)
+
+    def _finish(self, state: str) -> None:
+        if self.state == "running":  # the first reason is the true one
+            self.state = state
+
+    def _capture(self) -> None:
+        deadline = self._started + self._duration_s if self._duration_s is not None else float("inf")
+        asked = perf_counter()
+        for frame in self._source:
+            if self._stop.is_set():
+                return
+            self._stages["capture"].add(1e3 * (perf_counter() - asked))
+            self._frames_in += 1
+            if not self._captured.put(frame):
+                return
+            # A file delivers exactly the frames that were asked for; a live source runs on, because some of its frames drop.
+            if not self._source.live and self._frames_in == self._max_frames:
+                return
+            if perf_counter() >= deadline:
+                self._stop.set()
+                return
+            asked = perf_counter()
+
+    def _infer(self) -> None:
+        for frame in self._captured:
+            try:
+                result = self._segmenter.process(
+                    frame.image_bgr,
+                    mask=self._mask,
+                    overlay=self._overlay,
+                    out=self._take_spare(frame.image_bgr),
+                    index=frame.index,
+                    name=frame.name,
+                    captured_s=frame.captured_s,
+                )
+            except BaseException:
+                self._abandoned += 1
+                raise
+            self._latency.add(result.latency_ms)
+            for stage, spent_ms in result.stages_ms.items():
+                self._stages[stage].add(spent_ms)
+            if not self._results.put(result):
+                return
+
+    def _take_spare(self, frame_bgr: Frame) -> Frame | None:
+        try:
+            spare = self._spare.popleft()
+        except IndexError:
+            return None
+        return spare if spare.shape == frame_bgr.shape else None
+
+    def _guard(self, work: Callable[[], None], channel: Channel[Any]) -> None:
+        """Body of a stage's thread: whatever ``work`` does, the stage after it learns of the end."""
+        try:
+            work()
+        except BaseException as error:
+            with self._error_lock:
+                if self._error is None:
+                    self._error = error
+            self._captured.abort()
+            self._results.abort()
+        finally:
+            channel.close()
+
+    def _shut(self, threads: list[threading.Thread]) -> None:
+        self._stop.set()
+        self._captured.abort()
+        self._results.abort()
+        self._ended = perf_counter()
+        deadline = self._ended + JOIN_S
+        for thread in threads:
+            if thread.ident is not None:  # it was started
+                thread.join(max(deadline - perf_counter(), 0))
+
+
+def _state_after(error: BaseException) -> str:
+    if isinstance(error, GeneratorExit):
+        return "stopped"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

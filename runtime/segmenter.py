@@ -1,0 +1,259 @@
+"""Frame in, mask and overlay out: pre-processing, engine and post-processing as one call."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ..core.errors import EngineError, InputError
+from ..core.labels import Labels
+from ..core.spec import ModelSpec
+from . import kernels
+from .engines import AUTO, Engine, open_engine
+
+if TYPE_CHECKING:
+    from .sources import Source
+
+Frame = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.uint8]
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one frame.
+
+    Attributes:
+        frame_bgr: uint8 (H, W, 3), as it came.
+        mask: uint8 (H, W), one class number per pixel of the frame; None where it was not asked for.
+        overlay_bgr: uint8 (H, W, 3), the frame with the classes' colours blended in; None where it was not asked for.
+        stages_ms: ``pre`` (frame to network input), ``engine`` and ``post`` (network output to mask and overlay).
+        index: Number of the frame in its source, from 0.
+        name: A name for files made from it.
+        captured_s: ``time.perf_counter`` when the frame was in memory.
+    """
+
+    frame_bgr: Frame
+    mask: Mask | None
+    overlay_bgr: Frame | None
+    stages_ms: dict[str, float] = field(default_factory=dict)
+    index: int = 0
+    name: str = ""
+    captured_s: float = 0.0
+
+    @property
+    def latency_ms(self) -> float:
+        """Frame in memory to mask and overlay in memory."""
+        return sum(self.stages_ms.values())
+
+
+class Segmenter:
+    """A model that takes frames of any size. Not for two threads at once.
+
+    >>> seg = Segmenter("model.int8.onnx")
+    >>> mask = seg(frame)  # uint8 (H, W)
+    >>> overlay = seg.overlay(frame)  # uint8 (H, W, 3), BGR
+
+    Args:
+        model: An exported ONNX file, an artefact folder, or an open engine (closed together with the segmenter).
+        engine: A name from :func:`seg_edge.runtime.engines.engines`, or ``"auto"``.
+        threads: CPU threads; None is every core.
+        alpha: Opacity of the overlay's colours, 0 to 1.
+
+    Raises:
+        ModelFileError, UnknownNameError, EngineError: as :func:`seg_edge.runtime.open_engine` says.
+        InputError: ``alpha`` out of range.
+    """
+
+    def __init__(
+        self, model: str | Path | Engine, engine: str = AUTO, threads: int | None = None, alpha: float = 0.5
+    ) -> None:
+        if not 0 <= alpha <= 1:
+            raise InputError(f"alpha: expected 0 (frame only) to 1 (colours only), got {alpha}")
+        self.engine = model if isinstance(model, Engine) else open_engine(model, engine, threads)
+        self.alpha = float(alpha)
+        batch = self.engine.batch or 1
+        if batch != 1:
+            path = self.engine.path
+            self.engine.close()
+            raise EngineError(
+                f"{path}: takes batches of {batch} frames only; export it with batch 1 to run it frame by frame"
+            )
+        self._palette_bgr = self.labels.palette_bgr
+        # One input buffer for every frame: (1, H, W, 3), filled by the resize.
+        self._input = np.zeros((1, *self.spec.input_hw, 3), np.uint8)
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.engine.spec
+
+    @property
+    def labels(self) -> Labels:
+        return self.engine.spec.labels
+
+    def __call__(self, frame_bgr: Frame, out: Mask | None = None) -> Mask:
+        """Class numbers at the frame's own resolution.
+
+        Args:
+            frame_bgr: uint8 (H, W, 3), each row contiguous (a crop will do).
+            out: uint8 (H, W) to write into; None allocates one, which is then the caller's.
+
+        Returns:
+            uint8 (H, W): ``out``, or a new array.
+
+        Raises:
+            TypeError, ValueError: ``frame_bgr`` or ``out`` of another dtype or shape.
+            EngineError: the engine failed or is closed.
+        """
+        mask = self.process(frame_bgr, overlay=False, mask_out=out).mask
+        assert mask is not None
+        return mask
+
+    def overlay(self, frame_bgr: Frame, out: Frame | None = None) -> Frame:
+        """The frame with the classes' colours blended in: uint8 (H, W, 3), ``out`` or a new array. Raises as a call does."""
+        overlay = self.process(frame_bgr, mask=False, out=out).overlay_bgr
+        assert overlay is not None
+        return overlay
+
+    def logits(self, frame_bgr: Frame) -> Logits:
+        """The network's own output for a frame: float32 (C, h, w), the caller's. Raises as a call does.
+
+        Raises:
+            EngineError: the model was exported with ``--head labels``: its logits don't leave the graph.
+        """
+        if self.spec.output != "logits":
+            raise EngineError(
+                f"{self.engine.path}: exported with --head labels, so it gives no logits; export it with --head logits"
+            )
+        _check_frame(frame_bgr)
+        logits: Logits = self.engine.infer(self._network_input(frame_bgr))[0].copy()
+        return logits
+
+    def process(
+        self,
+        frame_bgr: Frame,
+        *,
+        mask: bool = True,
+        overlay: bool = True,
+        mask_out: Mask | None = None,
+        out: Frame | None = None,
+        **about: Any,
+    ) -> Result:
+        """Mask and overlay of one frame, with the time of each stage.
+
+        Args:
+            frame_bgr: uint8 (H, W, 3), each row contiguous (a crop will do).
+            mask, overlay: What to compute; both cost one pass over the frame together.
+            mask_out, out: Arrays to write the mask and the overlay into; None allocates.
+            about: ``index``, ``name`` and ``captured_s`` of the result.
+
+        Raises:
+            TypeError, ValueError: an array of another dtype or shape.
+            EngineError: the engine failed or is closed.
+        """
+        _check_frame(frame_bgr)
+        started = perf_counter()
+        frames = self._network_input(frame_bgr)
+        fed = perf_counter()
+        output = self.engine.infer(frames)[0]
+        inferred = perf_counter()
+        if self.spec.output == "labels":
+            made = self._from_labels(output, frame_bgr, mask, overlay, mask_out, out)
+        else:
+            made = self._from_logits(output, frame_bgr, mask, overlay, mask_out, out)
+        done = perf_counter()
+        stages_ms = {"pre": 1e3 * (fed - started), "engine": 1e3 * (inferred - fed), "post": 1e3 * (done - inferred)}
+        return Result(frame_bgr, *made, stages_ms, **about)
+
+    def stream(
+        self, source: str | Path | int | Source, *, mask: bool = True, overlay: bool = True, max_frames: int | None = None
+    ) -> Generator[Result, None, None]:
+        """Results of a source's frames, in order; reading and inference overlap with the caller's loop.
+
+        Args:
+            source: What :func:`seg_edge.runtime.open_source` takes (then closed at the end), or an open source (left open).
+            mask, overlay: What to compute.
+            max_frames: Stop after this many results.
+
+        Raises:
+            SourceError: the source can't be opened or fails.
+            EngineError: the engine failed.
+        """
+        from .pipeline import Pipeline
+        from .sources import Source, open_source
+
+        if isinstance(source, Source):
+            yield from Pipeline(source, self, mask=mask, overlay=overlay, max_frames=max_frames).results()
+            return
+        with open_source(source) as opened:
+            yield from Pipeline(opened, self, mask=mask, overlay=overlay, max_frames=max_frames).results()
+
+    def warmup(self, count: int = 3) -> None:
+        """Runs ``count`` black frames, so that the first real one doesn't pay for lazy allocation."""
+        frame = np.zeros((*self.spec.input_hw, 3), np.uint8)
+        for _ in range(count):
+            self.process(frame)
+
+    def close(self) -> None:
+        """Closes the engine. May be called twice."""
+        self.engine.close()
+
+    def __enter__(self) -> Segmenter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _network_input(self, frame_bgr: Frame) -> Frame:
+        if frame_bgr.shape[:2] == self.spec.input_hw and frame_bgr.flags.c_contiguous:
+            return frame_bgr[None]
+        kernels.resize(frame_bgr, self.spec.input_hw, self.spec.resize, out=self._input[0])
+        return self._input
+
+    def _from_logits(
+        self, logits: Logits, frame_bgr: Frame, mask: bool, overlay: bool, mask_out: Mask | None, out: Frame | None
+    ) -> tuple[Mask | None, Frame | None]:
+        size_hw = frame_bgr.shape[:2]
+        if not overlay:
+            return (kernels.upsample_argmax(logits, size_hw, out=mask_out) if mask else None), None
+        if mask and mask_out is None:
+            mask_out = np.empty(size_hw, np.uint8)
+        painted = kernels.upsample_overlay(
+            logits, frame_bgr, self._palette_bgr, self.alpha, out=out, mask_out=mask_out if mask else None
+        )
+        return (mask_out if mask else None), painted
+
+    def _from_labels(
+        self, labels: Mask, frame_bgr: Frame, mask: bool, overlay: bool, mask_out: Mask | None, out: Frame | None
+    ) -> tuple[Mask | None, Frame | None]:
+        height, width = frame_bgr.shape[:2]
+        if mask_out is not None and (mask_out.dtype != np.uint8 or mask_out.shape != (height, width)):
+            # OpenCV would quietly allocate another array and leave the caller's untouched.
+            raise ValueError(f"process: mask_out must be uint8 ({height}, {width}), got {mask_out.dtype} {mask_out.shape}")
+        # EXACT: pixel centres map to pixel centres; plain INTER_NEAREST is off by up to half a pixel.
+        full = cv2.resize(labels, (width, height), dst=mask_out, interpolation=cv2.INTER_NEAREST_EXACT)
+        sized: Mask = np.asarray(full, np.uint8)
+        painted = kernels.blend(sized, frame_bgr, self._palette_bgr, self.alpha, out=out) if overlay else None
+        return (sized if mask else None), painted
+
+
+def _check_frame(frame_bgr: Frame) -> None:
+    if not isinstance(frame_bgr, np.ndarray) or frame_bgr.dtype != np.uint8:
+        got = frame_bgr.dtype if isinstance(frame_bgr, np.ndarray) else type(frame_bgr).__name__
+        raise TypeError(
+            f"Segmenter: frame must be a uint8 array (H, W, 3), BGR, got {got}; pass frames as cameras deliver them"
+        )
+    if frame_bgr.ndim != 3 or frame_bgr.shape[2] != 3 or not frame_bgr.size:
+        raise ValueError(
+            f"Segmenter: frame must be (H, W, 3), BGR, got {frame_bgr.shape}; use cv2.cvtColor for grey or BGRA frames"
+        )
+    if frame_bgr.strides[1:] != (3, 1):
+        raise ValueError("Segmenter: frame must have contiguous rows, got a strided view; use np.ascontiguousarray(frame)")

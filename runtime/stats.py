@@ -1,0 +1,64 @@
+"""Percentiles and frame rates of a run, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+PERCENTILES = (50, 95, 99)
+#: Samples that are kept for percentiles: half an hour at 30 frames per second. A run that lasts days must not grow.
+WINDOW = 1 << 16
+
+
+def percentiles(values: Iterable[float]) -> dict[str, float | None]:
+    """``{"p50": …, "p95": …, "p99": …}`` with linear interpolation; None where there are no values."""
+    data = np.fromiter(values, np.float64)
+    if not data.size:
+        return {f"p{p}": None for p in PERCENTILES}
+    return {f"p{p}": float(value) for p, value in zip(PERCENTILES, np.percentile(data, PERCENTILES), strict=True)}
+
+
+class Samples:
+    """Measured values; percentiles are of the latest :data:`WINDOW`, ``count`` is of all.
+
+    Args:
+        window: How many values are kept.
+    """
+
+    def __init__(self, window: int = WINDOW) -> None:
+        self.count = 0
+        self._window = window
+        self._values: list[float] = []
+
+    def add(self, value: float) -> None:
+        if len(self._values) < self._window:
+            self._values.append(value)
+        else:
+            self._values[self.count % self._window] = value
+        self.count += 1
+
+    def percentiles(self) -> dict[str, float | None]:
+        """See :func:`percentiles`."""
+        return percentiles(self._values)
+
+
+class Rate:
+    """Frames per second as intervals ÷ elapsed time: n frames are n - 1 intervals; what came before the first counts not."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first = self._last = 0.0
+
+    def tick(self, now_s: float) -> None:
+        """One frame at ``now_s`` (``time.perf_counter``)."""
+        if not self.count:
+            self._first = now_s
+        self._last = now_s
+        self.count += 1
+
+    @property
+    def fps(self) -> float | None:
+        """None before the second frame."""
+        elapsed = self._last - self._first
+        return (self.count - 1) / elapsed if elapsed > 0 else None

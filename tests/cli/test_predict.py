@@ -1,0 +1,82 @@
+"""``seg-edge predict`` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import cv2
+import numpy as np
+import pytest
+from seg_edge.cli.main import main
+from seg_edge.core.dataset import read_mask
+from seg_edge.runtime import Segmenter
+
+
+@pytest.fixture
+def images(tmp_path, colour_frame):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, size in (("a", (48, 66)), ("b", (32, 40)), ("c", (90, 30))):
+        cv2.imwrite(str(folder / f"{name}.png"), colour_frame(*size))
+    return folder
+
+
+def predict(*words):
+    return main(["predict", *map(str, words)])
+
+
+def test_folder(tiny_model, images, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert predict(tiny_model, "--source", images, "--out", out) == 0
+    assert f"{out}: 3 images" in capsys.readouterr().out
+    assert sorted(os.listdir(out / "masks")) == ["a.png", "b.png", "c.png"]
+    assert sorted(os.listdir(out / "overlays")) == ["a.jpg", "b.jpg", "c.jpg"]
+    with Segmenter(tiny_model) as seg:
+        for name in "abc":
+            frame = cv2.imread(str(images / f"{name}.png"))
+            np.testing.assert_array_equal(read_mask(out / "masks" / f"{name}.png"), seg(frame))
+            overlay = cv2.imread(str(out / "overlays" / f"{name}.jpg")).astype(int)
+            assert abs(overlay - seg.overlay(frame)).mean() < 6
+    assert json.loads((out / "classes.json").read_text())["names"] == ["class0", "class1", "class2"]
+
+
+def test_one_image_masks_only(tiny_model, images, tmp_path):
+    assert predict(tiny_model, "--source", images / "a.png", "--out", tmp_path / "out", "--no-overlay") == 0
+    assert sorted(os.listdir(tmp_path / "out")) == ["classes.json", "masks"]
+
+
+def test_overlays_only_and_limit(tiny_model, images, tmp_path):
+    assert predict(tiny_model, "--source", images, "--out", tmp_path / "out", "--no-masks", "--max-frames", 2) == 0
+    assert sorted(os.listdir(tmp_path / "out" / "overlays")) == ["a.jpg", "b.jpg"]
+    assert not (tmp_path / "out" / "masks").exists()
+
+
+def test_corrupt_image_is_skipped_and_named(tiny_model, images, tmp_path, capsys, caplog):
+    (images / "b.png").write_bytes(b"x")
+    assert predict(tiny_model, "--source", images, "--out", tmp_path / "out") == 0
+    assert "2 images, 1 corrupt skipped" in capsys.readouterr().out
+    assert "b.png" in caplog.text
+    assert sorted(os.listdir(tmp_path / "out" / "masks")) == ["a.png", "c.png"]
+
+
+def test_video(tiny_model, images, tmp_path):
+    assert main(["run", str(tiny_model), "--source", str(images / "a.png"), "--sink", str(tmp_path / "v.mp4")]) == 0
+    assert predict(tiny_model, "--source", tmp_path / "v.mp4", "--out", tmp_path / "out") == 0
+    assert os.listdir(tmp_path / "out" / "masks") == ["v_000000.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--source", "IMAGES", "--out", "OUT", "--no-masks", "--no-overlay"], "leave nothing to write"),
+        (["--source", "absent", "--out", "OUT"], "source absent: no such file or folder"),
+    ],
+)
+def test_errors_are_one_line(tiny_model, images, tmp_path, capsys, words, message):
+    table = {"IMAGES": str(images), "OUT": str(tmp_path / "out")}
+    assert predict(tiny_model, *(table.get(word, word) for word in words)) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+    assert not (tmp_path / "out").exists()

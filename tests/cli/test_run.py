@@ -1,0 +1,139 @@
+"""``seg-edge run`` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from seg_edge.cli.main import main
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(6):
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((48, 64, 3), 40 * i, np.uint8))
+    return folder
+
+
+def frames_of(path):
+    capture = cv2.VideoCapture(str(path))
+    count = 0
+    while capture.read()[0]:
+        count += 1
+    capture.release()
+    return count
+
+
+def run(*words):
+    return main(["run", *map(str, words)])
+
+
+def test_images_to_video_with_statistics(tiny_model, images, tmp_path, capsys):
+    code = run(tiny_model, "--source", images, "--sink", tmp_path / "o.mp4", "--sink", "none", "--json", tmp_path / "s.json")
+    assert code == 0
+    assert frames_of(tmp_path / "o.mp4") == 6
+    stats = json.loads((tmp_path / "s.json").read_text())
+    assert (stats["frames_in"], stats["frames_out"], stats["state"]) == (6, 6, "ended")
+    assert stats["fps"] > 0
+    out = capsys.readouterr().out
+    assert f"{tiny_model}: tiny, fp32" in out
+    assert f"engine {stats['engine']}" in out
+    assert "the fastest available of" in out
+    assert "6 of 6 frames" in out
+    for row in ("latency, frame to overlay", "frame age at the sink", "capture", "pre", "engine", "post", "sink"):
+        assert row in out
+
+
+def test_options_reach_the_run(tiny_model, images, tmp_path, capsys):
+    words = ("--engine", "onnxruntime", "--threads", 1, "--max-frames", 2, "--json", tmp_path / "s.json")
+    assert run(tiny_model, "--source", images, "--sink", "none", *words) == 0
+    stats = json.loads((tmp_path / "s.json").read_text())
+    assert (stats["engine"], stats["device"], stats["frames_out"]) == ("onnxruntime", "CPU, 1 thread", 2)
+    assert "(asked for)" in capsys.readouterr().out
+
+
+def test_alpha(tiny_model, images, tmp_path):
+    means = []
+    for alpha in (0, 1):
+        assert run(tiny_model, "--source", images, "--sink", tmp_path / "o.mp4", "--alpha", alpha, "--max-frames", 1) == 0
+        means.append(cv2.VideoCapture(str(tmp_path / "o.mp4")).read()[1].mean())
+    assert means[0] == pytest.approx(0, abs=4)  # the first image is black
+    assert means[1] > 30
+
+
+def test_min_fps_gate(tiny_model, images, tmp_path, capsys):
+    words = ("--source", images, "--sink", "none", "--json", tmp_path / "s.json")
+    assert run(tiny_model, *words, "--min-fps", 0.01) == 0
+    assert run(tiny_model, *words, "--min-fps", 1e9) == 3
+    assert "error: --min-fps 1e+09: measured" in capsys.readouterr().err
+    assert json.loads((tmp_path / "s.json").read_text())["frames_out"] == 6
+    assert run(tiny_model, *words, "--max-frames", 1, "--min-fps", 1) == 3
+    assert "not measured" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["absent.onnx", "--source", "IMAGES", "--sink", "none"], "absent.onnx: no such file"),
+        (["MODEL", "--source", "absent.mp4", "--sink", "none"], "source absent.mp4: no such file"),
+        (["MODEL", "--source", "IMAGES", "--sink", "out.gif"], "sink out.gif: unknown; expected window"),
+        (["MODEL", "--source", "IMAGES", "--sink", "none", "--engine", "onnx"], "did you mean 'onnxruntime'"),
+        (["MODEL", "--source", "IMAGES", "--sink", "none", "--alpha", "2"], "alpha: expected 0"),
+        (["MODEL", "--source", "IMAGES", "--sink", "none", "--threads", "0"], "threads: expected at least 1"),
+        (["MODEL", "--source", "IMAGES", "--sink", "none", "--max-frames", "0"], "max_frames: expected a number above 0"),
+    ],
+)
+def test_errors_are_one_line(tiny_model, images, capsys, words, message):
+    table = {"MODEL": str(tiny_model), "IMAGES": str(images)}
+    assert run(*(table.get(word, word) for word in words)) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_source_is_never_overwritten(tiny_model, images, tmp_path, capsys):
+    video = tmp_path / "v.mp4"
+    assert run(tiny_model, "--source", images, "--sink", video) == 0
+    before = video.read_bytes()
+    assert run(tiny_model, "--source", video, "--sink", video) == 1
+    assert "is the source itself" in capsys.readouterr().err
+    assert video.read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_leaves_a_playable_video_and_the_statistics(tiny_model, images, tmp_path, number):
+    many = tmp_path / "many"
+    many.mkdir()
+    for i in range(20_000):
+        (many / f"{i:05d}.png").symlink_to(images / "3.png")
+    video, report = tmp_path / "out.mp4", tmp_path / "s.json"
+    words = ["run", tiny_model, "--source", many, "--sink", video, "--json", report]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seg_edge.cli", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size for path in tmp_path.glob(".out.*.tmp.mp4")):  # until frames are being written
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    started = time.perf_counter()
+    process.send_signal(number)
+    out, error = process.communicate(timeout=20)
+    assert time.perf_counter() - started < 4  # two seconds to stop, and the interpreter's own end
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    stats = json.loads(report.read_text())
+    assert stats["state"] == "interrupted"
+    assert 0 < stats["frames_out"] < 20_000
+    # The frame that was being written when the signal came may or may not have made it.
+    assert abs(frames_of(video) - stats["frames_out"]) <= 1
+    assert "FPS end to end" in out
+    assert not list(tmp_path.glob(".out*"))

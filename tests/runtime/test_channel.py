@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import threading
+
+from seg_edge.runtime.channel import Channel
+
+
+def test_order_and_close():
+    channel: Channel[int] = Channel(4)
+    for i in range(3):
+        assert channel.put(i)
+    channel.close()
+    assert list(channel) == [0, 1, 2]
+    assert channel.dropped == 0
+
+
+def test_full_channel_drops_the_oldest():
+    channel: Channel[int] = Channel(2, drop_oldest=True)
+    for i in range(5):
+        assert channel.put(i)
+    channel.close()
+    assert list(channel) == [3, 4]
+    assert channel.dropped == 3
+
+
+def test_full_channel_blocks_until_one_is_taken():
+    channel: Channel[int] = Channel(1)
+    channel.put(0)
+    writer = threading.Thread(target=channel.put, args=(1,))
+    writer.start()
+    writer.join(0.05)
+    assert writer.is_alive()
+    items = iter(channel)
+    assert next(items) == 0
+    writer.join(2)
+    assert not writer.is_alive()
+    assert next(items) == 1
+
+
+def test_abort_wakes_a_blocked_writer():
+    channel: Channel[int] = Channel(1)
+    channel.put(0)
+    answers: list[bool] = []
+    writer = threading.Thread(target=lambda: answers.append(channel.put(1)))
+    writer.start()
+    channel.abort()
+    writer.join(2)
+    assert answers == [False]
+    assert channel.dropped == 2  # the one that waited and the one that was refused
+    assert list(channel) == []
+
+
+def test_abort_wakes_a_blocked_reader():
+    channel: Channel[int] = Channel(1)
+    taken: list[list[int]] = []
+    reader = threading.Thread(target=lambda: taken.append(list(channel)))
+    reader.start()
+    channel.abort()
+    reader.join(2)
+    assert taken == [[]]

@@ -1,0 +1,208 @@
+"""One tester that every engine passes: contract of the network, checks, ownership, state."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from seg_edge.core.errors import EngineError, InputError, ModelFileError, UnknownNameError
+from seg_edge.runtime import engines as registry
+from seg_edge.runtime.engines import AUTO, Availability, engine_class, engines, open_engine
+from seg_edge.runtime.engines.base import resolve_threads
+
+
+class EngineTester:
+    name = ""
+
+    @pytest.fixture(autouse=True)
+    def _needs_backend(self):
+        state = engine_class(self.name).available()
+        if not state.ok:
+            pytest.skip(state.reason)
+
+    def open(self, path, **options):
+        return open_engine(path, self.name, **options)
+
+    def test_logits(self, tiny_model):
+        frames = np.random.default_rng(0).integers(0, 256, (2, 32, 40, 3), np.uint8)
+        expected = frames.reshape(2, 8, 4, 10, 4, 3).mean((2, 4)).transpose(0, 3, 1, 2) / 255
+        with self.open(tiny_model) as engine:
+            assert engine.name == self.name
+            assert engine.version
+            logits = engine.infer(frames)
+            assert logits.dtype == np.float32
+            assert logits.flags.c_contiguous
+            np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+    def test_labels(self, tmp_path, tiny_onnx):
+        tiny_onnx(tmp_path / "m.onnx", output="labels")
+        frames = np.zeros((1, 32, 40, 3), np.uint8)
+        frames[:, :, :20, 1] = frames[:, :, 20:, 2] = 200
+        with self.open(tmp_path / "m.onnx") as engine:
+            labels = engine.infer(frames)
+            assert labels.dtype == np.uint8
+            assert labels.shape == (1, 32, 40)
+            assert (labels[:, :, :20] == 1).all()
+            assert (labels[:, :, 20:] == 2).all()
+
+    def test_each_call_answers_for_its_own_frames(self, tiny_model):
+        with self.open(tiny_model) as engine:
+            for value in (10, 200, 60):
+                frames = np.full((1, 32, 40, 3), value, np.uint8)
+                np.testing.assert_allclose(engine.infer(frames), value / 255, atol=1e-5)
+                assert (frames == value).all()
+
+    def test_read_only_frames(self, tiny_model):
+        frames = np.full((1, 32, 40, 3), 51, np.uint8)
+        frames.flags.writeable = False
+        with self.open(tiny_model) as engine:
+            np.testing.assert_allclose(engine.infer(frames), 0.2, atol=1e-5)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.int8])
+    def test_wrong_dtype(self, tiny_model, dtype):
+        with (
+            self.open(tiny_model) as engine,
+            pytest.raises(TypeError, match=f"frames must be a uint8 array.*{dtype.__name__}"),
+        ):
+            engine.infer(np.zeros((1, 32, 40, 3), dtype))
+
+    def test_not_an_array(self, tiny_model):
+        with self.open(tiny_model) as engine, pytest.raises(TypeError, match="got list"):
+            engine.infer([[0]])
+
+    @pytest.mark.parametrize("shape", [(32, 40, 3), (1, 40, 32, 3), (1, 3, 32, 40), (0, 32, 40, 3), (1, 32, 40, 4)])
+    def test_wrong_shape(self, tiny_model, shape):
+        with self.open(tiny_model) as engine, pytest.raises(ValueError, match=re.escape(f"(N, 32, 40, 3), got {shape}")):
+            engine.infer(np.zeros(shape, np.uint8))
+
+    def test_strided_frames(self, tiny_model):
+        with self.open(tiny_model) as engine, pytest.raises(ValueError, match="C-contiguous"):
+            engine.infer(np.zeros((1, 32, 80, 3), np.uint8)[:, :, ::2])
+
+    def test_fixed_batch(self, tmp_path, tiny_onnx):
+        tiny_onnx(tmp_path / "m.onnx", batch=2)
+        with self.open(tmp_path / "m.onnx") as engine:
+            assert engine.batch == 2
+            assert engine.infer(np.zeros((2, 32, 40, 3), np.uint8)).shape == (2, 3, 8, 10)
+            with pytest.raises(ValueError, match=r"\(2, 32, 40, 3\), got \(1, 32, 40, 3\)"):
+                engine.infer(np.zeros((1, 32, 40, 3), np.uint8))
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"names": ("image", "logits")}, r"one input frames uint8 \(any, 32, 40, 3\), but the graph has image uint8"),
+            ({"names": ("frames", "out")}, r"one output logits float32 \(any, 3, 8, 10\), but the graph has out float32"),
+            ({"dtype": "float32"}, "but the graph has frames float32"),
+            ({"graph_hw": (64, 40)}, r"but the graph has frames uint8 \(any, 64, 40, 3\)"),
+        ],
+        ids=["input name", "output name", "dtype", "shape"],
+    )
+    def test_graph_that_contradicts_its_spec(self, tmp_path, tiny_onnx, change, message):
+        tiny_onnx(tmp_path / "m.onnx", **change)
+        with pytest.raises(EngineError, match=message):
+            self.open(tmp_path / "m.onnx")
+
+    def test_damaged_graph(self, tmp_path, tiny_onnx):
+        import onnx
+
+        tiny_onnx(tmp_path / "m.onnx")
+        model = onnx.load(tmp_path / "m.onnx")
+        model.graph.node[2].op_type = "NoSuchOperator"
+        onnx.save(model, tmp_path / "m.onnx")
+        with pytest.raises(EngineError, match=rf"engine {self.name}: .*m\.onnx can't be opened: .*NoSuchOperator") as caught:
+            self.open(tmp_path / "m.onnx")
+        assert "\n" not in str(caught.value)
+
+    def test_use_after_close(self, tiny_model):
+        engine = self.open(tiny_model)
+        engine.close()
+        engine.close()
+        with pytest.raises(EngineError, match="infer after close"):
+            engine.infer(np.zeros((1, 32, 40, 3), np.uint8))
+
+    def test_threads(self, tiny_model):
+        with self.open(tiny_model, threads=1) as engine:
+            assert engine.threads == 1
+            assert engine.device == "CPU, 1 thread"
+        with self.open(tiny_model) as engine:
+            assert engine.threads == resolve_threads(None) >= 1
+        with pytest.raises(InputError, match="threads: expected at least 1, got 0"):
+            self.open(tiny_model, threads=0)
+
+    def test_missing_backend(self, tiny_model, monkeypatch):
+        kind = engine_class(self.name)
+        monkeypatch.setattr(kind, "available", classmethod(lambda cls: Availability(False, "not installed; pip install it")))
+        assert next(row for row in engines() if row.name == self.name).reason == "not installed; pip install it"
+        with pytest.raises(EngineError, match=f"engine {self.name}: not available: not installed"):
+            self.open(tiny_model)
+        others = [row.name for row in engines() if row.available]
+        with open_engine(tiny_model, AUTO) as engine:
+            assert engine.name == others[0]
+
+
+class TestOnnxRuntime(EngineTester):
+    name = "onnxruntime"
+
+
+class TestOpenVino(EngineTester):
+    name = "openvino"
+
+    def test_precision_is_the_graphs(self, tiny_model):
+        with self.open(tiny_model) as engine:
+            assert engine._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
+            assert engine._compiled.get_property("PERFORMANCE_HINT") == "LATENCY"
+
+
+def test_auto_takes_the_first_available_and_says_why(tiny_model, monkeypatch):
+    first = engines()[0]
+    if not first.available:
+        pytest.skip(first.reason)
+    with open_engine(tiny_model) as engine:
+        assert engine.name == first.name
+        assert engine.why.startswith("the fastest available of ")
+    monkeypatch.setattr(engine_class(first.name), "available", classmethod(lambda cls: Availability(False, "switched off")))
+    with open_engine(tiny_model) as engine:
+        assert engine.name == engines()[1].name
+        assert f"{first.name} is not: switched off" in engine.why
+
+
+def test_no_engine_at_all(tiny_model, monkeypatch):
+    for name in registry.TABLE:
+        monkeypatch.setattr(engine_class(name), "available", classmethod(lambda cls: Availability(False, "gone")))
+    with pytest.raises(EngineError, match="no engine is available: .*: gone"):
+        open_engine(tiny_model)
+
+
+def test_backend_that_cannot_be_imported_is_listed(monkeypatch):
+    import sys
+
+    for name in ("onnxruntime", "openvino"):
+        monkeypatch.setitem(sys.modules, name, None)
+    rows = {row.name: row for row in engines()}
+    assert set(rows) == {"onnxruntime", "openvino"}
+    for name, row in rows.items():
+        assert not row.available
+        assert name in row.reason
+        assert "pip install" in row.reason
+
+
+def test_unknown_engine(tiny_model):
+    with pytest.raises(UnknownNameError, match="did you mean 'openvino'"):
+        open_engine(tiny_model, "openvin")
+
+
+def test_missing_model(tmp_path):
+    with pytest.raises(ModelFileError, match="no such file"):
+        open_engine(tmp_path / "absent.onnx")
+
+
+def test_engines_agree(tiny_model):
+    if not all(row.available for row in engines()):
+        pytest.skip("needs every engine")
+    frames = np.random.default_rng(1).integers(0, 256, (1, 32, 40, 3), np.uint8)
+    outputs = []
+    for row in engines():
+        with open_engine(tiny_model, row.name) as engine:
+            outputs.append(engine.infer(frames).copy())
+    np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-5)
