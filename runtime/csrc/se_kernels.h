@@ -10,11 +10,12 @@
 /* X(name, parameters). Buffers of one call do not overlap unless said so.
  *
  * u8_i16_vsum: out[i] = (sum over t of weights[t] * rows[t*stride + i] + 64) >> 7; weights >= 0 of sum 2^14, taps >= 1.
- * i16_u8_hsum3: out[3*i + c] = (sum over t of weights[2*pairs*i + t] * row[3*(first[i] + t) + c] + 2^20) >> 21, t < 2*pairs;
+ * i16_u8_hsum3: out[3*i + c] = (sum over t < 2*pairs of weights[2*pairs*i + t] * row[3*(first[i] + t) + c] + 2^20) >> 21;
  *   row is readable SE_ROW_PAD elements past the last tap.
  * f32_u8_argmax: out[x] = class with the highest plane[c*plane_stride + x]; ties to the lowest, NaN = minus infinity.
- * f32_u8_lerp_argmax: out[x], x0 <= x < x1, = the same of the interpolated value (segedge.h); `above` and `below` are rows of
- *   class 0, w long; columns low[x], high[x], weights wx[x]; writes up to SE_LABEL_PAD elements past x1 and reads the tables so.
+ * f32_u8_lerp_argmax: out[x], x0 <= x < x1, = the same of the interpolated value (segedge.h); `above` and `below` are rows
+ *   of class 0, w long; columns low[x], high[x], weights wx[x]; writes up to SE_LABEL_PAD elements past x1 and reads the
+ *   tables as far.
  * u8_blend: out[i] = (frame[i]*(256-alpha) + colour[i]*alpha + 128) >> 8; out may be frame. */
 #define SE_KERNELS(X) \
   X(u8_i16_vsum, (const uint8_t *rows, size_t stride, const int16_t *weights, size_t taps, size_t n, int16_t *out)) \

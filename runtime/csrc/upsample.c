@@ -115,10 +115,9 @@ static void upsample(const se_kernels *isa, const float *logits, size_t classes,
         uint8_t *swapped = plan.corner[0];
         plan.corner[0] = plan.corner[1];
         plan.corner[1] = swapped;
-        labelled[0] = p.low;
-        labelled[1] = -1;
+      } else if (p.low != labelled[0]) {
+        isa->f32_u8_argmax(above, plane, classes, w, plan.corner[0]);
       }
-      if (p.low != labelled[0]) isa->f32_u8_argmax(above, plane, classes, w, plan.corner[0]);
       isa->f32_u8_argmax(below, plane, classes, w, plan.corner[1]);
       labelled[0] = p.low;
       labelled[1] = p.high;

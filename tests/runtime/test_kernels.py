@@ -221,6 +221,16 @@ def test_the_shortcut_changes_nothing_but_rounding_ties() -> None:
 
 
 @pytest.mark.parametrize("isa", ISAS)
+def test_agreeing_corners_decide_where_rounding_would_make_a_tie(isa: str) -> None:
+    logits = np.ones((2, 5, 5), np.float32)
+    logits[1] = np.nextafter(np.float32(1), np.float32(2))
+    out = np.empty((57, 83), np.uint8)
+    _kernels.upsample_argmax(logits, out, isa)
+    assert (out == 1).all()
+    assert (reference_mask(logits, (57, 83), shortcut=False) == 0).any()  # what arithmetic alone would say
+
+
+@pytest.mark.parametrize("isa", ISAS)
 def test_overlay_is_the_mask_blended(isa: str) -> None:
     for h, w, dst_h, dst_w in shapes(30):
         logits, frame = RNG.normal(size=(7, h, w)).astype(np.float32), noise(dst_h, dst_w, 3)
