@@ -1,1 +1,1 @@
-"""Calibration: activation statistics, scales, bias correction."""
+"""Calibration: real frames → activation statistics → scales, bias correction, and the cache that remembers them."""

@@ -1,6 +1,44 @@
 """``seg-edge verify``"""
 
+from __future__ import annotations
 
-def verify() -> None:
-    """Placeholder until the verb is written."""
-    raise SystemExit(70)
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import console
+
+
+def verify(
+    artefact: Annotated[Path, typer.Argument(help="An artefact folder, as seg-edge export writes it.")],
+    engine: Annotated[str, typer.Option(help="Engine to replay on: auto, openvino, onnxruntime.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: every core.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
+) -> None:
+    """Replay the golden frames: does this machine compute what the export machine computed?"""
+    from rich.table import Table
+
+    from ..core.artifact import write_json
+    from ..core.errors import GateError
+    from ..export.verify import verify as replay
+
+    rows = replay(artefact, engine, threads)
+    table = Table(title=f"{artefact}: golden frames on {rows[0].engine}", title_justify="left")
+    for title in ("file", "frame", "agreement %", "limit %", ""):
+        table.add_column(title, justify="right" if "%" in title else "left")
+    for row in rows:
+        verdict = "ok" if row.passed else "DIFFERS"
+        table.add_row(row.file, row.frame, f"{100 * row.agreement:.3f}", f"{100 * row.limit:.3f}", verdict)
+    console().print(table)
+    if json:
+        passed = all(row.passed for row in rows)
+        write_json(json, {"artefact": str(artefact), "passed": passed, "frames": [row.to_dict() for row in rows]})
+    broken = [row for row in rows if not row.passed]
+    if broken:
+        worst = min(broken, key=lambda row: row.agreement - row.limit)
+        raise GateError(
+            f"verify: {worst.file} on {worst.engine}: {worst.frame} agrees on {100 * worst.agreement:.3f} % of the pixels, "
+            f"expected at least {100 * worst.limit:.3f} % ({len(broken)} of {len(rows)} replays differ); "
+            "this machine or engine computes something else: try another --engine, or export on this machine"
+        )

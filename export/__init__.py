@@ -1,1 +1,1 @@
-"""The chain: each step takes an artefact, gives an artefact, and adds a report row."""
+"""The chain: each step takes a model, gives a model, and adds a report row."""

@@ -1,0 +1,107 @@
+"""The calibration cache: scales and corrected biases, reused only for exactly what they were computed from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from ..core.artifact import write_json
+from .graph import Frames
+from .scales import QuantParams
+
+CACHE_FILE = "calib.cache"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What calibration computes.
+
+    Attributes:
+        activations: Mapping of each quantized tensor, by name.
+        biases: Corrected biases, float32 (O,), by initializer name; empty without bias correction.
+    """
+
+    activations: dict[str, QuantParams]
+    biases: dict[str, npt.NDArray[np.float32]]
+
+
+def cache_key(model: onnx.ModelProto, frames: Iterable[Frames], algorithm: dict[str, Any]) -> dict[str, Any]:
+    """Everything that a calibration depends on, part by part, so that a mismatch can be named.
+
+    Args:
+        model: The float graph. Its metadata is left out: a new provenance doesn't change scales.
+        frames: The calibration frames at the network's input size; preprocessing is in their bytes.
+        algorithm: Observer and options.
+    """
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    del bare.metadata_props[:]
+    digest = hashlib.sha256()
+    count = 0
+    for frame in frames:
+        digest.update(repr(frame.shape).encode() + frame.tobytes())
+        count += 1
+    return {
+        "graph": hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest(),
+        "frames": count,
+        "calibration set": digest.hexdigest(),
+        "algorithm": algorithm,
+        "versions": {"onnxruntime": str(import_module("onnxruntime").__version__), "numpy": np.__version__},
+    }
+
+
+def save(path: str | Path, key: dict[str, Any], calibration: Calibration) -> None:
+    """Writes a calibration as JSON."""
+    # float32 → Python float → float32 is exact, so a reused calibration gives the same bytes as the one it was saved from.
+    data = {
+        "format": FORMAT,
+        "key": key,
+        "activations": {name: [p.scale, p.zero_point] for name, p in calibration.activations.items()},
+        "biases": {name: bias.tolist() for name, bias in calibration.biases.items()},
+    }
+    write_json(path, data)
+
+
+def load(path: str | Path, key: dict[str, Any]) -> tuple[Calibration | None, str]:
+    """Reads a calibration if it was made from ``key``.
+
+    Returns:
+        The calibration and an empty text; or None and the reason why it must be made again.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return None, "no calibration cache yet"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            return None, f"the cache has format {data['format']}, this version writes {FORMAT}"
+        old = data["key"]
+        changed = [part for part in key if old.get(part) != key[part]]
+        if changed:
+            return None, f"{', '.join(_describe(part, old.get(part), key[part]) for part in changed)} changed"
+        activations = {name: QuantParams(float(s), int(z)) for name, (s, z) in data["activations"].items()}
+        biases = {name: np.asarray(bias, np.float32) for name, bias in data["biases"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return None, f"the cache can't be read ({type(error).__name__}: {error})"
+    return Calibration(activations, biases), ""
+
+
+def _describe(part: str, old: Any, new: Any) -> str:
+    # Hashes tell a reader nothing; everything else is worth showing.
+    return part if isinstance(new, str) else f"{part} ({_short(old)} -> {_short(new)})"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    return str(value)

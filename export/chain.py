@@ -1,0 +1,347 @@
+"""The chain: checkpoint → ONNX → simplified → INT8, each step measured against the one before it.
+
+The artefact is built in a folder beside its final place and takes it only when it is whole and every gate has passed.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+
+from ..calib import cache
+from ..calib.graph import Array, Frames, run, session, set_spec
+from ..calib.observers import observer
+from ..core.artifact import SPEC_FILE, atomic_path, onnx_name, write_text
+from ..core.errors import InputError
+from ..core.spec import ModelSpec
+from .batch import run_batched, with_batch
+from .compare import compare
+from .folder import FAILED_DIR, check_target, replaced_folder
+from .frames import ChainData, network_inputs, open_data
+from .golden import write_golden
+from .measure import accuracy, latencies_ms, measured_engines, worst_class
+from .progress import Progress, Silent
+from .quantize import QuantOptions, calibrate, float_convolutions, prepare, quantize
+from .report import BrokenGateError, Gate, Report, Step
+from .simplify import Simplifier, simplify
+from .to_onnx import check_size, to_onnx
+
+if TYPE_CHECKING:
+    import torch
+
+# float32 sums in another order differ in the last bits; through twenty layers that stays far below this share of the logits.
+_PARITY = 1e-3
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What ``seg-edge export`` can be told.
+
+    Attributes:
+        int8: Whether to quantize; needs ``data``.
+        data: Dataset folder: its train split calibrates, its val split measures.
+        input_hw: Network input; None keeps the checkpoint's.
+        batch: Frames per inference.
+        calib_frames: Greatest number of calibration frames.
+        quant: How to quantize.
+        max_drop: Most mIoU that a step may lose, 0..1.
+        max_class_drop: Most IoU that any class may lose in a step, 0..1.
+        min_speedup: Least ratio of fp32 to INT8 latency, on the first engine.
+        engine: Engine to measure on; ``"auto"`` times all available ones and measures mIoU on the fastest.
+        threads: CPU threads; None is every core.
+        recalibrate: Ignore the calibration cache.
+    """
+
+    int8: bool = False
+    data: Path | None = None
+    input_hw: tuple[int, int] | None = None
+    batch: int = 1
+    calib_frames: int = 64
+    quant: QuantOptions = field(default_factory=QuantOptions)
+    max_drop: float | None = None
+    max_class_drop: float | None = None
+    min_speedup: float | None = None
+    engine: str = "auto"
+    threads: int | None = None
+    recalibrate: bool = False
+
+    def check(self) -> None:
+        """Raises InputError for values and combinations that make no sense, before any work is done."""
+        observer(self.quant.observer)
+        if self.int8 and self.data is None:
+            raise InputError(
+                "--int8: needs real frames to calibrate on; pass --data DIR, a folder with images/train, labels/train, "
+                "images/val and labels/val"
+            )
+        for option, value in (("--max-drop", self.max_drop), ("--max-class-drop", self.max_class_drop)):
+            if value is not None and self.data is None:
+                raise InputError(f"{option}: accuracy is measured on a val split; pass --data DIR")
+            if value is not None and not 0 <= value <= 1:
+                raise InputError(f"{option}: expected 0 to 100 points, got {100 * value:g}")
+        if self.min_speedup is not None and not self.int8:
+            raise InputError("--min-speedup: compares INT8 with fp32; pass --int8 too")
+        if self.min_speedup is not None and self.min_speedup <= 0:
+            raise InputError(f"--min-speedup: expected a ratio above 0, got {self.min_speedup:g}")
+        for option, number in (("--batch", self.batch), ("--calib-frames", self.calib_frames)):
+            if number < 1:
+                raise InputError(f"{option}: expected at least 1, got {number}")
+        if self.input_hw is not None:
+            check_size(self.input_hw)
+
+
+def export(checkpoint: str | Path, out: str | Path, options: ExportOptions, progress: Progress | None = None) -> Report:
+    """Exports a checkpoint into an artefact folder.
+
+    Args:
+        checkpoint: A ``.pt`` file of ``seg-edge train``.
+        out: The artefact; an earlier one there is replaced when the new one is whole.
+
+    Returns:
+        The report, also in ``out/report.json``.
+
+    Raises:
+        ModelFileError, DataError, InputError, UnknownNameError, EngineError: what can't be used.
+        BrokenGateError: a limit was broken (a GateError); the report is in ``out/failed``, an earlier export
+            stays as it was.
+    """
+    from ..train.checkpoint import load_checkpoint
+
+    options.check()
+    check_target(Path(out))
+    loaded = load_checkpoint(checkpoint)
+    return export_network(loaded.model, loaded.spec, out, options, progress)
+
+
+def export_network(
+    network: torch.nn.Module,
+    spec: ModelSpec,
+    out: str | Path,
+    options: ExportOptions,
+    progress: Progress | None = None,
+    simplifier: Simplifier | None = None,
+) -> Report:
+    """:func:`export` of a network in memory.
+
+    Args:
+        network: In eval mode: float32 (1, 3, H, W), RGB, normalized → logits (1, C, H/stride, W/stride).
+        simplifier: See :func:`seg_edge.export.simplify.simplify`.
+    """
+    options.check()
+    engines = measured_engines(options.engine)
+    spec = spec.with_(input_hw=options.input_hw or spec.input_hw, precision="fp32")
+    spec = spec.with_(provenance={**spec.provenance, "exported_with": _versions()})
+    out = Path(out)
+    with replaced_folder(out) as folder:
+        chain = _Chain(folder, out, spec, options, engines, progress or Silent())
+        try:
+            chain.run(network, simplifier)
+        except BrokenGateError:
+            (out / FAILED_DIR).mkdir(parents=True, exist_ok=True)
+            chain.report.write(out / FAILED_DIR)
+            raise
+    return chain.report
+
+
+class _Chain:
+    def __init__(
+        self, folder: Path, out: Path, spec: ModelSpec, options: ExportOptions, engines: list[str], progress: Progress
+    ) -> None:
+        self.folder, self.out, self.options, self.engines, self.progress = folder, out, options, engines, progress
+        self.spec = spec
+        self.report = Report(spec)
+        self.data: ChainData = open_data(options.data, spec, calibrate=options.int8)
+        self._evaluation: dict[str, Any] | None = None
+
+    def run(self, network: torch.nn.Module, simplifier: Simplifier | None) -> None:
+        raw = self.export_step(network)
+        fp32 = self.simplify_step(raw, simplifier)
+        models = {"fp32": fp32}
+        if self.options.int8:
+            models["int8"] = self.int8_step(fp32)
+            self.report.spec = self.report.spec.with_(provenance={**self.spec.provenance, "int8": self.calibration})
+        if self.options.batch > 1:
+            models = self.batch_step(models)
+        self.speed(models)
+        self.progress.say("golden frames")
+        files = {precision: self.folder / onnx_name(precision) for precision in models}
+        write_golden(self.folder, self.data.golden, files, self.engines, self.options.threads)
+        write_text(self.folder / SPEC_FILE, self.report.spec.to_json() + "\n")
+        self.report.write(self.folder)
+
+    def export_step(self, network: torch.nn.Module) -> onnx.ModelProto:
+        self.progress.say(f"onnx: {self.spec.name} at {self.spec.input_hw[0]}x{self.spec.input_hw[1]}")
+        model = to_onnx(network, self.spec)
+        path = self.folder / "raw.onnx"
+        _save(model, path)
+        step = Step.of("onnx", path, "fp32", kept=False)
+        step.notes.append("compared with torch; the file is an intermediate")
+        self.compared(step, _torch_logits(network, self.spec, self.data.parity), self.logits(model), limit=_PARITY)
+        if self.data.val is None:
+            step.notes.append("mIoU is not measured without --data; compared on generated frames")
+        self.measured(step, path)
+        path.unlink()
+        return model
+
+    def simplify_step(self, model: onnx.ModelProto, simplifier: Simplifier | None) -> onnx.ModelProto:
+        self.progress.say("simplify")
+        result, note = simplify(model, self.data.parity, simplifier)
+        path = self.folder / onnx_name("fp32")
+        _save(result, path)
+        step = Step.of("simplify", path, "fp32")
+        if note:
+            step.notes.append(note)
+            self.progress.say(f"simplify: {note}")
+        self.compared(step, self.logits(model), self.logits(result), limit=_PARITY)
+        self.measured(step, path)
+        return result
+
+    def int8_step(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        assert self.data.train is not None
+        self.progress.say(f"int8: {self.options.quant.observer} ranges, {self.options.quant.weight_bits}-bit weights")
+        frames = network_inputs(self.data.train, self.spec, self.options.calib_frames)
+        prepared = prepare(model)
+        calibration = self.calibrated(prepared, frames)
+        result = quantize(prepared, calibration, self.options.quant)
+        self.calibration = {
+            "data": self.data.train.root.name, "split": "train", "frames": len(frames), **self.options.quant.algorithm()
+        }  # fmt: skip
+        int8_spec = self.spec.with_(precision="int8", provenance={**self.spec.provenance, "int8": self.calibration})
+        set_spec(result, int8_spec)
+        path = self.folder / onnx_name("int8")
+        _save(result, path)
+        step = Step.of("int8", path, "int8")
+        step.notes.append(f"calibrated on {len(frames)} frames of the train split")
+        if left := float_convolutions(result):
+            step.notes.append(f"{len(left)} convolutions stay in float: {', '.join(left)}")
+        self.compared(step, self.logits(model), self.logits(result))
+        self.measured(step, path)
+        return result
+
+    def calibrated(self, model: onnx.ModelProto, frames: list[Frames]) -> cache.Calibration:
+        key = cache.cache_key(model, frames, self.options.quant.algorithm())
+        found, reason = cache.load(self.out / cache.CACHE_FILE, key)
+        if self.options.recalibrate:
+            found, reason = None, "--force-recalibrate"
+        if found is None:
+            self.progress.say(f"calibrate: {reason}")
+            found = calibrate(model, frames, self.options.quant, track=self.progress.track)
+        else:
+            self.progress.say("calibrate: reusing the calibration cache")
+        cache.save(self.folder / cache.CACHE_FILE, key, found)
+        return found
+
+    def batch_step(self, models: dict[str, onnx.ModelProto]) -> dict[str, onnx.ModelProto]:
+        batch = self.options.batch
+        self.progress.say(f"batch: {batch}")
+        results = {}
+        for precision, model in models.items():
+            result = results[precision] = with_batch(model, batch)
+            path = self.folder / onnx_name(precision)
+            _save(result, path)
+            for row in self.report.steps:
+                if row.file == path.name:
+                    row.file = None
+                    row.notes.append("measured at batch 1; the file is an intermediate")
+            step = Step.of(f"batch{batch}", path, precision)
+            step.notes.append("mIoU is that of batch 1: the outputs are compared, frame by frame")
+            self.compared(step, self.logits(model), run_batched(result, self.data.parity, batch), limit=_PARITY)
+        return results
+
+    def logits(self, model: onnx.ModelProto) -> list[Array]:
+        opened = session(model, threads=self.options.threads or 0)
+        return [run(opened, frame)[0] for frame in self.data.parity]
+
+    def compared(self, step: Step, before: list[Array], after: list[Array], limit: float | None = None) -> None:
+        self.report.steps.append(step)
+        found = compare(before, after)
+        step.agreement, step.max_abs_error = found.agreement, found.max_abs_error
+        if limit is not None:
+            allowed = limit * max(1.0, found.peak)
+            self.report.add_gate(
+                Gate(f"{step.step}: parity", allowed, found.max_abs_error),
+                f"step {step.step}: logits differ by {found.max_abs_error:.3g} from the step before, allowed are "
+                f"{allowed:.3g}; the exporter computes another network: report this",
+            )
+
+    def measured(self, step: Step, path: Path) -> None:
+        if self.data.val is None:
+            return
+        count = self.progress.count(f"{step.step}: mIoU on {self.engines[0]}")
+        found = accuracy(path, self.data.val, self.engines[0], self.options.threads, count)
+        before, self._evaluation = self._evaluation, found
+        step.miou = found["miou"]
+        step.notes.append(f"mIoU over {found['images']} images of the val split on {found['engine']}")
+        if before is not None:
+            step.worst_class = worst_class(before, found)
+            self.accuracy_gates(step, before["miou"])
+
+    def accuracy_gates(self, step: Step, before: float | None) -> None:
+        limits, where = self.options, f"the report is in {self.out / FAILED_DIR}"
+        if limits.max_drop is not None and before is not None and step.miou is not None:
+            drop = before - step.miou
+            self.report.add_gate(
+                Gate(f"{step.step}: max_drop", limits.max_drop, drop),
+                f"step {step.step}: mIoU drops by {100 * drop:.2f} points ({100 * before:.2f} to {100 * step.miou:.2f}), "
+                f"--max-drop allows {100 * limits.max_drop:g}; {where}",
+            )
+        if limits.max_class_drop is not None and step.worst_class is not None:
+            drop = -step.worst_class["delta"]
+            self.report.add_gate(
+                Gate(f"{step.step}: max_class_drop", limits.max_class_drop, drop),
+                f"step {step.step}: IoU of {step.worst_class['name']} drops by {100 * drop:.2f} points, "
+                f"--max-class-drop allows {100 * limits.max_class_drop:g}; {where}",
+            )
+
+    def speed(self, models: dict[str, onnx.ModelProto]) -> None:
+        self.progress.say(f"latency on {', '.join(self.engines)}")
+        paths = {precision: self.folder / onnx_name(precision) for precision in models}
+        frame = self.data.parity[0].repeat(self.options.batch, 0)
+        times = latencies_ms(paths, frame, self.engines, self.options.threads)
+        for step in self.report.steps:
+            if step.file is not None:
+                step.latency_ms = times[step.precision]
+            else:
+                step.notes.append("latency is measured on files that are kept")
+        if self.options.min_speedup is not None:
+            engine = self.engines[0]
+            ratio = times["fp32"][engine] / times["int8"][engine]
+            self.report.add_gate(
+                Gate("int8: min_speedup", self.options.min_speedup, ratio, at_least=True),
+                f"step int8: {ratio:.2f} times as fast as fp32 on {engine} ({times['fp32'][engine]:.2f} → "
+                f"{times['int8'][engine]:.2f} ms), --min-speedup asks for {self.options.min_speedup:g}; "
+                f"the report is in {self.out / FAILED_DIR}",
+            )
+
+
+def _torch_logits(network: torch.nn.Module, spec: ModelSpec, frames: Sequence[Frames]) -> list[Array]:
+    import torch
+
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (spec.mean, spec.std))
+    with torch.inference_mode():
+        results = []
+        for frame in frames:
+            rgb = torch.from_numpy(frame[..., ::-1].copy()).permute(0, 3, 1, 2).float()
+            results.append(network((rgb - mean) / std).numpy())
+    return results
+
+
+def _save(model: onnx.ModelProto, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        onnx.save(model, str(temporary))
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    from .. import __version__
+
+    return {
+        "seg-edge": __version__, "torch": str(torch.__version__), "onnx": onnx.__version__,
+        "onnxruntime": str(import_module("onnxruntime").__version__), "machine": platform.machine(),
+    }  # fmt: skip

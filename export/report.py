@@ -1,0 +1,177 @@
+"""The report of a chain: a row for each step, gates, and both as JSON and as a page for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core.artifact import REPORT_JSON, REPORT_MD, sha256, write_json, write_text
+from ..core.errors import GateError
+from ..core.spec import ModelSpec
+
+
+@dataclass
+class Step:
+    """One step of the chain. Fractions 0..1, milliseconds, bytes; None = not measured, and then ``note`` says why.
+
+    Attributes:
+        step: Name of the step.
+        file: Name inside the artefact; None for an intermediate that is not kept.
+        agreement: Share of output pixels with the same class as the step before.
+        miou: On the val split.
+        worst_class: ``{name, delta}``: the class that lost most IoU against the step before.
+        max_abs_error: Largest difference of a logit against the step before.
+        latency_ms: Median of one inference, engine by engine.
+    """
+
+    step: str
+    file: str | None
+    sha256: str
+    bytes: int
+    precision: str
+    agreement: float | None = None
+    miou: float | None = None
+    worst_class: dict[str, Any] | None = None
+    max_abs_error: float | None = None
+    latency_ms: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, step: str, path: Path, precision: str, *, kept: bool = True) -> Step:
+        """A row of a file, with its hash and size."""
+        return cls(step, path.name if kept else None, sha256(path), path.stat().st_size, precision)
+
+    def to_dict(self) -> dict[str, Any]:
+        keys = (
+            "step",
+            "file",
+            "sha256",
+            "bytes",
+            "precision",
+            "agreement",
+            "miou",
+            "worst_class",
+            "max_abs_error",
+            "latency_ms",
+        )
+        row: dict[str, Any] = {key: getattr(self, key) for key in keys}
+        return row | {"note": "; ".join(self.notes)} if self.notes else row
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One limit.
+
+    Attributes:
+        name: Step and option, e.g. ``"int8: max_drop"``.
+        limit, value: In the same unit; fractions for accuracy, a ratio for speed.
+        at_least: True if the value must reach the limit, False if it must not exceed it.
+    """
+
+    name: str
+    limit: float
+    value: float
+    at_least: bool = False
+
+    @property
+    def passed(self) -> bool:
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "limit": self.limit, "value": self.value, "passed": self.passed}
+
+
+class BrokenGateError(GateError):
+    """A step broke a limit; ``report`` is everything measured until then, the broken gate last."""
+
+    def __init__(self, text: str, report: Report) -> None:
+        super().__init__(text)
+        self.report = report
+
+
+@dataclass
+class Report:
+    """Everything that an export found out."""
+
+    spec: ModelSpec
+    steps: list[Step] = field(default_factory=list)
+    gates: list[Gate] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``export --json`` writes."""
+        return {
+            "name": self.spec.name,
+            "spec": self.spec.to_dict(),
+            "steps": [step.to_dict() for step in self.steps],
+            "gates": [gate.to_dict() for gate in self.gates],
+        }
+
+    def add_gate(self, gate: Gate, text: str) -> None:
+        """Records a gate.
+
+        Raises:
+            BrokenGateError: it is broken; ``text`` says by what.
+        """
+        self.gates.append(gate)
+        if not gate.passed:
+            raise BrokenGateError(text, self)
+
+    def write(self, folder: Path) -> None:
+        """Writes ``report.json`` and ``report.md``."""
+        write_json(folder / REPORT_JSON, self.to_dict())
+        write_text(folder / REPORT_MD, self.to_markdown())
+
+    def to_markdown(self) -> str:
+        """The same for people; accuracy in %."""
+        height, width = self.spec.input_hw
+        lines = [
+            f"# {self.spec.name}",
+            "",
+            f"Input {height}x{width}, {len(self.spec.labels)} classes, output stride {self.spec.output_stride}. "
+            "Agreement, worst class and logit error: against the row above. Latency: median of one inference, engine only.",
+            "",
+            _row([title for title, _ in COLUMNS]),
+            _row(["---" if i == 0 else "---:" for i in range(len(COLUMNS))]),
+            *(_row([cell(step) for _, cell in COLUMNS]) for step in self.steps),
+        ]
+        notes = [f"- {step.step}: {note}" for step in self.steps for note in step.notes]
+        if notes:
+            lines += ["", "## Notes", "", *notes]
+        if self.gates:
+            lines += ["", "## Gates", "", _row(["gate", "limit", "value", ""]), _row(["---", "---:", "---:", "---"])]
+            for gate in self.gates:
+                sign = "≥" if gate.at_least else "≤"
+                lines.append(
+                    _row([gate.name, f"{sign} {gate.limit:.4g}", f"{gate.value:.4g}", "ok" if gate.passed else "BROKEN"])
+                )
+        lines += ["", "## Files", "", _row(["file", "sha256"]), _row(["---", "---"])]
+        lines += [_row([step.file, f"`{step.sha256}`"]) for step in self.steps if step.file]
+        return "\n".join(lines) + "\n"
+
+
+def _percent(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{100 * value:.{digits}f}"
+
+
+def _worst(step: Step) -> str:
+    return "–" if step.worst_class is None else f"{step.worst_class['name']} {100 * step.worst_class['delta']:+.2f}"
+
+
+#: Title and cell of each column of the step table.
+COLUMNS: tuple[tuple[str, Callable[[Step], str]], ...] = (
+    ("step", lambda s: s.step),
+    ("file", lambda s: s.file or "–"),
+    ("precision", lambda s: s.precision),
+    ("MB", lambda s: f"{s.bytes / 1e6:.2f}"),
+    ("agreement %", lambda s: _percent(s.agreement, 3)),
+    ("mIoU %", lambda s: _percent(s.miou)),
+    ("worst class", _worst),
+    ("logit error", lambda s: "–" if s.max_abs_error is None else f"{s.max_abs_error:.2g}"),
+    ("ms", lambda s: ", ".join(f"{name} {value:.2f}" for name, value in s.latency_ms.items()) or "–"),
+)
+
+
+def _row(cells: list[Any]) -> str:
+    return f"| {' | '.join(map(str, cells))} |"

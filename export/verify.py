@@ -1,0 +1,104 @@
+"""Replays an artefact's golden frames: does this machine compute what the export machine computed?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.artifact import REPORT_JSON, SPEC_FILE, onnx_name
+from ..core.errors import ModelFileError
+from ..core.metrics import agreement
+from ..core.spec import ModelSpec
+from ..runtime.engines import AUTO, open_engine
+from .golden import check_hash, masks, read_golden
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One golden frame on one model: share of pixels equal to the expected mask, and the least share that passes."""
+
+    file: str
+    precision: str
+    engine: str
+    frame: str
+    agreement: float
+    limit: float
+
+    @property
+    def passed(self) -> bool:
+        return self.agreement >= self.limit
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "file": self.file, "precision": self.precision, "engine": self.engine, "frame": self.frame,
+            "agreement": self.agreement, "limit": self.limit, "passed": self.passed,
+        }  # fmt: skip
+
+
+def verify(folder: str | Path, engine: str = AUTO, threads: int | None = None) -> list[Replay]:
+    """Checks every file of an artefact against its hash, then replays the golden frames.
+
+    Args:
+        folder: An artefact folder.
+        engine: The engine to replay on; ``"auto"`` is the fastest one available.
+        threads: CPU threads; None is every core.
+
+    Returns:
+        One row for each model and frame; a disagreement is a row that did not pass.
+
+    Raises:
+        ModelFileError: not an artefact, or a file is missing or damaged; the text names it.
+        UnknownNameError, EngineError: as :func:`seg_edge.runtime.engines.open_engine` says.
+    """
+    folder = Path(folder)
+    models = check_files(folder)
+    golden = read_golden(folder)
+    rows: list[Replay] = []
+    for precision, expected in golden.masks.items():
+        if precision not in models:
+            raise ModelFileError(f"{folder / REPORT_JSON}: lists no {precision} model, golden/ has its masks; export again")
+        with open_engine(models[precision], engine, threads) as opened:
+            for name, mask in zip(golden.frames, masks(opened, list(golden.frames.values())), strict=True):
+                share = agreement(mask, expected[name])
+                rows.append(
+                    Replay(models[precision].name, precision, opened.name, name, share, golden.min_agreement[precision])
+                )
+    return rows
+
+
+def check_files(folder: Path) -> dict[str, Path]:
+    """Compares the models with the hashes in the report, and the spec with the report's.
+
+    Returns:
+        The model files by precision.
+
+    Raises:
+        ModelFileError: not an artefact, or a file is missing or damaged.
+    """
+    report = folder / REPORT_JSON
+    if not report.is_file():
+        what = "no such folder" if not folder.exists() else f"no {REPORT_JSON} here"
+        raise ModelFileError(f"{folder}: {what}; expected an artefact folder, as seg-edge export writes it")
+    try:
+        data = json.loads(report.read_text(encoding="utf-8"))
+        listed = {str(step["file"]): str(step["sha256"]) for step in data["steps"] if step["file"]}
+        precisions = {str(step["file"]): str(step["precision"]) for step in data["steps"] if step["file"]}
+        spec = data["spec"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{report}: damaged ({type(error).__name__}: {error}); copy the artefact again") from error
+    for file, expected in listed.items():
+        check_hash(folder / file, expected, str(report))
+    for precision in set(precisions.values()):
+        if onnx_name(precision) not in listed:
+            raise ModelFileError(f"{report}: damaged (no {onnx_name(precision)}); copy the artefact again")
+    try:
+        stored = (folder / SPEC_FILE).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ModelFileError(f"{folder / SPEC_FILE}: can't be read ({error.strerror}); copy the artefact again") from error
+    if ModelSpec.from_json(stored, folder / SPEC_FILE).to_dict() != ModelSpec.from_dict(spec).to_dict():
+        raise ModelFileError(
+            f"{folder / SPEC_FILE}: damaged or replaced: it is not the spec of {report}; copy the artefact again"
+        )
+    return {precision: folder / file for file, precision in precisions.items()}
