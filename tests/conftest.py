@@ -26,6 +26,7 @@ def _tiny_onnx(
     with_spec: bool = True,
     labels: Labels | None = None,
     precision: str = "fp32",
+    resize: str = "area",
 ) -> ModelSpec:
     """Writes a network whose masks are known: class 0, 1, 2 wins where blue, green, red is strongest.
 
@@ -43,11 +44,12 @@ def _tiny_onnx(
         with_spec: Write the spec into the metadata.
         labels: Its classes; default class0, class1, …
         precision: What the spec says; the graph is float32.
+        resize: What the spec says.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    spec = ModelSpec("tiny", labels or Labels.numbered(classes), input_hw, output=output, precision=precision)
+    spec = ModelSpec("tiny", labels or Labels.numbered(classes), input_hw, output=output, precision=precision, resize=resize)
     source, target = names or ("frames", output)
     height, width = graph_hw or input_hw
     n = batch or "N"

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ...core.spec import ModelSpec
 from .base import Availability, Engine, Frames, Output, Tensor
 
 
@@ -24,12 +25,7 @@ class OpenVinoEngine(Engine):
 
     def _open(self) -> tuple[list[Tensor], list[Tensor]]:
         ov: Any = import_module("openvino")
-        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": self.threads}
-        if self.spec.precision != "fp16":
-            # Precision lives in the graph. Left alone, the plugin computes an fp32 network in bf16 or fp16 wherever the CPU
-            # has instructions for it, and what runs is no longer what was evaluated.
-            options["INFERENCE_PRECISION_HINT"] = "f32"
-        self._compiled: Any = ov.Core().compile_model(str(self.path), "CPU", options)
+        self._compiled: Any = ov.Core().compile_model(str(self.path), "CPU", compile_options(self.spec, self.threads))
         self._request: Any = self._compiled.create_infer_request()
         self._tensor: Any = ov.Tensor
         return _tensors(self._compiled.inputs), _tensors(self._compiled.outputs)
@@ -44,6 +40,16 @@ class OpenVinoEngine(Engine):
 
     def _close(self) -> None:
         self._request = self._compiled = None
+
+
+def compile_options(spec: ModelSpec, threads: int) -> dict[str, str | int]:
+    """What a model is compiled with."""
+    options: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    if spec.precision != "fp16":
+        # Precision lives in the graph. Left alone, the plugin computes an fp32 network in bf16 or fp16 wherever the CPU has
+        # instructions for it, and what runs is no longer what was evaluated.
+        options["INFERENCE_PRECISION_HINT"] = "f32"
+    return options
 
 
 def _tensors(ports: list[Any]) -> list[Tensor]:

@@ -10,6 +10,7 @@ from seg_edge.core.errors import EngineError, InputError, ModelFileError, Unknow
 from seg_edge.runtime import engines as registry
 from seg_edge.runtime.engines import AUTO, Availability, engine_class, engines, open_engine
 from seg_edge.runtime.engines.base import resolve_threads
+from seg_edge.runtime.engines.openvino import compile_options
 
 
 class EngineTester:
@@ -148,7 +149,13 @@ class TestOnnxRuntime(EngineTester):
 class TestOpenVino(EngineTester):
     name = "openvino"
 
-    def test_precision_is_the_graphs(self, tiny_model):
+    @pytest.mark.parametrize(("precision", "hint"), [("fp32", "f32"), ("int8", "f32"), ("fp16", None)])
+    def test_precision_is_the_graphs(self, tmp_path, tiny_onnx, precision, hint):
+        # Only a CPU with bf16 or fp16 instructions would show the difference in the compiled network.
+        spec = tiny_onnx(tmp_path / "m.onnx", precision=precision)
+        assert compile_options(spec, 1).get("INFERENCE_PRECISION_HINT") == hint
+
+    def test_options_are_taken(self, tiny_model):
         with self.open(tiny_model) as engine:
             assert engine._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
             assert engine._compiled.get_property("PERFORMANCE_HINT") == "LATENCY"

@@ -67,6 +67,16 @@ def test_mask_of_a_larger_frame(seg):
     np.testing.assert_array_equal(mask[clear], full.argmax(0)[clear])
 
 
+@pytest.mark.parametrize(("rule", "winner"), [("area", 0), ("bilinear", 1)])
+def test_the_specs_resize_rule_is_used(tmp_path, tiny_onnx, rule, winner):
+    # Of three rows the middle one is strong green, the others weaker blue. The mean is blue; the middle is green.
+    tiny_onnx(tmp_path / "m.onnx", resize=rule)
+    frame = np.zeros((96, 40, 3), np.uint8)
+    frame[:, :, 0], frame[1::3] = 100, (0, 150, 0)
+    with Segmenter(tmp_path / "m.onnx") as seg:
+        assert (seg(frame) == winner).all()
+
+
 def test_mask_shows_the_colours(seg, colour_frame):
     mask = seg(colour_frame(64, 120))
     assert mask.shape == (64, 120)
@@ -105,6 +115,22 @@ def test_labels_head_gives_the_same_picture(tmp_path, tiny_onnx, colour_frame, e
             seg.logits(frame)
         with pytest.raises(ValueError, match="mask_out must be uint8"):
             seg(frame, out=np.zeros((3, 3), np.uint8))
+
+
+@pytest.mark.parametrize("size", [(75, 33), (16, 90)])
+def test_labels_are_scaled_by_the_nearest_pixel_centre(tmp_path, tiny_onnx, size):
+    tiny_onnx(tmp_path / "labels.onnx", output="labels")
+    frame = np.zeros((*size, 3), np.uint8)
+    frame[:, : size[1] // 2, 0], frame[:, size[1] // 2 :, 2] = (
+        200,
+        200,
+    )  # 0 beside 2: a blend would be 1
+    with Segmenter(tmp_path / "labels.onnx") as seg:
+        mask = seg(frame)
+        small = seg.engine.infer(seg._network_input(frame))[0].copy()
+    rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(size, (32, 40), strict=True))
+    assert set(small.ravel()) == {0, 2}
+    np.testing.assert_array_equal(mask, small[rows][:, columns])
 
 
 def test_logits_belong_to_the_caller(seg):
