@@ -233,15 +233,13 @@ class Pipeline:
         return spare if spare.shape == frame_bgr.shape else None
 
     def _guard(self, work: Callable[[], None], channel: Channel[Any]) -> None:
-        """Body of a stage's thread: whatever ``work`` does, the stage after it learns of the end."""
+        """Body of a stage's thread: whatever ``work`` does, the next stage takes what waits, then learns of the end."""
         try:
             work()
         except BaseException as error:
             with self._error_lock:
                 if self._error is None:
                     self._error = error
-            self._captured.abort()
-            self._results.abort()
         finally:
             channel.close()
 

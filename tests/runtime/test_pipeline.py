@@ -110,6 +110,12 @@ def test_statistics(seg):
     json.dumps(stats, allow_nan=False)
 
 
+def test_overlays_are_painted_into_the_same_few_arrays(seg):
+    seen = []  # holds every array, so that none can be another one at the same address
+    Pipeline(Frames(50), seg, [Keep()]).run(lambda result: seen.append(result.overlay_bgr))
+    assert len({id(overlay) for overlay in seen}) <= 8
+
+
 def test_stages_overlap(seg):
     pipeline = Pipeline(Frames(40, pause_s=0.01), seg, [Keep(pause_s=0.01)])
     stats = pipeline.run()
@@ -150,6 +156,8 @@ def test_source_fails(seg, live, fail_at):
     assert stats["state"] == "failed"
     assert stats["frames_in"] == fail_at
     assert balanced(stats)
+    if not live:
+        assert stats["frames_out"] == fail_at  # what was captured before the failure still got out
 
 
 def test_engine_fails(tiny_model):
