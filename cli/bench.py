@@ -1,6 +1,93 @@
 """``seg-edge bench``"""
 
+from __future__ import annotations
 
-def bench() -> None:
-    """Placeholder until the verb is written."""
-    raise SystemExit(70)
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .common import console, parse_size
+
+
+def bench(
+    models: Annotated[
+        list[Path] | None, typer.Argument(metavar="MODEL...", help="ONNX files, artefact folders, or folders of artefacts.")
+    ] = None,
+    engine: Annotated[
+        list[str] | None, typer.Option(help="Engine; may be repeated. Default: every one available. auto: the fastest.")
+    ] = None,
+    frame: Annotated[str, typer.Option(help="Size HxW of the frames fed in.")] = "720x1280",
+    threads: Annotated[
+        list[str] | None, typer.Option(help="CPU threads: a number or several (1,2); may be repeated. Default: every core.")
+    ] = None,
+    duration: Annotated[float | None, typer.Option(help="Seconds of measurement per configuration. Default: 5.")] = None,
+    runs: Annotated[int | None, typer.Option(help="Instead: this many runs of each kind per configuration.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Dataset to take frames from and to measure mIoU on.")] = None,
+    split: Annotated[str, typer.Option(help="Split of the dataset.")] = "val",
+    min_fps: Annotated[float | None, typer.Option(help="Fail (exit 3) if a row's end-to-end FPS is below this.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables here.")] = None,
+) -> None:
+    """Measure latency and frames per second: the engine alone, and frame in memory to overlay in memory."""
+    from rich.progress import Progress
+
+    from ..core.artifact import write_json, write_text
+    from ..runtime import bench as measure
+    from ..runtime import bench_report
+
+    size_hw = parse_size(frame, "--frame")
+    assert size_hw is not None
+    counts = _threads(threads)
+    with Progress(console=console(), transient=True) as bar:
+        task = bar.add_task("opening", total=None)
+        report = measure.bench(
+            models or (), engine_names=engine, threads=counts, frame_hw=size_hw, duration_s=duration, runs=runs, data=data,
+            split=split, progress=lambda done, total, what: bar.update(task, completed=done, total=total, description=what),
+        )  # fmt: skip
+    # Written before anything is judged: a report that broke a limit is the one that is read.
+    if json:
+        write_json(json, report)
+    if markdown:
+        write_text(markdown, bench_report.markdown(report))
+    _print(report)
+    measure.check(report, min_fps)
+
+
+def _threads(texts: Sequence[str] | None) -> list[int] | None:
+    from ..core.errors import InputError
+
+    if not texts:
+        return None
+    words = [word.strip() for text in texts for word in text.split(",")]
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise InputError(f"--threads: expected whole numbers such as 2 or 1,2, got {','.join(texts)!r}")
+    return [int(word) for word in words]
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..runtime.bench import load_warning
+    from ..runtime.bench_report import REFERENCE_COLUMNS, TEXT_COLUMNS, reference_rows, reference_title, table, title
+
+    def show(heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        shown = Table()
+        for column in columns:
+            shown.add_column(column, justify="left" if column in (*TEXT_COLUMNS, "backbone") else "right")
+        for cells in rows:
+            shown.add_row(*map(escape, cells))
+        out.print(heading, style="bold", highlight=False, markup=False)
+        out.print(shown)
+
+    out = console()
+    columns, rows, notes = table(report)
+    show(title(report), columns, rows)
+    for number, text in enumerate(notes, 1):
+        out.print(f"[{number}] {text}", highlight=False, markup=False)
+    out.print()
+    show(reference_title(report), REFERENCE_COLUMNS, reference_rows(report))
+    if warning := load_warning(report):
+        out.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """``"352x480"`` (height x width) or ``"480"`` (square) → (352, 480); None stays None.
+def parse_size(text: str | None, option: str = "--imgsz") -> tuple[int, int] | None:
+    """``"352x480"`` (height x width) or ``"480"`` (square) → (352, 480); None stays None. ``option`` is named in errors.
 
     Raises:
         InputError: anything else.
@@ -21,7 +21,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d{1,5})(?:[xX×](\d{1,5}))?", text.strip())
     if not match or int(match[1]) < 1 or int(match[2] or 1) < 1:
-        raise InputError(f"--imgsz: expected HEIGHTxWIDTH in pixels such as 352x480, got {text!r}")
+        raise InputError(f"{option}: expected HEIGHTxWIDTH in pixels such as 352x480, got {text!r}")
     height = int(match[1])
     return height, int(match[2]) if match[2] else height
 

@@ -1,0 +1,237 @@
+"""What a model costs on this machine: the engine alone, and from a frame in memory to its overlay in memory.
+
+Configurations take turns of about half a second, so that a machine that gets hot, throttles or is shared slows all of them
+alike; each turn measures the engine alone and the whole way one after the other. Memory must hold all models at once.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.artifact import onnx_name
+from ..core.dataset import open_dataset
+from ..core.errors import EngineError, GateError, InputError, ModelFileError
+from ..core.spec import PRECISIONS
+from . import kernels
+from .bench_frames import dataset_frames, generated_frames
+from .bench_lane import QUIET_CORES, Lane, Share
+from .engines import AUTO, engine_class, engines
+from .engines.base import resolve_threads
+from .machine import machine, packages
+from .reference_table import REFERENCE
+
+FRAME_HW = (720, 1280)
+DURATION_S = 5.0
+SPLIT = "val"
+#: Seconds of one turn, both blocks together: short against the drift of a machine, long against the pause before it.
+TURN_S = 0.5
+_LEAST_ROUNDS = 5
+_MAX_SIDE = 16384
+
+Progress = Callable[[int, int, str], None]
+
+
+def bench(
+    models: Sequence[str | Path],
+    *,
+    engine_names: Sequence[str] | None = None,
+    threads: Sequence[int] | None = None,
+    frame_hw: tuple[int, int] = FRAME_HW,
+    duration_s: float | None = None,
+    runs: int | None = None,
+    data: str | Path | None = None,
+    split: str = SPLIT,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measures every model × engine × number of threads.
+
+    Args:
+        models: What :func:`find_models` takes.
+        engine_names: Engines; None is every one available, ``"auto"`` the fastest. One that is missing becomes a row with
+            a note.
+        threads: Numbers of CPU threads; None is one number: every core.
+        frame_hw: Height and width of the frames that are fed in, pixels.
+        duration_s: Seconds of measurement per configuration, half of it for the engine alone. Default 5.
+        runs: Instead of ``duration_s``: how many runs of each kind per configuration.
+        data: Dataset that frames are taken from and mIoU is measured on; None feeds generated street scenes.
+        split: Split of ``data``.
+        progress: Called with (turns done, turns in all, what runs now).
+
+    Returns:
+        What ``bench --json`` writes: machine, rows, reference. A configuration that failed is a row of nulls with a note.
+
+    Raises:
+        ModelFileError: a path that holds no model.
+        UnknownNameError: no such engine.
+        EngineError: no engine was named and none is available.
+        InputError: an option out of range.
+        DataError: ``data`` is no dataset, or an image can't be read.
+    """
+    blocks = _schedule(duration_s, runs)
+    if len(frame_hw) != 2 or not all(1 <= side <= _MAX_SIDE for side in frame_hw):
+        raise InputError(f"bench: frame height and width must be 1 to {_MAX_SIDE} pixels, got {frame_hw}")
+    files, names = find_models(models), _engine_names(engine_names)
+    asked: Sequence[int | None] = threads or [None]
+    counts = list(dict.fromkeys(map(resolve_threads, asked)))
+    size = f"{frame_hw[1]}x{frame_hw[0]}"
+    if data is None:
+        frames = generated_frames(frame_hw)
+        fed = f"fed {len(frames)} generated street scenes of {size} (post-processing depends on content: see --data)"
+    else:
+        frames = dataset_frames(open_dataset(data, split), frame_hw)
+        fed = f"fed {len(frames)} frames of {Path(data).name} ({split}), stretched to {size}"
+
+    lanes = [Lane(path, name, count) for path in files for name in names for count in counts]
+    try:
+        for lane in lanes:
+            lane.notes.append(fed)
+            if lane.threads > (cores := resolve_threads(None)):
+                lane.notes.append(f"{lane.threads} threads on {cores} cores")
+            _tell(progress, 0, 1, lane, "opening")
+            lane.open(frames)
+        _take_turns([lane for lane in lanes if lane.failed is None], blocks, progress)
+        if data is not None:
+            _evaluate(lanes, Path(data), split, progress)
+    finally:
+        for lane in lanes:
+            lane.close()
+    about = machine() | {"python": platform.python_version(), "isa": kernels.isa(), "packages": packages()}
+    return {"machine": about, "rows": [lane.row(frame_hw) for lane in lanes], "reference": REFERENCE}
+
+
+def find_models(paths: Iterable[str | Path]) -> list[Path]:
+    """The model files that paths stand for, in order, each once.
+
+    A file stands for itself, an artefact folder for all its ``model.PRECISION.onnx``, any other folder for the artefact
+    folders in it.
+
+    Raises:
+        ModelFileError: nothing there, or a folder without models.
+        InputError: no path at all.
+    """
+    found: dict[Path, None] = {}
+    for path in map(Path, paths):
+        if not path.exists():
+            raise ModelFileError(
+                f"{path}: no such file or folder; expected an ONNX file or an artefact folder of: seg-edge export"
+            )
+        if path.is_file():
+            here = [path]
+        else:
+            here = _models_in(path) or [
+                file
+                for folder in sorted(path.iterdir())
+                if folder.is_dir() and folder.name[:1] != "."
+                for file in _models_in(folder)
+            ]
+        if not here:
+            expected = ", ".join(map(onnx_name, PRECISIONS))
+            raise ModelFileError(
+                f"{path}: neither this folder nor one in it holds a model ({expected}); write one with: seg-edge export"
+            )
+        found.update(dict.fromkeys(here))
+    if not found:
+        raise InputError("bench: no model given; pass an ONNX file, an artefact folder, or a folder of artefacts")
+    return list(found)
+
+
+def check(report: dict[str, Any], min_fps: float | None = None) -> None:
+    """Judges a finished report.
+
+    Args:
+        report: What :func:`bench` returned.
+        min_fps: The end-to-end frames per second that every row must reach; None is no limit.
+
+    Raises:
+        EngineError: no configuration could be measured.
+        GateError: a row is below ``min_fps``, or could not be measured while a limit was set.
+    """
+    rows = report["rows"]
+    if all(row["fps_e2e"] is None for row in rows):
+        raise EngineError(f"bench: no configuration could be measured: {_what(rows[0])}: {rows[0]['note']}")
+    if min_fps is None:
+        return
+    slow = [row for row in rows if row["fps_e2e"] is None or not row["fps_e2e"] >= min_fps]
+    if slow:
+        worst = min(slow, key=lambda row: row["fps_e2e"] or 0.0)
+        got = "was not measured" if worst["fps_e2e"] is None else f"reached {worst['fps_e2e']:.1f} FPS end to end"
+        raise GateError(f"bench: {len(slow)} of {len(rows)} rows miss --min-fps {min_fps:g}: {_what(worst)} {got}")
+
+
+def load_warning(report: dict[str, Any]) -> str | None:
+    """What to say about a machine that others used meanwhile, or None."""
+    disturbed = [row for row in report["rows"] if "other processes kept" in row["note"]]
+    if not disturbed:
+        return None
+    return (
+        f"{len(disturbed)} of {len(report['rows'])} rows were measured while other processes used more than {QUIET_CORES:g} "
+        "cores: the times are too long; stop those processes and measure again"
+    )
+
+
+def _schedule(duration_s: float | None, runs: int | None) -> list[Share]:
+    """The length of both blocks, turn by turn."""
+    if duration_s is not None and runs is not None:
+        raise InputError("bench: pass a duration or a number of runs, not both")
+    if runs is not None:
+        if runs < 1:
+            raise InputError(f"bench: --runs must be at least 1, got {runs}")
+        rounds = max(min(runs, _LEAST_ROUNDS), runs // 20)
+        return [Share(runs=runs // rounds + (i < runs % rounds)) for i in range(rounds)]
+    duration_s = DURATION_S if duration_s is None else duration_s
+    if not 0 < duration_s < float("inf"):
+        raise InputError(f"bench: --duration must be above 0 seconds, got {duration_s:g}")
+    rounds = max(_LEAST_ROUNDS, round(duration_s / TURN_S))
+    return [Share(seconds=duration_s / rounds / 2)] * rounds
+
+
+def _take_turns(lanes: list[Lane], blocks: list[Share], progress: Progress | None) -> None:
+    total = len(blocks) * len(lanes)
+    for turn, share in enumerate(blocks):
+        # Back and forth, so that nobody is always measured right after the same neighbour.
+        for at, lane in enumerate(lanes if turn % 2 == 0 else reversed(lanes)):
+            _tell(progress, turn * len(lanes) + at, total, lane, "measuring")
+            lane.turn(share, engine_first=turn % 2 == 0)
+
+
+def _evaluate(lanes: list[Lane], data: Path, split: str, progress: Progress | None) -> None:
+    # Masks don't depend on the number of threads: one evaluation serves all rows of a file and engine.
+    first: dict[tuple[Path, str], Lane] = {}
+    for lane in lanes:
+        if lane.failed is not None:
+            continue
+        done = first.setdefault((lane.path, lane.engine), lane)
+        if done is lane:
+            _tell(progress, 1, 1, lane, "mIoU of")
+            lane.evaluate(data, split)
+        else:
+            lane.miou = done.miou
+            lane.notes += [note for note in done.notes if note.startswith("mIoU")]
+
+
+def _engine_names(names: Sequence[str] | None) -> list[str]:
+    if names and AUTO not in names:
+        return [name for name in dict.fromkeys(names) if engine_class(name)]
+    known = engines()
+    usable = [row.name for row in known if row.available]
+    if not usable:
+        raise EngineError("no engine is available: " + "; ".join(f"{row.name}: {row.reason}" for row in known))
+    chosen = [usable[0] if name == AUTO else name for name in names or usable]
+    return [name for name in dict.fromkeys(chosen) if engine_class(name)]
+
+
+def _models_in(folder: Path) -> list[Path]:
+    return [folder / name for name in map(onnx_name, PRECISIONS) if (folder / name).is_file()]
+
+
+def _what(row: dict[str, Any]) -> str:
+    threads = f"{row['threads']} thread{'s' if row['threads'] != 1 else ''}"
+    return f"{row['model']} {row['precision'] or ''}".strip() + f" on {row['engine']}, {threads}"
+
+
+def _tell(progress: Progress | None, done: int, total: int, lane: Lane, what: str) -> None:
+    if progress is not None:
+        progress(done, total, f"{what} {lane.path.name} on {lane.engine}, {lane.threads} threads")

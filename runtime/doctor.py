@@ -1,0 +1,108 @@
+"""What this machine can do with seg-edge, and why not the rest. Works in a base install; every probe survives absence."""
+
+from __future__ import annotations
+
+import platform
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from .engines import engines
+from .gpu_support import MODULES, cuda, gpus, module_state, torch_build
+from .machine import ROOT, machine, packages
+from .video_support import video
+
+
+def doctor(root: Path = ROOT) -> dict[str, Any]:
+    """What ``doctor --json`` writes.
+
+    Args:
+        root: Where ``proc``, ``sys``, ``etc`` and ``dev`` are looked for.
+
+    Returns:
+        machine, python, isa, isas, isa_reason, engines, video, gpu, cuda, modules, torch, abilities.
+    """
+    report: dict[str, Any] = {
+        "machine": machine(root),
+        "python": {
+            "version": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "packages": packages(),
+        },
+        **kernel_sets(),
+        "engines": [
+            {"name": row.name, "available": row.available, "reason": row.reason, "version": row.version} for row in engines()
+        ],
+        "video": video(root),
+        "gpu": gpus(root),
+        "cuda": cuda(root),
+        "modules": [module_state(name) for name in MODULES],
+        "torch": torch_build(),
+    }
+    return report | {"abilities": abilities(report)}
+
+
+def kernel_sets() -> dict[str, Any]:
+    """``isa``: the instruction set that the kernels use, ``isas``: what this CPU has, ``isa_reason``: why none."""
+    try:
+        kernels: Any = import_module(".kernels", __package__)
+    except Exception as error:  # an extension for another machine fails in its own ways; SEG_EDGE_ISA may name a wrong set
+        text = " ".join(str(error).split())
+        return {
+            "isa": None,
+            "isas": [],
+            "isa_reason": f"the C kernels don't load ({text}); install seg-edge again on this machine",
+        }
+    return {"isa": kernels.isa(), "isas": list(kernels.available_isas()), "isa_reason": ""}
+
+
+def abilities(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a user would want to do, in order: ``name``, ``available``, ``text`` (with what; or why not, and the remedy)."""
+    seen, installed = report["video"], report["python"]["packages"]
+    engine = next((row for row in report["engines"] if row["available"]), None)
+    no_opencv = seen["opencv_reason"]
+    window = seen["gui"] and seen["display"]
+    if seen["gui"]:
+        no_window = "no display (DISPLAY and WAYLAND_DISPLAY are not set); use --sink with a file"
+    else:
+        no_window = (
+            no_opencv or "OpenCV was built without windows (headless); pip install opencv-python, or use --sink with a file"
+        )
+    usable = [camera["path"] for camera in seen["cameras"] if camera["readable"]]
+    if seen["cameras"] and not usable:
+        no_camera = f"{seen['cameras'][0]['path']} is there, but this user may not open it; add the user to the group video"
+    else:
+        no_camera = "no /dev/video* here"
+    return [
+        _ability("train", _missing(installed, ("torch", "torchvision", "lightning"), "train"), _torch_text(report)),
+        _ability("export", _missing(installed, ("torch", "onnx", "onnxsim"), "export"), f"onnx {installed.get('onnx')}"),
+        _ability(
+            "run a model",
+            report["isa_reason"] or no_opencv or (None if engine else "no engine is available; see engines"),
+            f"{engine['name']} {engine['version']}, kernels {report['isa']}" if engine else "",
+        ),
+        _ability(
+            "read and write video files",
+            no_opencv or (None if seen["opencv_ffmpeg"] else "OpenCV was built without FFmpeg; pip install opencv-python"),
+            "OpenCV with FFmpeg",
+        ),
+        _ability("cameras", no_opencv or (None if usable else no_camera), ", ".join(usable)),
+        _ability("show a window", None if window else no_window, f"{seen['gui']} on {seen['display']}"),
+    ]
+
+
+def _ability(name: str, why_not: str | None, how: str) -> dict[str, Any]:
+    return {"name": name, "available": not why_not, "text": why_not or how}
+
+
+def _missing(installed: dict[str, str], needed: tuple[str, ...], extra: str) -> str | None:
+    absent = [name for name in needed if name not in installed]
+    return f"not installed: {', '.join(absent)}; pip install 'seg-edge[{extra}]'" if absent else None
+
+
+def _torch_text(report: dict[str, Any]) -> str:
+    torch = report["torch"] or {"version": None, "cuda": None}
+    on = f"CUDA {torch['cuda']} build" if torch["cuda"] else "CPU build"
+    return (
+        f"torch {torch['version']}, {on}, {'on the GPU' if torch['cuda'] and report['cuda']['available'] else 'on the CPU'}"
+    )

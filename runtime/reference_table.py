@@ -1,0 +1,19 @@
+"""Published figures that a measured table is read against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: Four well-known networks as their users report them. Frames per second of an unnamed GPU, on another dataset than most of
+#: ours: they say what people expect, and can't be compared row by row with a measurement.
+REFERENCE: dict[str, Any] = {
+    "source": "published figures of another machine (GPU not named) and another dataset; not measured here",
+    "dataset": "Cityscapes",
+    "device": None,
+    "rows": [
+        {"model": "FCN", "backbone": "ResNet-50", "miou": 0.712, "fps": 28},
+        {"model": "U-Net", "backbone": "ResNet-50", "miou": 0.735, "fps": 25},
+        {"model": "DeepLabV3", "backbone": "ResNet-50", "miou": 0.793, "fps": 20},
+        {"model": "DeepLabV3+", "backbone": "ResNet-50", "miou": 0.801, "fps": 18},
+    ],
+}

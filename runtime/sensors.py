@@ -1,0 +1,119 @@
+"""What a measurement can read beside the clock: energy, temperature, and the load by other processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+from .machine import ROOT, read
+
+# Names of thermal zones and hwmon chips that sit in the processor.
+_CPU_ZONE = re.compile(r"x86_pkg_temp|cpu|soc|^tj", re.IGNORECASE)
+_CPU_CHIP = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
+
+
+class EnergyMeter:
+    """The energy counters of the CPU packages (RAPL). They count for the whole machine, idle power included.
+
+    Args:
+        root: Where ``sys`` is looked for.
+
+    Attributes:
+        reason: Why energy can't be read here; empty where it can.
+    """
+
+    def __init__(self, root: Path = ROOT) -> None:
+        zones = [
+            zone
+            for zone in sorted((root / "sys/class/powercap").glob("*-rapl:*"))
+            # Packages only: cores and DRAM (…:0:1) are parts of them, psys holds them all again.
+            if zone.name.count(":") == 1 and (read(zone / "name") or "").startswith("package")
+        ]
+        self._zones = [zone for zone in zones if _number(zone / "energy_uj") is not None]
+        if zones and not self._zones:
+            self.reason = "the RAPL energy counters are there, but only root may read them"
+        else:
+            self.reason = "" if zones else "no energy counter"
+
+    def read_uj(self) -> list[int] | None:
+        """Microjoules on each package's counter; None where they can't be read."""
+        values = [_number(zone / "energy_uj") for zone in self._zones]
+        known = [value for value in values if value is not None]
+        return known if known and len(known) == len(values) else None
+
+    def joules(self, before: list[int] | None, after: list[int] | None) -> float | None:
+        """Energy between two readings, joules. A counter that wrapped around once in between is handled."""
+        if before is None or after is None:
+            return None
+        total = 0
+        for zone, start, end in zip(self._zones, before, after, strict=True):
+            spent = end - start
+            if spent < 0:
+                spent += (_number(zone / "max_energy_range_uj") or 0) + 1
+            total += spent
+        return total / 1e6
+
+
+def temperature_c(root: Path = ROOT) -> float | None:
+    """The hottest reading of the processor, degrees Celsius; None where no sensor of it can be read."""
+    paths = [
+        zone / "temp"
+        for zone in (root / "sys/class/thermal").glob("thermal_zone*")
+        if _CPU_ZONE.search(read(zone / "type") or "")
+    ]
+    for chip in (root / "sys/class/hwmon").glob("hwmon*"):
+        if read(chip / "name") in _CPU_CHIP:
+            paths += chip.glob("temp*_input")
+    values = [_number(path) for path in paths]
+    # Sensors that are off answer with 0 or below.
+    degrees = [value / 1000 for value in values if value is not None and value > 0]
+    return max(degrees, default=None)
+
+
+class OtherLoad:
+    """CPU time that processes other than this one take, over the stretches between :meth:`start` and :meth:`stop`.
+
+    Args:
+        root: Where ``proc`` is looked for.
+    """
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._stat = root / "proc/stat"
+        self._others_s = self._wall_s = 0.0
+        self._begun: tuple[float, float, float] | None = None
+
+    def start(self) -> None:
+        busy_s = self._busy_s()
+        self._begun = None if busy_s is None else (busy_s, time.process_time(), time.perf_counter())
+
+    def stop(self) -> None:
+        busy_s = self._busy_s()
+        if self._begun is None or busy_s is None:
+            return
+        busy_before, own_before, wall_before = self._begun
+        self._others_s += (busy_s - busy_before) - (time.process_time() - own_before)
+        self._wall_s += time.perf_counter() - wall_before
+        self._begun = None
+
+    @property
+    def cores(self) -> float | None:
+        """How many cores the others kept busy on average; None where it isn't known."""
+        # Both clocks tick in steps, so a machine of our own may come out slightly negative.
+        return max(self._others_s / self._wall_s, 0.0) if self._wall_s > 0 else None
+
+    def _busy_s(self) -> float | None:
+        match = re.match(r"cpu\s+([\d ]+)", read(self._stat) or "")
+        fields = [int(value) for value in match[1].split()] if match else []
+        if len(fields) < 8 or not any(fields):
+            return None  # no such file, or a sandbox that shows zeros
+        user, nice, system, _idle, _iowait, irq, softirq, steal = fields[:8]
+        return (user + nice + system + irq + softirq + steal) / float(os.sysconf("SC_CLK_TCK"))
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(read(path) or "")
+    except ValueError:
+        return None

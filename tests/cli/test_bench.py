@@ -1,0 +1,74 @@
+"""``seg-edge bench`` from the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from seg_edge.cli.main import main
+
+SHORT = ["--engine", "onnxruntime", "--runs", "5", "--frame", "60x80"]
+
+
+def test_tables_json_and_markdown(tiny_model, tmp_path, capsys):
+    target, text = tmp_path / "out/bench.json", tmp_path / "out/bench.md"
+    status = main(
+        [
+            "bench",
+            str(tiny_model),
+            *SHORT,
+            "--threads",
+            "1,2",
+            "--threads",
+            "1",
+            "--json",
+            str(target),
+            "--markdown",
+            str(text),
+        ]
+    )
+    assert status == 0
+    report = json.loads(target.read_text())
+    assert [(row["engine"], row["threads"]) for row in report["rows"]] == [("onnxruntime", 1), ("onnxruntime", 2)]
+    assert report["rows"][0]["frame"] == [60, 80]
+    shown = capsys.readouterr().out
+    for part in ("80x60 frames", "onnxruntime", "[1] fed 8 generated street scenes", "DeepLabV3+", "not measured here"):
+        assert part in shown
+    assert shown.index("onnxruntime") < shown.index("DeepLabV3+")
+    assert "| DeepLabV3+ | ResNet-50 | 80.1 | 18 |" in text.read_text()
+
+
+def test_a_broken_gate_exits_with_3_after_writing(tiny_model, tmp_path, capsys):
+    target = tmp_path / "bench.json"
+    assert main(["bench", str(tiny_model), *SHORT, "--min-fps", "1e9", "--json", str(target)]) == 3
+    assert "rows miss --min-fps 1e+09" in capsys.readouterr().err
+    assert json.loads(target.read_text())["rows"][0]["fps_e2e"] > 0
+    assert main(["bench", str(tiny_model), *SHORT, "--min-fps", "0.01"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "no model given"),
+        (["away.onnx"], "away.onnx: no such file or folder"),
+        (["MODEL", "--threads", "two"], "--threads: expected whole numbers such as 2 or 1,2, got 'two'"),
+        (["MODEL", "--threads", "1,"], "--threads"),
+        (["MODEL", "--frame", "big"], "--frame: expected HEIGHTxWIDTH"),
+        (["MODEL", "--engine", "openvin"], "did you mean 'openvino'"),
+        (["MODEL", "--duration", "1", "--runs", "3"], "not both"),
+    ],
+)
+def test_wrong_words_are_one_line(tiny_model, tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", *(str(tiny_model) if word == "MODEL" else word for word in words)]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_nothing_measured_is_an_error_and_the_report_is_there(tmp_path, capsys):
+    (tmp_path / "bad.onnx").write_bytes(b"\x00")
+    target = tmp_path / "bench.json"
+    assert main(["bench", str(tmp_path / "bad.onnx"), *SHORT, "--json", str(target)]) == 1
+    assert "no configuration could be measured" in capsys.readouterr().err
+    assert json.loads(target.read_text())["rows"][0]["fps_e2e"] is None
