@@ -1,0 +1,63 @@
+"""``seg-edge verify`` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+from seg_edge.cli.main import main
+from seg_edge.core.artifact import sha256
+from seg_edge.export.chain import ExportOptions, export_network
+
+
+@pytest.fixture
+def artefact(tmp_path):
+    found = spec_from_file_location("seg_edge_test_nets", Path(__file__).parents[1] / "export" / "nets.py")
+    assert found is not None
+    assert found.loader is not None
+    nets = module_from_spec(found)
+    found.loader.exec_module(nets)
+    export_network(nets.tiny(), nets.SPEC, tmp_path / "art", ExportOptions(engine="onnxruntime", threads=1))
+    return tmp_path / "art"
+
+
+def test_a_good_artefact(artefact, tmp_path, capsys):
+    assert main(["verify", str(artefact), "--engine", "onnxruntime", "--json", str(tmp_path / "v.json")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("100.000") == 3
+    data = json.loads((tmp_path / "v.json").read_text())
+    assert data["passed"] is True
+    assert [row["frame"] for row in data["frames"]] == ["frame0", "frame1", "frame2"]
+
+
+def test_a_disagreement_exits_with_3_and_says_where(artefact, tmp_path, capsys):
+    import cv2
+
+    mask = artefact / "golden" / "frame1.fp32.png"
+    image = cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)
+    image[:20] = (image[:20] + 1) % 4
+    cv2.imwrite(str(mask), image)
+    manifest = artefact / "golden" / "golden.json"
+    data = json.loads(manifest.read_text())
+    data["sha256"][mask.name] = sha256(mask)
+    manifest.write_text(json.dumps(data))
+    assert main(["verify", str(artefact), "--engine", "onnxruntime", "--json", str(tmp_path / "v.json")]) == 3
+    printed = capsys.readouterr()
+    assert "frame1 agrees on" in printed.err
+    assert "1 of 3 replays differ" in printed.err
+    assert printed.out.count("DIFFERS") == 1
+    assert json.loads((tmp_path / "v.json").read_text())["passed"] is False
+
+
+def test_a_damaged_file_is_named(artefact, capsys):
+    with open(artefact / "model.fp32.onnx", "ab") as file:
+        file.write(b"\0")
+    assert main(["verify", str(artefact)]) == 1
+    assert "model.fp32.onnx: damaged or replaced" in capsys.readouterr().err
+
+
+def test_no_artefact(tmp_path, capsys):
+    assert main(["verify", str(tmp_path)]) == 1
+    assert "expected an artefact folder" in capsys.readouterr().err

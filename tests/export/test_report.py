@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from seg_edge.core.artifact import sha256
+from seg_edge.core.errors import GateError
+from seg_edge.export.report import BrokenGateError, Gate, Report, Step
+
+
+@pytest.fixture
+def report(nets, tmp_path):
+    file = tmp_path / "model.int8.onnx"
+    file.write_bytes(b"weights")
+    step = Step.of("int8", file, "int8")
+    step.agreement, step.miou, step.max_abs_error = 0.99123, 0.6425, 0.5
+    step.worst_class, step.latency_ms = {"name": "pole", "delta": -0.012}, {"openvino": 4.2}
+    return Report(nets.SPEC, [Step.of("onnx", file, "fp32", kept=False), step])
+
+
+def test_json_has_the_documented_keys(report, tmp_path):
+    report.steps[0].notes.append("not kept")
+    report.add_gate(Gate("int8: max_drop", 0.003, 0.002), "")
+    report.write(tmp_path / "out")
+    data = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert set(data) == {"name", "spec", "steps", "gates"}
+    keys = [
+        "step",
+        "file",
+        "sha256",
+        "bytes",
+        "precision",
+        "agreement",
+        "miou",
+        "worst_class",
+        "max_abs_error",
+        "latency_ms",
+    ]
+    assert list(data["steps"][1]) == keys
+    assert list(data["steps"][0]) == [*keys, "note"]
+    assert data["steps"][0]["file"] is None
+    assert data["steps"][1]["sha256"] == sha256(tmp_path / "model.int8.onnx")
+    assert data["steps"][1]["bytes"] == 7
+    assert data["gates"] == [{"name": "int8: max_drop", "limit": 0.003, "value": 0.002, "passed": True}]
+
+
+def test_the_page_is_for_people(report):
+    report.steps[0].notes.append("not kept")
+    with pytest.raises(GateError):
+        report.add_gate(Gate("int8: min_speedup", 2.0, 1.5, at_least=True), "too slow")
+    text = report.to_markdown()
+    assert "| int8 | model.int8.onnx | int8 | 0.00 | 99.123 | 64.25 | pole -1.20 | 0.5 | openvino 4.20 |" in text
+    assert "- onnx: not kept" in text
+    assert "| int8: min_speedup | ≥ 2 | 1.5 | BROKEN |" in text
+
+
+@pytest.mark.parametrize(
+    ("gate", "passed"),
+    [
+        (Gate("g", 0.3, 0.3), True),
+        (Gate("g", 0.3, 0.31), False),
+        (Gate("g", 2, 2, at_least=True), True),
+        (Gate("g", 2, 1.9, at_least=True), False),
+        (Gate("g", 0.3, float("nan")), False),
+    ],
+)
+def test_gates(gate, passed, report):
+    if passed:
+        report.add_gate(gate, "")
+    else:
+        with pytest.raises(BrokenGateError, match="broken on purpose") as caught:
+            report.add_gate(gate, "broken on purpose")
+        assert caught.value.report is report
+        assert caught.value.exit_code == 3
+    assert report.gates == [gate]
+    assert gate.passed is passed
