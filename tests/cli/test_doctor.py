@@ -66,9 +66,7 @@ def bare(absent, *words):
     extra = "".join(f", {word!r}" for word in words)
     env = {**os.environ, "PATH": ""}
     code = BARE % (", ".join(map(repr, absent)), extra)
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False, env={"PATH": ""}
-    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False, env=env)
 
 
 def test_an_installation_without_engines_kernels_and_opencv_still_answers():

@@ -1,0 +1,49 @@
+"""docs/json.md shows what is written: its examples of bench and doctor have the keys of real reports."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from seg_edge.cli.main import main
+
+DOCS = Path(__file__).parents[2] / "docs" / "json.md"
+
+
+def example(verb: str) -> Any:
+    section = re.search(rf"^## {verb}\n(.*?)(?=^## |\Z)", DOCS.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert section, f"docs/json.md has no section {verb}"
+    code = re.search(r"```json\n(.*?)```", section[1], re.DOTALL)
+    assert code, f"section {verb} has no example"
+    return json.loads(code[1])
+
+
+def shape(value: Any, free: tuple[str, ...] = ()) -> Any:
+    """Keys, level by level; of a list only its first element. Below the keys in ``free`` anything may stand."""
+    if isinstance(value, dict):
+        return {key: "free" if key in free else shape(inner, free) for key, inner in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [shape(value[0], free)]
+    return "value"
+
+
+@pytest.mark.parametrize("verb", ["val", "export", "verify", "run", "bench", "doctor"])
+def test_every_verb_has_an_example_that_is_json(verb):
+    assert example(verb)
+
+
+def test_bench(tiny_model, tmp_path):
+    target = tmp_path / "bench.json"
+    words = ["--engine", "onnxruntime", "--runs", "5", "--frame", "60x80", "--json", str(target)]
+    assert main(["bench", str(tiny_model), *words]) == 0
+    free = ("packages", "jetson")
+    assert shape(json.loads(target.read_text()), free) == shape(example("bench"), free)
+
+
+def test_doctor(capsys):
+    assert main(["doctor", "--json"]) == 0
+    free = ("packages", "jetson", "gpu", "torch", "cameras")
+    assert shape(json.loads(capsys.readouterr().out), free) == shape(example("doctor"), free)
