@@ -71,6 +71,15 @@ def test_options_reach_the_quantizer(checkpoint, tmp_path, capsys):
     assert (used["observer"], used["bias_correction"], used["weight_bits"]) == ("mse", False, 8)
 
 
+def test_drops_are_given_in_points_and_kept_as_fractions(checkpoint, tmp_path, capsys):
+    words = ["--data", checkpoint.parent / "data", "--out", tmp_path / "art", "--max-drop", 1.5, "--max-class-drop", 90]
+    assert fast(checkpoint, *words) == 0
+    capsys.readouterr()
+    gates = {gate["name"]: gate["limit"] for gate in json.loads((tmp_path / "art" / "report.json").read_text())["gates"]}
+    assert gates["simplify: max_drop"] == pytest.approx(0.015)
+    assert gates["simplify: max_class_drop"] == pytest.approx(0.9)
+
+
 def test_a_broken_gate_exits_with_3_and_still_reports(checkpoint, tmp_path, capsys):
     words = ["--int8", "--data", checkpoint.parent / "data", "--out", tmp_path / "art", "--json", tmp_path / "r.json"]
     assert fast(checkpoint, *words, "--min-speedup", 500) == 3
