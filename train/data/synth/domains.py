@@ -55,7 +55,7 @@ class Domain:
 _TABLE = (
     Domain("day"),
     Domain(
-        "dusk", gain_bgr=(0.50, 0.40, 0.42), gamma=1.25, sun=0.15, haze_per_m=0.004, sky_bgr=(150, 95, 95), noise=6.0,
+        "dusk", gain_bgr=(0.72, 0.60, 0.60), gamma=1.15, sun=0.15, haze_per_m=0.004, haze_bgr=(150, 160, 205), sky_bgr=(150, 100, 95), noise=6.0,
         vignette=0.22, saturation=0.85, lit=0.4,
     ),
     Domain(
@@ -63,7 +63,7 @@ _TABLE = (
         noise=3.5, blur=0.7, saturation=0.7, lit=0.06,
     ),
     Domain(
-        "rain", gain_bgr=(0.84, 0.78, 0.74), gamma=1.1, sun=0.0, haze_per_m=0.010, haze_bgr=(172, 164, 158),
+        "rain", gain_bgr=(0.98, 0.93, 0.90), gamma=1.0, sun=0.0, haze_per_m=0.010, haze_bgr=(172, 164, 158),
         sky_bgr=(168, 160, 156), noise=4.5, blur=0.8, saturation=0.75, lit=0.15, rain=True,
     ),
     Domain(

@@ -1,18 +1,24 @@
-"""Pedestrians and bicyclists: jointed figures, posed anew for every frame."""
+"""Pedestrians and bicyclists: jointed figures of sticks, posed anew for every frame."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from .canvas import NEAR, Camera, Canvas, F64, Polygon
+from .canvas import I32, Camera, Haze, to_fixed
+from .sticks import Point, Sticks
 from .textures import BGR, Light, Rng, jitter, paint, shade
+from .vehicles import Shape
 
 PEDESTRIAN, BICYCLIST = 9, 10
 _SKIN: tuple[BGR, ...] = ((120, 150, 205), (95, 125, 180), (60, 85, 130), (45, 60, 90))
+_HAIR: tuple[BGR, ...] = ((35, 38, 45), (50, 70, 95), (95, 140, 170), (150, 150, 150))
 _CIRCLE = np.stack([np.cos(np.arange(14) * math.pi / 7), np.sin(np.arange(14) * math.pi / 7)], 1)
+_TYRE: BGR = (36, 36, 36)
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Person:
             coat=paint(rng),
             legs=paint(rng),
             skin=jitter(rng, _SKIN[int(rng.integers(len(_SKIN)))]),
-            hair=jitter(rng, ((35, 38, 45), (50, 70, 95), (95, 140, 170), (150, 150, 150))[int(rng.integers(4))]),
+            hair=jitter(rng, _HAIR[int(rng.integers(len(_HAIR)))]),
             shoes=jitter(rng, (40, 40, 42)) if rng.random() < 0.7 else paint(rng),
             bag=paint(rng) if rng.random() < 0.35 else None,
             long_coat=bool(rng.random() < 0.3),
@@ -44,165 +50,145 @@ class Person:
         )
 
 
-class _Figure:
-    """Collects limbs in body axes (lateral, up, forward) and draws them far to near."""
+class Pose:
+    """A figure in body axes: x to its right, y up, z forward, metres, the origin on the ground."""
 
-    def __init__(self, camera: Camera, x: float, z: float, heading: float, light: Light) -> None:
-        self._camera, self._light = camera, light
-        sine, cosine = math.sin(heading), math.cos(heading)
-        self._turn = np.array([[cosine, 0.0, -sine], [0.0, 1.0, 0.0], [sine, 0.0, cosine]])
-        self._place = np.array([x, 0.0, z])
-        self._parts: list[tuple[float, Polygon, Polygon]] = []
-        # Which side of a limb the sun makes brighter, in the image.
-        self._lit = 1.0 if math.sin(light.azimuth - camera.yaw) > 0 else -1.0
+    def __init__(self) -> None:
+        self._rows: list[tuple[float, ...]] = []
+        self._colours: list[BGR] = []
+        self._lift: list[float] = []
+        self.wheels: list[tuple[Point, float]] = []
 
-    def _project(self, points: list[tuple[float, float, float]]) -> tuple[F64, F64]:
-        return self._camera.to_image(np.array(points) @ self._turn + self._place)
+    def limb(self, a: Point, b: Point, ra: float, rb: float, bgr: BGR, lift: float = 0.0) -> None:
+        """A limb from a to b with its radii; ``lift`` (metres) draws it as if it were that much nearer."""
+        self._rows.append((*a, *b, ra, rb))
+        self._colours.append(bgr)
+        self._lift.append(lift)
 
-    def limb(
-        self, a: tuple[float, float, float], b: tuple[float, float, float], ra: float, rb: float, bgr: BGR, near: float = 0.0
-    ) -> None:
-        """A tapered limb from a to b with radii in metres; ``near`` moves it forward in the drawing order."""
-        (pa, pb), (da, db) = self._project([a, b])
-        if min(da, db) < NEAR:
-            return
-        axis = pb - pa
-        length = max(float(np.hypot(*axis)), 1e-6)
-        axis = axis / length
-        across = np.array([-axis[1], axis[0]])
-        if across[0] < 0:
-            across = -across
-        wa, wb = max(ra * self._camera.focal / da, 0.55), max(rb * self._camera.focal / db, 0.55)
-        along_a, along_b = axis * wa * 0.5, axis * wb * 0.5
-        outline = np.array(
-            [pa + across * wa - along_a * 0.3, pa + across * 0.6 * wa - along_a, pa - across * 0.6 * wa - along_a, pa - across * wa - along_a * 0.3,
-             pb - across * wb + along_b * 0.3, pb - across * 0.6 * wb + along_b, pb + across * 0.6 * wb + along_b, pb + across * wb + along_b * 0.3]
-        )  # fmt: skip
-        bright = across * self._lit
-        stripe = np.array([pa + bright * wa, pa + bright * 0.1 * wa, pb + bright * 0.1 * wb, pb + bright * wb])
-        base, strength = self._light.on(0, 0.3, -0.6), 0.10 + 0.22 * self._light.sun
-        depth = (da + db) / 2 - near
-        self._parts.append(
-            (
-                float(depth),
-                Polygon(outline, shade(bgr, base * (1 - strength))),
-                Polygon(stripe, shade(bgr, base * (1 + strength))),
-            )
-        )
+    def sticks(self) -> Sticks:
+        return Sticks(self._rows, self._colours)
 
-    def disc(self, at: tuple[float, float, float], radius: float, bgr: BGR, near: float = 0.0, squash: float = 1.0) -> None:
-        (centre,), (depth,) = self._project([at])
-        if depth < NEAR:
-            return
-        r = max(radius * self._camera.focal / depth, 0.6)
-        base = self._light.on(0, 0.3, -0.6)
-        ring = _CIRCLE * (r * squash, r)
-        inner = ring * 0.6 + (0.35 * r * squash * self._lit, -0.2 * r)
-        self._parts.append(
-            (
-                float(depth) - near,
-                Polygon(centre + ring, shade(bgr, base * 0.88)),
-                Polygon(centre + inner, shade(bgr, base * 1.08)),
-            )
-        )
+    @property
+    def lift(self) -> list[float]:
+        return self._lift
 
-    def wheel(self, at: tuple[float, float, float], radius: float, bgr: BGR) -> None:
-        """A wheel in the plane of travel: tyre and a spoked disc. From behind it is a narrow upright ellipse."""
-        ring = [(at[0], at[1] + radius * s, at[2] + radius * c) for c, s in _CIRCLE]
-        points, depth = self._project(ring)
-        if depth.min() < NEAR:
-            return
+
+class Figure(NamedTuple):
+    """Somebody to draw: a pose, where (x, z, heading) and the class."""
+
+    pose: Pose
+    x: float
+    z: float
+    heading: float
+    label: int
+
+
+def project(camera: Camera, light: Light, haze: Haze, figures: Sequence[Figure]) -> list[Shape]:
+    """Projects figures together; of each, wheels come first and then limbs, far to near."""
+    if not figures:
+        return []
+    bundle = Sticks.join([figure.pose.sticks().placed(figure.x, figure.z, figure.heading) for figure in figures])
+    drawn = bundle.project(camera, light)
+    dark, bright = drawn.paint(light, np.exp(-haze.per_m * drawn.depth)[:, None], haze.bgr)
+    striped = (drawn.radius.max(1) > 1.6).tolist()
+    order_key = drawn.depth - np.concatenate([figure.pose.lift for figure in figures])
+    shapes, first = [], 0
+    for figure in figures:
+        end = first + len(figure.pose.lift)
+        depth = float(drawn.depth[first:end].mean())
+        polygons, colours = _wheels(camera, light, haze, figure, depth)
+        for i in (np.argsort(-order_key[first:end], kind="stable") + first).tolist():
+            polygons.append(drawn.outline[i])
+            colours.append(dark[i])
+            if striped[i]:
+                polygons.append(drawn.stripe[i])
+                colours.append(bright[i])
+        shapes.append(Shape(polygons, colours, figure.label, depth))
+        first = end
+    return shapes
+
+
+def _wheels(camera: Camera, light: Light, haze: Haze, figure: Figure, depth: float) -> tuple[list[I32], list[list[float]]]:
+    polygons: list[I32] = []
+    colours: list[list[float]] = []
+    clear, lit = haze.clear(depth), light.on(0, 0.3, -0.6)
+    for (wx, wy, wz), radius in figure.pose.wheels:
+        sine, cosine = math.sin(figure.heading), math.cos(figure.heading)
+        up, forward = wy + radius * _CIRCLE[:, 1], wz + radius * _CIRCLE[:, 0]
+        ring = np.stack([figure.x + wx * cosine + forward * sine, up, figure.z - wx * sine + forward * cosine], 1)
+        seen = camera.homogeneous(ring)
+        if seen[:, 2].min() < 0.5:
+            continue
+        points = seen[:, :2] / seen[:, 2:]
         middle = points.mean(0)
-        wide = max(0.022 * self._camera.focal / float(depth.mean()), 0.8)
-        # Edge-on, the projected circle has no area: give it the tyre's width.
         offset = points - middle
-        offset[:, 0] += np.where(offset[:, 0] >= 0, wide, -wide)
-        inner = offset * 0.80
-        spokes = shade(bgr, 2.6 * self._light.on(0, 0.3, -0.6))
-        self._parts.append((float(depth.mean()), Polygon(middle + offset, bgr), Polygon(middle + inner, spokes)))
-
-    def draw(self, canvas: Canvas, label: int) -> None:
-        self._parts.sort(key=lambda part: -part[0])
-        polygons = [polygon for _, back, front in self._parts for polygon in (back, front)]
-        if polygons:
-            canvas.polygons(polygons, label, self._parts[-1][0])
+        # Edge-on, the projected circle has no area: it gets the tyre's width.
+        offset[:, 0] += np.where(offset[:, 0] >= 0, 1.0, -1.0) * max(0.022 * camera.focal / depth, 0.8)
+        polygons += [to_fixed(middle + offset), to_fixed(middle + 0.8 * offset)]
+        for colour in (shade(_TYRE, lit), shade(_TYRE, 2.6 * lit)):
+            colours.append((np.array(colour) * clear + haze.bgr * (1 - clear)).tolist())
+    return polygons, colours
 
 
-def pedestrian(
-    canvas: Canvas, camera: Camera, light: Light, person: Person, x: float, z: float, heading: float, phase: float
-) -> None:
-    """Draws a walking person; ``phase`` is the gait's angle in radians (one full stride is 2 pi)."""
-    figure, h = _Figure(camera, x, z, heading, light), person.height
-    hip, shoulder, b = 0.50 * h, 0.81 * h, person.broad
+def walking(person: Person, phase: float) -> Pose:
+    """A walking person; ``phase`` is the gait's angle in radians (one full stride is 2 pi)."""
+    pose, h, b = Pose(), person.height, person.broad
+    hip, shoulder = 0.50 * h, 0.81 * h
     for side, swing in ((-1.0, phase), (1.0, phase + math.pi)):
         stride = 0.42 * math.sin(swing)
         bend = 0.5 * max(0.0, math.cos(swing)) + 0.06
         knee = (side * 0.055 * h, hip - 0.245 * h * math.cos(stride), 0.245 * h * math.sin(stride))
         lower = stride - bend
-        foot = (side * 0.055 * h, max(0.03, knee[1] - 0.245 * h * math.cos(lower)), knee[2] + 0.245 * h * math.sin(lower))
-        figure.limb((side * 0.05 * h, hip, 0.0), knee, 0.052 * h * b, 0.040 * h, person.legs)
-        figure.limb(knee, foot, 0.040 * h, 0.028 * h, person.legs)
-        figure.limb(
-            (foot[0], 0.02 + foot[1] - 0.03, foot[2] - 0.02),
-            (foot[0], foot[1] - 0.01, foot[2] + 0.10 * h),
-            0.026 * h,
-            0.022 * h,
-            person.shoes,
-        )
+        foot_y = max(0.03, knee[1] - 0.245 * h * math.cos(lower))
+        foot = (side * 0.055 * h, foot_y, knee[2] + 0.245 * h * math.sin(lower))
+        pose.limb((side * 0.05 * h, hip, 0.0), knee, 0.052 * h * b, 0.040 * h, person.legs)
+        pose.limb(knee, foot, 0.040 * h, 0.028 * h, person.legs)
+        heel, toe = (foot[0], foot_y - 0.01, foot[2] - 0.02), (foot[0], foot_y - 0.01, foot[2] + 0.10 * h)
+        pose.limb(heel, toe, 0.026 * h, 0.022 * h, person.shoes)
         arm = -0.75 * stride
         top = (side * 0.115 * h * b, shoulder - 0.01 * h, 0.0)
         elbow = (side * 0.135 * h * b, shoulder - 0.17 * h * math.cos(arm), 0.17 * h * math.sin(arm))
-        hand = (side * 0.135 * h * b, elbow[1] - 0.14 * h * math.cos(arm + 0.35), elbow[2] + 0.14 * h * math.sin(arm + 0.35))
-        figure.limb(top, elbow, 0.036 * h, 0.030 * h, person.coat, near=-0.02)
-        figure.limb(elbow, hand, 0.030 * h, 0.024 * h, person.coat, near=-0.02)
-        figure.disc(hand, 0.022 * h, person.skin)
-    hem = 0.34 * h if person.long_coat else 0.47 * h
-    figure.limb((0.0, shoulder, 0.0), (0.0, hem, 0.0), 0.105 * h * b, 0.085 * h * b, person.coat, near=0.05)
-    figure.limb((0.0, shoulder + 0.01 * h, 0.01), (0.0, 0.86 * h, 0.01), 0.03 * h, 0.028 * h, person.skin, near=0.06)
-    figure.disc((0.0, 0.93 * h, 0.02), 0.062 * h, person.skin, near=0.07, squash=0.82)
-    figure.disc(
-        (0.0, 0.955 * h, -0.015),
-        0.060 * h,
-        person.hair,
-        near=0.06 if math.cos(heading - camera.yaw) < 0 else 0.12,
-        squash=0.88,
-    )
+        reach = arm + 0.35
+        hand = (elbow[0], elbow[1] - 0.14 * h * math.cos(reach), elbow[2] + 0.14 * h * math.sin(reach))
+        pose.limb(top, elbow, 0.036 * h, 0.030 * h, person.coat, lift=-0.02)
+        pose.limb(elbow, hand, 0.030 * h, 0.024 * h, person.coat, lift=-0.02)
+        pose.limb(hand, (hand[0], hand[1] - 0.03 * h, hand[2]), 0.022 * h, 0.018 * h, person.skin)
+    hem = (0.34 if person.long_coat else 0.47) * h
+    pose.limb((0.0, shoulder, 0.0), (0.0, hem, 0.0), 0.105 * h * b, 0.085 * h * b, person.coat, lift=0.05)
+    pose.limb((0.0, shoulder + 0.01 * h, 0.01), (0.0, 0.86 * h, 0.01), 0.030 * h, 0.028 * h, person.skin, lift=0.06)
+    pose.limb((0.0, 0.895 * h, 0.03), (0.0, 0.95 * h, 0.03), 0.048 * h, 0.050 * h, person.skin, lift=0.07)
+    pose.limb((0.0, 0.93 * h, -0.02), (0.0, 0.972 * h, -0.02), 0.050 * h, 0.046 * h, person.hair, lift=0.08)
     if person.bag is not None:
-        figure.limb((0.0, 0.77 * h, -0.12 * h), (0.0, 0.58 * h, -0.12 * h), 0.075 * h, 0.07 * h, person.bag)
-    figure.draw(canvas, PEDESTRIAN)
+        pose.limb((0.0, 0.77 * h, -0.12 * h), (0.0, 0.58 * h, -0.12 * h), 0.075 * h, 0.07 * h, person.bag)
+    return pose
 
 
-def bicyclist(
-    canvas: Canvas, camera: Camera, light: Light, person: Person, x: float, z: float, heading: float, phase: float
-) -> None:
-    """Draws a rider on a bicycle; ``phase`` is the crank's angle in radians. Bicycle and rider are one class, as in CamVid."""
-    figure, h = _Figure(camera, x, z, heading, light), person.height
-    tyre, frame, b = (36, 36, 36), person.shoes, person.broad
+def riding(person: Person, phase: float) -> Pose:
+    """A rider on a bicycle; ``phase`` is the crank's angle in radians. Bicycle and rider are one class, as in CamVid."""
+    pose, h, b = Pose(), person.height, person.broad
     wheel_r = 0.35
     rear, front, crank = (0.0, wheel_r, -0.52), (0.0, wheel_r, 0.55), (0.0, 0.30, -0.08)
     saddle, head = (0.0, 0.95, -0.24), (0.0, 0.90, 0.42)
-    figure.wheel(rear, wheel_r, tyre)
-    figure.wheel(front, wheel_r, tyre)
+    pose.wheels = [(front, wheel_r), (rear, wheel_r)]
     for a, c in ((rear, crank), (crank, saddle), (saddle, head), (crank, head), (head, front), (rear, saddle)):
-        figure.limb(a, c, 0.026, 0.026, frame)
-    figure.limb((-0.26, 1.03, 0.40), (0.26, 1.03, 0.40), 0.026, 0.026, tyre)
+        pose.limb(a, c, 0.026, 0.026, person.shoes)
+    pose.limb((-0.26, 1.03, 0.40), (0.26, 1.03, 0.40), 0.026, 0.026, _TYRE)
     hip, shoulder = (0.0, 1.02, -0.22), (0.0, 1.02 + 0.27 * h, 0.06)
-    thigh = shin = 0.255 * h
+    bone = 0.255 * h  # thigh and shin
     for side, turn in ((-1.0, phase), (1.0, phase + math.pi)):
         foot = (side * 0.10, crank[1] + 0.17 * math.sin(turn), crank[2] + 0.17 * math.cos(turn))
         dy, dz = foot[1] - hip[1], foot[2] - hip[2]
-        reach = min(math.hypot(dy, dz), thigh + shin - 1e-3)
-        lift = math.acos(reach / (2 * thigh))  # both bones are equally long
-        angle = math.atan2(dz, -dy) + lift
-        knee = (side * 0.11, hip[1] - thigh * math.cos(angle), hip[2] + thigh * math.sin(angle))
-        figure.limb((side * 0.09, hip[1], hip[2]), knee, 0.058 * h * b, 0.044 * h, person.legs)
-        figure.limb(knee, foot, 0.042 * h, 0.03 * h, person.legs)
-        figure.limb((foot[0], foot[1], foot[2] - 0.05), (foot[0], foot[1], foot[2] + 0.14), 0.035, 0.03, person.shoes)
+        angle = math.atan2(dz, -dy) + math.acos(min(math.hypot(dy, dz), 2 * bone - 1e-3) / (2 * bone))
+        knee = (side * 0.11, hip[1] - bone * math.cos(angle), hip[2] + bone * math.sin(angle))
+        pose.limb((side * 0.09, hip[1], hip[2]), knee, 0.058 * h * b, 0.044 * h, person.legs)
+        pose.limb(knee, foot, 0.042 * h, 0.03 * h, person.legs)
+        pose.limb((foot[0], foot[1], foot[2] - 0.05), (foot[0], foot[1], foot[2] + 0.14), 0.035, 0.03, person.shoes)
         elbow = (side * 0.24, shoulder[1] - 0.20, 0.22)
-        figure.limb((side * 0.17 * b, shoulder[1] - 0.03, shoulder[2]), elbow, 0.040 * h, 0.032 * h, person.coat)
-        figure.limb(elbow, (side * 0.24, 1.05, 0.40), 0.032 * h, 0.024 * h, person.coat)
-    figure.limb(shoulder, hip, 0.115 * h * b, 0.10 * h * b, person.coat, near=0.04)
-    figure.disc((0.0, shoulder[1] + 0.13 * h, 0.14), 0.064 * h, person.skin, near=0.02, squash=0.85)
+        pose.limb((side * 0.17 * b, shoulder[1] - 0.03, shoulder[2]), elbow, 0.040 * h, 0.032 * h, person.coat)
+        pose.limb(elbow, (side * 0.24, 1.05, 0.40), 0.032 * h, 0.024 * h, person.coat)
+    pose.limb(shoulder, hip, 0.115 * h * b, 0.10 * h * b, person.coat, lift=0.04)
+    chin, crown = shoulder[1] + 0.10 * h, shoulder[1] + 0.155 * h
+    pose.limb((0.0, chin, 0.13), (0.0, crown, 0.13), 0.048 * h, 0.052 * h, person.skin, lift=0.05)
     helmet = person.hair if person.bag is None else person.bag
-    figure.disc((0.0, shoulder[1] + 0.16 * h, 0.12), 0.066 * h, helmet, near=0.05)
-    figure.draw(canvas, BICYCLIST)
+    pose.limb((0.0, crown, 0.10), (0.0, crown + 0.03 * h, 0.10), 0.056 * h, 0.050 * h, helmet, lift=0.07)
+    return pose

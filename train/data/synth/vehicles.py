@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from .canvas import NEAR, Camera, Canvas, F64, Polygon
+from .canvas import F64, I32, I64, NEAR, Camera, Haze, to_fixed
+from .sticks import Point
 from .textures import BGR, Light, Rng, jitter, paint, shade
 
 CAR, VOID = 8, 11
@@ -25,207 +27,231 @@ _GLASS: BGR = (72, 64, 56)
 _TYRE: BGR = (34, 33, 33)
 
 
-@dataclass(frozen=True)
-class Face:
-    """A flat face: indices into the vertices, outward normal, colour, and the order in which decals follow their face."""
-
-    index: tuple[int, ...]
-    normal: tuple[float, float, float]
-    bgr: BGR
-    parent: int
-    shine: bool
-    glow: bool = False
-
-
 class Solid:
-    """A rigid body of flat faces. Local axes: x right, y up, z forward, origin on the ground below its middle."""
+    """A rigid body of flat faces. Local axes: x right, y up, z forward, origin on the ground below its middle.
+
+    Faces are drawn in the order in which they were added, without sorting: bodies are a lower convex part and, added later, an
+    upper one, and the camera looks from above the line between them.
+    """
 
     def __init__(self, label: int, size: tuple[float, float, float]) -> None:
         self.label, self.size = label, size  # width, height, length
-        self._vertices: list[tuple[float, float, float]] = []
-        self.faces: list[Face] = []
-        self._built: F64 | None = None
+        self._faces: list[tuple[F64, F64, BGR, bool, bool, int]] = []
 
-    @property
-    def vertices(self) -> F64:
-        if self._built is None:
-            self._built = np.array(self._vertices, np.float64)
-            self._normals = np.array([face.normal for face in self.faces])
-            self._middles = np.array([self._built[list(face.index)].mean(0) for face in self.faces])
-        return self._built
+    def face(
+        self, points: Sequence[Point], outward: Point, bgr: BGR, *, shine: bool = False, glow: bool = False, detail: int = 0
+    ) -> None:  # fmt: skip
+        """Adds a convex face.
 
-    def face(self, points: list[tuple[float, float, float]], outward: tuple[float, float, float], bgr: BGR,
-             parent: int | None = None, shine: bool = False, glow: bool = False) -> int:  # fmt: skip
-        """Adds a face; ``outward`` only settles the normal's sign. Returns its number."""
+        Args:
+            outward: Settles which of its two sides is seen.
+            shine: Mirrors the sky where it looks up.
+            glow: Gives its own light.
+            detail: 0 always drawn, 1 left out far away, 2 drawn near by only.
+        """
         corners = np.array(points, np.float64)
         normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
-        normal *= math.copysign(1.0, float(normal @ np.array(outward))) / max(float(np.linalg.norm(normal)), 1e-9)
-        start = len(self._vertices)
-        self._vertices += points
-        number = len(self.faces)
-        n = (float(normal[0]), float(normal[1]), float(normal[2]))
-        index = tuple(range(start, start + len(points)))
-        self.faces.append(Face(index, n, bgr, number if parent is None else parent, shine, glow))
-        return number
+        normal /= max(float(np.linalg.norm(normal)), 1e-9)
+        if normal @ np.array(outward) < 0:
+            corners, normal = corners[::-1], -normal
+        self._faces.append((corners, normal, bgr, shine, glow, detail))
 
-    def draw(self, canvas: Canvas, camera: Camera, x: float, z: float, heading: float, light: Light) -> None:
-        """Draws it at a place on the ground; ``heading`` is the angle of its front from +Z towards +X, radians."""
+    def placed(self, heading: float, light: Light) -> Placed:
+        """Turned to a heading (of its front, from +Z towards +X, radians) and lit."""
         sine, cosine = math.sin(heading), math.cos(heading)
-        turn = np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
-        place = np.array([x, 0.0, z])
-        points, depth = camera.to_image(self.vertices @ turn.T + place)
-        if depth.min() < NEAR:
-            return
-        normals = self._normals @ turn.T
-        middles = self._middles @ turn.T + place
-        facing = ((middles - camera.position) * normals).sum(1) < 0
-        distance = ((middles - camera.position) ** 2).sum(1)
-        order = sorted((i for i in range(len(self.faces)) if facing[i]), key=lambda i: (-distance[self.faces[i].parent], i))
-        polygons = []
-        for i in order:
-            face = self.faces[i]
-            nx, ny, nz = normals[i]
-            factor = 1.0 if face.glow else light.on(nx, ny, nz) * (1.12 if face.shine and ny > 0.4 else 1.0)
-            polygons.append(Polygon(points[list(face.index)], shade(face.bgr, factor)))
-        canvas.polygons(polygons, self.label, float(depth.mean()))
+        turn = np.array([[cosine, 0.0, -sine], [0.0, 1.0, 0.0], [sine, 0.0, cosine]])
+        colours = []
+        for _, normal, bgr, shine, glow, _ in self._faces:
+            nx, ny, nz = (float(value) for value in normal @ turn)
+            factor = 1.0 if glow else light.on(nx, ny, nz) * (1.12 if shine and ny > 0.4 else 1.0)
+            colours.append(shade(bgr, factor))
+        starts = np.cumsum([0] + [len(face[0]) for face in self._faces])
+        return Placed(
+            self.label, self.size, np.concatenate([face[0] for face in self._faces]) @ turn, starts, np.array(colours),
+            np.array([face[5] for face in self._faces]),
+        )  # fmt: skip
+
+
+class Placed:
+    """A solid in its final heading; only its place is still open.
+
+    Attributes:
+        vertices: (V, 3), faces one after the other, each seen clockwise from its outside.
+        starts: (F + 1,) first vertex of each face.
+        colours: (F, 3) B, G, R in the scene's light.
+        detail: (F,) as :meth:`Solid.face` took it.
+    """
+
+    def __init__(
+        self, label: int, size: tuple[float, float, float], vertices: F64, starts: I64, colours: F64, detail: I64
+    ) -> None:
+        self.label, self.size = label, size
+        self.vertices, self.starts, self.colours, self.detail = vertices, starts, colours, detail
+
+
+class Shape(NamedTuple):
+    """A solid as the camera sees it: what :meth:`Canvas.polygons` takes."""
+
+    polygons: list[I32]
+    colours: list[list[float]]
+    label: int
+    depth: float
+
+
+def project(camera: Camera, haze: Haze, items: Sequence[tuple[Placed, float, float, float]]) -> list[Shape]:
+    """Projects solids together. Each item is the solid, its x and z, and the depth of its middle."""
+    if not items:
+        return []
+    counts = [len(solid.vertices) for solid, *_ in items]
+    places = np.repeat(np.array([(x, 0.0, z) for _, x, z, _ in items]), counts, axis=0)
+    seen = camera.homogeneous(np.concatenate([solid.vertices for solid, *_ in items]) + places)
+    offsets = np.cumsum([0, *counts])
+    nearest = np.minimum.reduceat(seen[:, 2], offsets[:-1])
+    points = seen[:, :2] / np.maximum(seen[:, 2:], NEAR)
+    low, high = np.minimum.reduceat(points, offsets[:-1]), np.maximum.reduceat(points, offsets[:-1])
+    height, width = camera.size_hw
+    visible = (nearest > NEAR) & (high > 0).all(1) & (low < (width, height)).all(1)
+    fixed = to_fixed(points)
+    start = np.concatenate([solid.starts[:-1] + offset for (solid, *_), offset in zip(items, offsets[:-1], strict=True)])
+    a, b = points[start + 1] - points[start], points[start + 2] - points[start]
+    facing = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] > 0
+    shapes, first = [], 0
+    for i, (solid, _, _, depth) in enumerate(items):
+        faces = len(solid.colours)
+        if visible[i]:
+            tall = solid.size[1] * camera.focal / depth
+            finest = 2 if tall > 62 else (1 if tall > 26 else 0)
+            drawn = np.flatnonzero(facing[first : first + faces] & (solid.detail <= finest))
+            clear = haze.clear(depth)
+            colours = (solid.colours[drawn] * clear + haze.bgr * (1 - clear)).tolist()
+            begin, end = (solid.starts[drawn] + offsets[i]).tolist(), (solid.starts[drawn + 1] + offsets[i]).tolist()
+            shapes.append(Shape([fixed[m:n] for m, n in zip(begin, end, strict=True)], colours, solid.label, depth))
+        first += faces
+    return shapes
 
 
 def vehicle(rng: Rng, shape: str, lit: bool) -> Solid:
     """A car, van or truck of a shape, in a colour of the shared palette."""
     length, width, height, bonnet, boot, wheel = _SHAPES[shape]
-    length, width, height = (
-        length * rng.uniform(0.95, 1.05),
-        width * rng.uniform(0.97, 1.03),
-        height * rng.uniform(0.96, 1.05),
-    )
-    body = paint(rng)
-    solid = Solid(CAR, (width, height, length))
-    w, front, back = width / 2, length / 2, -length / 2
-    sill, tall = 0.22, shape in ("van", "truck")
-    belt = height * (0.62 if not tall else 0.55)
-    nose = belt * (0.82 if not tall else 0.92)
+    length, width = length * rng.uniform(0.95, 1.05), width * rng.uniform(0.97, 1.03)
+    height *= rng.uniform(0.96, 1.05)
+    body, ink, rim = paint(rng), paint(rng), jitter(rng, (140, 140, 140))
+    tall = shape in ("van", "truck")
+    w, front, back, sill = width / 2, length / 2, -length / 2, 0.22
+    belt = height * (0.55 if tall else 0.62)
+    nose, tail = belt * (0.92 if tall else 0.82), belt * 0.95
     cowl, deck = front - bonnet * length, back + boot * length
-    roof_w = w * (0.80 if not tall else 0.94)
-    slope = 0.42 if not tall else 0.18
-    roof_front, roof_back = cowl - slope * (height - belt) * 2.0, deck + (0.25 if not tall else 0.03) * (height - belt) * 1.4
-    dark = shade(body, 0.6)
+    roof_w = w * (0.94 if tall else 0.80)
+    rise = height - belt
+    roof_front = cowl - (0.36 if tall else 0.84) * rise
+    roof_back = deck + (0.04 if tall else 0.35) * rise
+    solid = Solid(CAR, (width, height, length))
+
     for side in (-1.0, 1.0):
-        s = side * w
-        lower = solid.face(
-            [(s, sill, back), (s, belt * 0.95, back), (s, belt, deck), (s, belt, cowl), (s, nose, front), (s, sill, front)],
-            (side, 0, 0), body,
-        )  # fmt: skip
-        solid.face(
-            [(s, sill, back), (s, sill + 0.14, back), (s, sill + 0.14, front), (s, sill, front)], (side, 0, 0), dark, lower
-        )
+        s, out = side * w, (side, 0.0, 0.0)
+
+        def strip(y0: float, y1: float, z0: float, z1: float, bgr: BGR, detail: int, s: float = s, out: Point = out) -> None:
+            solid.face([(s, y0, z0), (s, y1, z0), (s, y1, z1), (s, y0, z1)], out, bgr, detail=detail)
+
+        outline = [(sill, back), (tail, back), (belt, deck), (belt, cowl), (nose, front), (sill, front)]
+        solid.face([(s, y, z) for y, z in outline], out, body)
+        strip(sill, sill + 0.14, back, front, shade(body, 0.6), 1)
         line = sill + 0.62 * (belt - sill)
-        solid.face([(s, line, back), (s, line + 0.05, back), (s, line + 0.05, front), (s, line, front)], (side, 0, 0), shade(body, 1.25),
-                   lower)  # fmt: skip
-        middle = (cowl + deck) / 2 - 0.1
-        solid.face([(s, sill + 0.16, middle), (s, belt, middle), (s, belt, middle + 0.03), (s, sill + 0.16, middle + 0.03)],
-                   (side, 0, 0), shade(body, 0.5), lower)  # fmt: skip
-        r = side * roof_w
-        cabin = solid.face(
-            [(s, belt, deck), (r, height, roof_back), (r, height, roof_front), (s, belt, cowl)], (side, 0.2, 0), body
-        )
-        if shape != "truck":
-            _side_glass(solid, side, w, roof_w, belt, height, deck, cowl, roof_back, roof_front, cabin, shape == "van")
+        strip(line, line + 0.05, back, front, shade(body, 1.25), 2)
+        door = (cowl + deck) / 2 - 0.1
+        strip(sill + 0.16, belt, door, door + 0.03, shade(body, 0.5), 2)
+        if tall:
+            strip(belt * 0.72, belt * 0.90, back + 0.5, cowl - 1.3, ink, 1)
         for at in (front - 0.19 * length, back + 0.19 * length):
-            _wheel(rng, solid, s + side * 0.01, side, at, wheel, lower)
-    if tall:
-        _box_panels(rng, solid, w, belt, height, body, back, cowl)
+            _wheel(solid, s, side, at, wheel, rim)
     solid.face([(-w, belt, cowl), (w, belt, cowl), (w, nose, front), (-w, nose, front)], (0, 1, 0.2), body, shine=True)
-    solid.face([(-roof_w, height, roof_back), (roof_w, height, roof_back), (roof_w, height, roof_front), (-roof_w, height, roof_front)],
-               (0, 1, 0), body, shine=True)  # fmt: skip
-    if boot > 0.05:
-        solid.face(
-            [(-w, belt * 0.95, back), (w, belt * 0.95, back), (w, belt, deck), (-w, belt, deck)],
-            (0, 1, -0.1),
-            body,
-            shine=True,
-        )
-    for end, cabin_z, roof_z, top in ((1.0, cowl, roof_front, nose), (-1.0, deck, roof_back, belt * 0.95)):
-        at = front if end > 0 else back
-        screen = solid.face([(-w, belt, cabin_z), (w, belt, cabin_z), (roof_w, height, roof_z), (-roof_w, height, roof_z)],
-                            (0, 0.3, end), body)  # fmt: skip
-        if end > 0 or shape not in ("truck", "van") or rng.random() < 0.5:
-            pane = np.array([(-w, belt, cabin_z), (w, belt, cabin_z), (roof_w, height, roof_z), (-roof_w, height, roof_z)])
-            inset = pane.mean(0) + (pane - pane.mean(0)) * np.array([0.88, 0.78, 0.78])
-            glass = shade(_GLASS, rng.uniform(0.7, 1.5))
-            solid.face([(float(p[0]), float(p[1]), float(p[2])) for p in inset], (0, 0.3, end), glass, screen, shine=True)
-        _end(rng, solid, end, at, w, sill, top, body, lit)
+    solid.face([(-w, tail, back), (w, tail, back), (w, belt, deck), (-w, belt, deck)], (0, 1, -0.1), body, shine=True)
+    _end(rng, solid, 1.0, front, w, sill, nose, body, lit)
+    _end(rng, solid, -1.0, back, w, sill, tail, body, lit)
+
+    for side in (-1.0, 1.0):
+        s, r = side * w, side * roof_w
+        out = (side, 0.2, 0.0)
+        solid.face([(s, belt, deck), (r, height, roof_back), (r, height, roof_front), (s, belt, cowl)], out, body)
+        corners = np.array([(s, belt, deck), (r, height, roof_back), (r, height, roof_front), (s, belt, cowl)])
+        spans = {"truck": (), "van": ((0.72, 0.95),)}.get(shape, ((0.07, 0.47), (0.52, 0.94)))
+        for a, b in spans:
+            glass = [_between(corners, *at) for at in ((a, 0.08), (a, 0.86), (b, 0.86), (b, 0.08))]
+            solid.face(glass, out, _GLASS)
+            glint = [_between(corners, *at) for at in ((a, 0.55), (a, 0.86), (b, 0.86), (b, 0.75))]
+            solid.face(glint, out, shade(_GLASS, 1.5), detail=2)
+        if shape == "truck":
+            sheet = [_between(corners, *at) for at in ((0.1, 0.1), (0.1, 0.8), (0.75, 0.8), (0.75, 0.1))]
+            solid.face(sheet, out, ink, detail=1)
+    for end, low_z, high_z in ((1.0, cowl, roof_front), (-1.0, deck, roof_back)):
+        out = (0.0, 0.3, end)
+        corners = np.array([(-w, belt, low_z), (-roof_w, height, high_z), (roof_w, height, high_z), (w, belt, low_z)])
+        solid.face([_between(corners, *at) for at in ((0, 0), (0, 1), (1, 1), (1, 0))], out, body)
+        if end > 0 or not tall or rng.random() < 0.5:
+            glass = [_between(corners, *at) for at in ((0.06, 0.1), (0.06, 0.9), (0.94, 0.9), (0.94, 0.1))]
+            solid.face(glass, out, shade(_GLASS, rng.uniform(0.7, 1.5)), shine=True)
+            glint = [_between(corners, *at) for at in ((0.55, 0.1), (0.62, 0.9), (0.8, 0.9), (0.73, 0.1))]
+            solid.face(glint, out, shade(_GLASS, 1.9), detail=2)
+    roof = [
+        (-roof_w, height, roof_back),
+        (roof_w, height, roof_back),
+        (roof_w, height, roof_front),
+        (-roof_w, height, roof_front),
+    ]
+    solid.face(roof, (0, 1, 0), body, shine=True)
     return solid
 
 
-def _side_glass(solid: Solid, side: float, w: float, roof_w: float, belt: float, height: float, deck: float, cowl: float,
-                roof_back: float, roof_front: float, parent: int, cab_only: bool) -> None:  # fmt: skip
-    def at(share: float, up: float) -> tuple[float, float, float]:
-        low, high = deck + share * (cowl - deck), roof_back + share * (roof_front - roof_back)
-        return side * (w + up * (roof_w - w)), belt + up * (height - belt), low + up * (high - low)
-
-    spans = [(0.72, 0.95)] if cab_only else [(0.07, 0.47), (0.52, 0.94)]
-    for a, b in spans:
-        solid.face([at(a, 0.08), at(a, 0.86), at(b, 0.86), at(b, 0.08)], (side, 0.2, 0), _GLASS, parent)
-        solid.face([at(a, 0.55), at(a, 0.86), at(b, 0.86), at(b, 0.75)], (side, 0.2, 0), shade(_GLASS, 1.5), parent)
+def _between(corners: F64, along: float, up: float) -> Point:
+    """A point of a four-sided face: corners low left, high left, high right, low right."""
+    low, high = corners[0] + along * (corners[3] - corners[0]), corners[1] + along * (corners[2] - corners[1])
+    x, y, z = low + up * (high - low)
+    return float(x), float(y), float(z)
 
 
-def _wheel(rng: Rng, solid: Solid, x: float, side: float, z: float, radius: float, parent: int) -> None:
-    angles = np.arange(12) * (math.pi / 6)
-    rim = jitter(rng, (140, 140, 140))
-    for scale, colour in ((1.22, (24, 24, 24)), (1.0, _TYRE), (0.62, rim), (0.2, (60, 60, 60))):
-        ring = [(x, radius + scale * radius * math.sin(a), z + scale * radius * math.cos(a)) for a in angles]
-        ring = [(px, max(py, 0.0), pz) for px, py, pz in ring]
-        solid.face(ring, (side, 0, 0), colour, parent)
-
-
-def _box_panels(rng: Rng, solid: Solid, w: float, belt: float, height: float, body: BGR, back: float, cowl: float) -> None:
-    ink = paint(rng)
-    for side in (-1.0, 1.0):
-        s = side * (w * 1.0 + 0.005)
-        y = belt * 0.75
-        solid.face([(s, y, back + 0.5), (s, y + 0.3, back + 0.5), (s, y + 0.3, cowl - 1.4), (s, y, cowl - 1.4)], (side, 0, 0), ink,
-                   0 if side < 0 else None)  # fmt: skip
+def _wheel(solid: Solid, x: float, side: float, z: float, radius: float, rim: BGR) -> None:
+    angles = np.arange(10) * (math.pi / 5)
+    for scale, colour, detail in ((1.22, (24, 24, 24), 2), (1.0, _TYRE, 0), (0.62, rim, 1), (0.2, (60, 60, 60), 2)):
+        ring = [(x, max(radius + scale * radius * math.sin(a), 0.0), z + scale * radius * math.cos(a)) for a in angles]
+        solid.face(ring, (side, 0, 0), colour, detail=detail)
 
 
 def _end(rng: Rng, solid: Solid, end: float, at: float, w: float, sill: float, top: float, body: BGR, lit: bool) -> None:
-    face = solid.face([(-w, sill, at), (w, sill, at), (w, top, at), (-w, top, at)], (0, 0, end), shade(body, 0.93))
+    """The front (end = 1) or the rear (-1): bumper, tyres, lamps, grille, number plate."""
 
-    def patch(x0: float, x1: float, y0: float, y1: float, colour: BGR, glow: bool = False) -> None:
-        ys = [sill + y * (top - sill) for y in (y0, y1)]
-        solid.face([(x0 * w, ys[0], at), (x1 * w, ys[0], at), (x1 * w, ys[1], at), (x0 * w, ys[1], at)], (0, 0, end), colour, face,
-                   glow=glow)  # fmt: skip
+    def patch(x0: float, x1: float, y0: float, y1: float, colour: BGR, detail: int, glow: bool = False) -> None:
+        low, high = sill + y0 * (top - sill), sill + y1 * (top - sill)
+        corners = [(x0 * w, low, at), (x1 * w, low, at), (x1 * w, high, at), (x0 * w, high, at)]
+        solid.face(corners, (0, 0, end), colour, glow=glow, detail=detail)
 
-    patch(-1, 1, 0.0, 0.26, shade(body, 0.5))
-    patch(-0.96, -0.90, -0.6, 0.0, _TYRE)
     for x0, x1 in ((-0.96, -0.66), (0.66, 0.96)):
-        patch(x0, x1, -0.30, 0.02, _TYRE)  # tyres below the bumper
+        patch(x0, x1, -0.32, 0.02, _TYRE, 0)
+    patch(-1, 1, 0, 1, shade(body, 0.93), 0)
+    patch(-1, 1, 0.0, 0.26, shade(body, 0.5), 1)
+    yellow = rng.random() < 0.5
     if end > 0:
-        patch(-0.55, 0.55, 0.52, 0.78, shade(body, 0.28))
+        patch(-0.55, 0.55, 0.52, 0.78, shade(body, 0.28), 1)
         lamp: BGR = (225, 240, 250) if lit else (190, 195, 195)
         for x0, x1 in ((-0.93, -0.60), (0.60, 0.93)):
-            patch(x0, x1, 0.55, 0.82, lamp, glow=lit)
-        patch(-0.26, 0.26, 0.26, 0.42, (215, 218, 218))
+            patch(x0, x1, 0.55, 0.82, lamp, 1, glow=lit)
+        patch(-0.26, 0.26, 0.26, 0.42, (215, 218, 218), 2)
     else:
         red: BGR = (70, 60, 235) if lit else (42, 36, 150)
         for x0, x1 in ((-0.97, -0.70), (0.70, 0.97)):
-            patch(x0, x1, 0.52, 0.90, red, glow=lit)
-        patch(-0.28, 0.28, 0.45, 0.62, (70, 190, 215) if rng.random() < 0.5 else (215, 218, 218))
+            patch(x0, x1, 0.52, 0.90, red, 1, glow=lit)
+        patch(-0.28, 0.28, 0.45, 0.62, (70, 190, 215) if yellow else (215, 218, 218), 1)
 
 
-def bin_(rng: Rng) -> Solid:
+def litter_bin(rng: Rng) -> Solid:
     """Something that belongs to no class: a litter bin, a box, a container (void)."""
     w, h, length = rng.uniform(0.25, 0.5), rng.uniform(0.7, 1.3), rng.uniform(0.25, 0.6)
     colour = paint(rng)
     solid = Solid(VOID, (2 * w, h, 2 * length))
     for side in (-1.0, 1.0):
-        solid.face(
-            [(side * w, 0, -length), (side * w, h, -length), (side * w, h, length), (side * w, 0, length)],
-            (side, 0, 0),
-            colour,
-        )
-        front = solid.face([(-w, 0, side * length), (w, 0, side * length), (w, h, side * length), (-w, h, side * length)],
-                           (0, 0, side), colour)  # fmt: skip
-        solid.face([(-0.7 * w, 0.6 * h, side * length), (0.7 * w, 0.6 * h, side * length), (0.7 * w, 0.75 * h, side * length),
-                    (-0.7 * w, 0.75 * h, side * length)], (0, 0, side), shade(colour, 0.4), front)  # fmt: skip
+        s, e = side * w, side * length
+        solid.face([(s, 0, -length), (s, h, -length), (s, h, length), (s, 0, length)], (side, 0, 0), colour)
+        solid.face([(-w, 0, e), (w, 0, e), (w, h, e), (-w, h, e)], (0, 0, side), colour)
+        slot = [(-0.7 * w, 0.6 * h, e), (0.7 * w, 0.6 * h, e), (0.7 * w, 0.75 * h, e), (-0.7 * w, 0.75 * h, e)]
+        solid.face(slot, (0, 0, side), shade(colour, 0.4), detail=1)
     solid.face([(-w, h, -length), (w, h, -length), (w, h, length), (-w, h, length)], (0, 1, 0), shade(colour, 1.1))
     return solid
