@@ -43,6 +43,8 @@ def cache_key(model: onnx.ModelProto, frames: Iterable[Frames], algorithm: dict[
         frames: The calibration frames at the network's input size; preprocessing is in their bytes.
         algorithm: Observer and options.
     """
+    from .. import __version__
+
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
     del bare.metadata_props[:]
@@ -56,7 +58,11 @@ def cache_key(model: onnx.ModelProto, frames: Iterable[Frames], algorithm: dict[
         "frames": count,
         "calibration set": digest.hexdigest(),
         "algorithm": algorithm,
-        "versions": {"onnxruntime": str(import_module("onnxruntime").__version__), "numpy": np.__version__},
+        "versions": {
+            "seg-edge": __version__,
+            "onnxruntime": str(import_module("onnxruntime").__version__),
+            "numpy": np.__version__,
+        },
     }
 
 

@@ -28,9 +28,12 @@ def export(
         str, typer.Option(help="How activation ranges are chosen: minmax, percentile, mse, entropy.")
     ] = "minmax",
     bias_correction: Annotated[bool, typer.Option(help="Correct the biases for what quantization shifts.")] = True,
-    weight_bits: Annotated[
-        int, typer.Option(help="8, or 7: the same result on processors whose 8-bit sums saturate (x86 without VNNI).")
-    ] = 7,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="portable: the same result on every processor; full: finest, saturates on x86 processors without VNNI."
+        ),
+    ] = "portable",
     max_drop: Annotated[float | None, typer.Option(help="Fail (exit 3) if a step loses more mIoU points.")] = None,
     max_class_drop: Annotated[
         float | None, typer.Option(help="Fail (exit 3) if a class loses more IoU points in a step.")
@@ -49,8 +52,6 @@ def export(
     from ..core.artifact import write_json
     from ..core.errors import InputError
 
-    if weight_bits not in (7, 8):
-        raise InputError(f"--weight-bits: expected 7 or 8, got {weight_bits}")
     try:
         from ..export.chain import ExportOptions
         from ..export.chain import export as run_chain
@@ -67,7 +68,7 @@ def export(
         input_hw=parse_size(imgsz),
         batch=batch,
         calib_frames=calib_frames,
-        quant=QuantOptions(observer=observer, bias_correction=bias_correction, weight_bits=weight_bits),
+        quant=QuantOptions(observer=observer, bias_correction=bias_correction, weights=weights),
         max_drop=None if max_drop is None else max_drop / 100,
         max_class_drop=None if max_class_drop is None else max_class_drop / 100,
         min_speedup=min_speedup,

@@ -17,8 +17,9 @@ import onnx
 from ..calib import cache
 from ..calib.graph import Array, Frames, run, session, set_spec
 from ..calib.observers import observer
+from ..calib.scales import WEIGHTS
 from ..core.artifact import SPEC_FILE, atomic_path, onnx_name, write_text
-from ..core.errors import InputError
+from ..core.errors import InputError, UnknownNameError
 from ..core.spec import ModelSpec
 from .batch import run_batched, with_batch
 from .compare import compare
@@ -74,6 +75,8 @@ class ExportOptions:
     def check(self) -> None:
         """Raises InputError for values and combinations that make no sense, before any work is done."""
         observer(self.quant.observer)
+        if self.quant.weights not in WEIGHTS:
+            raise UnknownNameError("weight range", self.quant.weights, WEIGHTS)
         if self.int8 and self.data is None:
             raise InputError(
                 "--int8: needs real frames to calibrate on; pass --data DIR, a folder with images/train, labels/train, "
@@ -203,7 +206,7 @@ class _Chain:
 
     def int8_step(self, model: onnx.ModelProto) -> onnx.ModelProto:
         assert self.data.train is not None
-        self.progress.say(f"int8: {self.options.quant.observer} ranges, {self.options.quant.weight_bits}-bit weights")
+        self.progress.say(f"int8: {self.options.quant.observer} ranges, {self.options.quant.weights} weights")
         frames = network_inputs(self.data.train, self.spec, self.options.calib_frames)
         prepared = prepare(model)
         calibration = self.calibrated(prepared, frames)

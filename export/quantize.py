@@ -4,8 +4,8 @@ Placement follows what ONNX Runtime, OpenVINO and TensorRT all fuse: a pair on t
 every convolution with its ReLU (never between the two), one scale on both sides of operations that only move values
 (Resize, MaxPool) and on everything that meets in a Concat, so that those run on 8-bit data without requantization.
 
-Weights are symmetric int8 per output channel. Their 7-bit variant exists for x86 processors without VNNI: there the 8-bit
-kernels add pairs of products in 16 bits, and 2 * 255 * 127 saturates while 2 * 255 * 63 does not.
+Weights are symmetric int8 per output channel, by default scaled so that no processor's kernels saturate
+(:func:`seg_edge.calib.scales.weight_scales`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class QuantOptions:
     Attributes:
         observer: Name of the range rule, see :mod:`seg_edge.calib.observers`.
         bias_correction: Whether biases are corrected on the calibration frames.
-        weight_bits: 8, or 7 for processors whose 8-bit products saturate.
+        weights: "portable", or "full" for processors that accumulate in 32 bits.
         int32_bias: True stores biases as int32 behind a DequantizeLinear (what integer kernels use), False as float32
             (what TensorRT wants).
         quantize_output: Whether the logits pass a Q/DQ pair too, which ONNX Runtime needs to run the head in 8 bits.
@@ -46,7 +46,7 @@ class QuantOptions:
 
     observer: str = "minmax"
     bias_correction: bool = True
-    weight_bits: int = 7
+    weights: str = "portable"
     int32_bias: bool = True
     quantize_output: bool = True
 
@@ -203,7 +203,7 @@ def insert(model: onnx.ModelProto, calibration: Calibration, options: QuantOptio
             node.input[i] = renamed.get(name, name)
         if node.op_type == "Conv":
             scale = calibration.activations[_original(node.input[0], renamed)].scale
-            nodes.append(_quantize_conv(result, node, known, scale, options.weight_bits))
+            nodes.append(_quantize_conv(result, node, known, scale, options.weights))
         nodes.append(node)
         for i, name in enumerate(node.output):
             if name not in calibration.activations:
@@ -256,13 +256,13 @@ def float_convolutions(model: onnx.ModelProto) -> list[str]:
 
 
 def _quantize_conv(
-    model: onnx.ModelProto, node: onnx.NodeProto, known: dict[str, Any], input_scale: float, bits: int
+    model: onnx.ModelProto, node: onnx.NodeProto, known: dict[str, Any], input_scale: float, kind: str
 ) -> onnx.NodeProto:
     weight, bias = known[node.input[1]], known[node.input[2]]
-    scales = fit_bias(weight_scales(weight, bits), bias, input_scale)
+    scales = fit_bias(weight_scales(weight, kind), bias, input_scale)
     # Named after the node, not the tensor: two convolutions that share weights may need different scales.
     constants = [f"{node.name}.weight.int8", f"{node.name}.weight.scale", f"{node.name}.weight.zero_point"]
-    set_weight(model, constants[0], quantize_weight(weight, scales, bits))
+    set_weight(model, constants[0], quantize_weight(weight, scales))
     set_weight(model, constants[1], scales)
     set_weight(model, constants[2], np.zeros(len(scales), np.int8))
     node.input[1] = f"{node.name}.weight.dq"

@@ -7,8 +7,7 @@ from seg_edge.calib.cache import Calibration
 from seg_edge.calib.graph import convolutions, run, session, up_to, weights
 from seg_edge.export.quantize import QuantOptions, calibrate, insert
 
-# 8 frames, coarse 7-bit weights: shifts that are well above rounding noise.
-OPTIONS = QuantOptions(bias_correction=False, weight_bits=7)
+OPTIONS = QuantOptions(bias_correction=False)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from seg_edge.calib import cache
 from seg_edge.calib.graph import set_spec, set_weight
 from seg_edge.calib.scales import QuantParams
 
-ALGORITHM = {"observer": "minmax", "weight_bits": 7}
+ALGORITHM = {"observer": "minmax", "weights": "full"}
 CALIBRATION = cache.Calibration(
     {"a": QuantParams(float(np.float32(0.1)), 0), "b": QuantParams(0.25, 128)},
     {"bias": np.array([0.1, -1 / 3, 1e-20], np.float32)},
@@ -47,7 +47,7 @@ def test_each_change_is_named(path, key, tiny, nets):
         (cache.cache_key(tiny, nets.frames(3), ALGORITHM), "frames (2 -> 3), calibration set changed"),
         (
             cache.cache_key(tiny, nets.frames(2), ALGORITHM | {"observer": "mse"}),
-            "algorithm (observer minmax, weight_bits 7 -> observer mse, weight_bits 7) changed",
+            "algorithm (observer minmax, weights full -> observer mse, weights full) changed",
         ),
         (key | {"versions": {"onnxruntime": "0"}}, "-> onnxruntime 0) changed"),
     ):

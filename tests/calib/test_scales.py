@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from seg_edge.calib.scales import activation_params, fit_bias, quantize_weight, weight_scales
+from seg_edge.calib.scales import WEIGHTS, activation_params, fit_bias, quantize_weight, weight_scales
+from seg_edge.core.errors import UnknownNameError
 
 
 @pytest.mark.parametrize(("low", "high", "zero_point"), [(0, 6, 0), (0.5, 6, 0), (-1, 6, 128), (-6, 1, 128)])
@@ -30,28 +31,56 @@ def test_a_tensor_that_is_always_zero_gets_some_scale():
     assert activation_params(0, 0).scale > 0
 
 
-@pytest.mark.parametrize(("bits", "limit"), [(8, 127), (7, 63)])
-def test_each_output_channel_uses_all_its_levels(bits, limit):
-    weight = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32) * [[[[1]]], [[[10]]], [[[0.01]]], [[[0]]]]
-    weight = weight.astype(np.float32)
-    scales = weight_scales(weight, bits)
-    levels = quantize_weight(weight, scales, bits)
-    assert np.abs(levels[:3]).reshape(3, -1).max(1).tolist() == [limit] * 3
-    assert not levels[3].any()
+@pytest.fixture
+def weight():
+    """Four output channels of very different size, the last one switched off."""
+    values = np.random.default_rng(0).normal(size=(4, 6, 3, 3)) * np.array([1, 10, 0.01, 0]).reshape(4, 1, 1, 1)
+    return values.astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+def test_errors_are_half_a_level_of_each_channel(kind, weight):
+    scales = weight_scales(weight, kind)
+    levels = quantize_weight(weight, scales)
     errors = np.abs(levels * scales.reshape(-1, 1, 1, 1) - weight).reshape(4, -1).max(1)
     assert (errors <= scales * 0.5001).all()
+    assert not levels[3].any()
 
 
-def test_pairs_of_7_bit_products_fit_16_bits():
-    # What x86 without VNNI adds up in int16 (pmaddubsw): the reason for 7 bits.
-    weight = np.array([[1.0, 1.0]], np.float32)
-    seven, eight = (quantize_weight(weight, weight_scales(weight, bits), bits).astype(int) for bits in (7, 8))
-    assert 255 * seven.sum() <= 32767 < 255 * eight.sum()
+def test_full_weights_use_all_levels(weight):
+    levels = quantize_weight(weight, weight_scales(weight, "full"))
+    assert np.abs(levels[:3]).reshape(3, -1).max(1).tolist() == [127] * 3
 
 
-def test_other_bit_widths_are_refused():
-    with pytest.raises(ValueError, match="bits must be 7 or 8, got 4"):
-        weight_scales(np.ones((1, 1), np.float32), 4)
+def worst_pair(levels):
+    """Largest sum that two neighbours reach with the largest inputs, in the orders (I, kh, kw) and (kh, kw, I)."""
+    worst = 0
+    for order in (levels.reshape(len(levels), -1), levels.transpose(0, 2, 3, 1).reshape(len(levels), -1)):
+        for signed in (order.astype(int), -order.astype(int)):
+            positive = signed.clip(0)
+            worst = max(worst, 255 * (positive[:, :-1] + positive[:, 1:]).max())
+    return worst
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_portable_weights_fit_16_bits_and_waste_little(seed):
+    weight = np.random.default_rng(seed).standard_t(4, size=(16, 8, 3, 3)).astype(np.float32)
+    portable, full = (quantize_weight(weight, weight_scales(weight, kind)) for kind in WEIGHTS)
+    assert worst_pair(portable) <= 32767 < worst_pair(full)
+    # Halving would leave 63 levels.
+    assert np.abs(portable).reshape(16, -1).max(1).mean() > 80
+
+
+def test_two_neighbours_by_hand():
+    # Row-wise neighbours of one sign: 1 + 1 must fit 127.5 levels; of different signs: they can't add up.
+    same, opposite = np.array([[[[1.0, 1.0]]]], np.float32), np.array([[[[1.0, -1.0]]]], np.float32)
+    assert quantize_weight(same, weight_scales(same)).ravel().tolist() == [64, 64]
+    assert quantize_weight(opposite, weight_scales(opposite)).ravel().tolist() == [127, -127]
+
+
+def test_other_kinds_are_refused(weight):
+    with pytest.raises(UnknownNameError, match="did you mean 'portable'"):
+        weight_scales(weight, "portabel")
 
 
 def test_a_bias_that_outgrows_its_weights_widens_their_scale():

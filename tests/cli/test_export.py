@@ -49,7 +49,7 @@ def test_int8_with_a_report_and_a_table(checkpoint, tmp_path, capsys):
     assert [step["step"] for step in data["steps"]] == ["onnx", "simplify", "int8"]
     assert data["spec"]["provenance"]["int8"] == {
         "data": "data", "split": "train", "frames": 3,
-        "observer": "minmax", "bias_correction": True, "weight_bits": 7, "quantize_output": True,
+        "observer": "minmax", "bias_correction": True, "weights": "portable", "quantize_output": True,
     }  # fmt: skip
     for text in ("model.int8.onnx", "simplify", "mIoU %", f"artefact: {out}", f"seg-edge verify {out}"):
         assert text in printed.out
@@ -65,10 +65,10 @@ def test_fp32_goes_beside_the_checkpoint_and_takes_a_size(checkpoint, capsys):
 
 def test_options_reach_the_quantizer(checkpoint, tmp_path, capsys):
     words = ["--int8", "--data", checkpoint.parent / "data", "--out", tmp_path / "art", "--observer", "mse"]
-    assert fast(checkpoint, *words, "--no-bias-correction", "--weight-bits", 8) == 0
+    assert fast(checkpoint, *words, "--no-bias-correction", "--weights", "full") == 0
     capsys.readouterr()
     used = json.loads((tmp_path / "art" / "model.json").read_text())["provenance"]["int8"]
-    assert (used["observer"], used["bias_correction"], used["weight_bits"]) == ("mse", False, 8)
+    assert (used["observer"], used["bias_correction"], used["weights"]) == ("mse", False, "full")
 
 
 def test_drops_are_given_in_points_and_kept_as_fractions(checkpoint, tmp_path, capsys):
@@ -98,7 +98,7 @@ def test_a_broken_gate_exits_with_3_and_still_reports(checkpoint, tmp_path, caps
         (["--imgsz", "big"], "expected HEIGHTxWIDTH"),
         (["--engine", "openvin"], "did you mean 'openvino'"),
         (["--observer", "percentle"], "did you mean 'percentile'"),
-        (["--weight-bits", "4"], "--weight-bits: expected 7 or 8, got 4"),
+        (["--weights", "ful"], "did you mean 'full'"),
         (["--data", "no/such/folder"], "no such folder"),
     ],
 )

@@ -95,7 +95,7 @@ def test_it_computes_nearly_what_the_float_network_computes(tiny, int8, nets):
 
 
 def test_integer_kernels_compute_what_the_graph_says(int8, nets):
-    # Holds on every processor because of the 7-bit weights; 8 bits saturate on x86 without VNNI.
+    # Holds on every processor because of the portable weights; full ones saturate on x86 without VNNI.
     found = difference(int8, int8, nets.frames(3, seed=5), fuse_quantized=False)
     assert found.agreement > 0.995
 
