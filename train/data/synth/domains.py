@@ -55,8 +55,8 @@ class Domain:
 _TABLE = (
     Domain("day"),
     Domain(
-        "dusk", gain_bgr=(0.72, 0.60, 0.60), gamma=1.15, sun=0.15, haze_per_m=0.004, haze_bgr=(150, 160, 205), sky_bgr=(150, 100, 95), noise=6.0,
-        vignette=0.22, saturation=0.85, lit=0.4,
+        "dusk", gain_bgr=(0.72, 0.60, 0.60), gamma=1.15, sun=0.15, haze_per_m=0.004, haze_bgr=(150, 160, 205),
+        sky_bgr=(150, 100, 95), noise=6.0, vignette=0.22, saturation=0.85, lit=0.4,
     ),
     Domain(
         "fog", gain_bgr=(0.94, 0.93, 0.92), sun=0.0, haze_per_m=0.026, haze_bgr=(196, 194, 192), sky_bgr=(200, 198, 196),

@@ -55,8 +55,8 @@ def ground_bands(rng: Rng, street: Street, light: Light, wet: bool) -> list[Grou
 
 def _surface(rng: Rng, street: Street, light: Light, wet: bool) -> tuple[U8, U8]:
     height, width = round(PERIOD * _PX), round(2 * _HALF_WIDTH * _PX)
-    x = (np.arange(width, dtype=np.float32) + 0.5) / _PX - _HALF_WIDTH
-    away = np.abs(x)
+    x = np.asarray((np.arange(width) + 0.5) / _PX - _HALF_WIDTH, np.float32)
+    away: F32 = np.abs(x)
     # Asphalt: a mottled grey with tyre tracks, patches, cracks and markings.
     tone = rng.uniform(62, 125)
     tint = np.array((1.0, 1.0, 1.0) + rng.normal(0, 0.03, 3), np.float32)
@@ -72,36 +72,38 @@ def _surface(rng: Rng, street: Street, light: Light, wet: bool) -> tuple[U8, U8]
         points = np.cumsum(rng.normal(0, 9, (24, 2)), 0) + (rng.uniform(0.25, 0.75) * width, rng.uniform(0.1, 0.9) * height)
         cv2.polylines(ground, [points.astype(np.int32)], False, (tone * 0.55,) * 3, 1 + int(rng.integers(2)))
     _markings(rng, ground, street)
-    # Pavement: asphalt like the road, slabs, or bricks in the colours of the walls.
-    outer = away >= street.half_road
-    columns = np.flatnonzero(outer)
-    kind = rng.choice(["asphalt", "slabs", "brick"])
-    if kind == "asphalt":
-        paving = np.asarray(asphalt[..., None] * (tone * rng.uniform(0.9, 1.35) * tint), np.float32)
-        paving *= (1 + 0.03 * rng.standard_normal((height, width), np.float32))[..., None]
-        paving[np.arange(height) % (4 * _PX) < 2] *= 0.7
-    elif kind == "slabs":
-        paving = masonry(rng, (height, width), jitter(rng, (138, 142, 145)), (16, 24), 0.06)
-    else:
-        paving = masonry(rng, (height, width), jitter(rng, WALLS[int(rng.integers(len(WALLS)))]), (6, 12), 0.09)
-    paving *= (1 + 0.05 * fractal(rng, (height, width), 70))[..., None]
-    ground[:, columns] = paving[:, columns]
-    stone = jitter(rng, (150, 152, 152))
+    outer, grass = away >= street.half_road, away >= street.edge
+    paved = outer & ~grass
+    ground[:, paved] = _paving(rng, (height, int(paved.sum())), tone * tint)
     kerb = outer & (away < street.half_road + 0.22)
-    ground[:, kerb] = np.array(stone, np.float32) * (1 + 0.06 * rng.standard_normal((height, 1, 1), np.float32))
+    stone = np.array(jitter(rng, (150, 152, 152)), np.float32)
+    ground[:, kerb] = stone * (1 + 0.06 * rng.standard_normal((height, 1, 1), np.float32))
     ground[:, (away > street.half_road - 0.12) & ~outer] *= 0.68  # gutter
     ground[:, (away > street.half_road + 0.2) & (away < street.half_road + 0.26)] *= 0.7
-    # Beyond the pavement: grass.
-    grass = away >= street.edge
-    lawn = fractal(rng, (height, width), 20, 5, 0.8)
-    green = np.array(LEAVES[int(rng.integers(3))], np.float32) * rng.uniform(1.0, 1.5)
-    ground[:, grass] = ((1 + 0.22 * lawn)[..., None] * green)[:, grass]
+    lawn = fractal(rng, (height, int(grass.sum())), 20, 5, 0.8)
+    green = np.array(LEAVES[int(rng.integers(3))], np.float32) * np.float32(rng.uniform(1.0, 1.5))
+    ground[:, grass] = (1 + 0.22 * lawn)[..., None] * green
     _shadows(rng, ground, light, away, x, street)
     ground *= light.on(0, 1, 0) * (0.72 if wet else 1.0)
     label = np.full((height, width), ROAD, np.uint8)
     label[:, outer] = PAVEMENT
     label[:, grass] = VEGETATION
     return to_u8(ground), label
+
+
+def _paving(rng: Rng, size_hw: tuple[int, int], asphalt: F32) -> F32:
+    """Pavement: asphalt like the road's, slabs, or bricks in the colours of the walls."""
+    kind = rng.choice(["asphalt", "slabs", "brick"])
+    if kind == "asphalt":
+        grain = np.float32(rng.uniform(0.9, 1.35)) * (1 + 0.055 * rng.standard_normal(size_hw, np.float32))
+        grain[np.arange(size_hw[0]) % (4 * _PX) < 2] *= 0.7
+        paving = np.asarray(grain[..., None] * asphalt, np.float32)
+    elif kind == "slabs":
+        paving = masonry(rng, size_hw, jitter(rng, (138, 142, 145)), (16, 24), 0.06)
+    else:
+        paving = masonry(rng, size_hw, jitter(rng, WALLS[int(rng.integers(len(WALLS)))]), (6, 12), 0.09)
+    paving *= (1 + 0.05 * fractal(rng, size_hw, 70))[..., None]
+    return paving
 
 
 def _shadows(rng: Rng, ground: F32, light: Light, away: F32, x: F32, street: Street) -> None:
@@ -115,8 +117,8 @@ def _shadows(rng: Rng, ground: F32, light: Light, away: F32, x: F32, street: Str
     outline = np.repeat(rng.uniform(-1.6, 1.6, 6), -(-height // 6))[:height].astype(np.float32)
     edge = street.edge - reach + outline
     inside = np.clip((x[None, :] * side - edge[:, None]) / 0.25, 0, 1)
-    dapple = fractal(rng, (height, ground.shape[1]), 48, 3)
-    leaves = np.clip((dapple - 0.9) * 4, 0, 1) * (rng.random() < 0.5)
+    dapple = np.clip((fractal(rng, (height // 4, ground.shape[1] // 4), 12, 3) - 0.9) * 4, 0, 1) * (rng.random() < 0.5)
+    leaves = np.asarray(cv2.resize(dapple, (ground.shape[1], height)), np.float32)
     ground *= (1 - 0.42 * light.sun * np.maximum(inside, 0.8 * leaves))[..., None]
 
 

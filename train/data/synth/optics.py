@@ -34,14 +34,16 @@ class Lens:
             self.canvas_hw = (2 * math.ceil(np.abs(y).max()) + 3, 2 * math.ceil(np.abs(x).max()) + 3)
             cx, cy = (self.canvas_hw[1] - 1) / 2, (self.canvas_hw[0] - 1) / 2
             fixed = cv2.convertMaps((x + cx).astype(np.float32), (y + cy).astype(np.float32), cv2.CV_16SC2)
-            self._map = (np.asarray(fixed[0]), np.asarray(fixed[1]))  # type: ignore[arg-type]
+            self._map = (np.asarray(fixed[0]), np.asarray(fixed[1]))
             self._nearest = (np.round(np.stack([x + cx, y + cy], 2))).astype(np.int16)
 
     def apply(self, bgr: U8, mask: U8) -> tuple[U8, U8]:
         if self._map is None:
             return bgr, mask
         straight = cv2.remap(bgr, self._map[0], self._map[1], cv2.INTER_LINEAR)
-        return np.asarray(straight, np.uint8), np.asarray(cv2.remap(mask, self._nearest, None, cv2.INTER_NEAREST), np.uint8)
+        # The picture's sample point, rounded: a mask has no values between two classes.
+        labels = cv2.remap(mask, self._nearest, None, cv2.INTER_NEAREST)  # type: ignore[call-overload]
+        return np.asarray(straight, np.uint8), np.asarray(labels, np.uint8)
 
 
 class Sensor:
@@ -81,7 +83,7 @@ class Sensor:
         cv2.multiply(bgr, self._vignette, dst=bgr, scale=1 / 255)
         grain = self._grain[dy : dy + height, dx : dx + width]
         if flip:
-            grain = cv2.flip(grain, flip - 2)
+            grain = np.asarray(cv2.flip(grain, flip - 2), np.uint8)
         return np.asarray(cv2.addWeighted(bgr, 1.0, grain, 1.0, -128), np.uint8)
 
 

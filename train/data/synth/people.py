@@ -54,23 +54,16 @@ class Pose:
     """A figure in body axes: x to its right, y up, z forward, metres, the origin on the ground."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[float, ...]] = []
-        self._colours: list[BGR] = []
-        self._lift: list[float] = []
+        self.rows: list[tuple[float, ...]] = []
+        self.colours: list[BGR] = []
+        self.lift: list[float] = []
         self.wheels: list[tuple[Point, float]] = []
 
     def limb(self, a: Point, b: Point, ra: float, rb: float, bgr: BGR, lift: float = 0.0) -> None:
         """A limb from a to b with its radii; ``lift`` (metres) draws it as if it were that much nearer."""
-        self._rows.append((*a, *b, ra, rb))
-        self._colours.append(bgr)
-        self._lift.append(lift)
-
-    def sticks(self) -> Sticks:
-        return Sticks(self._rows, self._colours)
-
-    @property
-    def lift(self) -> list[float]:
-        return self._lift
+        self.rows.append((*a, *b, ra, rb))
+        self.colours.append(bgr)
+        self.lift.append(lift)
 
 
 class Figure(NamedTuple):
@@ -87,8 +80,12 @@ def project(camera: Camera, light: Light, haze: Haze, figures: Sequence[Figure])
     """Projects figures together; of each, wheels come first and then limbs, far to near."""
     if not figures:
         return []
-    bundle = Sticks.join([figure.pose.sticks().placed(figure.x, figure.z, figure.heading) for figure in figures])
-    drawn = bundle.project(camera, light)
+    counts = [len(figure.pose.rows) for figure in figures]
+    bundle = Sticks(
+        [row for figure in figures for row in figure.pose.rows], [bgr for figure in figures for bgr in figure.pose.colours]
+    )
+    places = np.array([(figure.x, figure.z, figure.heading) for figure in figures])
+    drawn = bundle.placed(*np.repeat(places, counts, axis=0).T).project(camera, light)
     dark, bright = drawn.paint(light, np.exp(-haze.per_m * drawn.depth)[:, None], haze.bgr)
     striped = (drawn.radius.max(1) > 1.6).tolist()
     order_key = drawn.depth - np.concatenate([figure.pose.lift for figure in figures])

@@ -77,6 +77,8 @@ class PlaneSet:
         self._share = end - start
         self._min_px = np.array([plane.min_px for plane in planes])
         self._near_z = np.array([plane.near_z for plane in planes])
+        reach_z = (self._corners @ self._frames)[..., 2]
+        self._span_z = np.stack([reach_z.min(1), reach_z.max(1)], 1) if count else np.zeros((0, 2))
         self._range = np.array([plane.range_m for plane in planes]).reshape(count, 2)
         self._size = np.array([texture.size_wh for texture in self._textures]).reshape(count, 2)
         self._deepest = np.array([texture.deepest for texture in self._textures]).reshape(count, 2)
@@ -86,24 +88,29 @@ class PlaneSet:
         if not self._textures:
             return []
         height, width = camera.size_hw
-        to_image = self._frames @ camera.project  # rows: along, down, corner
+        ahead = camera.position[2] - z
+        near = np.flatnonzero(
+            (self._span_z[:, 1] > ahead - 1.0)
+            & (self._span_z[:, 0] < ahead + 1.1 * reach)
+            & (self._near_z - ahead >= self._range[:, 0])
+            & (self._near_z - ahead < self._range[:, 1])
+        )
+        to_image = self._frames[near] @ camera.project  # rows: along, down, corner
         to_image[:, 2] -= (camera.position - (0.0, 0.0, z)) @ camera.project
-        corners = self._corners @ to_image
+        corners = self._corners[near] @ to_image
         depth = corners[..., 2]
-        low, high = depth.min(1), depth.max(1)
-        distance = self._near_z + z - camera.position[2]
-        keep = (high > NEAR) & (low < reach) & (distance >= self._range[:, 0]) & (distance < self._range[:, 1])
+        low = depth.min(1)
         whole = low >= NEAR
-        index = np.flatnonzero(keep & (whole | (self._min_px == 0)))
-        corners, whole = corners[index], whole[index]
+        keep = np.flatnonzero((depth.max(1) > NEAR) & (low < reach) & (whole | (self._min_px[near] == 0)))
+        index, corners, to_image, whole = near[keep], corners[keep], to_image[keep], whole[keep]
         points = corners[..., :2] / np.maximum(corners[..., 2:], 1e-3)
         left, right = points.min(1), points.max(1)
         sides = np.abs(points - points[:, [1, 2, 3, 0]]).max(2)
-        across, tall = np.maximum(sides[:, 0], sides[:, 2]), np.maximum(sides[:, 1], sides[:, 3])
-        seen = (left[:, 0] < width) & (left[:, 1] < height) & (right[:, 0] > -1) & (right[:, 1] > -1) & (across > 0.7)
+        across, tall = (np.maximum(np.maximum(sides[:, i], sides[:, i + 2]), 1e-3) for i in (0, 1))
+        seen = (left[:, 0] < width) & (left[:, 1] < height) & (right[:, 0] > -1) & (right[:, 1] > -1) & (across > 1.2)
         seen &= np.minimum(across, tall) >= self._min_px[index]
         # Not seen exactly edge-on, where the inverse does not exist.
-        frames = to_image[index].transpose(0, 2, 1)
+        frames = to_image.transpose(0, 2, 1)
         seen = (seen | ~whole) & (np.abs(np.linalg.det(frames)) > 1e-6)
         index, corners, points, frames, whole = index[seen], corners[seen], points[seen], frames[seen], whole[seen]
         # About one texel per pixel; what reaches behind the camera is near enough for the full resolution.
@@ -114,8 +121,8 @@ class PlaneSet:
         outlines: dict[int, F64] = {}
         for row in np.flatnonzero(~whole).tolist():
             clipped = clip_near(corners[row])
-            outlines[row] = outline = clipped[:, :2] / clipped[:, 2:]
-            box[row] = [*np.floor(outline.min(0)), *(np.ceil(outline.max(0)) + 1)] if len(outline) > 2 else 0
+            outlines[row] = polygon = clipped[:, :2] / clipped[:, 2:]
+            box[row] = [*np.floor(polygon.min(0)), *(np.ceil(polygon.max(0)) + 1)] if len(polygon) > 2 else 0
         box[:, :2] = np.maximum(box[:, :2], 0)
         box[:, 2:] = np.minimum(box[:, 2:], (width, height))
         from_image = _texel_maps(np.linalg.inv(frames), box, np.maximum(1, self._size[index] >> level))
@@ -134,8 +141,8 @@ def _texel_maps(from_image: F64, box: I64, size: I64) -> F64:
 
     The last row stays the inverse depth: the homography maps (s, t, 1) to depth times (u, v, 1).
     """
-    maps = from_image.copy()
+    maps: F64 = from_image.copy()
     maps[:, :, 2] += from_image[:, :, 0] * box[:, None, 0] + from_image[:, :, 1] * box[:, None, 1]
     maps[:, :2] *= size[:, :, None]
     maps[:, :2] -= 0.5 * maps[:, 2:]
-    return maps
+    return np.asarray(maps)

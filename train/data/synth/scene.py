@@ -20,7 +20,7 @@ from .people import project as project_figures
 from .planes import PlaneSet
 from .sprites import POLE, sky
 from .sticks import Sticks
-from .world import REACH, Driving, View, Walking, World
+from .world import REACH, Driving, Standing, View, Walking, World
 
 # Streams of random numbers beside those of the world.
 _SURFACES, _OPTICS = 100, 101
@@ -120,7 +120,8 @@ class StreetScene:
         jobs = self._posts(camera, street.posts)
         jobs += [(quad.depth, partial(canvas.quad, quad, haze)) for quad in street.props.project(camera, REACH)]
         items = []
-        for body in (*cars, *street.solids):
+        bodies: list[Driving | Standing] = [*cars, *street.solids]
+        for body in bodies:
             depth = camera.depth_of(body.x, body.z)
             if 0.5 < depth < REACH and body.solid.size[1] * camera.focal > _MIN_SOLID_PX * depth:
                 items.append((body.solid, body.x, body.z, depth))

@@ -25,17 +25,17 @@ class Sticks:
         self.rows = np.asarray(rows, np.float64).reshape(-1, 8)
         self.colours = np.asarray(colours, np.float64).reshape(-1, 3)
 
-    @classmethod
-    def join(cls, bundles: Sequence[Sticks]) -> Sticks:
-        """Several bundles as one."""
-        return cls(np.concatenate([b.rows for b in bundles]), np.concatenate([b.colours for b in bundles]))
-
-    def placed(self, x: float, z: float, heading: float) -> Sticks:
-        """Turned by ``heading`` (from +Z towards +X, radians) and moved to a ground point."""
-        sine, cosine = math.sin(heading), math.cos(heading)
-        turn = np.array([[cosine, 0.0, -sine], [0.0, 1.0, 0.0], [sine, 0.0, cosine]])
-        ends = self.rows[:, :6].reshape(-1, 2, 3) @ turn + (x, 0.0, z)
-        return Sticks(np.concatenate([ends.reshape(-1, 6), self.rows[:, 6:]], 1), self.colours)
+    def placed(self, x: F64, z: F64, heading: F64) -> Sticks:
+        """Each stick turned by its heading (from +Z towards +X, radians) and moved to its ground point; all (N,)."""
+        sine, cosine = np.sin(heading)[:, None], np.cos(heading)[:, None]
+        ends = self.rows[:, :6].reshape(-1, 2, 3)
+        across, up, forward = ends[..., 0], ends[..., 1], ends[..., 2]
+        rows = np.empty_like(self.rows)
+        rows[:, [0, 3]] = x[:, None] + across * cosine + forward * sine
+        rows[:, [1, 4]] = up
+        rows[:, [2, 5]] = z[:, None] - across * sine + forward * cosine
+        rows[:, 6:] = self.rows[:, 6:]
+        return Sticks(rows, self.colours)
 
     def project(self, camera: Camera, light: Light) -> Drawn:
         """Outlines and lit stripes as the camera sees them."""
@@ -64,7 +64,7 @@ class Sticks:
 
 
 class Drawn:
-    """Projected sticks: fixed-point polygons (N, 8, 2) and (N, 4, 2), depths (N,), radii in pixels (N, 2), colours (N, 3)."""
+    """Projected sticks: fixed-point polygons (N, 8, 2) and (N, 4, 2), depths (N,), radii in pixels (N, 2), B, G, R (N, 3)."""
 
     def __init__(self, outline: I32, stripe: I32, depth: F64, radius: F64, colours: F64) -> None:
         self.outline, self.stripe, self.depth, self.radius, self.colours = outline, stripe, depth, radius, colours

@@ -79,12 +79,13 @@ def masonry(rng: Rng, size_hw: tuple[int, int], colour: BGR, brick_px: tuple[int
     rows, columns = np.arange(height) // brick_h, np.arange(width)
     shifted = (columns[None, :] + (rows[:, None] % 2) * (brick_w // 2)) % width
     across = shifted // brick_w
-    tone = rng.normal(0, contrast, (rows.max() + 1, across.max() + 1)).astype(np.float32)
-    hue = rng.normal(0, contrast / 3, (rows.max() + 1, across.max() + 1, 3)).astype(np.float32)
-    value = 1 + tone[rows[:, None], across][..., None] + hue[rows[:, None], across]
+    shape = (int(rows.max()) + 1, int(across.max()) + 1)
+    tone = rng.standard_normal((*shape, 1), np.float32) + rng.standard_normal((*shape, 3), np.float32) / 3
+    table = (1 + np.float32(contrast) * tone) * np.array(colour, np.float32)
+    wall = np.take(table.reshape(-1, 3), rows[:, None] * shape[1] + across, axis=0)
     joint = (np.arange(height) % brick_h == 0)[:, None] | (shifted % brick_w == 0)
-    value[joint] = 1.0 + (0.16 if rng.random() < 0.5 else -0.22)
-    return np.asarray(value * np.array(colour, np.float32), np.float32)
+    wall[joint] = np.array(colour, np.float32) * (1.16 if rng.random() < 0.5 else 0.78)
+    return np.asarray(wall, np.float32)
 
 
 @dataclass(frozen=True)

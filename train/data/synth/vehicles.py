@@ -30,8 +30,8 @@ _TYRE: BGR = (34, 33, 33)
 class Solid:
     """A rigid body of flat faces. Local axes: x right, y up, z forward, origin on the ground below its middle.
 
-    Faces are drawn in the order in which they were added, without sorting: bodies are a lower convex part and, added later, an
-    upper one, and the camera looks from above the line between them.
+    Faces are drawn in the order in which they were added, without sorting: bodies are a lower convex part and, added
+    later, an upper one, and the camera looks from above the line between them.
     """
 
     def __init__(self, label: int, size: tuple[float, float, float]) -> None:
@@ -50,8 +50,9 @@ class Solid:
             detail: 0 always drawn, 1 left out far away, 2 drawn near by only.
         """
         corners = np.array(points, np.float64)
-        normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
-        normal /= max(float(np.linalg.norm(normal)), 1e-9)
+        (ax, ay, az), (bx, by, bz) = (corners[1:3] - corners[0]).tolist()
+        normal = np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
+        normal /= max(math.sqrt(float(normal @ normal)), 1e-9)
         if normal @ np.array(outward) < 0:
             corners, normal = corners[::-1], -normal
         self._faces.append((corners, normal, bgr, shine, glow, detail))

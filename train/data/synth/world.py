@@ -24,7 +24,7 @@ from .textures import BGR, Light, Rng, jitter, paint
 from .vehicles import SHAPES, Placed, Solid, litter_bin, vehicle
 
 #: Depth up to which things are drawn, metres.
-REACH = 110.0
+REACH = 100.0
 # Streams of random numbers; a new kind of thing takes a new number, so that old scenes stay as they are.
 _SCENE, _CHUNK, _MOVER, _EGO = range(4)
 _SHADOW_M = 0.02  # above the ground
@@ -224,10 +224,10 @@ class World:
             if life.luck < 0.8:
                 x = drive * way * (street.lane - 0.25 - 0.25 * life.a)
                 people.append(Walking(life.person, x, life.z, 0.0 if way > 0 else math.pi, 5.2 * t + slot, rides=True))
-        for slot in range(9):
+        for slot in range(12):
             way = 1 if slot % 2 else -1
             speed = 1.1 + 0.06 * slot
-            life = self._life(3, slot, ego, t, way * speed, 66.0, 2.0)
+            life = self._life(3, slot, ego, t, way * speed, 56.0, 2.0)
             if life.luck < 0.75:
                 x = (1 if life.b < 0.5 else -1) * (street.half_road + 0.7 + life.a * (street.pavement - 1.1))
                 gait = 2 * math.pi * speed / (0.82 * life.person.height)

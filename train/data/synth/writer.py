@@ -40,10 +40,20 @@ def scene_seed(seed: int, split: str, number: int) -> int:
 
 
 def write_dataset(
-    out: str | Path, *, train: int = 240, val: int = 60, test: int = 0, size_hw: tuple[int, int] = (360, 480), seed: int = 0,
-    domains: Sequence[str] = ("day",), video_s: float = 0.0, fps: float = 25.0, image_suffix: str = ".png", force: bool = False,
+    out: str | Path,
+    *,
+    train: int = 240,
+    val: int = 60,
+    test: int = 0,
+    size_hw: tuple[int, int] = (360, 480),
+    seed: int = 0,
+    domains: Sequence[str] = ("day",),
+    video_s: float = 0.0,
+    fps: float = 25.0,
+    image_suffix: str = ".png",
+    force: bool = False,
     progress: Progress | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """Writes ``images/<split>/NAME.png``, ``labels/<split>/NAME.png``, ``classes.json`` and ``synth.json``.
 
     Scenes take turns through ``domains``; six frames, about two seconds apart, come from each. The folder is built beside
