@@ -114,6 +114,20 @@ def test_ground_rows_show_their_own_metres() -> None:
             assert canvas.bgrl[v, math.ceil(edge + 1), 3] == 4
 
 
+def test_ground_bands_change_at_their_distance() -> None:
+    bands = [
+        GroundBand(np.full((8, 8, 4), value, np.uint8), -10.0, (20.0, 500.0), until)
+        for value, until in ((1, 6.0), (2, 12.0), (3, 400.0))
+    ]
+    canvas, view = Canvas(SIZE), camera()
+    canvas.ground(view, bands, 48.0)
+    depth = 1 / canvas.inverse_depth[31:, 0]
+    wanted = np.select([depth < 6, depth < 12], [1, 2], 3)
+    # One row may lie on either side of a boundary.
+    assert (np.abs(canvas.bgrl[31:, 0, 0].astype(int) - wanted) > 0).sum() <= 2
+    assert set(canvas.bgrl[31:, 0, 0]) == {1, 2, 3}
+
+
 def test_haze_hides_by_distance() -> None:
     canvas = Canvas(SIZE)
     canvas.bgrl[:] = (0, 0, 0, 4)

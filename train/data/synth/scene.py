@@ -67,9 +67,10 @@ class StreetScene:
         self._bands = ground_bands(surfaces, self._world.street, self._world.light, self.domain.rain)
         self._sky_margin = round(0.08 * self._focal)
         sky_h = height // 2 + round(self._focal * (abs(self.domain.pitch) + 0.05))
-        self._sky = sky(
-            surfaces, (sky_h, width + 2 * self._sky_margin), self._world.zenith, self._world.haze, self._world.clouds
-        )
+        # Clouds are veiled like something sixty metres away: hardly by day, almost hidden in fog.
+        veil = 1 - self._haze.clear(60.0)
+        sky_hw = sky_h, width + 2 * self._sky_margin
+        self._sky = sky(surfaces, sky_hw, self._world.zenith, self._world.haze, self._world.clouds, veil)
         self._sensor = Sensor(self.seed, self.size_hw, self.domain, self._gain)
 
     def frame(self, index: int) -> tuple[U8, U8]:

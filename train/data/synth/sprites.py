@@ -217,8 +217,11 @@ def skyline(rng: Rng, light: Light, size_wh: tuple[int, int]) -> list[Texture]:
     return [roofs, Texture(to_u8(value), TREE, cover)]
 
 
-def sky(rng: Rng, size_hw: tuple[int, int], zenith: BGR, haze: BGR, clouds: float) -> U8:
-    """Sky from the zenith (first row) to the horizon (last row): uint8 (h, w, 4), B, G, R, class."""
+def sky(rng: Rng, size_hw: tuple[int, int], zenith: BGR, haze: BGR, clouds: float, veil: float) -> U8:
+    """Sky from the zenith (first row) to the horizon (last row): uint8 (h, w, 4), B, G, R, class.
+
+    ``clouds`` is their cover, ``veil`` the share of haze in front of them, both 0 to 1.
+    """
     h, w = size_hw
     ramp = np.linspace(0, 1, h, dtype=np.float32)[:, None, None] ** 1.4
     picture = np.asarray((1 - ramp) * np.array(zenith, np.float32) + ramp * np.array(haze, np.float32), np.float32)
@@ -229,4 +232,5 @@ def sky(rng: Rng, size_hw: tuple[int, int], zenith: BGR, haze: BGR, clouds: floa
     lit = np.clip(0.92 + 0.10 * noise, 0.65, 1.1)[..., None]
     white = np.array((232, 230, 228), np.float32) * (1 - 0.30 * max(0.0, clouds - 0.55))
     picture = picture * (1 - 0.85 * cover) + 0.85 * cover * lit * white
+    picture = (1 - veil) * picture + veil * np.array(haze, np.float32)
     return np.dstack([to_u8(picture), np.full((h, w), SKY, np.uint8)])

@@ -64,7 +64,7 @@ class Sticks:
 
 
 class Drawn:
-    """Projected sticks: fixed-point polygons (N, 8, 2) and (N, 4, 2), depths (N,), radii in pixels (N, 2), B, G, R (N, 3)."""
+    """Projected sticks: fixed-point polygons (N, 8, 2) and (N, 4, 2), depths (N,), radii in pixels (N, 2), colours."""
 
     def __init__(self, outline: I32, stripe: I32, depth: F64, radius: F64, colours: F64) -> None:
         self.outline, self.stripe, self.depth, self.radius, self.colours = outline, stripe, depth, radius, colours
