@@ -14,7 +14,9 @@ def train(
     data: Annotated[Path, typer.Option(help="Dataset folder: images/<split> and labels/<split>.")],
     model: Annotated[str, typer.Option(help="Network: unet-n, unet-s or unet-m.")] = "unet-s",
     epochs: Annotated[int, typer.Option(help="Passes over the training split.")] = 100,
-    imgsz: Annotated[str | None, typer.Option(help="Network input HxW, multiples of 32. Default: the images' own size.")] = None,
+    imgsz: Annotated[
+        str | None, typer.Option(help="Network input HxW, multiples of 32. Default: the images' own size.")
+    ] = None,
     batch: Annotated[int, typer.Option(help="Images per step.")] = 8,
     lr: Annotated[float, typer.Option(help="Peak learning rate of AdamW.")] = 2e-3,
     out: Annotated[Path | None, typer.Option(help="Output folder. Default: runs/<dataset>-<model>.")] = None,

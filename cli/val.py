@@ -1,6 +1,83 @@
 """``seg-edge val``"""
 
+from __future__ import annotations
 
-def val() -> None:
-    """Placeholder until the verb is written."""
-    raise SystemExit(70)
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .common import console
+
+
+def val(
+    model: Annotated[Path, typer.Argument(help="A checkpoint (.pt), an exported model (.onnx) or an artefact folder.")],
+    data: Annotated[Path, typer.Option(help="Dataset folder: images/<split> and labels/<split>.")],
+    split: Annotated[str, typer.Option(help="Which split to evaluate on.")] = "val",
+    engine: Annotated[str, typer.Option(help="Engine of an exported model: auto, openvino, onnxruntime.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: every core.")] = None,
+    min_miou: Annotated[float | None, typer.Option(help="Fail (exit 3) if the mIoU in % is below this.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the metrics and the confusion matrix here.")] = None,
+) -> None:
+    """Evaluate a model through the runtime's own pre- and post-processing."""
+    from rich.progress import Progress
+
+    from ..core.artifact import write_json
+    from ..core.dataset import open_dataset
+    from ..core.errors import GateError
+    from ..runtime.evaluate import evaluate
+    from ..runtime.segmenter import Segmenter
+
+    with _open(model, engine, threads) as segmenter:
+        assert isinstance(segmenter, Segmenter)
+        found = open_dataset(data, split)
+        if found.labels.names != segmenter.labels.names and not (data / "classes.json").is_file():
+            # Numbers alone name no classes: take the model's, and let the reader check that the values fit.
+            found = open_dataset(data, split, segmenter.labels)
+        with Progress(console=console(), transient=True) as bar:
+            task = bar.add_task(f"{segmenter.engine.name}: {segmenter.engine.device}", total=len(found))
+            report = evaluate(segmenter, found, lambda done, _all: bar.update(task, completed=done))
+    _print(report)
+    if json:
+        write_json(json, report)
+    if min_miou is not None and not (report["miou"] is not None and 100 * report["miou"] >= min_miou):
+        got = "undefined" if report["miou"] is None else f"{100 * report['miou']:.2f} %"
+        raise GateError(f"val: mIoU {got} on {data} is below --min-miou {min_miou:g} %")
+
+
+def _open(model: Path, engine: str, threads: int | None) -> Any:
+    from ..core.errors import InputError
+    from ..runtime.segmenter import Segmenter
+
+    if model.suffix != ".pt":
+        return Segmenter(model, engine=engine, threads=threads)
+    try:
+        from ..train.torch_engine import TorchEngine
+    except ImportError as error:
+        raise InputError(f"{model}: a checkpoint needs torch ({error}); pip install 'seg-edge[train]'") from error
+    if engine not in ("auto", "torch"):
+        raise InputError(f"{model}: a checkpoint runs on the engine torch, got --engine {engine}; export it first")
+    return Segmenter(TorchEngine.from_checkpoint(model, threads))
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    def percent(value: float | None) -> str:
+        return "–" if value is None else f"{100 * value:.2f}"
+
+    columns = ("iou", "dice", "precision", "sensitivity", "specificity")
+    title = f"{report['model']} on {report['data']} ({report['split']}, {report['images']} images, {report['engine']}), %"
+    table = Table(title=title, title_justify="left")
+    table.add_column("class")
+    for column in ("IoU", "Dice / F1", "precision", "sensitivity", "specificity"):
+        table.add_column(column, justify="right")
+    for row in report["per_class"]:
+        table.add_row(row["name"], *(percent(row[key]) for key in columns))
+    out = console()
+    out.print(table)
+    out.print(
+        f"mIoU {percent(report['miou'])} %   pixel accuracy {percent(report['pixel_accuracy'])} %   "
+        f"frequency-weighted IoU {percent(report['fw_iou'])} %",
+        highlight=False,
+    )

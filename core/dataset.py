@@ -95,7 +95,9 @@ def open_dataset(root: str | Path, split: str, labels: Labels | str | None = Non
         if not folder.is_dir():
             found = sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
             has = f"it has {', '.join(found)}" if found else "it has no splits"
-            raise DataError(f"dataset {root}: no folder {folder.parent.name}/{split} ({has}); expected images/{split} and labels/{split}")
+            raise DataError(
+                f"dataset {root}: no folder {folder.parent.name}/{split} ({has}); expected images/{split} and labels/{split}"
+            )
     images = list_images(image_dir)
     if not images:
         raise DataError(f"{image_dir}: no images in this folder; expected files ending in {', '.join(IMAGE_SUFFIXES)}")

@@ -35,7 +35,9 @@ class Labels:
         if len(set(self.names)) != len(self.names):
             raise DataError(f"classes: names must be unique, got {', '.join(self.names)}")
         if len(self.palette) != len(self.names):
-            raise DataError(f"classes: {len(self.names)} names but {len(self.palette)} colours; give one RGB colour per class")
+            raise DataError(
+                f"classes: {len(self.names)} names but {len(self.palette)} colours; give one RGB colour per class"
+            )
         if any(len(colour) != 3 or not all(0 <= value <= 255 for value in colour) for colour in self.palette):
             raise DataError(f"classes: colours must be three numbers from 0 to 255, got {self.palette}")
         if not len(self.names) <= self.ignore_index <= 255:

@@ -34,11 +34,15 @@ class ConfusionMatrix:
             ValueError: shapes differ, or a predicted value is out of range.
         """
         if predicted.shape != target.shape:
-            raise ValueError(f"ConfusionMatrix.update: predicted {predicted.shape} and target {target.shape} must have one shape")
+            raise ValueError(
+                f"ConfusionMatrix.update: predicted {predicted.shape} and target {target.shape} must have one shape"
+            )
         valid = target < self.classes
         guess = predicted[valid].astype(np.int64)
         if guess.size and (guess.max() >= self.classes or guess.min() < 0):
-            raise ValueError(f"ConfusionMatrix.update: predicted values must lie in 0..{self.classes - 1}, got {guess.max()}")
+            raise ValueError(
+                f"ConfusionMatrix.update: predicted values must lie in 0..{self.classes - 1}, got {guess.max()}"
+            )
         index = target[valid].astype(np.int64) * self.classes + guess
         self.counts += np.bincount(index, minlength=self.classes**2).reshape(self.classes, self.classes)
 
@@ -80,7 +84,8 @@ class ConfusionMatrix:
             "specificity": _ratio(total - predicted - true + hit, total - true),
         }
         return [
-            {"name": name} | {key: number(values[i]) for key, values in columns.items()} for i, name in enumerate(labels.names)
+            {"name": name} | {key: number(values[i]) for key, values in columns.items()}
+            for i, name in enumerate(labels.names)
         ]
 
     def report(self, labels: Labels) -> dict[str, Any]:

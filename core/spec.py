@@ -114,7 +114,9 @@ class ModelSpec:
         }  # fmt: skip
         if set(data) != valid:
             odd = sorted(set(data) ^ valid)[0]
-            raise ModelFileError(f"model spec: key {odd!r} is {'unknown' if odd in data else 'missing'}; export the model again")
+            raise ModelFileError(
+                f"model spec: key {odd!r} is {'unknown' if odd in data else 'missing'}; export the model again"
+            )
         try:
             height, width = data["input_hw"]
             mean, std = (tuple(float(v) for v in data[key]) for key in ("mean", "std"))

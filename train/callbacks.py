@@ -109,7 +109,9 @@ def plot(rows: list[dict[str, float]], path: Path) -> None:
     right.plot(epochs, accuracy, label="pixel accuracy", marker="." if len(rows) < 30 else "")
     if miou:
         best = max(range(len(miou)), key=lambda i: miou[i])
-        right.annotate(f"{miou[best]:.1f}", (epochs[best], miou[best]), textcoords="offset points", xytext=(0, -14), ha="center")
+        right.annotate(
+            f"{miou[best]:.1f}", (epochs[best], miou[best]), textcoords="offset points", xytext=(0, -14), ha="center"
+        )
     right.set(xlabel="epoch", ylabel="%", title="Validation", ylim=(0, 100))
     right.legend(loc="lower right")
     for axis in (left, right):

@@ -57,7 +57,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0][:120]
-        raise ModelFileError(f"{path}: not a readable checkpoint ({reason}); expected a .pt file of seg-edge train") from error
+        raise ModelFileError(
+            f"{path}: not a readable checkpoint ({reason}); expected a .pt file of seg-edge train"
+        ) from error
     if not isinstance(data, dict) or data.get(KEY, {}).get("format") != FORMAT or "state_dict" not in data:
         raise ModelFileError(f"{path}: not a seg-edge checkpoint; expected a .pt file of seg-edge train (format {FORMAT})")
     return data
@@ -77,7 +79,9 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise ModelFileError(f"{path}: weights do not fit {about['model']} ({str(error).splitlines()[-1].strip()})") from error
+        raise ModelFileError(
+            f"{path}: weights do not fit {about['model']} ({str(error).splitlines()[-1].strip()})"
+        ) from error
     return Checkpoint(model.eval(), spec, int(data["epoch"]) + 1)  # Lightning counts from 0
 
 

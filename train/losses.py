@@ -26,7 +26,9 @@ def sampling_matrix(inputs: int, outputs: int, first: int, step: int) -> Tensor:
     centres, clamped at the edges), as the runtime's kernel does. On CPUs this product is 5 times faster than
     ``interpolate`` with its backward pass, and it can leave pixels out.
     """
-    position = ((torch.arange(first, outputs, step, dtype=torch.float64) + 0.5) * inputs / outputs - 0.5).clamp(0, inputs - 1)
+    position = ((torch.arange(first, outputs, step, dtype=torch.float64) + 0.5) * inputs / outputs - 0.5).clamp(
+        0, inputs - 1
+    )
     low = position.floor().long().clamp(max=max(inputs - 2, 0))
     fraction = position - low
     rows = torch.arange(len(position))

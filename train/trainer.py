@@ -118,7 +118,9 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         _quiet()
         pl.seed_everything(config.seed, workers=True, verbose=False)
         net = build(config.model, len(train.labels)).to(memory_format=torch.channels_last)
-        spec = ModelSpec(config.model, train.labels, size_hw, output_stride=OUTPUT_STRIDE, provenance=_provenance(config, train))
+        spec = ModelSpec(
+            config.model, train.labels, size_hw, output_stride=OUTPUT_STRIDE, provenance=_provenance(config, train)
+        )
         module = SegmentationModule(
             net, config.model, spec, class_weights(frequencies),
             lr=config.lr, weight_decay=config.weight_decay, warmup=config.warmup,
@@ -169,7 +171,8 @@ def _report(
         "params": parameters(net),
         "macs": macs(net, spec.input_hw),
         "epochs": len(history.rows),
-        "best": best and {"epoch": int(best["epoch"]), "miou": best["val_miou"], "pixel_accuracy": best["val_pixel_accuracy"]},
+        "best": best
+        and {"epoch": int(best["epoch"]), "miou": best["val_miou"], "pixel_accuracy": best["val_pixel_accuracy"]},
         "seconds": seconds,
         "seconds_per_epoch": sum(row["seconds"] for row in history.rows) / max(1, len(history.rows)),
         "device": device,
@@ -188,7 +191,9 @@ def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> Path:
     about, epoch = data[KEY], int(data["epoch"]) + 1
     spec = ModelSpec.from_dict(about["spec"])
     if about["model"] != config.model:
-        raise InputError(f"train: {last} holds {about['model']}, but --model is {config.model}; pass --model {about['model']}")
+        raise InputError(
+            f"train: {last} holds {about['model']}, but --model is {config.model}; pass --model {about['model']}"
+        )
     if spec.labels != train.labels:
         raise InputError(f"train: {last} was trained on other classes than {config.data} has; pass the same --data")
     if config.size_hw and config.size_hw != spec.input_hw:
@@ -219,7 +224,9 @@ def _check_sizes(val: SegDataset) -> None:
 
 def _device(wanted: str | None) -> str:
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise InputError("train: --device cuda: no CUDA device is visible to torch; pass --device cpu, or see seg-edge doctor")
+        raise InputError(
+            "train: --device cuda: no CUDA device is visible to torch; pass --device cpu, or see seg-edge doctor"
+        )
     return wanted or ("cuda" if torch.cuda.is_available() else "cpu")
 
 

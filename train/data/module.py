@@ -71,7 +71,11 @@ def loaders(
     """Loaders of the two splits. A training split smaller than one batch gives one smaller batch."""
     common = {"num_workers": workers, "pin_memory": pin, "persistent_workers": workers > 0}
     first: DataLoader[Sample] = DataLoader(
-        TrainSet(train, size_hw, augment), batch, shuffle=True, drop_last=len(train) >= batch, **common  # type: ignore[arg-type]
+        TrainSet(train, size_hw, augment),
+        batch,
+        shuffle=True,
+        drop_last=len(train) >= batch,
+        **common,  # type: ignore[arg-type]
     )
     second: DataLoader[Sample] = DataLoader(ValSet(val, size_hw), batch, collate_fn=collate_val, **common)  # type: ignore[arg-type]
     return first, second

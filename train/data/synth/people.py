@@ -127,8 +127,8 @@ def _wheels(camera: Camera, light: Light, haze: Haze, figure: Figure, depth: flo
     return polygons, colours
 
 
-def walking(person: Person, phase: float) -> Pose:
-    """A walking person; ``phase`` is the gait's angle in radians (one full stride is 2 pi)."""
+def walking(person: Person, phase: float, fine: bool = True) -> Pose:
+    """A walking person; ``phase`` is the gait's angle in radians (one full stride is 2 pi), ``fine`` adds hands and shoes."""
     pose, h, b = Pose(), person.height, person.broad
     hip, shoulder = 0.50 * h, 0.81 * h
     for side, swing in ((-1.0, phase), (1.0, phase + math.pi)):
@@ -141,7 +141,8 @@ def walking(person: Person, phase: float) -> Pose:
         pose.limb((side * 0.05 * h, hip, 0.0), knee, 0.052 * h * b, 0.040 * h, person.legs)
         pose.limb(knee, foot, 0.040 * h, 0.028 * h, person.legs)
         heel, toe = (foot[0], foot_y - 0.01, foot[2] - 0.02), (foot[0], foot_y - 0.01, foot[2] + 0.10 * h)
-        pose.limb(heel, toe, 0.026 * h, 0.022 * h, person.shoes)
+        if fine:
+            pose.limb(heel, toe, 0.026 * h, 0.022 * h, person.shoes)
         arm = -0.75 * stride
         top = (side * 0.115 * h * b, shoulder - 0.01 * h, 0.0)
         elbow = (side * 0.135 * h * b, shoulder - 0.17 * h * math.cos(arm), 0.17 * h * math.sin(arm))
@@ -149,7 +150,8 @@ def walking(person: Person, phase: float) -> Pose:
         hand = (elbow[0], elbow[1] - 0.14 * h * math.cos(reach), elbow[2] + 0.14 * h * math.sin(reach))
         pose.limb(top, elbow, 0.036 * h, 0.030 * h, person.coat, lift=-0.02)
         pose.limb(elbow, hand, 0.030 * h, 0.024 * h, person.coat, lift=-0.02)
-        pose.limb(hand, (hand[0], hand[1] - 0.03 * h, hand[2]), 0.022 * h, 0.018 * h, person.skin)
+        if fine:
+            pose.limb(hand, (hand[0], hand[1] - 0.03 * h, hand[2]), 0.022 * h, 0.018 * h, person.skin)
     hem = (0.34 if person.long_coat else 0.47) * h
     pose.limb((0.0, shoulder, 0.0), (0.0, hem, 0.0), 0.105 * h * b, 0.085 * h * b, person.coat, lift=0.05)
     pose.limb((0.0, shoulder + 0.01 * h, 0.01), (0.0, 0.86 * h, 0.01), 0.030 * h, 0.028 * h, person.skin, lift=0.06)
@@ -160,8 +162,8 @@ def walking(person: Person, phase: float) -> Pose:
     return pose
 
 
-def riding(person: Person, phase: float) -> Pose:
-    """A rider on a bicycle; ``phase`` is the crank's angle in radians. Bicycle and rider are one class, as in CamVid."""
+def riding(person: Person, phase: float, fine: bool = True) -> Pose:
+    """A rider on a bicycle; ``phase`` is the crank's angle in radians, ``fine`` adds shoes. Bicycle and rider are one class, as in CamVid."""
     pose, h, b = Pose(), person.height, person.broad
     wheel_r = 0.35
     rear, front, crank = (0.0, wheel_r, -0.52), (0.0, wheel_r, 0.55), (0.0, 0.30, -0.08)
@@ -179,7 +181,8 @@ def riding(person: Person, phase: float) -> Pose:
         knee = (side * 0.11, hip[1] - bone * math.cos(angle), hip[2] + bone * math.sin(angle))
         pose.limb((side * 0.09, hip[1], hip[2]), knee, 0.058 * h * b, 0.044 * h, person.legs)
         pose.limb(knee, foot, 0.042 * h, 0.03 * h, person.legs)
-        pose.limb((foot[0], foot[1], foot[2] - 0.05), (foot[0], foot[1], foot[2] + 0.14), 0.035, 0.03, person.shoes)
+        if fine:
+            pose.limb((foot[0], foot[1], foot[2] - 0.05), (foot[0], foot[1], foot[2] + 0.14), 0.035, 0.03, person.shoes)
         elbow = (side * 0.24, shoulder[1] - 0.20, 0.22)
         pose.limb((side * 0.17 * b, shoulder[1] - 0.03, shoulder[2]), elbow, 0.040 * h, 0.032 * h, person.coat)
         pose.limb(elbow, (side * 0.24, 1.05, 0.40), 0.032 * h, 0.024 * h, person.coat)

@@ -23,6 +23,7 @@ class Plane:
         min_px: It is left out where its shorter side is smaller than this.
         near_z: Z of the nearest point of the thing that it is a piece of.
         range_m: Distances of ``near_z`` (from, to) at which it is drawn: pieces near by, the whole far away.
+        follows: Its Z counts from the camera, and no reach hides it.
     """
 
     texture: Texture
@@ -33,6 +34,7 @@ class Plane:
     min_px: float = 0.0
     near_z: float = 0.0
     range_m: tuple[float, float] = (-math.inf, math.inf)
+    follows: bool = False
 
 
 def upright(
@@ -76,6 +78,7 @@ class PlaneSet:
         self._corners = np.stack([np.stack(corner, 1) for corner in corners], 1)
         self._share = end - start
         self._min_px = np.array([plane.min_px for plane in planes])
+        self._follows = np.array([plane.follows for plane in planes], bool)
         self._near_z = np.array([plane.near_z for plane in planes])
         reach_z = (self._corners @ self._frames)[..., 2]
         self._span_z = np.stack([reach_z.min(1), reach_z.max(1)], 1) if count else np.zeros((0, 2))
@@ -83,25 +86,23 @@ class PlaneSet:
         self._size = np.array([texture.size_wh for texture in self._textures]).reshape(count, 2)
         self._deepest = np.array([texture.deepest for texture in self._textures]).reshape(count, 2)
 
-    def project(self, camera: Camera, reach: float, z: float = 0.0) -> list[Quad]:
-        """What the camera sees of them within ``reach`` metres, in no particular order; ``z`` moves all along the street."""
+    def project(self, camera: Camera, reach: float) -> list[Quad]:
+        """What the camera sees of them within ``reach`` metres, in the order in which they were given."""
         if not self._textures:
             return []
         height, width = camera.size_hw
-        ahead = camera.position[2] - z
-        near = np.flatnonzero(
-            (self._span_z[:, 1] > ahead - 1.0)
-            & (self._span_z[:, 0] < ahead + 1.1 * reach)
-            & (self._near_z - ahead >= self._range[:, 0])
-            & (self._near_z - ahead < self._range[:, 1])
-        )
+        ahead = camera.position[2]
+        distance = self._near_z - ahead
+        inside = (self._span_z[:, 1] > ahead - 1.0) & (self._span_z[:, 0] < ahead + 1.1 * reach)
+        inside &= (distance >= self._range[:, 0]) & (distance < self._range[:, 1])
+        near = np.flatnonzero(inside | self._follows)
         to_image = self._frames[near] @ camera.project  # rows: along, down, corner
-        to_image[:, 2] -= (camera.position - (0.0, 0.0, z)) @ camera.project
+        to_image[:, 2] -= (camera.position - self._follows[near, None] * (0.0, 0.0, ahead)) @ camera.project
         corners = self._corners[near] @ to_image
         depth = corners[..., 2]
         low = depth.min(1)
         whole = low >= NEAR
-        keep = np.flatnonzero((depth.max(1) > NEAR) & (low < reach) & (whole | (self._min_px[near] == 0)))
+        keep = (depth.max(1) > NEAR) & ((low < reach) | self._follows[near]) & (whole | (self._min_px[near] == 0))
         index, corners, to_image, whole = near[keep], corners[keep], to_image[keep], whole[keep]
         points = corners[..., :2] / np.maximum(corners[..., 2:], 1e-3)
         left, right = points.min(1), points.max(1)

@@ -26,6 +26,8 @@ from .world import REACH, Driving, Standing, View, Walking, World
 _SURFACES, _OPTICS = 100, 101
 # What is smaller is left out: nobody could name it, and a label of two pixels teaches nothing.
 _MIN_SOLID_PX, _MIN_PERSON_PX, _MIN_POST_PX = 8.0, 13.0, 1.7
+# From this height on people have hands and shoes.
+_FINE_PERSON_PX = 36.0
 
 
 class StreetScene:
@@ -98,8 +100,6 @@ class StreetScene:
         cars, people = world.movers(time)
         self._draw_sky(camera)
         canvas.ground(camera, self._bands, PERIOD)
-        for quad in world.skyline.project(camera, math.inf, z=float(camera.position[2])):
-            canvas.quad(quad)
         houses = street.backdrop.project(camera, REACH)
         for quad in sorted(houses, key=lambda quad: -quad.depth):
             canvas.quad(quad)
@@ -131,7 +131,8 @@ class StreetScene:
             depth = camera.depth_of(who.x, who.z)
             if 1.2 < depth and who.person.height * camera.focal > _MIN_PERSON_PX * depth:
                 pose, label = (riding, BICYCLIST) if who.rides else (walking, PEDESTRIAN)
-                figures.append(Figure(pose(who.person, who.phase), who.x, who.z, who.heading, label))
+                fine = who.person.height * camera.focal > _FINE_PERSON_PX * depth
+                figures.append(Figure(pose(who.person, who.phase, fine), who.x, who.z, who.heading, label))
         shapes = vehicles.project(camera, haze, items) + project_figures(camera, light, haze, figures)
         jobs += [(shape.depth, partial(canvas.polygons, shape.polygons, shape.colours, shape.label)) for shape in shapes]
         jobs.sort(key=lambda job: -job[0])

@@ -66,28 +66,39 @@ class Solid:
             nx, ny, nz = (float(value) for value in normal @ turn)
             factor = 1.0 if glow else light.on(nx, ny, nz) * (1.12 if shine and ny > 0.4 else 1.0)
             colours.append(shade(bgr, factor))
-        starts = np.cumsum([0] + [len(face[0]) for face in self._faces])
-        return Placed(
-            self.label, self.size, np.concatenate([face[0] for face in self._faces]) @ turn, starts, np.array(colours),
-            np.array([face[5] for face in self._faces]),
-        )  # fmt: skip
+        levels = []
+        for finest in range(3):
+            chosen = [i for i, face in enumerate(self._faces) if face[5] <= finest]
+            vertices = np.concatenate([self._faces[i][0] for i in chosen]) @ turn
+            starts = np.cumsum([0, *(len(self._faces[i][0]) for i in chosen)])
+            levels.append(Mesh(vertices, starts, np.array([colours[i] for i in chosen])))
+        return Placed(self.label, self.size, tuple(levels))
 
 
-class Placed:
-    """A solid in its final heading; only its place is still open.
+class Mesh(NamedTuple):
+    """Faces of a solid in its final heading.
 
     Attributes:
         vertices: (V, 3), faces one after the other, each seen clockwise from its outside.
         starts: (F + 1,) first vertex of each face.
         colours: (F, 3) B, G, R in the scene's light.
-        detail: (F,) as :meth:`Solid.face` took it.
     """
 
-    def __init__(
-        self, label: int, size: tuple[float, float, float], vertices: F64, starts: I64, colours: F64, detail: I64
-    ) -> None:
-        self.label, self.size = label, size
-        self.vertices, self.starts, self.colours, self.detail = vertices, starts, colours, detail
+    vertices: F64
+    starts: I64
+    colours: F64
+
+
+class Placed(NamedTuple):
+    """A solid in its final heading; only its place is still open. ``levels`` go from coarse to fine."""
+
+    label: int
+    size: tuple[float, float, float]
+    levels: tuple[Mesh, ...]
+
+    def mesh(self, tall_px: float) -> Mesh:
+        """What can be seen of it at a height in the image."""
+        return self.levels[2 if tall_px > 62 else (1 if tall_px > 26 else 0)]
 
 
 class Shape(NamedTuple):
@@ -103,9 +114,10 @@ def project(camera: Camera, haze: Haze, items: Sequence[tuple[Placed, float, flo
     """Projects solids together. Each item is the solid, its x and z, and the depth of its middle."""
     if not items:
         return []
-    counts = [len(solid.vertices) for solid, *_ in items]
+    meshes = [solid.mesh(solid.size[1] * camera.focal / depth) for solid, _, _, depth in items]
+    counts = [len(mesh.vertices) for mesh in meshes]
     places = np.repeat(np.array([(x, 0.0, z) for _, x, z, _ in items]), counts, axis=0)
-    seen = camera.homogeneous(np.concatenate([solid.vertices for solid, *_ in items]) + places)
+    seen = camera.homogeneous(np.concatenate([mesh.vertices for mesh in meshes]) + places)
     offsets = np.cumsum([0, *counts])
     nearest = np.minimum.reduceat(seen[:, 2], offsets[:-1])
     points = seen[:, :2] / np.maximum(seen[:, 2:], NEAR)
@@ -113,20 +125,19 @@ def project(camera: Camera, haze: Haze, items: Sequence[tuple[Placed, float, flo
     height, width = camera.size_hw
     visible = (nearest > NEAR) & (high > 0).all(1) & (low < (width, height)).all(1)
     fixed = to_fixed(points)
-    start = np.concatenate([solid.starts[:-1] + offset for (solid, *_), offset in zip(items, offsets[:-1], strict=True)])
-    a, b = points[start + 1] - points[start], points[start + 2] - points[start]
+    begin = np.concatenate([mesh.starts[:-1] + offset for mesh, offset in zip(meshes, offsets[:-1], strict=True)])
+    end = np.concatenate([mesh.starts[1:] + offset for mesh, offset in zip(meshes, offsets[:-1], strict=True)])
+    a, b = points[begin + 1] - points[begin], points[begin + 2] - points[begin]
     facing = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] > 0
     shapes, first = [], 0
-    for i, (solid, _, _, depth) in enumerate(items):
-        faces = len(solid.colours)
+    for i, (mesh, (solid, _, _, depth)) in enumerate(zip(meshes, items, strict=True)):
+        faces = len(mesh.colours)
         if visible[i]:
-            tall = solid.size[1] * camera.focal / depth
-            finest = 2 if tall > 62 else (1 if tall > 26 else 0)
-            drawn = np.flatnonzero(facing[first : first + faces] & (solid.detail <= finest))
+            drawn = np.flatnonzero(facing[first : first + faces])
             clear = haze.clear(depth)
-            colours = (solid.colours[drawn] * clear + haze.bgr * (1 - clear)).tolist()
-            begin, end = (solid.starts[drawn] + offsets[i]).tolist(), (solid.starts[drawn + 1] + offsets[i]).tolist()
-            shapes.append(Shape([fixed[m:n] for m, n in zip(begin, end, strict=True)], colours, solid.label, depth))
+            colours = (mesh.colours[drawn] * clear + haze.bgr * (1 - clear)).tolist()
+            spans = zip(begin[drawn + first].tolist(), end[drawn + first].tolist(), strict=True)
+            shapes.append(Shape([fixed[m:n] for m, n in spans], colours, solid.label, depth))
         first += faces
     return shapes
 

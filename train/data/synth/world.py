@@ -136,10 +136,11 @@ class World:
         self._fence_kinds = [str(kind) for kind in rng.permutation(sprites.FENCES)[:2]]
         self._lead = float(rng.random())
         layers = sprites.skyline(rng, self.light, (1400, 96))
-        #: Closes the street at its far end; Z counts from the camera.
-        self.skyline = PlaneSet(
-            [Plane(layer, (-190.0, 14.0, 185.0), (380.0, 0.0, 0.0), (0.0, -14.4, 0.0)) for layer in layers]
-        )
+        # The end of the street, roofs and then treetops in front of them.
+        self._skyline = [
+            Plane(layer, (-190.0, 14.0, far), (380.0, 0.0, 0.0), (0.0, -14.4, 0.0), follows=True)
+            for layer, far in zip(layers, (185.0, 184.5), strict=True)
+        ]
         self._shadow = sprites.soft_shadow()
         self._span: tuple[int, int] | None = None
         self._parts: dict[int, Parts] = {}
@@ -193,7 +194,7 @@ class World:
             # Only what is seen is kept: an endless ride in bounded memory.
             self._parts = {i: self._parts.get(i) or _Builder(self, self._rng(_CHUNK, i), i * PERIOD).build() for i in
                            range(span[0], span[1] + 1)}  # fmt: skip
-            self._view = View.build(list(self._parts.values()))
+            self._view = View.build([Parts(backdrop=self._skyline), *self._parts.values()])
         return self._view
 
     def shadow(self, x: float, z: float, width: float, length: float) -> Plane:
@@ -387,7 +388,7 @@ class _Builder:
         )
         self._parts.props += wall(texture, x, z, z + length, height, side > 0, split_m=4.0)
 
-    def _tree(self, into: list[Plane], x: float, z: float, size: float, min_px: float = 6.0) -> None:
+    def _tree(self, into: list[Plane], x: float, z: float, size: float, min_px: float = 9.0) -> None:
         texture, width, height = self._world._trees[int(self._rng.integers(len(self._world._trees)))]
         size *= float(self._rng.uniform(0.8, 1.15))
         into.append(upright(texture, float(x), float(z), width * size, height * size, min_px=min_px))

@@ -1,0 +1,55 @@
+# seg-edge. `make demo` and `make test` need Python >= 3.10 with headers, a C compiler and make; everything else is installed into .venv.
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS ?= all,dev
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+SEG := $(BIN)/seg-edge
+STAMP := $(VENV)/.installed
+KERNELS := CMakeLists.txt $(wildcard runtime/csrc/*)
+SOURCES := core cli train calib export runtime tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench asan clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: $(STAMP)  ## Create .venv and install seg-edge into it
+
+$(STAMP): pyproject.toml __init__.py $(KERNELS)
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("seg-edge needs Python 3.10 or newer, and %s is %d.%d; pass another: make PYTHON=python3.12 …" % (sys.executable, *sys.version_info[:2]))'
+	@$(PYTHON) -c 'import os, sys, sysconfig; d = sysconfig.get_paths()["include"]; os.path.exists(d + "/Python.h") or sys.exit("the C headers of %s are missing (%s/Python.h); install them (Debian: apt-get install python3-dev)" % (sys.executable, d))'
+	@command -v $${CC:-cc} >/dev/null || { echo "no C compiler found (cc); install one (Debian: apt-get install gcc)" >&2; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python -m venv failed; install it (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
+	@# The GUI build of OpenCV needs libGL; on a machine without it everything but the window works with the headless build.
+	@$(PY) -c 'import cv2' 2>/dev/null || { echo "OpenCV's window build does not load here (libGL is missing): using its headless build; no --sink window"; \
+		$(BIN)/pip uninstall --quiet --yes opencv-python && $(BIN)/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps opencv-python-headless; }
+	@touch $@
+
+demo: setup  ## Train, export, verify, run and measure on generated street scenes (about 5 minutes on 2 cores)
+	@SEG=$(SEG) sh benchmarks/demo.sh demo
+
+test: setup  ## Run the tests
+	$(PY) -m pytest
+
+check: setup  ## Lint, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	@git ls-files 'runtime/csrc/*.[ch]' 'tests/**/*.[ch]' | xargs -r $(BIN)/clang-format --dry-run --Werror
+
+format: setup  ## Format the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	@git ls-files 'runtime/csrc/*.[ch]' 'tests/**/*.[ch]' | xargs -r $(BIN)/clang-format -i
+
+asan: setup  ## Kernel tests under the address and undefined-behaviour sanitizers
+	@echo "not yet"; exit 1
+
+bench: setup  ## Re-run the recorded benchmarks of this machine
+	$(PY) benchmarks/kernels.py
+
+clean:  ## Remove everything that make made
+	rm -rf $(VENV) build demo .pytest_cache .mypy_cache .ruff_cache
