@@ -68,7 +68,7 @@ _TABLE = (
     ),
     Domain(
         "camera2", focal=0.58, height_m=2.15, pitch=-0.10, gain_bgr=(0.86, 0.98, 1.10), gamma=0.85, noise=5.0, blur=0.75,
-        vignette=0.45, distortion=-0.07, saturation=1.25,
+        vignette=0.45, distortion=-0.055, saturation=1.25,
     ),
 )  # fmt: skip
 

@@ -96,7 +96,7 @@ class _Painter:
         else:
             wall = np.broadcast_to(np.array(style.wall, np.float32), (*size, 3)).copy()
             wall *= (1 + 0.03 * rng.standard_normal(size, np.float32))[..., None]
-        wall *= (1 + 0.06 * fractal(rng, size, 60))[..., None]
+        wall *= (1 + 0.06 * fractal(rng, size, 60, 3))[..., None]
         return wall
 
     def _floor(self, floor: int, blank: bool) -> None:

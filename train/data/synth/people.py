@@ -128,7 +128,7 @@ def _wheels(camera: Camera, light: Light, haze: Haze, figure: Figure, depth: flo
 
 
 def walking(person: Person, phase: float, fine: bool = True) -> Pose:
-    """A walking person; ``phase`` is the gait's angle in radians (one full stride is 2 pi), ``fine`` adds hands and shoes."""
+    """A walking person; ``phase`` is the gait's angle (one full stride is 2 pi radians), ``fine`` adds hands and shoes."""
     pose, h, b = Pose(), person.height, person.broad
     hip, shoulder = 0.50 * h, 0.81 * h
     for side, swing in ((-1.0, phase), (1.0, phase + math.pi)):
@@ -163,7 +163,10 @@ def walking(person: Person, phase: float, fine: bool = True) -> Pose:
 
 
 def riding(person: Person, phase: float, fine: bool = True) -> Pose:
-    """A rider on a bicycle; ``phase`` is the crank's angle in radians, ``fine`` adds shoes. Bicycle and rider are one class, as in CamVid."""
+    """A rider on a bicycle; ``phase`` is the crank's angle in radians, ``fine`` adds shoes.
+
+    Bicycle and rider are one class, as in CamVid.
+    """
     pose, h, b = Pose(), person.height, person.broad
     wheel_r = 0.35
     rear, front, crank = (0.0, wheel_r, -0.52), (0.0, wheel_r, 0.55), (0.0, 0.30, -0.08)

@@ -50,11 +50,13 @@ class Solid:
             detail: 0 always drawn, 1 left out far away, 2 drawn near by only.
         """
         corners = np.array(points, np.float64)
-        (ax, ay, az), (bx, by, bz) = (corners[1:3] - corners[0]).tolist()
-        normal = np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
-        normal /= max(math.sqrt(float(normal @ normal)), 1e-9)
+        # The first three corners settle the face's direction, here and in the image: they must not lie on one line.
+        normals = np.cross(np.roll(corners, -1, 0) - corners, np.roll(corners, -2, 0) - corners)
+        areas = np.sqrt((normals**2).sum(1))
+        widest = int(areas.argmax())
+        corners, normal = np.roll(corners, -widest, 0), normals[widest] / max(float(areas[widest]), 1e-9)
         if normal @ np.array(outward) < 0:
-            corners, normal = corners[::-1], -normal
+            corners, normal = np.roll(corners[::-1], 3, 0), -normal
         self._faces.append((corners, normal, bgr, shine, glow, detail))
 
     def placed(self, heading: float, light: Light) -> Placed:

@@ -21,12 +21,13 @@ from .people import Person
 from .planes import Plane, PlaneSet, upright, wall
 from .sticks import Sticks
 from .textures import BGR, Light, Rng, jitter, paint
-from .vehicles import SHAPES, Placed, Solid, litter_bin, vehicle
+from .vehicles import SHAPES, Placed, litter_bin, vehicle
 
 #: Depth up to which things are drawn, metres.
 REACH = 100.0
 # Streams of random numbers; a new kind of thing takes a new number, so that old scenes stay as they are.
-_SCENE, _CHUNK, _MOVER, _EGO = range(4)
+_SCENE, _CHUNK, _MOVER, _EGO, _CAR = range(5)
+_PARKED = 14  # different parked cars in one street
 _SHADOW_M = 0.02  # above the ground
 
 
@@ -145,6 +146,7 @@ class World:
         self._span: tuple[int, int] | None = None
         self._parts: dict[int, Parts] = {}
         self._view = View.build([])
+        self._cars: dict[tuple[int, bool], Placed] = {}
         self._lives: dict[tuple[int, int, int], Life] = {}
         self._offsets = self._rng(_MOVER).random((5, 16))
         ego = self._rng(_EGO)
@@ -196,6 +198,14 @@ class World:
                            range(span[0], span[1] + 1)}  # fmt: skip
             self._view = View.build([Parts(backdrop=self._skyline), *self._parts.values()])
         return self._view
+
+    def parked_car(self, number: int, backwards: bool) -> Placed:
+        """One of the street's parked cars, headed along +Z or against it."""
+        key = (number, backwards)
+        if key not in self._cars:
+            rng = self._rng(_CAR, number)
+            self._cars[key] = vehicle(rng, shape(rng), lit=False).placed(math.pi if backwards else 0.0, self.light)
+        return self._cars[key]
 
     def shadow(self, x: float, z: float, width: float, length: float) -> Plane:
         """The soft shadow below something that stands on a rectangle of the ground."""
@@ -448,9 +458,8 @@ class _Builder:
         for z in np.arange(start + 3.2, start + PERIOD - 3, 6.2):
             if rng.random() > world._parking:
                 continue
-            car: Solid = vehicle(rng, shape(rng), lit=False)
             backwards = (side == world.street.driving) == (rng.random() < 0.15)
-            heading = (math.pi if backwards else 0.0) + float(rng.normal(0, 0.02))
+            car = world.parked_car(int(rng.integers(_PARKED)), backwards)
             at = (x + float(rng.normal(0, 0.06)), float(z + rng.uniform(-0.4, 0.4)))
-            self._parts.solids.append(Standing(car.placed(heading, world.light), *at))
+            self._parts.solids.append(Standing(car, *at))
             self._parts.shadows.append(world.shadow(*at, car.size[0], car.size[2]))
