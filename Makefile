@@ -46,7 +46,9 @@ format: setup  ## Format the sources
 	@git ls-files 'runtime/csrc/*.[ch]' 'tests/**/*.[ch]' | xargs -r $(BIN)/clang-format -i
 
 asan: setup  ## Kernel tests under the address and undefined-behaviour sanitizers
-	@echo "not yet"; exit 1
+	$(BIN)/cmake -S tests/runtime/csrc -B build/asan -G "Unix Makefiles"
+	$(BIN)/cmake --build build/asan
+	build/asan/fuzz_kernels
 
 bench: setup  ## Re-run the recorded benchmarks of this machine
 	$(PY) benchmarks/kernels.py

@@ -56,39 +56,61 @@ def main(argv: list[str] | None = None) -> int:
     if not debug:
         # Notes of libraries to their own developers; a user can act on none of them.
         warnings.simplefilter("ignore")
-    previous = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        result = app(words, prog_name="seg-edge", standalone_mode=True)
-        return result if isinstance(result, int) else 0
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 1
-    except SegEdgeError as error:
-        if debug:
-            raise
-        print(f"seg-edge: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        print("seg-edge: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        return 141  # the reader of our output went away, as a shell reports it
-    except Exception as error:
-        if debug:
-            raise
-        text = " ".join(str(error).split())
-        print(
-            f"seg-edge: internal error: {type(error).__name__}: {text}; run again with --debug for the traceback and report it",
-            file=sys.stderr,
-        )
-        return 70
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    with _Signals() as signals:
+        try:
+            result = app(words, prog_name="seg-edge", standalone_mode=True)
+            return result if isinstance(result, int) else 0
+        except SystemExit as stop:
+            status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+            return _interrupted() if signals.came or status == 130 else status
+        except KeyboardInterrupt:
+            return _interrupted()
+        except SegEdgeError as error:
+            if debug:
+                raise
+            _say(f"error: {error}")
+            return error.exit_code
+        except BrokenPipeError:
+            return 141  # the reader of our output went away, as a shell reports it
+        except Exception as error:
+            if signals.came:
+                return _interrupted()  # some library's way of saying so
+            if debug:
+                raise
+            _say(
+                f"internal error: {type(error).__name__}: {error}; run again with --debug for the traceback and report it"
+            )
+            return 70
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class _Signals:
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt while the command runs, and leave a note: typer and Lightning turn the
+    exception into exit codes of their own."""
+
+    came = False
+
+    def __enter__(self) -> _Signals:
+        # A shell starts background jobs with Ctrl-C ignored; it stays so.
+        wanted = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+        self._previous = {number: signal.signal(number, self._note) for number in wanted}
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, _signal: int, _frame: FrameType | None) -> None:
+        self.came = True
+        raise KeyboardInterrupt
+
+
+def _interrupted() -> int:
+    _say("interrupted")
+    return 130
+
+
+def _say(text: str) -> None:
+    print(f"seg-edge: {' '.join(text.split())}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 
 class SegEdgeError(Exception):
-    """Base of every error that is the user's to mend. ``str(error)`` is one line: what, where, received, expected, remedy."""
+    """An error that is the user's to mend. ``str(error)`` is one line: what, where, received, expected, remedy."""
 
     exit_code = 1
 

@@ -16,10 +16,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core.errors import UnknownNameError
+from ..core.errors import InputError, UnknownNameError
 from ..core.spec import RESIZE_RULES
-from . import _kernels
-from ._kernels import available_isas, isa
+
+try:
+    from . import _kernels
+    from ._kernels import available_isas, isa
+except ImportError as error:
+    if "SEG_EDGE_ISA" not in str(error):
+        raise
+    raise InputError(str(error)) from error
 
 __all__ = ["available_isas", "blend", "isa", "resize", "upsample_argmax", "upsample_overlay"]
 

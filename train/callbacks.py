@@ -74,8 +74,8 @@ class History(pl.Callback):
         write_text(self.out / "metrics.csv", text.getvalue())
         if not self.quiet:
             print(
-                f"epoch {row['epoch']}/{self.epochs}  loss {row.get('train_loss', 0):.4f}  val loss {row.get('val_loss', 0):.4f}  "
-                f"mIoU {100 * row.get('val_miou', 0):.2f} %  {row['seconds']:.1f} s",
+                f"epoch {row['epoch']}/{self.epochs}  loss {row.get('train_loss', 0):.4f}  "
+                f"val loss {row.get('val_loss', 0):.4f}  mIoU {100 * row.get('val_miou', 0):.2f} %  {row['seconds']:.1f} s",
                 file=sys.stderr,
                 flush=True,
             )

@@ -79,7 +79,7 @@ class TrainConfig:
             height, width = self.size_hw
             near = tuple(max(STRIDE, round(v / STRIDE) * STRIDE) for v in self.size_hw)
             raise InputError(
-                f"train: --imgsz must be multiples of {STRIDE}, got {height}x{width}; try {near[0]}x{near[1]} (height x width)"
+                f"train: --imgsz HEIGHTxWIDTH must be multiples of {STRIDE}, got {height}x{width}; try {near[0]}x{near[1]}"
             )
 
 
