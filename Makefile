@@ -37,6 +37,7 @@ test: setup  ## Run the tests
 check: setup  ## Lint, formatting, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@mkdir -p build/mypy && ln -sfn ../.. build/mypy/seg_edge
 	$(BIN)/mypy
 	@git ls-files 'runtime/csrc/*.[ch]' 'tests/**/*.[ch]' | xargs -r $(BIN)/clang-format --dry-run --Werror
 

@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from seg_edge.core.artifact import write_json
 from seg_edge.core.dataset import read_mask
 from seg_edge.core.labels import CAMVID

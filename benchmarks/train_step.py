@@ -26,6 +26,7 @@ SIDES = ("default", "keep")
 def measure(model: str, batch: int, size_hw: tuple[int, int], steps: int, precision: str, keep: bool) -> dict[str, Any]:
     """Times training steps in this process: milliseconds each, after the warm-up."""
     import torch
+
     from seg_edge.core.spec import IMAGENET_MEAN, IMAGENET_STD
     from seg_edge.runtime.sensors import OtherLoad
     from seg_edge.train.losses import SegmentationLoss

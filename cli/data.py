@@ -35,6 +35,9 @@ def synth(
     ] = 0.0,
     fps: Annotated[float, typer.Option("--fps", help="Frames per second of the video.")] = 25.0,
     jpg: Annotated[bool, typer.Option("--jpg", help="Pictures as JPEG instead of PNG.")] = False,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes that render. Default: one a core.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that is not empty; foreign files stay.")
     ] = False,
@@ -50,6 +53,7 @@ def synth(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from ..core.cpu import usable_cpus
     from ..train.data.synth import write_dataset
 
     columns = (
@@ -63,6 +67,7 @@ def synth(
         write_dataset(
             out, train=train, val=val, test=test, size_hw=size_hw, seed=seed, domains=names, video_s=video, fps=fps,
             image_suffix=".jpg" if jpg else ".png", force=force,
+            workers=len(usable_cpus()) if workers is None else workers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     parts = [f"{count} {split}" for split, count in (("train", train), ("val", val), ("test", test)) if count]

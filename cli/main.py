@@ -77,9 +77,7 @@ def main(argv: list[str] | None = None) -> int:
                 return _interrupted()  # some library's way of saying so
             if debug:
                 raise
-            _say(
-                f"internal error: {type(error).__name__}: {error}; run again with --debug for the traceback and report it"
-            )
+            _say(f"internal error: {type(error).__name__}: {error}; run again with --debug for the traceback and report it")
             return 70
 
 

@@ -116,6 +116,8 @@ def _mean(values: npt.NDArray[np.float64]) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def _ratio(part: Any, whole: Any) -> Any:
+def _ratio(part: Any, whole: Any) -> npt.NDArray[np.float64]:
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    result = np.full(part.shape, np.nan)
+    np.divide(part, whole, out=result, where=whole > 0)
+    return result

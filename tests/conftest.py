@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from seg_edge.core.labels import Labels
 from seg_edge.core.spec import METADATA_KEY, ModelSpec
 

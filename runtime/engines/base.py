@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ...core.cpu import usable_cpus
 from ...core.errors import EngineError, InputError, SegEdgeError
 from ...core.spec import ModelSpec
 
@@ -216,7 +216,7 @@ def resolve_threads(threads: int | None) -> int:
 
 def _physical_cores() -> int:
     # Two hardware threads of one core share its vector units: counting both makes inference slower, not faster.
-    cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    cpus = usable_cpus()
     cores = set()
     for cpu in cpus:
         try:

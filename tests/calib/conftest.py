@@ -8,6 +8,7 @@ from types import ModuleType
 
 import onnx
 import pytest
+
 from seg_edge.export.quantize import prepare
 from seg_edge.export.to_onnx import to_onnx
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from seg_edge.calib.bias_correction import channel_means, correct_biases
 from seg_edge.calib.cache import Calibration
 from seg_edge.calib.graph import convolutions, run, session, up_to, weights

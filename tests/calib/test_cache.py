@@ -5,6 +5,7 @@ import json
 import numpy as np
 import onnx
 import pytest
+
 from seg_edge.calib import cache
 from seg_edge.calib.graph import set_spec, set_weight
 from seg_edge.calib.scales import QuantParams

@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+
 from seg_edge.calib.graph import ancestors, get_spec, load, run, session, set_spec, set_weight, up_to, weights
 from seg_edge.core.errors import ModelFileError
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from seg_edge.calib.observers import OBSERVERS, observer
 from seg_edge.calib.scales import activation_params
 from seg_edge.calib.statistics import BINS, TensorStatistics

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from seg_edge.calib.scales import WEIGHTS, activation_params, fit_bias, quantize_weight, weight_scales
 from seg_edge.core.errors import UnknownNameError
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+
 from seg_edge.calib.graph import run, session, set_weight, up_to
 from seg_edge.calib.statistics import BINS, collect
 from seg_edge.core.errors import DataError

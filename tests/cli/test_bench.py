@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from seg_edge.cli.main import main
 
 SHORT = ["--engine", "onnxruntime", "--runs", "5", "--frame", "60x80"]

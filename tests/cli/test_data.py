@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from seg_edge.cli.main import main
 from seg_edge.core.dataset import open_dataset
 

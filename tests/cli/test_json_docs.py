@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from seg_edge.cli.main import main
 
 DOCS = Path(__file__).parents[2] / "docs" / "json.md"

@@ -11,6 +11,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+
 from seg_edge.cli.main import main
 
 

@@ -7,6 +7,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+
 from seg_edge.cli.main import main
 from seg_edge.core.artifact import sha256
 from seg_edge.export.chain import ExportOptions, export_network

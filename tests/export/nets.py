@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from seg_edge.core.labels import Labels
-from seg_edge.core.spec import ModelSpec
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from seg_edge.core.labels import Labels
+from seg_edge.core.spec import ModelSpec
 
 SPEC = ModelSpec(name="tiny", labels=Labels.numbered(4), input_hw=(64, 96))
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+
 from seg_edge.calib.graph import run, session, set_weight
 from seg_edge.core.errors import ModelFileError
 from seg_edge.export.batch import run_batched, with_batch

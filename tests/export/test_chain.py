@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+
 from seg_edge.calib.graph import get_spec, load, set_weight, weights
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import GateError, InputError, UnknownNameError

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from seg_edge.core.errors import InputError
 from seg_edge.export.folder import check_target, replaced_folder
 

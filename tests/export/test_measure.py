@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+
 from seg_edge.core.errors import UnknownNameError
 from seg_edge.export.measure import latencies_ms, measured_engines, worst_class
 from seg_edge.export.to_onnx import to_onnx

@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
+
 from seg_edge.calib.graph import convolutions, run, session, weights
 from seg_edge.core.errors import DataError, ModelFileError, UnknownNameError
 from seg_edge.export.compare import compare

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import GateError
 from seg_edge.export.report import BrokenGateError, Gate, Report, Step

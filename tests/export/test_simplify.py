@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import onnx
 import pytest
+
 from seg_edge.calib.graph import get_spec, run, session, set_weight, weights
 from seg_edge.export.simplify import simplify
 from seg_edge.export.to_onnx import to_onnx

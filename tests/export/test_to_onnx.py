@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from seg_edge.calib.graph import get_spec, run, session
 from seg_edge.core.errors import InputError, ModelFileError
 from seg_edge.core.labels import Labels

@@ -8,6 +8,7 @@ import sys
 import cv2
 import onnx
 import pytest
+
 from seg_edge.calib.graph import convolutions, load, set_weight, weights
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import ModelFileError, UnknownNameError

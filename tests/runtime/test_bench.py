@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+
 from seg_edge.core.errors import DataError, EngineError, GateError, InputError, ModelFileError, UnknownNameError
 from seg_edge.core.spec import METADATA_KEY
 from seg_edge.runtime import bench_lane, kernels

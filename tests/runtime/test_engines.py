@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+
 from seg_edge.core.errors import EngineError, InputError, ModelFileError, UnknownNameError
 from seg_edge.runtime import engines as registry
 from seg_edge.runtime.engines import AUTO, Availability, engine_class, engines, open_engine

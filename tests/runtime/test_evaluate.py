@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+
 from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import DataError
 from seg_edge.core.labels import Labels

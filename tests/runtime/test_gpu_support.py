@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from seg_edge.runtime import gpu_support
 from seg_edge.runtime.gpu_support import cuda, gpus, kernel_driver, libcuda, module_state, parse_nvidia_smi, torch_build
 

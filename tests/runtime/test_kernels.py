@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+
 from seg_edge.runtime import _kernels, kernels
 
 ISAS = kernels.available_isas()

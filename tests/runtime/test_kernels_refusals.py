@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from seg_edge.core.errors import UnknownNameError
 from seg_edge.runtime import _kernels, kernels
 

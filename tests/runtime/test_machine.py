@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from seg_edge.runtime.machine import (
     cpu_clocks,
     cpu_name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from seg_edge.core.errors import ModelFileError
 from seg_edge.core.spec import METADATA_KEY
 from seg_edge.runtime.modelfile import read_metadata, read_spec, resolve_model

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+
 from seg_edge.core.errors import InputError, SinkError
 from seg_edge.runtime import Pipeline, Segmenter, Sink, Source, SourceFrame
 
@@ -241,6 +242,7 @@ def test_duration(seg):
 
 def test_corrupt_images_are_counted(seg, tmp_path):
     import cv2
+
     from seg_edge.runtime import open_source
 
     for i in range(5):

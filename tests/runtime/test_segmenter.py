@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from seg_edge.core.errors import EngineError, InputError
 from seg_edge.runtime import Segmenter, open_engine
 from seg_edge.runtime.engines import engines

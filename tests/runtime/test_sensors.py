@@ -6,6 +6,7 @@ import os
 import time
 
 import pytest
+
 from seg_edge.runtime.sensors import EnergyMeter, OtherLoad, temperature_c
 
 

@@ -5,6 +5,7 @@ import os
 import cv2
 import numpy as np
 import pytest
+
 from seg_edge.core.errors import SinkError
 from seg_edge.runtime import open_sink
 from seg_edge.runtime.sinks import NullSink, VideoSink

@@ -3,6 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+
 from seg_edge.core.errors import SourceError
 from seg_edge.runtime import open_source
 from seg_edge.runtime.sources import ImageSource, VideoSource

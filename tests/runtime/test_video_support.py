@@ -6,6 +6,7 @@ import sys
 
 import cv2
 import pytest
+
 from seg_edge.runtime.video_support import cameras, display, opencv, parse_build_information, tool_version, video
 
 QT = """

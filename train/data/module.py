@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ...core.dataset import SegDataset
+from ...core.cpu import usable_cpus
+from ...core.dataset import SegDataset, read_mask
 from .augment import AugmentConfig, resize_whole, to_tensors, training_transform
 
 Sample = tuple[Tensor, Tensor]
@@ -55,7 +55,7 @@ def collate_val(samples: Sequence[Sample]) -> tuple[Tensor, list[Tensor]]:
 
 def default_workers() -> int:
     """Loader processes: one for each core up to 8; the training itself leaves room for them on a CPU as well."""
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(8, len(usable_cpus()))
 
 
 def loaders(
@@ -83,12 +83,11 @@ def loaders(
 
 def class_frequencies(data: SegDataset, progress: Sequence[None] | None = None) -> npt.NDArray[np.float64]:
     """Share of each class among the labelled pixels, (classes,), summing to 1. Reads and checks every label of the split."""
-    from ...core.dataset import read_mask
-
     counts = np.zeros(256, np.int64)
     for path in data.masks:
         mask = read_mask(path)
         data.check_values(mask, path)
         counts += np.bincount(mask.ravel(), minlength=256)
     known = counts[: len(data.labels)].astype(np.float64)
-    return known / max(known.sum(), 1.0)
+    known /= max(known.sum(), 1.0)
+    return known

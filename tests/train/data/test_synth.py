@@ -7,6 +7,7 @@ from functools import cache
 import cv2
 import numpy as np
 import pytest
+
 from seg_edge.core.errors import UnknownNameError
 from seg_edge.core.labels import CAMVID
 from seg_edge.core.metrics import ConfusionMatrix, agreement

@@ -7,6 +7,7 @@ import math
 import cv2
 import numpy as np
 import pytest
+
 from seg_edge.train.data.synth.canvas import Camera, Canvas, GroundBand, Haze, Texture, clip_near
 from seg_edge.train.data.synth.planes import Plane, PlaneSet, upright, wall
 from seg_edge.train.data.synth.sticks import Sticks

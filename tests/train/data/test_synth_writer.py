@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from seg_edge.core.dataset import open_dataset, read_mask
 from seg_edge.core.errors import InputError, SinkError
 from seg_edge.core.labels import CAMVID
@@ -28,7 +29,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_dataset(
         out, train=8, val=3, test=1, size_hw=SIZE, seed=4, domains=("day", "fog"), progress=lambda *step: steps.append(step)
     )
-    assert steps == [(i + 1, 12) for i in range(12)]
+    assert steps == [(done, 12) for done in (6, 8, 11, 12)]  # after each scene
     return out
 
 
@@ -66,13 +67,19 @@ def test_same_seed_same_files(dataset: Path, tmp_path: Path) -> None:
     assert files(tmp_path / "again") == files(dataset)
 
 
+def test_same_files_from_several_processes(tmp_path: Path) -> None:
+    for workers in (1, 2):
+        write_dataset(tmp_path / str(workers), train=43, val=5, size_hw=(32, 48), domains=("day", "rain"), workers=workers)
+    assert files(tmp_path / "1") == files(tmp_path / "2")
+
+
 def test_interrupted_leaves_nothing(tmp_path: Path) -> None:
     def interrupt(done: int, total: int) -> None:
-        if done == 2:
+        if done == 6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_dataset(tmp_path / "data", train=6, val=0, size_hw=SIZE, progress=interrupt)
+        write_dataset(tmp_path / "data", train=12, val=0, size_hw=SIZE, progress=interrupt)
     assert list(tmp_path.iterdir()) == []
 
 

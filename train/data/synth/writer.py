@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -52,6 +57,7 @@ def write_dataset(
     fps: float = 25.0,
     image_suffix: str = ".png",
     force: bool = False,
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> Path:
     """Writes ``images/<split>/NAME.png``, ``labels/<split>/NAME.png``, ``classes.json`` and ``synth.json``.
@@ -69,7 +75,9 @@ def write_dataset(
         fps: Frames per second of the video.
         image_suffix: ``".png"``, or ``".jpg"`` (quality 92).
         force: Write into a folder that is not empty. Files of an earlier generation are replaced; others stay.
-        progress: Called after each picture.
+        workers: Processes that render; the files are the same with any number. With more than one, a script needs the usual
+            ``if __name__ == "__main__"``.
+        progress: Called after each scene and each frame of the video.
 
     Raises:
         InputError: ``out`` is not empty (without ``force``), is a file, or can't be written; counts or sizes out of range.
@@ -92,21 +100,19 @@ def write_dataset(
     frames = round(video_s * fps)
     total, done = sum(counts.values()) + frames, 0
 
-    def tick() -> None:
+    def tick(pictures: int) -> None:
         nonlocal done
-        done += 1
+        done += pictures
         if progress is not None:
             progress(done, total)
 
     with _temporary_folder(out) as folder:
-        for split, count in counts.items():
-            for name, frame, mask in _pictures(split, count, size_hw, seed, domains):
-                _write(folder / "images" / split / f"{name}{image_suffix}", frame)
-                _write(folder / "labels" / split / f"{name}.png", mask)
-                tick()
+        jobs = list(_jobs(folder, counts, size_hw, seed, domains, image_suffix))
+        for pictures in _each(_write_scene, jobs, workers):
+            tick(pictures)
         if frames:
             write_video(folder / "video.mp4", seconds=video_s, size_hw=size_hw, seed=seed, domain=domains[0], fps=fps,
-                        progress=lambda *_: tick())  # fmt: skip
+                        progress=lambda *_: tick(1))  # fmt: skip
         write_labels(folder, CAMVID)
         files = sorted(str(path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file())
         manifest = {
@@ -163,15 +169,58 @@ def write_video(
     return path
 
 
-def _pictures(
-    split: str, count: int, size_hw: tuple[int, int], seed: int, domains: Sequence[str]
-) -> Iterator[tuple[str, U8, U8]]:  # fmt: skip
-    for number in range(-(-count // FRAMES_PER_SCENE)):
-        name = domains[number % len(domains)]
-        scene = StreetScene(scene_seed(seed, split, number), size_hw, name, fps=1 / _SPACING_S)
-        for index in range(min(FRAMES_PER_SCENE, count - number * FRAMES_PER_SCENE)):
-            frame, mask = scene.frame(index)
-            yield f"synth_{name}_{number:05d}_{index}", frame, mask
+@dataclass(frozen=True)
+class _Job:
+    """One scene's pictures; a process of its own may write them."""
+
+    folder: Path
+    split: str
+    number: int
+    pictures: int
+    size_hw: tuple[int, int]
+    seed: int
+    domain: str
+    suffix: str
+
+
+def _jobs(
+    folder: Path, counts: dict[str, int], size_hw: tuple[int, int], seed: int, domains: Sequence[str], suffix: str
+) -> Iterator[_Job]:
+    for split, count in counts.items():
+        for number in range(-(-count // FRAMES_PER_SCENE)):
+            pictures = min(FRAMES_PER_SCENE, count - number * FRAMES_PER_SCENE)
+            yield _Job(folder, split, number, pictures, size_hw, seed, domains[number % len(domains)], suffix)
+
+
+def _write_scene(job: _Job) -> int:
+    scene = StreetScene(scene_seed(job.seed, job.split, job.number), job.size_hw, job.domain, fps=1 / _SPACING_S)
+    for index in range(job.pictures):
+        frame, mask = scene.frame(index)
+        name = f"synth_{job.domain}_{job.number:05d}_{index}"
+        _write(job.folder / "images" / job.split / f"{name}{job.suffix}", frame)
+        _write(job.folder / "labels" / job.split / f"{name}.png", mask)
+    return job.pictures
+
+
+def _each(function: Callable[[_Job], int], jobs: Sequence[_Job], workers: int) -> Iterator[int]:
+    """``map(function, jobs)`` over processes; in this one where a second would only cost its start."""
+    workers = min(len(jobs) // 4, workers)
+    if workers < 2:
+        yield from map(function, jobs)
+        return
+    # Not forked: OpenCV's threads, and torch's where it is loaded, do not survive that.
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_renderer) as pool:
+        try:
+            yield from pool.map(function, jobs)
+        except BrokenProcessPool as error:
+            raise InputError("synth: a rendering process was killed (out of memory?); ask for fewer pixels") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _renderer() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
+    cv2.setNumThreads(1)
 
 
 def _check(size_hw: tuple[int, int], seed: int, fps: float) -> None:
