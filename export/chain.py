@@ -138,7 +138,10 @@ def export_network(
     options.check()
     engines = measured_engines(options.engine)
     spec = spec.with_(input_hw=options.input_hw or spec.input_hw, precision="fp32")
-    spec = spec.with_(provenance={**spec.provenance, "exported_with": _versions()})
+    from ..train.models.registry import macs, parameters
+
+    size = {"params": parameters(network), "macs": macs(network, spec.input_hw)}
+    spec = spec.with_(provenance={**spec.provenance, **size, "exported_with": _versions()})
     out = Path(out)
     with replaced_folder(out) as folder:
         chain = _Chain(folder, out, spec, options, engines, progress or Silent())

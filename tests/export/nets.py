@@ -37,6 +37,11 @@ class TinyUNet(nn.Module):
         return self.head(self.fuse(torch.cat((up, skip), 1)))
 
 
+# Of TinyUNet at SPEC's size, layer by layer: stem, down, deep, fuse, head.
+PARAMS = (3 * 72 + 16) + (8 * 144 + 32) + (16 * 288 + 64) + (48 * 144 + 32) + (16 * 4 + 4)
+MACS = 3 * 72 * (32 * 48) + 8 * 144 * (16 * 24) + 16 * 288 * (8 * 12) + 48 * 144 * (16 * 24) + 16 * 4 * (16 * 24)
+
+
 class NotAConvFirst(nn.Module):
     """Reads its input twice, once without a convolution: normalization can't be folded into weights."""
 

@@ -97,6 +97,8 @@ def test_the_spec_is_the_same_everywhere(exported, nets):
     assert inside["fp32"].with_(provenance={}) == nets.SPEC
     assert inside["int8"].provenance["int8"]["frames"] == 6
     assert "torch" in inside["fp32"].provenance["exported_with"]
+    size = {key: inside["int8"].provenance[key] for key in ("params", "macs")}
+    assert size == {"params": nets.PARAMS, "macs": nets.MACS}
 
 
 def test_the_cache_is_reused_and_its_rebuild_explained(nets, options, tmp_path):
