@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import console, parse_size
+from .common import console, parse_size, progress_bar
 
 
 def bench(
@@ -31,8 +31,6 @@ def bench(
     markdown: Annotated[Path | None, typer.Option(help="Write the tables here.")] = None,
 ) -> None:
     """Measure latency and frames per second: the engine alone, and frame in memory to overlay in memory."""
-    from rich.progress import Progress
-
     from ..core.artifact import write_json, write_text
     from ..runtime import bench as measure
     from ..runtime import bench_report
@@ -40,7 +38,7 @@ def bench(
     size_hw = parse_size(frame, "--frame")
     assert size_hw is not None
     counts = _threads(threads)
-    with Progress(console=console(), transient=True) as bar:
+    with progress_bar(refresh_per_second=2) as bar:
         task = bar.add_task("opening", total=None)
         report = measure.bench(
             models or (), engine_names=engine, threads=counts, frame_hw=size_hw, duration_s=duration, runs=runs, data=data,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
 
 
 def parse_size(text: str | None, option: str = "--imgsz") -> tuple[int, int] | None:
@@ -26,10 +27,35 @@ def parse_size(text: str | None, option: str = "--imgsz") -> tuple[int, int] | N
     return height, int(match[2]) if match[2] else height
 
 
+def parse_range(text: str, option: str) -> tuple[float, float]:
+    """``"0.75,2"`` → (0.75, 2.0); a single number stands for both ends. ``option`` is named in errors.
+
+    Raises:
+        InputError: anything else, or ends in falling order.
+    """
+    try:
+        ends = [float(part) for part in text.split(",")]
+    except ValueError:
+        ends = []
+    if len(ends) not in (1, 2) or not ends[0] <= ends[-1]:
+        raise InputError(f"{option}: expected LOW,HIGH such as 0.75,2, got {text!r}")
+    return ends[0], ends[-1]
+
+
 def console() -> Console:
     """A console for tables: as wide as the terminal, or 160 columns where output goes to a file or pipe."""
     import sys
 
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160)
+    return Console(width=None if sys.stdout and sys.stdout.isatty() else 160)
+
+
+def progress_bar(*columns: ProgressColumn, **options: Any) -> Progress:
+    """A bar on stderr that vanishes when it is done; silent where stderr is no terminal."""
+    import sys
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(), **options)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import InputError
-from .common import parse_size
+from .common import parse_size, progress_bar
 
 app = typer.Typer(help="Make and look at datasets.", no_args_is_help=True)
 
@@ -50,8 +50,7 @@ def synth(
     if not 0 <= video <= 36_000:
         raise InputError(f"--video: expected 0 to 36000 seconds, got {video:g}")
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
     from ..core.cpu import usable_cpus
     from ..train.data.synth import write_dataset
@@ -62,7 +61,7 @@ def synth(
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress_bar(*columns) as bar:
         task = bar.add_task("rendering", total=None)
         write_dataset(
             out, train=train, val=val, test=test, size_hw=size_hw, seed=seed, domains=names, video_s=video, fps=fps,

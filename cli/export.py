@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import console, parse_size
+from .common import console, parse_size, progress_bar
 
 if TYPE_CHECKING:
     from ..export.report import Report
@@ -97,10 +97,7 @@ class _Bars:
     """Shows a chain's progress on stderr: lines for its steps, a bar for each loop."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self._bars = Progress(console=Console(stderr=True), transient=True)
+        self._bars = progress_bar()
 
     def __enter__(self) -> _Bars:
         self._bars.start()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from .common import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,14 +74,10 @@ def _total(source: Source, max_frames: int | None) -> int | None:
 
 
 def _progress() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
     # auto_refresh would be one more thread that wakes ten times a second on a device that has few cores.
-    return Progress(
-        BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True), transient=True, auto_refresh=False, disable=not sys.stderr.isatty(),
-    )  # fmt: skip
+    return progress_bar(BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), auto_refresh=False)
 
 
 def _ticker(bar: Progress, pipeline: Pipeline, total: int | None) -> Callable[[Result], None]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import parse_size
+from .common import parse_range, parse_size
 
 
 def train(
@@ -24,6 +24,9 @@ def train(
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, bf16 or fp16. Default: bf16 where it is fast.")] = None,
     half: Annotated[bool, typer.Option("--half", help="Short for --precision bf16 (fp16 on GPUs without it).")] = False,
+    scale: Annotated[str, typer.Option(help="Random zoom LOW,HIGH: 1 shows whole images, 2 a quarter of each.")] = "0.75,2",
+    flip: Annotated[float, typer.Option(help="Share of training images that are mirrored.")] = 0.5,
+    jitter: Annotated[float, typer.Option(help="Strength of random brightness, contrast and saturation.")] = 0.4,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Loader processes. Default: one for each core.")] = None,
     classes: Annotated[str | None, typer.Option(help="Class list of a known dataset, e.g. camvid.")] = None,
@@ -32,6 +35,7 @@ def train(
     """Train a compact U-Net on a folder dataset."""
     from ..core.artifact import write_json
     from ..core.errors import UnknownNameError
+    from ..train.data.augment import AugmentConfig
     from ..train.trainer import PRECISIONS, TrainConfig, fit
 
     if precision is not None and precision not in PRECISIONS:
@@ -42,6 +46,7 @@ def train(
     config = TrainConfig(
         data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz), lr=lr, seed=seed,
         classes=classes, precision=precision or ("half" if half else None), device=device, workers=workers,
+        augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter),
     )  # fmt: skip
     report = fit(config, resume=resume)
     if json:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import console
+from .common import console, progress_bar
 
 
 def val(
@@ -20,8 +20,6 @@ def val(
     json: Annotated[Path | None, typer.Option(help="Write the metrics and the confusion matrix here.")] = None,
 ) -> None:
     """Evaluate a model through the runtime's own pre- and post-processing."""
-    from rich.progress import Progress
-
     from ..core.artifact import write_json
     from ..core.dataset import open_dataset
     from ..core.errors import GateError
@@ -34,7 +32,7 @@ def val(
         if found.labels.names != segmenter.labels.names and not (data / "classes.json").is_file():
             # Numbers alone name no classes: take the model's, and let the reader check that the values fit.
             found = open_dataset(data, split, segmenter.labels)
-        with Progress(console=console(), transient=True) as bar:
+        with progress_bar() as bar:
             task = bar.add_task(f"{segmenter.engine.name}: {segmenter.engine.device}", total=len(found))
             report = evaluate(segmenter, found, lambda done, _all: bar.update(task, completed=done))
     _print(report)

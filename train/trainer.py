@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 from ..core.artifact import REPORT_JSON, sha256, write_json
 from ..core.dataset import SegDataset, open_dataset
-from ..core.errors import DataError, InputError, ModelFileError
+from ..core.errors import DataError, InputError, ModelFileError, UnknownNameError
 from ..core.spec import ModelSpec
 from .callbacks import EMA, History, checkpoints
 from .checkpoint import KEY, AtomicCheckpointIO, read_checkpoint
@@ -27,7 +27,7 @@ from .data.module import class_frequencies, default_workers, loaders
 from .engine import SegmentationModule
 from .losses import class_weights
 from .memory import keep_freed_memory
-from .models.registry import build, macs, parameters
+from .models.registry import MODELS, build, macs, parameters
 from .models.unet import OUTPUT_STRIDE, STRIDE
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -70,6 +70,8 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise UnknownNameError("model", self.model, MODELS)
         for name, value in (("epochs", self.epochs), ("batch", self.batch)):
             if value < 1:
                 raise InputError(f"train: --{name} must be at least 1, got {value}")

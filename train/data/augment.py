@@ -12,6 +12,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
+from ...core.errors import InputError
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
@@ -26,6 +28,13 @@ class AugmentConfig:
     scale: tuple[float, float] = (0.75, 2.0)
     flip: float = 0.5
     jitter: float = 0.4
+
+    def __post_init__(self) -> None:
+        low, high = self.scale
+        if not 0.1 <= low <= high <= 10:
+            raise InputError(f"augmentation: scale must rise within 0.1 to 10, got {low:g} to {high:g}")
+        if not 0 <= self.flip <= 1 or not 0 <= self.jitter <= 1:
+            raise InputError(f"augmentation: flip and jitter must lie in 0 to 1, got {self.flip:g} and {self.jitter:g}")
 
 
 class RandomScaleCrop(v2.Transform):
