@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -32,9 +33,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     name keeps the target's suffix, because writers such as OpenCV choose the format by it.
 
     Raises:
-        InputError: the folder can't be created or written.
+        InputError: ``path`` is a folder, its folder can't be created or written, or the disk is full.
     """
     target = Path(path)
+    if target.is_dir():
+        raise InputError(f"{target}: is a folder; expected a file's name")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=f".tmp{target.suffix}", dir=target.parent)
@@ -42,12 +45,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise InputError(f"{target}: can't be written ({error.strerror}); choose another folder") from error
     os.close(handle)
     temporary = Path(name)
+    written = False
     try:
         yield temporary
+        written = True
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
+    except OSError as error:
+        # Whatever else the block runs into (a missing input, say) is not about this file.
+        if not written and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(
+            f"{target}: can't be written ({error.strerror}); free some space or choose another folder"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

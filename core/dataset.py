@@ -170,10 +170,7 @@ def _resolve_labels(root: Path, images: list[Path], masks: tuple[Path, ...], lab
         return preset(labels)
     file = root / CLASSES_FILE
     if file.is_file():
-        try:
-            return Labels.from_dict(json.loads(file.read_text(encoding="utf-8")))
-        except (json.JSONDecodeError, AttributeError) as error:
-            raise DataError(f"{file}: not a JSON object ({error}); expected names, palette, ignore_index") from error
+        return _read_classes(file)
     if all(_CAMVID_NAME.match(path.name) for path in images):
         return CAMVID
     highest = 0
@@ -181,6 +178,19 @@ def _resolve_labels(root: Path, images: list[Path], masks: tuple[Path, ...], lab
         values = np.unique(read_mask(path))
         highest = max(highest, int(values[values < 255].max(initial=0)))
     return Labels.numbered(highest + 1)
+
+
+def _read_classes(file: Path) -> Labels:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # not JSON, not even text
+        raise DataError(f"{file}: not readable as JSON ({error}); expected names, palette, ignore_index") from error
+    if not isinstance(data, dict):
+        raise DataError(f"{file}: expected a JSON object with names, palette, ignore_index, got {type(data).__name__}")
+    try:
+        return Labels.from_dict(data)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from error
 
 
 def _size(image: npt.NDArray[np.generic]) -> str:

@@ -67,10 +67,12 @@ class Labels:
         if unknown:
             raise DataError(f"classes: unknown key {sorted(unknown)[0]!r}; valid keys: names, palette, ignore_index")
         try:
+            if isinstance(data["names"], str):  # would be taken apart into letters
+                raise DataError(f"classes: names must be a list, got {data['names']!r}")
             names = tuple(str(name) for name in data["names"])
             palette = tuple((int(r), int(g), int(b)) for r, g, b in data.get("palette") or default_palette(len(names)))
             return cls(names, palette, int(data.get("ignore_index", 255)))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"classes: expected names, palette (RGB triples) and ignore_index, got {data!r}") from error

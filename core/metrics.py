@@ -31,19 +31,26 @@ class ConfusionMatrix:
             target: integer, same shape.
 
         Raises:
-            ValueError: shapes differ, or a predicted value is out of range.
+            TypeError: masks that are not integers.
+            ValueError: shapes differ, or a value is out of range.
         """
+        for name, mask in (("predicted", predicted), ("target", target)):
+            if mask.dtype.kind not in "ui":
+                raise TypeError(f"ConfusionMatrix.update: {name} must be class numbers (integers), got {mask.dtype}")
         if predicted.shape != target.shape:
             raise ValueError(
                 f"ConfusionMatrix.update: predicted {predicted.shape} and target {target.shape} must have one shape"
             )
         valid = target < self.classes
-        guess = predicted[valid].astype(np.int64)
-        if guess.size and (guess.max() >= self.classes or guess.min() < 0):
+        guess, true = predicted[valid].astype(np.int64), target[valid].astype(np.int64)
+        bad = guess[(guess < 0) | (guess >= self.classes)]
+        if bad.size:
+            raise ValueError(f"ConfusionMatrix.update: predicted values must lie in 0..{self.classes - 1}, got {bad[0]}")
+        if true.size and true.min() < 0:
             raise ValueError(
-                f"ConfusionMatrix.update: predicted values must lie in 0..{self.classes - 1}, got {guess.max()}"
+                f"ConfusionMatrix.update: target values must be 0 or more, got {true.min()}; void is {self.classes} or more"
             )
-        index = target[valid].astype(np.int64) * self.classes + guess
+        index = true * self.classes + guess
         self.counts += np.bincount(index, minlength=self.classes**2).reshape(self.classes, self.classes)
 
     @property

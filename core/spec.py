@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -66,8 +67,11 @@ class ModelSpec:
             raise ModelFileError(
                 f"model spec: input_hw and output_stride must be positive, got {self.input_hw} and {self.output_stride}"
             )
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ModelFileError(f"model spec: mean and std need three values and std > 0, got {self.mean} and {self.std}")
+        finite = all(map(math.isfinite, (*self.mean, *self.std)))
+        if len(self.mean) != 3 or len(self.std) != 3 or not finite or min(self.std) <= 0:
+            raise ModelFileError(
+                f"model spec: mean and std need three finite values and std > 0, got {self.mean} and {self.std}"
+            )
 
     @property
     def output_hw(self) -> tuple[int, int]:
@@ -133,7 +137,7 @@ class ModelSpec:
                 precision=data["precision"],
                 provenance=dict(data["provenance"]),
             )
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             if isinstance(error, ModelFileError):
                 raise
             raise ModelFileError(f"model spec: {error}; export the model again") from error
@@ -154,4 +158,7 @@ class ModelSpec:
             raise ModelFileError(f"{where}: not JSON ({error}); export the model again") from error
         if not isinstance(data, dict):
             raise ModelFileError(f"{where}: expected a JSON object, got {type(data).__name__}; export the model again")
-        return cls.from_dict(data)
+        try:
+            return cls.from_dict(data)
+        except ModelFileError as error:
+            raise ModelFileError(str(error) if where == "model spec" else f"{where}: {error}") from error
