@@ -58,4 +58,6 @@ def progress_bar(*columns: ProgressColumn, **options: Any) -> Progress:
     from rich.console import Console
     from rich.progress import Progress
 
-    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(), **options)
+    return Progress(
+        *columns, console=Console(stderr=True), transient=True, disable=not (sys.stderr and sys.stderr.isatty()), **options
+    )

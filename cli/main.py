@@ -5,11 +5,15 @@ A verb lives in a module of its own whose top level imports nothing heavy; the s
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
+import time
+import traceback
 import warnings
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,58 +38,101 @@ app.command("predict")(predict.predict)
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 
+# What typer's parser raises. Newer releases of typer carry a click of their own, older ones import it: this is either's.
+_UsageError: Any = typer.BadParameter.__base__
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from .. import __version__
+
+        print(f"seg-edge {__version__}")
+        raise typer.Exit
+
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere.")] = False,
 ) -> None:
     """Edge deployment toolkit for real-time semantic segmentation."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 done, 1 error, 2 usage, 3 a stated limit was broken, 130 interrupted."""
+    """Runs the command and says its errors in one line each on standard error.
+
+    Returns:
+        The exit status: 0 done, 1 error, 2 usage, 3 a stated limit was broken, 70 internal error, 130 interrupted, 141 the
+        reader of the output went away.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    if words == ["--version"]:
-        from .. import __version__
-
-        print(f"seg-edge {__version__}")
-        return 0
     if not debug:
         # Notes of libraries to their own developers; a user can act on none of them.
         warnings.simplefilter("ignore")
     with _Signals() as signals:
         try:
-            result = app(words, prog_name="seg-edge", standalone_mode=True)
-            return result if isinstance(result, int) else 0
+            # Not standalone: typer would draw its errors as boxes, and turn others into exit statuses of its own.
+            result = app(words, prog_name="seg-edge", standalone_mode=False)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where a reader that went away can still be answered
+            status = result if isinstance(result, int) else 0
+            return _interrupted() if signals.came or status == 130 else status
         except SystemExit as stop:
+            # rich and typer answer a broken pipe by exiting with 1, as if the verb had failed.
+            if isinstance(stop.__context__, BrokenPipeError):
+                return _hung_up()
             status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
             return _interrupted() if signals.came or status == 130 else status
-        except KeyboardInterrupt:
-            return _interrupted()
-        except SegEdgeError as error:
-            if debug:
-                raise
-            _say(f"error: {error}")
-            return error.exit_code
         except BrokenPipeError:
-            return 141  # the reader of our output went away, as a shell reports it
+            return _hung_up()
+        except (KeyboardInterrupt, typer.Abort):
+            return _interrupted()
         except Exception as error:
-            if signals.came:
-                return _interrupted()  # some library's way of saying so
-            if debug:
-                raise
-            _say(f"internal error: {type(error).__name__}: {error}; run again with --debug for the traceback and report it")
-            return 70
+            # A library's way of saying so, or a worker process that got the signal too.
+            return _interrupted() if signals.came else _failed(error, debug)
+
+
+def _failed(error: Exception, debug: bool) -> int:
+    """Says an error in one line; returns the exit status."""
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, SegEdgeError):
+        _say(f"error: {error}")
+        return error.exit_code
+    if isinstance(error, _UsageError):
+        text = str(error.format_message()).strip()
+        if text:  # without it, the help has been printed instead
+            command = error.ctx.command_path if error.ctx else "seg-edge"
+            _say(f"error: {text if text[-1] in '.?!' else text + '.'} See: {command} --help")
+        return 2
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        _say(f"error: {error}; free some space")
+        return 1
+    advice = "report it" if debug else "run again with --debug for the traceback and report it"
+    _say(f"internal error: {type(error).__name__}: {error}; {advice}")
+    return 70
+
+
+def _hung_up() -> int:
+    """The reader of our output went away (``| head``): nothing is left to say. The status is what a shell reports for it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush at its end
+    return 141
 
 
 class _Signals:
     """Ctrl-C and SIGTERM raise KeyboardInterrupt while the command runs, and leave a note: typer and Lightning turn the
-    exception into exit codes of their own."""
+    exception into exit codes of their own.
+
+    One press may come twice, to the process and to its group (``timeout``, ``uv run``): what comes within a second of the
+    first is not raised again, because it would cut the cleaning-up short. A later one is.
+    """
 
     came = False
+    _at = 0.0
 
     def __enter__(self) -> _Signals:
         # A shell starts background jobs with Ctrl-C ignored; it stays so.
@@ -98,7 +145,10 @@ class _Signals:
             signal.signal(number, handler)
 
     def _note(self, _signal: int, _frame: FrameType | None) -> None:
-        self.came = True
+        now = time.monotonic()
+        if self.came and now - self._at < 1:
+            return
+        self.came, self._at = True, now
         raise KeyboardInterrupt
 
 
