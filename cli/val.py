@@ -66,14 +66,16 @@ def _print(report: dict[str, Any]) -> None:
 
     columns = ("iou", "dice", "precision", "sensitivity", "specificity")
     title = f"{report['model']} on {report['data']} ({report['split']}, {report['images']} images, {report['engine']}), %"
-    table = Table(title=title, title_justify="left")
+    table = Table()
     table.add_column("class")
     for column in ("IoU", "Dice / F1", "precision", "sensitivity", "specificity"):
         table.add_column(column, justify="right")
     for row in report["per_class"]:
         table.add_row(row["name"], *(percent(row[key]) for key in columns))
     out = console()
-    out.print(table)
+    # Above the table, not its title: that would break a long path at the table's width, and take [brackets] for markup.
+    out.print(title, markup=False, highlight=False, soft_wrap=True)
+    out.print(table, markup=False)
     out.print(
         f"mIoU {percent(report['miou'])} %   pixel accuracy {percent(report['pixel_accuracy'])} %   "
         f"frequency-weighted IoU {percent(report['fw_iou'])} %",

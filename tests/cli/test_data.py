@@ -10,29 +10,13 @@ from seg_edge.cli.main import main
 from seg_edge.core.dataset import open_dataset
 
 
-def run(*words: str) -> int:
-    return main(["data", "synth", *words])
+def run(out: Path, words: str) -> int:
+    return main(["data", "synth", "--out", str(out), *words.split()])
 
 
 def test_writes_dataset_and_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "data"
-    code = run(
-        "--out",
-        str(out),
-        "--train",
-        "2",
-        "--val",
-        "1",
-        "--size",
-        "48x64",
-        "--domain",
-        "fog,dusk",
-        "--video",
-        "0.2",
-        "--fps",
-        "10",
-    )
-    assert code == 0
+    assert run(out, "--train 2 --val 1 --size 48x64 --domain fog,dusk --video 0.2 --fps 10") == 0
     assert "2 train + 1 val pictures, 64x48, fog, dusk, video.mp4 of 0.2 s" in capsys.readouterr().out.replace("\n", " ")
     assert open_dataset(out, "train").read(0)[0].shape == (48, 64, 3)
     assert (out / "video.mp4").stat().st_size > 0
@@ -40,44 +24,28 @@ def test_writes_dataset_and_video(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_domains_may_be_repeated(tmp_path: Path) -> None:
-    assert (
-        run(
-            "--out",
-            str(tmp_path / "d"),
-            "--train",
-            "7",
-            "--val",
-            "0",
-            "--size",
-            "32x48",
-            "--domain",
-            "day",
-            "--domain",
-            "rain",
-        )
-        == 0
-    )
+    assert run(tmp_path / "d", "--train 7 --val 0 --size 32x48 --domain day --domain rain") == 0
     assert {path.stem.split("_")[1] for path in open_dataset(tmp_path / "d", "train").images} == {"day", "rain"}
 
 
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--size", "480"], None),  # a square is fine as a size; the folder below is what fails
-        (["--size", "big"], "--size: expected HEIGHTxWIDTH"),
-        (["--size", "8x8"], "each 32 to 4096 pixels"),
-        (["--domain", "rian"], "did you mean 'rain'"),
-        (["--domain", ","], "--domain: expected at least one name"),
-        (["--video", "-1"], "--video: expected 0 to 36000 seconds"),
-        (["--train", "0", "--val", "0"], "not all 0"),
+        ("--size 480", None),  # a square is fine as a size; the folder below is what fails
+        ("--size big", "--size: expected HEIGHTxWIDTH"),
+        ("--size 8x8", "each 32 to 4096 pixels"),
+        ("--domain rian", "did you mean 'rain'"),
+        ("--domain ,", "--domain: expected at least one name"),
+        ("--video -1", "--video: expected 0 to 36000 seconds"),
+        ("--train 0 --val 0", "not all 0"),
     ],
 )
-def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], text: str | None) -> None:
+def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, text: str | None) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     target = "full" if text is None else "new"
-    assert run("--out", str(tmp_path / target), *words) == 1
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert run(tmp_path / target, words) == 1
+    lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("seg-edge: error: ")
     assert (text or "the folder is not empty") in lines[0]
@@ -91,5 +59,5 @@ def test_interrupt_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise KeyboardInterrupt
 
     monkeypatch.setattr(writer, "write_labels", stop)
-    assert run("--out", str(tmp_path / "d"), "--train", "1", "--val", "0", "--size", "32x48") == 130
+    assert run(tmp_path / "d", "--train 1 --val 0 --size 32x48") == 130
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,82 @@
+"""What several verbs share."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+
+import pytest
+
+from seg_edge.cli.common import console, parse_range, parse_size, progress_bar
+from seg_edge.core.errors import InputError
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("text", "size_hw"),
+    [
+        ("352x480", (352, 480)),
+        ("352X480", (352, 480)),
+        ("352×480", (352, 480)),
+        (" 480 ", (480, 480)),
+        ("1x1", (1, 1)),
+        ("99999", (99999, 99999)),
+        (None, None),
+    ],
+)
+def test_parse_size(text, size_hw):
+    assert parse_size(text) == size_hw
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "352x", "x480", "352,480", "352 x 480", "0", "0x480", "480x0", "-1", "1.5", "100000"]
+)
+def test_parse_size_refuses(text):
+    expected = f"--frame: expected HEIGHTxWIDTH in pixels such as 352x480, got {text!r}"
+    with pytest.raises(InputError, match=re.escape(expected)):
+        parse_size(text, "--frame")
+
+
+@pytest.mark.parametrize(("text", "ends"), [("0.75,2", (0.75, 2)), ("1", (1, 1)), (" 1 , 1 ", (1, 1)), ("-1,0", (-1, 0))])
+def test_parse_range(text, ends):
+    assert parse_range(text, "--scale") == ends
+
+
+@pytest.mark.parametrize("text", ["", "2,1", "a", "1,", "1,2,3", "nan", "1,nan"])
+def test_parse_range_refuses(text):
+    with pytest.raises(InputError, match=re.escape(f"--scale: expected LOW,HIGH such as 0.75,2, got {text!r}")):
+        parse_range(text, "--scale")
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), None])
+def test_tables_have_room_where_output_is_no_terminal(monkeypatch, stream):
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert console().width == 160
+
+
+def test_tables_are_as_wide_as_the_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "67")
+    assert console().width == 67
+
+
+def draw() -> None:
+    with progress_bar() as bar:
+        bar.update(bar.add_task("working", total=2), completed=1, refresh=True)
+
+
+def test_bar_is_on_stderr_of_a_terminal_only(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    draw()
+    assert "working" in sys.stderr.getvalue()
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    draw()
+    assert sys.stderr.getvalue() == ""
+    monkeypatch.setattr(sys, "stderr", None)
+    draw()
+    assert capsys.readouterr().out == ""
