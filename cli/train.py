@@ -34,14 +34,9 @@ def train(
 ) -> None:
     """Train a compact U-Net on a folder dataset."""
     from ..core.artifact import write_json
-    from ..core.errors import UnknownNameError
     from ..train.data.augment import AugmentConfig
-    from ..train.trainer import PRECISIONS, TrainConfig, fit
+    from ..train.trainer import TrainConfig, fit
 
-    if precision is not None and precision not in PRECISIONS:
-        raise UnknownNameError("precision", precision, PRECISIONS)
-    if device is not None and device not in ("cpu", "cuda"):
-        raise UnknownNameError("device", device, ("cpu", "cuda"))
     target = out or Path("runs") / f"{data.resolve().name}-{model}"
     config = TrainConfig(
         data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz), lr=lr, seed=seed,

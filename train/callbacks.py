@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from torch import Tensor
 
 from ..core.artifact import atomic_path, write_text
+from ..core.errors import InputError
+from .checkpoint import BEST
 
 COLUMNS = ("epoch", "train_loss", "val_loss", "val_miou", "val_pixel_accuracy", "lr", "seconds")
 
@@ -38,12 +42,34 @@ class PtCheckpoint(ModelCheckpoint):
 
     FILE_EXTENSION = ".pt"
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # Lightning forgets the best score when the folder has moved, and would write over best.pt with a worse network.
+        assert self.dirpath is not None
+        old, here = state_dict["dirpath"], self.dirpath
+
+        def moved(path: str) -> str:
+            return str(Path(here) / Path(path).name) if path and Path(path).parent == Path(old) else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        state = state_dict | {key: moved(state_dict[key]) for key in paths} | {"dirpath": here}
+        super().load_state_dict(state | {"best_k_models": {moved(k): v for k, v in state_dict["best_k_models"].items()}})
+
+
+class EpochSeed(pl.Callback):
+    """Seeds each epoch by its number, so that a resumed run draws what an uninterrupted one would have drawn."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        torch.manual_seed(self.seed + trainer.current_epoch)
+
 
 def checkpoints(out: Path) -> list[pl.Callback]:
     """``best.pt`` (weights of the best validation mIoU) and ``last.pt`` (all that a resumed run needs)."""
-    best = PtCheckpoint(
-        out, "best", monitor="val_miou", mode="max", save_top_k=1, save_weights_only=True, enable_version_counter=False
-    )
+    # Not save_weights_only: Lightning would not ask EMA then, and save the current weights instead of the averaged ones
+    # that were validated. AtomicCheckpointIO leaves out the rest.
+    best = PtCheckpoint(out, Path(BEST).stem, monitor="val_miou", mode="max", save_top_k=1, enable_version_counter=False)
     last = PtCheckpoint(out, "last", monitor=None, save_top_k=1, every_n_epochs=1, enable_version_counter=False)
     return [best, last]
 
@@ -63,6 +89,12 @@ class History(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         values = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        for key in ("train_loss", "val_loss"):
+            if not math.isfinite(values[key]):
+                raise InputError(
+                    f"train: the {key} of epoch {trainer.current_epoch + 1} is {values[key]}, not a finite number; "
+                    "start again with a lower --lr, or with --precision fp32"
+                )
         row: dict[str, float] = {"epoch": trainer.current_epoch + 1}
         row |= {key: values[key] for key in COLUMNS[1:5] if key in values}
         row |= {"lr": trainer.optimizers[0].param_groups[0]["lr"], "seconds": time.perf_counter() - self._start}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,9 @@ KEY = "seg_edge"
 FORMAT = 1
 #: The network's attribute name inside the training module, and so the prefix of its weights.
 PREFIX = "net."
+#: File of the best weights: of what Lightning saves it keeps what inference needs.
+BEST = "best.pt"
+_FOR_INFERENCE = (KEY, "state_dict", "epoch", "global_step", "pytorch-lightning_version")
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such file"
         raise ModelFileError(f"{path}: {what}; expected a checkpoint such as runs/NAME/best.pt")
+    data: dict[str, Any]
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0][:120]
+    except Exception as error:  # damaged pickles raise whatever their bytes happen to ask for
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:120]
         raise ModelFileError(
             f"{path}: not a readable checkpoint ({reason}); expected a .pt file of seg-edge train"
         ) from error
-    if not isinstance(data, dict) or data.get(KEY, {}).get("format") != FORMAT or "state_dict" not in data:
+    if not _is_ours(data):
         raise ModelFileError(f"{path}: not a seg-edge checkpoint; expected a .pt file of seg-edge train (format {FORMAT})")
     return data
 
@@ -85,10 +88,19 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     return Checkpoint(model.eval(), spec, int(data["epoch"]) + 1)  # Lightning counts from 0
 
 
+def _is_ours(data: Any) -> bool:
+    about = data.get(KEY) if isinstance(data, dict) else None
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        return False
+    return {"model", "config", "spec"} <= set(about) and {"state_dict", "epoch"} <= set(data)
+
+
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's checkpoint writer with rename-when-whole, and its reader without pickled code."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        if Path(path).name == BEST:
+            checkpoint = {key: checkpoint[key] for key in _FOR_INFERENCE}
         with atomic_path(path) as temporary:
             torch.save(checkpoint, temporary)
 

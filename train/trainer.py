@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import platform
+import signal
 import sys
+import threading
 import time
 import warnings
 from dataclasses import asdict, dataclass, field
@@ -20,8 +23,8 @@ from ..core.artifact import REPORT_JSON, sha256, write_json
 from ..core.dataset import SegDataset, open_dataset
 from ..core.errors import DataError, InputError, ModelFileError, UnknownNameError
 from ..core.spec import ModelSpec
-from .callbacks import EMA, History, checkpoints
-from .checkpoint import KEY, AtomicCheckpointIO, read_checkpoint
+from .callbacks import EMA, EpochSeed, History, checkpoints
+from .checkpoint import BEST, KEY, AtomicCheckpointIO, read_checkpoint
 from .data.augment import AugmentConfig
 from .data.module import class_frequencies, default_workers, loaders
 from .engine import SegmentationModule
@@ -30,6 +33,7 @@ from .memory import keep_freed_memory
 from .models.registry import MODELS, build, macs, parameters
 from .models.unet import OUTPUT_STRIDE, STRIDE
 
+DEVICES = ("cpu", "cuda")
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -75,8 +79,16 @@ class TrainConfig:
         for name, value in (("epochs", self.epochs), ("batch", self.batch)):
             if value < 1:
                 raise InputError(f"train: --{name} must be at least 1, got {value}")
-        if not self.lr > 0:
+        if not 0 < self.lr < math.inf:
             raise InputError(f"train: --lr must be positive, got {self.lr}")
+        if self.precision is not None and self.precision not in ("half", *PRECISIONS):
+            raise UnknownNameError("precision", self.precision, ("half", *PRECISIONS))
+        if self.device is not None and self.device not in DEVICES:
+            raise UnknownNameError("device", self.device, DEVICES)
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"train: --seed must lie in 0 to {2**32 - 1}, got {self.seed}")
+        if self.workers is not None and self.workers < 0:
+            raise InputError(f"train: --workers must not be negative, got {self.workers}")
         if self.size_hw and any(v < STRIDE or v % STRIDE for v in self.size_hw):
             height, width = self.size_hw
             near = tuple(max(STRIDE, round(v / STRIDE) * STRIDE) for v in self.size_hw)
@@ -104,10 +116,11 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     if train.labels != val.labels:
         train, val = _same_labels(train, val)
     last = config.out / "last.pt"
-    start = _resume_from(last, config, train) if resume else None
+    earlier = _resume_from(last, config, train) if resume else None
     if not resume and last.exists():
         raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
-    size_hw = config.size_hw or _size_of(train)
+    size_hw = earlier.input_hw if earlier else config.size_hw or _size_of(train)
+    _check_batch(min(config.batch, len(train)), size_hw)
     device, precision = _device(config.device), config.precision
     precision = _fast_precision(device, half=precision == "half") if precision in (None, "half") else precision
     _check_sizes(val)
@@ -135,7 +148,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
             max_epochs=config.epochs,
             precision=PRECISIONS[precision],  # type: ignore[arg-type]  # Lightning's literals
             logger=False,
-            callbacks=[EMA(config.ema), history, *checkpoints(config.out), *bar],
+            callbacks=[EpochSeed(config.seed), EMA(config.ema), history, *checkpoints(config.out), *bar],
             plugins=[AtomicCheckpointIO()],
             enable_progress_bar=bool(bar),
             enable_model_summary=False,
@@ -145,13 +158,17 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         train_loader, val_loader = loaders(
             train, val, size_hw=size_hw, batch=config.batch,
             workers=default_workers() if config.workers is None else config.workers,
-            augment=config.augment, pin=device == "cuda",
+            augment=config.augment, seed=config.seed, pin=device == "cuda",
         )  # fmt: skip
-        began = time.perf_counter()
+        began, on_interrupt = time.perf_counter(), signal.getsignal(signal.SIGINT)
         try:
-            trainer.fit(module, train_loader, val_loader, ckpt_path=start)
-        except SystemExit as stop:  # Lightning's answer to Ctrl-C
+            trainer.fit(module, train_loader, val_loader, ckpt_path=last if earlier else None)
+        except SystemExit as stop:  # Lightning's answer to Ctrl-C, after which it leaves the signal ignored
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, on_interrupt)
             raise KeyboardInterrupt from stop
+        except DataError as error:  # a loader process wraps the line in its traceback
+            raise DataError(str(error).strip().rpartition("DataError: ")[2]) from None
         if trainer.interrupted:
             raise KeyboardInterrupt
     report = _report(config, spec, history, time.perf_counter() - began, precision, device, net, len(train), len(val))
@@ -179,17 +196,20 @@ def _report(
         "seconds_per_epoch": sum(row["seconds"] for row in history.rows) / max(1, len(history.rows)),
         "device": device,
         "precision": precision,
-        "checkpoint": {"file": "best.pt", "sha256": sha256(config.out / "best.pt")},
+        "checkpoint": {"file": BEST, "sha256": sha256(config.out / BEST)},
         "config": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()},
         "versions": _versions(),
         "history": history.rows,
     }
 
 
-def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> Path:
+def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> ModelSpec:
+    """The spec in ``last``, if a training of ``config`` can go on from there."""
     if not last.is_file():
         raise ModelFileError(f"train: nothing to resume: {last} does not exist; leave --resume out to start")
     data = read_checkpoint(last)
+    if "optimizer_states" not in data:
+        raise ModelFileError(f"train: {last} holds weights only (it is a copy of best.pt?); training can't go on from it")
     about, epoch = data[KEY], int(data["epoch"]) + 1
     spec = ModelSpec.from_dict(about["spec"])
     if about["model"] != config.model:
@@ -200,9 +220,22 @@ def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> Path:
         raise InputError(f"train: {last} was trained on other classes than {config.data} has; pass the same --data")
     if config.size_hw and config.size_hw != spec.input_hw:
         raise InputError(f"train: {last} has --imgsz {spec.input_hw[0]}x{spec.input_hw[1]}; pass the same or leave it out")
+    # The optimizer's state brings the rate and the position in its schedule along: other options would be ignored.
+    lr = data["optimizer_states"][0]["param_groups"][0]["initial_lr"]
+    if lr != config.lr:
+        raise InputError(f"train: {last} was trained with --lr {lr:g}, got {config.lr:g}; pass the same")
+    steps, now = int(data["global_step"]) // epoch, max(1, len(train) // config.batch)
+    if steps != now:
+        raise InputError(
+            f"train: {last} was trained in {steps} steps per epoch, but {len(train)} images in batches of {config.batch} "
+            f"are {now}; pass the same --data and --batch"
+        )
+    seed = spec.provenance.get("seed")
+    if seed != config.seed:
+        raise InputError(f"train: {last} was trained with --seed {seed}, got {config.seed}; pass the same")
     if epoch >= config.epochs:
         raise InputError(f"train: {last} has {epoch} epochs already; pass --epochs above that to train on")
-    return last
+    return spec
 
 
 def _same_labels(train: SegDataset, val: SegDataset) -> tuple[SegDataset, SegDataset]:
@@ -216,6 +249,14 @@ def _size_of(data: SegDataset) -> tuple[int, int]:
     if min(height, width) < STRIDE:
         raise DataError(f"{data.images[0]}: {width}x{height} is smaller than the network's stride {STRIDE}; pass --imgsz")
     return height // STRIDE * STRIDE, width // STRIDE * STRIDE
+
+
+def _check_batch(images: int, size_hw: tuple[int, int]) -> None:
+    if images == 1 and size_hw == (STRIDE, STRIDE):
+        raise InputError(
+            f"train: one image of {STRIDE}x{STRIDE} per step leaves batch normalization a single value at the deepest "
+            "stage; pass a larger --batch or --imgsz (and at least two training images)"
+        )
 
 
 def _check_sizes(val: SegDataset) -> None:

@@ -6,13 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
 from ...core.errors import InputError
+from ...runtime.kernels import resize
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,8 @@ class AugmentConfig:
             raise InputError(f"augmentation: flip and jitter must lie in 0 to 1, got {self.flip:g} and {self.jitter:g}")
 
 
-class RandomScaleCrop(v2.Transform):
-    """Shows a random part of the image, stretched to ``size_hw`` as the runtime stretches whole frames.
-
-    The image is resized with antialiasing, which is the runtime's ``area`` rule up to rounding; the mask with nearest.
-    """
+class RandomScaleCrop(nn.Module):
+    """Shows a random part of the image, stretched to ``size_hw`` as the runtime stretches whole frames."""
 
     def __init__(self, size_hw: tuple[int, int], scale: tuple[float, float], ignore_index: int) -> None:
         super().__init__()
@@ -49,36 +48,32 @@ class RandomScaleCrop(v2.Transform):
         self.scale = scale
         self.ignore_index = ignore_index
 
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        height, width = TF.get_size(flat_inputs[0])
+    def forward(self, image: Tensor, mask: Tensor) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+        """uint8 (3, H, W) and uint8 (H, W) → the same kinds at ``size_hw``."""
+        height, width = mask.shape
         low, high = (math.log(s) for s in self.scale)
         zoom = math.exp(low + (high - low) * torch.rand(()).item())
         crop_h, crop_w = max(1, round(height / zoom)), max(1, round(width / zoom))
         # Padding to at least the crop, so that every crop lies inside.
         pad_y, pad_x = max(0, crop_h - height), max(0, crop_w - width)
+        if pad_y or pad_x:
+            image = TF.pad(image, [pad_x, pad_y], fill=114)
+            mask = TF.pad(tv_tensors.Mask(mask), [pad_x, pad_y], fill=self.ignore_index)
         top = int(torch.randint(0, max(0, height - crop_h) + pad_y + 1, ()))
         left = int(torch.randint(0, max(0, width - crop_w) + pad_x + 1, ()))
-        return {"padding": [pad_x, pad_y, pad_x, pad_y], "box": (top, left, crop_h, crop_w)}
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        is_mask = isinstance(inpt, tv_tensors.Mask)
-        if any(params["padding"]):
-            inpt = TF.pad(inpt, params["padding"], fill=self.ignore_index if is_mask else 114)
-        return TF.resized_crop(
-            inpt,
-            *params["box"],
-            size=list(self.size_hw),
-            interpolation=v2.InterpolationMode.NEAREST if is_mask else v2.InterpolationMode.BILINEAR,
-            antialias=True,
-        )
+        box = (..., slice(top, top + crop_h), slice(left, left + crop_w))
+        # Nearest between pixel centres, where the image is sampled too; plain "nearest" shifts masks that shrink.
+        labels = cv2.resize(mask.as_subclass(Tensor)[box].numpy(), self.size_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        return tv_tensors.Image(resize_whole(image[box], self.size_hw)), tv_tensors.Mask(torch.from_numpy(labels))
 
 
-def training_transform(size_hw: tuple[int, int], ignore_index: int, config: AugmentConfig) -> v2.Transform:
+def training_transform(size_hw: tuple[int, int], ignore_index: int, config: AugmentConfig) -> nn.Module:
     """Scale, crop, flip and colours, on (``tv_tensors.Image`` uint8, ``tv_tensors.Mask``) pairs."""
-    steps: list[v2.Transform] = [RandomScaleCrop(size_hw, config.scale, ignore_index), v2.RandomHorizontalFlip(config.flip)]
+    steps: list[nn.Module] = [RandomScaleCrop(size_hw, config.scale, ignore_index), v2.RandomHorizontalFlip(config.flip)]
     if config.jitter:
         steps.append(v2.ColorJitter(config.jitter, config.jitter, config.jitter))
-    return v2.Compose(steps)
+    transform: nn.Module = v2.Compose(steps)
+    return transform
 
 
 def to_tensors(frame_bgr: Any, mask: Any) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
@@ -88,6 +83,6 @@ def to_tensors(frame_bgr: Any, mask: Any) -> tuple[tv_tensors.Image, tv_tensors.
 
 
 def resize_whole(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """The whole image stretched to ``size_hw``: what the runtime does with a frame."""
-    result: Tensor = TF.resize(image, list(size_hw), interpolation=v2.InterpolationMode.BILINEAR, antialias=True)
-    return result
+    """The whole image, uint8 (3, H, W), stretched to ``size_hw`` by the runtime's own kernel, as it stretches frames."""
+    pixels = image.as_subclass(Tensor).permute(1, 2, 0).contiguous().numpy()
+    return torch.from_numpy(resize(pixels, size_hw, "area")).permute(2, 0, 1)

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ...core.cpu import usable_cpus
 from ...core.dataset import SegDataset, read_mask
 from .augment import AugmentConfig, resize_whole, to_tensors, training_transform
 
 Sample = tuple[Tensor, Tensor]
+#: Position in the split, and the seed of the sample's augmentation.
+Draw = tuple[int, int]
+
+
+class EpochSampler(Sampler[Draw]):
+    """Random order and augmentation, given by seed and epoch alone: neither loader processes nor a resumed run change them.
+
+    Lightning calls :meth:`set_epoch` before each epoch.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count = count
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Draw]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        return zip(rng.permutation(self.count).tolist(), rng.integers(0, 2**63, self.count).tolist(), strict=True)
 
 
 class TrainSet(Dataset[Sample]):
@@ -27,8 +51,11 @@ class TrainSet(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.data)
 
-    def __getitem__(self, index: int) -> Sample:
-        image, mask = self.transform(*to_tensors(*self.data.read(index)))
+    def __getitem__(self, draw: Draw) -> Sample:
+        index, seed = draw
+        with torch.random.fork_rng(devices=()):
+            torch.default_generator.manual_seed(seed)
+            image, mask = self.transform(*to_tensors(*self.data.read(index)))
         return image.as_subclass(Tensor), mask.as_subclass(Tensor)
 
 
@@ -66,14 +93,18 @@ def loaders(
     batch: int,
     workers: int,
     augment: AugmentConfig,
+    seed: int,
     pin: bool,
 ) -> tuple[DataLoader[Sample], DataLoader[Sample]]:
     """Loaders of the two splits. A training split smaller than one batch gives one smaller batch."""
-    common = {"num_workers": workers, "pin_memory": pin, "persistent_workers": workers > 0}
+    # A generator of their own: loaders draw from the global one, and differently often with and without processes.
+    common = {
+        "num_workers": workers, "pin_memory": pin, "persistent_workers": workers > 0, "generator": torch.Generator(),
+    }  # fmt: skip
     first: DataLoader[Sample] = DataLoader(
         TrainSet(train, size_hw, augment),
         batch,
-        shuffle=True,
+        sampler=EpochSampler(len(train), seed),
         drop_last=len(train) >= batch,
         **common,  # type: ignore[arg-type]
     )
@@ -81,7 +112,7 @@ def loaders(
     return first, second
 
 
-def class_frequencies(data: SegDataset, progress: Sequence[None] | None = None) -> npt.NDArray[np.float64]:
+def class_frequencies(data: SegDataset) -> npt.NDArray[np.float64]:
     """Share of each class among the labelled pixels, (classes,), summing to 1. Reads and checks every label of the split."""
     counts = np.zeros(256, np.int64)
     for path in data.masks:

@@ -42,7 +42,8 @@ class UNetConfig:
             ("depths", self.depths, STAGES),
             ("decoder_depths", self.decoder_depths, STAGES - 2),
         ):
-            if len(values) != length or not all(isinstance(v, int) and v >= 1 for v in values):
+            fits = isinstance(values, tuple) and len(values) == length
+            if not fits or not all(isinstance(v, int) and v >= 1 for v in values):
                 raise ModelFileError(f"unet config: {key} must be {length} positive integers, got {values}")
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,7 +55,7 @@ class UNetConfig:
         valid = {"widths", "depths", "decoder_depths"}
         if unknown := set(data) - valid:
             raise ModelFileError(f"unet config: unknown key {sorted(unknown)[0]!r}; valid keys: {', '.join(sorted(valid))}")
-        return cls(**{key: tuple(value) for key, value in data.items()})
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
 
 
 class ConvBNReLU(nn.Sequential):
@@ -96,6 +97,11 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # the head is made with a bias
 
     def forward(self, x: Tensor) -> Tensor:
+        # Not while exporting: a trace would record the comparison and warn about it.
+        if not torch.onnx.is_in_onnx_export() and (x.shape[-2] % STRIDE or x.shape[-1] % STRIDE):
+            raise ValueError(
+                f"UNet: height and width must be multiples of {STRIDE}, got {tuple(x.shape)}; resize the image first"
+            )
         skips = []
         for stage in self.encoder:
             x = stage(x)

@@ -1,0 +1,77 @@
+"""One short training that the tests of this folder share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from seg_edge.train.trainer import TrainConfig, fit
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training of two epochs: how it was asked for, where it lies, what it reported."""
+
+    config: TrainConfig
+    report: dict[str, Any]
+
+    @property
+    def out(self) -> Path:
+        return self.config.out
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """These networks are too small to gain from threads, and on a busy machine threads wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def rectangles() -> ModuleType:
+    """The module ``tests/train/rectangles.py``: a data set of three classes."""
+    found = spec_from_file_location("seg_edge_test_rectangles", Path(__file__).with_name("rectangles.py"))
+    assert found is not None
+    assert found.loader is not None
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def dataset(rectangles: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """8 training and 3 validation images, 64x96, 3 classes. Read only."""
+    root: Path = rectangles.write_dataset(tmp_path_factory.mktemp("rectangles") / "data")
+    return root
+
+
+@pytest.fixture(scope="session")
+def config(dataset: Path) -> MakeConfig:
+    """A function (out, **changes) → the TrainConfig of a training that takes about a second."""
+
+    def make(out: Path, **changes: Any) -> TrainConfig:
+        values: dict[str, Any] = {
+            "data": dataset, "out": out, "model": "unet-n", "epochs": 2, "batch": 4, "workers": 0, "device": "cpu",
+            "precision": "fp32",
+        }  # fmt: skip
+        return TrainConfig(**(values | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained(config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A finished training of two epochs. Read only."""
+    wanted = config(tmp_path_factory.mktemp("trained") / "out")
+    return Trained(wanted, fit(wanted, progress=False))

@@ -1,0 +1,160 @@
+"""The loss against torch's own interpolation and plain formulas."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seg_edge.train.losses import SegmentationLoss, class_weights, sampling_matrix
+
+VOID = 255
+
+
+def naive(logits: Tensor, target: Tensor, weights: Tensor, share: float) -> Tensor:
+    """Cross entropy and Dice at full resolution, class by class, as the papers write them."""
+    full = F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
+    loss = F.cross_entropy(full, target.long(), weights, ignore_index=VOID)
+    p, valid, scores = full.softmax(1), target != VOID, []
+    for k in range(logits.shape[1]):
+        true = (target == k)[valid].float()
+        if true.sum():
+            guess = p[:, k][valid]
+            scores.append(2 * (guess * true).sum() / (guess.sum() + true.sum()))
+    return loss + share * (1 - torch.stack(scores).mean())
+
+
+def scene(classes: int = 4, size_hw: tuple[int, int] = (24, 36), stride: int = 4, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    height, width = size_hw
+    logits = 2 * torch.randn(2, classes, height // stride, width // stride, generator=generator)
+    target = torch.randint(0, classes, (2, height, width), generator=generator).to(torch.uint8)
+    target[:, :5, :7] = VOID
+    return logits, target
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs"), [(1, 3), (1, 9), (2, 7), (8, 32), (15, 60), (16, 61), (30, 119), (9, 9), (32, 8), (7, 5)]
+)
+@pytest.mark.parametrize(("first", "step"), [(0, 1), (0, 2), (1, 2), (2, 3)])
+def test_sampling_matrix_is_bilinear_interpolation(inputs, outputs, first, step):
+    values = torch.randn(1, 1, inputs, generator=torch.Generator().manual_seed(inputs))
+    expected = F.interpolate(values, size=outputs, mode="linear", align_corners=False)[0, 0, first::step]
+    matrix = sampling_matrix(inputs, outputs, first, step)
+    assert matrix.shape == (len(range(first, outputs, step)), inputs)
+    torch.testing.assert_close(matrix @ values[0, 0], expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(matrix.sum(1), torch.ones(len(matrix)))
+
+
+@pytest.mark.parametrize(
+    ("low_hw", "full_hw"), [((8, 12), (32, 48)), ((5, 7), (21, 26)), ((16, 16), (16, 16)), ((1, 3), (9, 8))]
+)
+def test_two_matrices_are_interpolate(low_hw, full_hw):
+    values = torch.randn(2, 3, *low_hw, generator=torch.Generator().manual_seed(1))
+    rows, columns = (sampling_matrix(low, full, 0, 1) for low, full in zip(low_hw, full_hw, strict=True))
+    expected = F.interpolate(values, size=full_hw, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(rows @ (values @ columns.T), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(("size_hw", "stride"), [((24, 36), 4), ((24, 36), 1), ((10, 14), 2)])
+def test_loss_at_every_pixel_is_the_naive_one(share, size_hw, stride):
+    logits, target = scene(size_hw=size_hw, stride=stride)
+    weights = torch.tensor([0.5, 1.0, 2.0, 3.0])
+    loss = SegmentationLoss(weights, VOID, dice=share, step=1)
+    torch.testing.assert_close(loss(logits, target), naive(logits, target, weights, share), rtol=1e-5, atol=1e-5)
+
+
+def test_gradient_is_the_naive_one():
+    logits, target = scene()
+    weights = torch.tensor([0.5, 1.0, 2.0, 3.0])
+    mine, other = (logits.clone().requires_grad_() for _ in range(2))
+    SegmentationLoss(weights, VOID, step=1)(mine, target).backward()
+    naive(other, target, weights, 0.5).backward()
+    torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_absent_classes_count_nowhere_in_dice():
+    logits, target = scene()
+    target[target == 3] = 0
+    weights = torch.ones(4)
+    loss = SegmentationLoss(weights, VOID, step=1)
+    torch.testing.assert_close(loss(logits, target), naive(logits, target, weights, 0.5), rtol=1e-5, atol=1e-5)
+
+
+def test_perfect_prediction_costs_nothing():
+    target = scene()[1]
+    logits = 60.0 * F.one_hot(torch.where(target == VOID, 0, target).long(), 4).permute(0, 3, 1, 2)
+    assert SegmentationLoss(torch.ones(4), VOID)(logits, target) == pytest.approx(0, abs=1e-5)
+
+
+def test_step_2_takes_every_second_pixel():
+    """At logits of full resolution the subgrid is nothing but slicing."""
+    logits, target = scene(stride=1)
+    loss = SegmentationLoss(torch.ones(4), VOID, step=2).eval()
+    expected = naive(logits[..., ::2, ::2], target[..., ::2, ::2], torch.ones(4), 0.5)
+    torch.testing.assert_close(loss(logits, target), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_every_pixel_counts_in_the_long_run_of_training():
+    """Only one pixel of each 2x2 block is labelled: evaluation with its fixed grid sees one of the four, training all."""
+    torch.manual_seed(0)
+    logits = torch.randn(1, 3, 8, 8)
+    loss = SegmentationLoss(torch.ones(3), VOID)
+    for y in range(2):
+        for x in range(2):
+            target = torch.full((1, 8, 8), VOID, dtype=torch.uint8)
+            target[:, y::2, x::2] = 1
+            assert (loss.eval()(logits, target) > 0) == ((y, x) == (0, 0))
+            seen = [float(loss.train()(logits, target)) > 0 for _ in range(64)]
+            assert 4 <= sum(seen) <= 32  # 16 expected
+
+
+def test_void_pixels_have_no_gradient():
+    logits, target = scene(stride=1)
+    logits.requires_grad_()
+    SegmentationLoss(torch.ones(4), VOID, step=1)(logits, target).backward()
+    size = logits.grad.abs().sum(1)
+    assert size[target == VOID].max() == 0
+    assert size[target != VOID].min() > 0
+
+
+def test_all_void_batch_is_zero_and_trains_on():
+    logits = scene()[0].requires_grad_()
+    loss = SegmentationLoss(torch.ones(4), VOID)(logits, torch.full((2, 24, 36), VOID, dtype=torch.uint8))
+    assert loss.item() == 0
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().max() == 0
+
+
+def test_computed_in_fp32_under_autocast():
+    logits, target = scene()
+    loss = SegmentationLoss(torch.ones(4), VOID, step=1)
+    half = logits.to(torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        value = loss(half, target)
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, naive(half.float(), target, torch.ones(4), 0.5), rtol=1e-5, atol=1e-5)
+
+
+def test_weights_of_the_loss_are_not_in_checkpoints():
+    assert not SegmentationLoss(torch.ones(4), VOID).state_dict()
+
+
+def test_class_weights():
+    share = np.array([0.7, 0.25, 0.05, 0.0])
+    weights = class_weights(share).double()
+    plain = [1 / math.log(1.10 + p) for p in share]
+    scale = sum(w * p for w, p in zip(plain, share, strict=True))
+    torch.testing.assert_close(weights, torch.tensor([w / scale for w in plain], dtype=torch.float64), rtol=1e-6, atol=0)
+    assert float((weights * torch.tensor(share)).sum()) == pytest.approx(1)
+    assert (weights.diff() > 0).all()  # the rarer, the heavier
+
+
+def test_class_weights_without_any_labelled_pixel():
+    torch.testing.assert_close(class_weights(np.zeros(3)), torch.ones(3))
