@@ -1,0 +1,431 @@
+"""Training from end to end, on images that are learnt within seconds."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import signal
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from seg_edge.core.artifact import sha256
+from seg_edge.core.dataset import write_labels
+from seg_edge.core.errors import DataError, InputError, ModelFileError, SegEdgeError, UnknownNameError
+from seg_edge.core.labels import Labels
+from seg_edge.train import trainer
+from seg_edge.train.callbacks import COLUMNS
+from seg_edge.train.checkpoint import load_checkpoint
+from seg_edge.train.data.augment import AugmentConfig
+from seg_edge.train.engine import SegmentationModule
+from seg_edge.train.models.registry import build, macs, parameters
+from seg_edge.train.trainer import TrainConfig, fit
+
+STILL = AugmentConfig(scale=(1, 1), flip=0, jitter=0)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)
+
+
+def same_weights(a, b):
+    """Averaged weights, those that training goes on with, and the optimizer's state: bit for bit."""
+    one, other = weights(a), weights(b)
+    for key in ("state_dict", "current_model_state"):
+        if not all(torch.equal(value, other[key][name]) for name, value in one[key].items()):
+            return False
+    states = [data["optimizer_states"][0]["state"] for data in (one, other)]
+    return all(torch.equal(value, states[1][k][name]) for k, state in states[0].items() for name, value in state.items())
+
+
+def losses(report):
+    return [[row[key] for key in COLUMNS[:-1]] for row in report["history"]]
+
+
+# What a training leaves behind
+
+
+def test_files(trained):
+    assert names(trained.out) == ["best.pt", "curves.png", "last.pt", "metrics.csv", "report.json"]
+    picture = cv2.imread(str(trained.out / "curves.png"))
+    assert min(picture.shape[:2]) > 300
+    with open(trained.out / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    for row, kept in zip(rows, trained.report["history"], strict=True):
+        assert {key: float(value) for key, value in row.items()} == pytest.approx(kept, rel=1e-4)
+
+
+def test_report(trained):
+    report = json.loads((trained.out / "report.json").read_text())
+    assert report == json.loads(json.dumps(trained.report))
+    net = build("unet-n", 3)
+    assert list(report) == [
+        "model", "data", "images", "imgsz", "params", "macs", "epochs", "best", "seconds", "seconds_per_epoch", "device",
+        "precision", "checkpoint", "config", "versions", "history",
+    ]  # fmt: skip
+    assert (report["model"], report["data"]) == ("unet-n", str(trained.config.data))
+    assert report["images"] == {"train": 8, "val": 3}
+    assert report["imgsz"] == [64, 96]
+    assert (report["params"], report["macs"]) == (parameters(net), macs(net, (64, 96)))
+    assert report["epochs"] == len(report["history"]) == 2
+    assert (report["device"], report["precision"]) == ("cpu", "fp32")
+    assert report["checkpoint"] == {"file": "best.pt", "sha256": sha256(trained.out / "best.pt")}
+    assert report["versions"].keys() == {"python", "torch", "lightning"}
+    best = max(report["history"], key=lambda row: row["val_miou"])
+    assert report["best"] == {"epoch": best["epoch"], "miou": best["val_miou"], "pixel_accuracy": best["val_pixel_accuracy"]}
+    assert 0 < report["seconds_per_epoch"] * 2 <= report["seconds"]
+    config = report["config"]
+    assert (config["epochs"], config["batch"], config["lr"], config["seed"]) == (2, 4, 2e-3, 0)
+    assert config["augment"] == {"scale": [0.75, 2.0], "flip": 0.5, "jitter": 0.4}
+
+
+def test_best_and_last(trained):
+    best, last = (load_checkpoint(trained.out / name) for name in ("best.pt", "last.pt"))
+    assert (best.epoch, last.epoch) == (trained.report["best"]["epoch"], 2)
+    assert best.spec.provenance["val"]["miou"] == pytest.approx(trained.report["best"]["miou"])
+    assert best.spec.provenance["dataset"] == "data"
+    assert (best.spec.input_hw, best.spec.output_stride, len(best.spec.labels)) == ((64, 96), 4, 3)
+
+
+def test_best_is_the_averaged_network(trained):
+    """The second epoch is the better one, so both files hold one network: the average, not the one training goes on with."""
+    assert trained.report["best"]["epoch"] == 2
+    best, last = (weights(trained.out / name) for name in ("best.pt", "last.pt"))
+    assert "optimizer_states" not in best
+    assert all(torch.equal(value, best["state_dict"][key]) for key, value in last["state_dict"].items())
+    key = "net.head.weight"
+    assert not torch.equal(last["state_dict"][key], last["current_model_state"][key])
+
+
+def test_learns(config, tmp_path):
+    """The loss falls clearly and the averaged network finds the rectangles, on images that it has not seen."""
+    report = fit(config(tmp_path / "o", epochs=14, lr=6e-3, ema=0.9, augment=STILL), progress=False)
+    first, last = report["history"][0], report["history"][-1]
+    assert last["train_loss"] < 0.6 * first["train_loss"]
+    assert last["val_loss"] < 0.6 * first["val_loss"]
+    assert report["best"]["miou"] > 0.75
+    assert report["best"]["miou"] > first["val_miou"] + 0.3
+
+
+# Seeds
+
+
+def test_same_seed_same_training(config, trained, tmp_path):
+    again = fit(config(tmp_path / "again"), progress=False)
+    assert losses(again) == losses(trained.report)
+    assert same_weights(tmp_path / "again" / "last.pt", trained.out / "last.pt")
+
+
+def test_other_seed_other_training(config, trained, tmp_path):
+    other = fit(config(tmp_path / "other", seed=1, epochs=1), progress=False)
+    assert losses(other)[0][1] != losses(trained.report)[0][1]
+
+
+# Resuming
+
+
+@pytest.fixture
+def stop_in_epoch(monkeypatch):
+    """A function (number) that has Ctrl-C come at the start of that epoch, and (None) that takes it back."""
+
+    def set_(number):
+        def hook(self):
+            if number is not None and self.current_epoch + 1 == number:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(SegmentationModule, "on_train_epoch_start", hook, raising=False)
+
+    return set_
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(config, tmp_path, stop_in_epoch):
+    """Also in another folder than the one it began in: a training may be moved."""
+    whole = fit(config(tmp_path / "whole", epochs=3), progress=False)
+    handler = signal.getsignal(signal.SIGINT)
+    stop_in_epoch(2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(config(tmp_path / "part", epochs=3), progress=False)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert names(tmp_path / "part") == ["best.pt", "last.pt", "metrics.csv"]
+    assert load_checkpoint(tmp_path / "part" / "last.pt").epoch == 1
+    stop_in_epoch(None)
+    (tmp_path / "part").rename(tmp_path / "moved")
+    resumed = fit(config(tmp_path / "moved", epochs=3), resume=True, progress=False)
+    assert losses(resumed) == losses(whole)
+    assert resumed["best"] == whole["best"]
+    assert same_weights(tmp_path / "moved" / "last.pt", tmp_path / "whole" / "last.pt")
+    assert names(tmp_path / "moved") == names(tmp_path / "whole")
+
+
+def test_more_epochs_than_planned(config, trained, tmp_path):
+    """One more epoch after two: earlier rows stay, the learning rate follows the longer schedule."""
+    shutil.copytree(trained.out, tmp_path / "more")
+    report = fit(config(tmp_path / "more", epochs=3), resume=True, progress=False)
+    assert report["epochs"] == 3
+    assert losses(report)[:2] == losses(trained.report)
+    assert trained.report["history"][-1]["lr"] == 0
+    assert report["history"][-1]["lr"] == 0
+    assert load_checkpoint(tmp_path / "more" / "last.pt").epoch == 3
+    assert not same_weights(tmp_path / "more" / "last.pt", trained.out / "last.pt")
+
+
+def test_worse_epochs_leave_best_alone(config, trained, tmp_path, monkeypatch):
+    shutil.copytree(trained.out, tmp_path / "more")
+    plain = SegmentationModule.on_validation_epoch_end
+
+    def worse(self):
+        self.confusion.counts = self.confusion.counts[[1, 2, 0]]
+        plain(self)
+
+    monkeypatch.setattr(SegmentationModule, "on_validation_epoch_end", worse)
+    report = fit(config(tmp_path / "more", epochs=3), resume=True, progress=False)
+    assert report["history"][-1]["val_miou"] < report["best"]["miou"]
+    assert report["best"] == trained.report["best"]
+    assert (tmp_path / "more" / "best.pt").read_bytes() == (trained.out / "best.pt").read_bytes()
+
+
+def test_resume_keeps_the_size(config, rectangles, tmp_path, stop_in_epoch):
+    """--imgsz left out means the checkpoint's size, not that of the images."""
+    stop_in_epoch(2)
+    data = rectangles.write_dataset(tmp_path / "large", train=4, val=1, size_hw=(96, 128))
+    with pytest.raises(KeyboardInterrupt):
+        fit(config(tmp_path / "o", data=data, size_hw=(32, 64)), progress=False)
+    stop_in_epoch(None)
+    assert fit(config(tmp_path / "o", data=data), resume=True, progress=False)["imgsz"] == [32, 64]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"epochs": 2}, "has 2 epochs already; pass --epochs above that to train on"),
+        ({"model": "unet-s"}, "holds unet-n, but --model is unet-s; pass --model unet-n"),
+        ({"size_hw": (64, 64)}, "has --imgsz 64x96; pass the same or leave it out"),
+        ({"lr": 1e-3}, "was trained with --lr 0.002, got 0.001; pass the same"),
+        (
+            {"batch": 2},
+            "was trained in 2 steps per epoch, but 8 images in batches of 2 are 4; pass the same --data and --batch",
+        ),
+        ({"seed": 1}, "was trained with --seed 0, got 1; pass the same"),
+        ({"classes": "camvid"}, "was trained on other classes than"),
+    ],
+)
+def test_resume_refuses_another_training(config, trained, tmp_path, changes, text):
+    shutil.copytree(trained.out, tmp_path / "o")
+    before = (tmp_path / "o" / "last.pt").read_bytes()
+    with pytest.raises(InputError, match=re.escape(text)):
+        fit(config(tmp_path / "o", **({"epochs": 3} | changes)), resume=True, progress=False)
+    assert (tmp_path / "o" / "last.pt").read_bytes() == before
+
+
+def test_resume_without_a_training(config, tmp_path):
+    with pytest.raises(ModelFileError, match=re.escape("last.pt does not exist; leave --resume out to start")):
+        fit(config(tmp_path / "o"), resume=True, progress=False)
+    assert not (tmp_path / "o").exists()
+
+
+def test_resume_from_weights_alone(config, trained, tmp_path):
+    (tmp_path / "o").mkdir()
+    shutil.copy(trained.out / "best.pt", tmp_path / "o" / "last.pt")
+    with pytest.raises(ModelFileError, match=re.escape("holds weights only")):
+        fit(config(tmp_path / "o", epochs=9), resume=True, progress=False)
+
+
+def test_a_finished_training_is_not_overwritten(config, trained):
+    before = {path.name: path.read_bytes() for path in trained.out.iterdir()}
+    with pytest.raises(InputError, match="holds a training already; pass --resume to continue it, or another --out"):
+        fit(trained.config, progress=False)
+    assert {path.name: path.read_bytes() for path in trained.out.iterdir()} == before
+
+
+# Wrong options
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"epochs": 0}, "--epochs must be at least 1, got 0"),
+        ({"batch": 0}, "--batch must be at least 1, got 0"),
+        ({"lr": 0}, "--lr must be positive, got 0"),
+        ({"lr": -1e-3}, "--lr must be positive, got -0.001"),
+        ({"lr": float("nan")}, "--lr must be positive, got nan"),
+        ({"lr": float("inf")}, "--lr must be positive, got inf"),
+        ({"size_hw": (64, 100)}, "--imgsz HEIGHTxWIDTH must be multiples of 32, got 64x100; try 64x96"),
+        ({"size_hw": (8, 64)}, "must be multiples of 32, got 8x64; try 32x64"),
+        ({"size_hw": (0, 64)}, "must be multiples of 32, got 0x64"),
+        ({"model": "unet-l"}, "unknown model 'unet-l': did you mean 'unet-s'?" ),
+        ({"precision": "int8"}, "unknown precision 'int8': valid names: bf16, fp16, fp32, half"),
+        ({"device": "gpu"}, "unknown device 'gpu': did you mean 'cpu'?"),
+        ({"seed": -1}, "--seed must lie in 0 to 4294967295, got -1"),
+        ({"seed": 2**32}, "--seed must lie in 0 to 4294967295, got 4294967296"),
+        ({"workers": -1}, "--workers must not be negative, got -1"),
+    ],
+)  # fmt: skip
+def test_wrong_options(config, tmp_path, changes, text):
+    kind = UnknownNameError if text.startswith("unknown") else InputError
+    pattern = re.escape(text) if "unet-l" not in text else r"unknown model 'unet-l': did you mean 'unet-[nsm]'\?"
+    with pytest.raises(kind, match=pattern):
+        config(tmp_path / "o", **changes)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without CUDA answers")
+def test_cuda_where_there_is_none(config, tmp_path):
+    with pytest.raises(InputError, match="--device cuda: no CUDA device is visible to torch; pass --device cpu"):
+        fit(config(tmp_path / "o", device="cuda"), progress=False)
+    assert not (tmp_path / "o").exists()
+
+
+def test_one_pixel_at_the_deepest_stage(config, tmp_path):
+    with pytest.raises(InputError, match="one image of 32x32 per step leaves batch normalization a single value"):
+        fit(config(tmp_path / "o", size_hw=(32, 32), batch=1), progress=False)
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("precision", "fast", "resolved"),
+    [(None, False, "fp32"), (None, True, "bf16"), ("half", False, "bf16"), ("fp32", True, "fp32"), ("bf16", False, "bf16")],
+)
+def test_precision_is_resolved_once(config, tmp_path, monkeypatch, precision, fast, resolved):
+    """The default is bf16 where the processor computes it. Lightning's trainer is asked; nothing is trained."""
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: fast, raising=False)
+    asked = {}
+
+    def stop(**options):
+        asked.update(options)
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr(trainer.pl, "Trainer", stop)
+    with pytest.raises(RuntimeError, match="far enough"):
+        fit(config(tmp_path / "o", precision=precision), progress=False)
+    assert asked["precision"] == {"fp32": "32-true", "bf16": "bf16-mixed"}[resolved]
+
+
+# Wrong data
+
+
+def break_(root, kind):
+    """Breaks the last image of a copy of the data; returns where the refusal must point."""
+    label = root / "labels" / "train" / "007.png"
+    if kind == "missing split":
+        shutil.rmtree(root / "images" / "val")
+        return "no folder images/val (it has train)"
+    if kind == "missing label":
+        label.unlink()
+        return "007.png: has no label (1 of 8 images have none)"
+    if kind == "label out of range":
+        write_labels(root, Labels.numbered(3))
+        cv2.imwrite(str(label), np.full((64, 96), 3, np.uint8))
+        return "train/007.png: label value 3 is out of range: expected 0..2 or 255"
+    if kind == "validation label out of range":
+        write_labels(root, Labels.numbered(3))
+        cv2.imwrite(str(root / "labels" / "val" / "002.png"), np.full((64, 96), 3, np.uint8))
+        return "val/002.png: label value 3 is out of range"
+    if kind == "damaged label":
+        label.write_bytes(b"\x89PNG")
+        return "train/007.png: not a readable image (4 bytes)"
+    if kind == "validation sizes differ":
+        cv2.imwrite(str(root / "labels" / "val" / "002.png"), np.zeros((64, 64), np.uint8))
+        return "val/002.png: label is 64x64 but its image 002.png is 96x64"
+    assert kind == "first image too small"
+    for path in ((root / "images" / "train" / "000.png"), (root / "labels" / "train" / "000.png")):
+        cv2.imwrite(str(path), np.zeros((20, 96), np.uint8))
+    return "000.png: 96x20 is smaller than the network's stride 32; pass --imgsz"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "missing split", "missing label", "label out of range", "validation label out of range", "damaged label",
+        "validation sizes differ", "first image too small",
+    ],
+)  # fmt: skip
+def test_wrong_data_is_found_before_anything_is_written(config, dataset, tmp_path, kind):
+    shutil.copytree(dataset, tmp_path / "data")
+    text = break_(tmp_path / "data", kind)
+    with pytest.raises(DataError, match=re.escape(text)):
+        fit(config(tmp_path / "o", data=tmp_path / "data"), progress=False)
+    assert not (tmp_path / "o").exists()
+
+
+def test_missing_dataset(config, tmp_path):
+    with pytest.raises(DataError, match=re.escape("absent: no such folder; pass --data")):
+        fit(config(tmp_path / "o", data=tmp_path / "absent"), progress=False)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_image_that_breaks_in_an_epoch_is_one_line(config, dataset, tmp_path, workers):
+    """Found by a loader process, the line comes back without that process's traceback."""
+    shutil.copytree(dataset, tmp_path / "data")
+    broken = tmp_path / "data" / "images" / "train" / "005.png"
+    broken.write_bytes(b"\x89PNG")
+    with pytest.raises(DataError) as caught:
+        fit(config(tmp_path / "o", data=tmp_path / "data", workers=workers), progress=False)
+    assert str(caught.value) == f"{broken}: not a readable image (4 bytes); replace or remove it"
+
+
+def test_diverging_training_says_so(config, tmp_path):
+    text = r"the (train|val)_loss of epoch (\d) is (nan|inf), not a finite number; .* lower --lr"
+    with pytest.raises(SegEdgeError, match=text) as caught:
+        fit(config(tmp_path / "o", lr=1e9, epochs=4), progress=False)
+    epoch = int(re.search(text, str(caught.value))[2])
+    assert load_checkpoint(tmp_path / "o" / "last.pt").epoch == epoch - 1  # the epoch that failed is not kept
+    assert not (tmp_path / "o" / "report.json").exists()
+
+
+# Data that is unusual and fine
+
+
+def test_sizes_differ_from_image_to_image(config, rectangles, tmp_path):
+    """Images of any size are stretched; the first one's size, rounded down to multiples of 32, is the network's."""
+    data = rectangles.write_dataset(tmp_path / "data", train=2, val=1, size_hw=(70, 100))
+    rng = np.random.default_rng(0)
+    for split, name, size_hw in (("train", "x", (50, 60)), ("val", "x", (90, 40))):
+        frame, mask = rectangles.pair(rng, size_hw)
+        cv2.imwrite(str(data / "images" / split / f"{name}.png"), frame)
+        cv2.imwrite(str(data / "labels" / split / f"{name}.png"), mask)
+    report = fit(config(tmp_path / "o", data=data, epochs=1), progress=False)
+    assert report["imgsz"] == [64, 96]
+    assert report["images"] == {"train": 3, "val": 2}
+    assert load_checkpoint(tmp_path / "o" / "best.pt").spec.input_hw == (64, 96)
+
+
+def test_classes_that_only_one_split_has(config, rectangles, tmp_path):
+    """Classes counted from label values: the split with the highest value decides for both."""
+    data = rectangles.write_dataset(tmp_path / "data", train=2, val=1)
+    path = data / "labels" / "val" / "000.png"
+    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    mask[-1, -1] = 4
+    cv2.imwrite(str(path), mask)
+    fit(config(tmp_path / "o", data=data, epochs=1), progress=False)
+    assert len(load_checkpoint(tmp_path / "o" / "best.pt").spec.labels) == 5
+
+
+def test_names_of_the_data_reach_the_checkpoint(config, rectangles, tmp_path):
+    data = rectangles.write_dataset(tmp_path / "data", train=2, val=1)
+    labels = Labels(("ground", "car", "tree"), ((9, 8, 7), (1, 2, 3), (4, 5, 6)), 255)
+    write_labels(data, labels)
+    fit(config(tmp_path / "o", data=data, epochs=1, precision="bf16"), progress=False)
+    assert load_checkpoint(tmp_path / "o" / "best.pt").spec.labels == labels
+
+
+def test_lines_of_progress(config, tmp_path, capsys):
+    fit(config(tmp_path / "o", epochs=1))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"epoch 1/1  loss \d\.\d{4}  val loss \d\.\d{4}  mIoU \d+\.\d\d %  \d+\.\d s\n", err)
+
+
+def test_default_config_is_the_recipe():
+    """The documented recipe; another one is another published result."""
+    default = TrainConfig("data", "out")
+    assert (default.model, default.epochs, default.batch, default.lr, default.ema) == ("unet-s", 100, 8, 2e-3, 0.998)
+    assert default.augment == AugmentConfig((0.75, 2.0), 0.5, 0.4)
