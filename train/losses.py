@@ -80,7 +80,7 @@ class SegmentationLoss(nn.Module):
         classes = p.shape[1]
         valid = target != self.ignore_index
         index = torch.where(valid, target, 0).unsqueeze(1)
-        p_true = p.gather(1, index).squeeze(1) * valid
+        p_true = p.gather(1, index).squeeze(1)
         flat = torch.where(valid, target, classes).flatten()
         hit = torch.zeros(classes + 1, device=p.device).index_add(0, flat, p_true.flatten())[:classes]
         true = torch.bincount(flat, minlength=classes + 1)[:classes].float()

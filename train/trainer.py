@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import platform
-import signal
 import sys
-import threading
 import time
 import warnings
 from dataclasses import asdict, dataclass, field
@@ -160,12 +158,10 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
             workers=default_workers() if config.workers is None else config.workers,
             augment=config.augment, seed=config.seed, pin=device == "cuda",
         )  # fmt: skip
-        began, on_interrupt = time.perf_counter(), signal.getsignal(signal.SIGINT)
+        began = time.perf_counter()
         try:
             trainer.fit(module, train_loader, val_loader, ckpt_path=last if earlier else None)
-        except SystemExit as stop:  # Lightning's answer to Ctrl-C, after which it leaves the signal ignored
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGINT, on_interrupt)
+        except SystemExit as stop:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from stop
         except DataError as error:  # a loader process wraps the line in its traceback
             raise DataError(str(error).strip().rpartition("DataError: ")[2]) from None

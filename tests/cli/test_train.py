@@ -19,6 +19,7 @@ import torch
 
 from seg_edge.cli.main import main
 from seg_edge.train.checkpoint import load_checkpoint
+from seg_edge.train.engine import SegmentationModule
 
 #: A small training on the processor; whatever is appended after it wins.
 QUICK = ("--model", "unet-n", "--batch", "4", "--workers", "0", "--device", "cpu", "--precision", "fp32")
@@ -142,11 +143,10 @@ def test_errors_are_one_line_and_nothing_is_written(dataset, tmp_path, capsys, w
 
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups")
-@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 0)])
-def test_interrupted_and_resumed(dataset, tmp_path, number, workers):
-    """Ctrl-C on a terminal reaches the loader processes too; a service manager's SIGTERM only the command."""
+def test_interrupted_and_resumed(dataset, tmp_path):
+    """Ctrl-C on a terminal: it reaches the loader processes too."""
     out = tmp_path / "o"
-    words = ["train", "--data", dataset, "--out", out, *QUICK, "--workers", workers, "--epochs", 5000]
+    words = ["train", "--data", dataset, "--out", out, *QUICK, "--workers", 2, "--epochs", 5000]
     process = subprocess.Popen(
         [sys.executable, "-m", "seg_edge.cli", *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -158,7 +158,7 @@ def test_interrupted_and_resumed(dataset, tmp_path, number, workers):
             assert process.poll() is None, process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        os.killpg(process.pid, signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
     finally:
         process.kill()
@@ -176,3 +176,19 @@ def test_interrupted_and_resumed(dataset, tmp_path, number, workers):
     assert train("--data", dataset, "--out", out, *QUICK, "--epochs", done + 1, "--resume") == 0
     assert [row["epoch"] for row in json.loads((out / "report.json").read_text())["history"]] == list(range(1, done + 2))
     assert names(out) == FILES
+
+
+def test_sigterm_ends_a_training_as_ctrl_c_does(dataset, tmp_path, monkeypatch, capsys):
+    """As a service manager stops it; sent from within, at the start of the second epoch."""
+
+    def stop(self):
+        if self.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(SegmentationModule, "on_train_epoch_start", stop, raising=False)
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert train("--data", dataset, "--out", tmp_path / "o", *QUICK, "--epochs", 3) == 130
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert capsys.readouterr().err.splitlines()[1:] == ["seg-edge: interrupted"]
+    assert names(tmp_path / "o") == ["best.pt", "last.pt", "metrics.csv"]
+    assert load_checkpoint(tmp_path / "o" / "last.pt").epoch == 1

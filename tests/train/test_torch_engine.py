@@ -72,6 +72,7 @@ def test_evaluation_by_the_runtime_is_the_trainings_own(trained):
 
 
 def test_says_what_it_is(trained):
+    torch.set_num_threads(2)
     with TorchEngine.from_checkpoint(trained.out / "best.pt", threads=1) as engine:
         assert (engine.name, engine.device, engine.version) == ("torch", "CPU, 1 thread", str(torch.__version__))
         assert torch.get_num_threads() == 1
