@@ -15,7 +15,7 @@ class Domain:
 
     Attributes:
         name: Its name.
-        focal: Focal length as a multiple of the image's width (0.85 is a horizontal field of view of 61 degrees).
+        focal: Focal length as a multiple of the image's width (1.0 is a horizontal field of view of 53 degrees).
         height_m: Height of the camera over the road.
         pitch: Mean pitch in radians, positive looks up.
         gain_bgr: Factor per channel on the rendered picture (exposure and white balance).
@@ -34,7 +34,7 @@ class Domain:
     """
 
     name: str
-    focal: float = 0.85
+    focal: float = 1.0
     height_m: float = 1.45
     pitch: float = -0.015
     gain_bgr: Triple = (1.0, 1.0, 1.0)

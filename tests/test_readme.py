@@ -1,0 +1,66 @@
+"""The README's commands and its Python example, run in order in an empty folder; only sizes and counts are smaller."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seg_edge.cli.main import main
+
+README = Path(__file__).parents[1] / "README.md"
+SMALLER = {"--train": "16", "--val": "8", "--size": "64x96", "--video": "1", "--epochs": "2"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    lines = "".join(blocks("console")).splitlines()
+    return [shlex.split(line)[1:] for line in lines if line.startswith("seg-edge ")]
+
+
+def smaller(words: list[str]) -> list[str]:
+    before = ["", *words[:-1]]
+    return [SMALLER.get(option, word) for option, word in zip(before, words, strict=True)]
+
+
+def test_every_verb_is_shown() -> None:
+    listed = set(re.findall(r"^\| `seg-edge ([a-z ]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE))
+    assert {words[0] for words in commands()} <= {name.split()[0] for name in listed}
+    shown = subprocess.run([sys.executable, "-m", "seg_edge.cli.main", "--help"], capture_output=True, text=True, check=True)
+    for name in listed:
+        assert name.split()[0] in shown.stdout
+
+
+@pytest.mark.timeout(300)
+def test_the_road_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    road = commands()
+    assert [words[0] for words in road] == ["data", "train", "val", "export", "verify", "run", "bench"]
+    for words in map(smaller, road):
+        # An accuracy gate is for trained networks; two epochs on 16 pictures make none.
+        words = [{"--max-drop": "--max-drop", "1.0": "100"}.get(word, word) for word in words]
+        if words[0] == "bench":
+            words += ["--runs", "3"]
+        assert main(words) == 0, f"seg-edge {' '.join(words)}: {capfd.readouterr().err}"
+    for name in ("overlay.mp4", "bench.json", "model/report.md", "runs/street/curves.png"):
+        assert (tmp_path / name).stat().st_size > 0
+
+    (example,) = blocks("python")
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "road: " in done.stdout
+    assert "frame 24: " in done.stdout
+    assert (tmp_path / "overlay.png").stat().st_size > 0
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (README, *README.parent.glob("docs/*.md"), README.parent / "benchmarks" / "README.md"):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
