@@ -5,7 +5,9 @@ A verb lives in a module of its own whose top level imports nothing heavy; the s
 
 from __future__ import annotations
 
+import _thread
 import errno
+import math
 import os
 import signal
 import sys
@@ -133,6 +135,7 @@ class _Signals:
 
     came = False
     _at = 0.0
+    _over = False
 
     def __enter__(self) -> _Signals:
         # A shell starts background jobs with Ctrl-C ignored; it stays so.
@@ -141,15 +144,30 @@ class _Signals:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self._over = True
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _note(self, _signal: int, _frame: FrameType | None) -> None:
+    def _note(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if self.came and now - self._at < 1:
             return
         self.came, self._at = True, now
-        raise KeyboardInterrupt
+        interrupt = KeyboardInterrupt()
+        # Not threading.Thread: it takes locks, which the interrupted code may hold.
+        _thread.start_new_thread(self._insist, (number, interrupt))
+        raise interrupt
+
+    def _insist(self, number: int, interrupt: KeyboardInterrupt) -> None:
+        """Sends the signal again if C code dropped the exception, as NumPy's Generator.choice does with what it meets.
+
+        Python code that the exception reaches is in its traceback, above :meth:`_note`; whoever catches it has a reason.
+        """
+        time.sleep(0.3)
+        trace = interrupt.__traceback__  # None before Python 3.12
+        if (trace is None or trace.tb_next is None) and not self._over:
+            self._at = -math.inf
+            os.kill(os.getpid(), number)
 
 
 def _interrupted() -> int:

@@ -104,12 +104,10 @@ def of(folder: str) -> list[Import]:
     ]  # fmt: skip
 
 
-def loaded(code: str, *words: str) -> set[str]:
+def loaded(code: str) -> set[str]:
     """The top-level packages that a fresh interpreter has loaded after ``code``, and the stages of this one."""
     tail = "\nimport sys; print('LOADED', *sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code + tail, *words], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code + tail], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     names = done.stdout.split("LOADED ")[-1].split()
     assert "seg_edge" in names

@@ -95,6 +95,21 @@ def test_another_split(tiny_model, data, tmp_path, colour_frame):
     assert (report["split"], report["images"]) == ("test", 1)
 
 
+@pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
+def test_threads_reach_the_engine(tiny_model, checkpoint, blue, monkeypatch, engine):
+    seen = []
+
+    class Spy(Segmenter):
+        def __init__(self, *words, **options):
+            super().__init__(*words, **options)
+            seen.append((self.engine.name, self.engine.threads))
+
+    monkeypatch.setattr("seg_edge.runtime.segmenter.Segmenter", Spy)
+    model, data = (checkpoint, checkpoint.parent / "data") if engine == "torch" else (tiny_model, blue)
+    assert val(model, "--data", data, "--engine", engine, "--threads", 1) == 0
+    assert seen == [(engine, 1)]
+
+
 def test_limit_that_holds(tiny_model, blue, capsys):
     assert val(tiny_model, "--data", blue, "--min-miou", 100) == 0
     assert "mIoU 100.00 %" in capsys.readouterr().out
