@@ -12,8 +12,8 @@ step() {
     "$seg" "$@"
 }
 
-step data synth --out "$out/data" --train 320 --val 48 --size 192x256 --video 10 --seed 7
-step train --data "$out/data" --model unet-n --epochs 20 --out "$out/train"
+step data synth --out "$out/data" --train 480 --val 48 --size 192x256 --video 10 --seed 7
+step train --data "$out/data" --model unet-n --epochs 14 --batch 4 --lr 0.005 --scale 1 --jitter 0.1 --out "$out/train"
 step export "$out/train/best.pt" --int8 --data "$out/data" --out "$out/model" --max-drop 1.0
 step val "$out/model/model.int8.onnx" --data "$out/data" --json "$out/val.json"
 step verify "$out/model"

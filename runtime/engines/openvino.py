@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core.spec import ModelSpec
 from .base import Availability, Engine, Frames, Output, Tensor
+from .signal_stack import kept_signal_stack
 
 
 class OpenVinoEngine(Engine):
@@ -25,7 +26,9 @@ class OpenVinoEngine(Engine):
 
     def _open(self) -> tuple[list[Tensor], list[Tensor]]:
         ov: Any = import_module("openvino")
-        self._compiled: Any = ov.Core().compile_model(str(self.path), "CPU", compile_options(self.spec, self.threads))
+        with kept_signal_stack():
+            options = compile_options(self.spec, self.threads)
+            self._compiled: Any = ov.Core().compile_model(str(self.path), "CPU", options)
         self._request: Any = self._compiled.create_infer_request()
         self._tensor: Any = ov.Tensor
         return _tensors(self._compiled.inputs), _tensors(self._compiled.outputs)

@@ -1,0 +1,50 @@
+"""The calling thread's alternate signal stack, kept from libraries that replace it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_SS_DISABLE = 2
+
+
+class _Stack(ctypes.Structure):
+    """``stack_t`` of sigaltstack(2) on Linux."""
+
+    _fields_ = (("sp", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+def signal_stack() -> tuple[int | None, int]:
+    """Address and size of the calling thread's alternate signal stack; (None, 0) if it has none."""
+    stack = _exchange(None)
+    return (None, 0) if stack.flags & _SS_DISABLE else (stack.sp, stack.size)
+
+
+@contextmanager
+def kept_signal_stack() -> Iterator[None]:
+    """Gives the thread, at the end, the alternate signal stack that it had at the beginning.
+
+    OpenVINO's CPU plugin sets one of its own when it is loaded (Intel AMX wants a large one) and frees it with its last
+    model. Freed in another order than made, or on another thread, the thread is left with a stack that is gone, and the next
+    signal that Python handles (Ctrl-C, SIGTERM, the end of a loader process) kills the process with SIGSEGV.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    before = _exchange(None)
+    try:
+        yield
+    finally:
+        _exchange(before)
+
+
+def _exchange(new: _Stack | None) -> _Stack:
+    old = _Stack()
+    sigaltstack = ctypes.CDLL(None, use_errno=True).sigaltstack
+    if sigaltstack(ctypes.byref(new) if new is not None else None, ctypes.byref(old)):
+        code = ctypes.get_errno()
+        raise OSError(code, f"sigaltstack: {os.strerror(code)}")
+    return old
