@@ -367,11 +367,11 @@ def test_the_environment_forces_an_instruction_set(isa: str) -> None:
     assert import_with(isa).stdout.strip() == isa
 
 
-def test_an_unknown_instruction_set_is_an_import_error_in_one_line() -> None:
+def test_an_unknown_instruction_set_is_an_error_in_one_line() -> None:
     result = import_with("mmx")
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == (
-        "ImportError: SEG_EDGE_ISA: 'mmx' is an instruction set that this build doesn't have; "
+        "seg_edge.core.errors.InputError: SEG_EDGE_ISA: 'mmx' is an instruction set that this build doesn't have; "
         f"choose one of {', '.join(ISAS)}, or unset it"
     )
 

@@ -53,9 +53,14 @@ def test_a_stack_set_inside_is_replaced_at_the_end():
 
     memory = ctypes.create_string_buffer(1 << 16)
     before = signal_stack()
-    with pytest.raises(ZeroDivisionError), kept_signal_stack():
-        stack = Stack(ctypes.addressof(memory), 0, 1 << 16)
-        assert ctypes.CDLL(None).sigaltstack(ctypes.byref(stack), None) == 0
-        assert signal_stack() == (ctypes.addressof(memory), 1 << 16)
-        raise ZeroDivisionError
+
+    def replace() -> None:
+        with kept_signal_stack():
+            stack = Stack(ctypes.addressof(memory), 0, 1 << 16)
+            assert ctypes.CDLL(None).sigaltstack(ctypes.byref(stack), None) == 0
+            assert signal_stack() == (ctypes.addressof(memory), 1 << 16)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        replace()
     assert signal_stack() == before
