@@ -209,18 +209,19 @@ def _each(function: Callable[[_Job], int], jobs: Sequence[_Job], workers: int) -
         yield from map(function, jobs)
         return
     # Not forked: OpenCV's threads, and torch's where it is loaded, do not survive that.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_renderer) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         try:
-            yield from pool.map(function, jobs)
+            # Ctrl-C goes to the whole group: the processes, started here, inherit that it is blocked; this one answers it.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                results = pool.map(function, jobs)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            yield from results
         except BrokenProcessPool as error:
             raise InputError("synth: a rendering process was killed (out of memory?); ask for fewer pixels") from error
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _renderer() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
-    cv2.setNumThreads(1)
 
 
 def _check(size_hw: tuple[int, int], seed: int, fps: float) -> None:
