@@ -1,6 +1,6 @@
 """Collects what a training, its export and its benchmark wrote into one file under ``results/``.
 
-    python benchmarks/record.py NAME --train demo/train --model demo/model --bench demo/bench.json
+python benchmarks/record.py NAME --train demo/train --model demo/model --bench demo/bench.json
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -58,6 +59,26 @@ def test_the_road_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
     assert "road: " in done.stdout
     assert "frame 24: " in done.stdout
     assert (tmp_path / "overlay.png").stat().st_size > 0
+
+
+def test_numbers_are_the_recorded_ones() -> None:
+    text = README.read_text(encoding="utf-8")
+    results = README.parent / "benchmarks" / "results"
+    speed, camvid, demo = (
+        json.loads((results / f"{name}.json").read_text(encoding="utf-8")) for name in ("end_to_end", "camvid", "demo")
+    )
+    for row in speed["rows"]:
+        which = f"{row['precision']} | {row['engine']} | {row['threads']} | {row['bytes'] / 1e6:.2f}"
+        times = f"{row['engine_ms']['p50']:.1f} | {row['e2e_ms']['p50']:.1f} | {row['e2e_over_engine']:.2f}"
+        assert f"| {which} | {times} | {row['fps_e2e']:.0f} |" in text
+    assert text.count("\n| fp32 |") + text.count("\n| int8 |") == len(speed["rows"])
+    miou = {step["file"]: f"{100 * step['miou']:.2f} %" for step in camvid["export"]["steps"]}
+    assert f"{miou['model.fp32.onnx']} in fp32 and {miou['model.int8.onnx']} in INT8" in text
+    gates = {gate["name"]: gate for gate in speed["gates"]}
+    assert all(gate["passed"] for gate in gates.values())
+    assert f"is {gates['usual post-processing ÷ ours']['value']:.0f} times faster" in text
+    assert f"reaches {100 * demo['val']['miou']:.1f} % mIoU (INT8)" in text
+    assert f"{demo['train']['seconds']:.0f} s of training" in text
 
 
 def test_links_lead_somewhere() -> None:

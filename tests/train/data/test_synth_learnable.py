@@ -13,7 +13,7 @@ from seg_edge.runtime import Segmenter
 from seg_edge.runtime.evaluate import evaluate
 from seg_edge.train.data.synth import write_dataset
 
-#: `make demo`'s INT8 model (benchmarks/results/demo.json), trained on the streets of seed 7.
+#: `make demo`'s INT8 model (benchmarks/results/demo.json), trained on streets of seed 7.
 MODEL = Path(__file__).parents[2] / "data" / "street.int8.onnx"
 
 
