@@ -53,7 +53,6 @@ asan: setup  ## Kernel tests under the address and undefined-behaviour sanitizer
 
 bench: setup  ## Re-run the recorded benchmarks of this machine; MODEL=artefact adds the end-to-end one
 	$(PY) benchmarks/kernels.py
-	$(PY) benchmarks/train_step.py
 	@test -z "$(MODEL)" || $(PY) benchmarks/end_to_end.py --model "$(MODEL)"
 
 clean:  ## Remove everything that make made

@@ -27,7 +27,6 @@ from .data.augment import AugmentConfig
 from .data.module import class_frequencies, default_workers, loaders
 from .engine import SegmentationModule
 from .losses import class_weights
-from .memory import keep_freed_memory
 from .models.registry import MODELS, build, macs, parameters
 from .models.unet import OUTPUT_STRIDE, STRIDE
 
@@ -124,8 +123,6 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     _check_sizes(val)
     frequencies = class_frequencies(train)
 
-    if device == "cpu":
-        keep_freed_memory()
     config.out.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         _quiet()
