@@ -7,7 +7,6 @@ PY := $(BIN)/python
 SEG := $(BIN)/seg-edge
 STAMP := $(VENV)/.installed
 KERNELS := CMakeLists.txt $(wildcard runtime/csrc/*)
-SOURCES := core cli train calib export runtime tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench asan clean

@@ -27,8 +27,11 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="artefact folder of seg-edge export")
     parser.add_argument("--val", type=Path, help="what seg-edge val --json wrote")
     parser.add_argument("--bench", type=Path, help="what seg-edge bench --json wrote")
+    parser.add_argument("--seconds", type=float, help="what benchmarks/demo.sh said that the whole road took")
     words = parser.parse_args()
     record = {"machine": machine(), "train": read(words.train / REPORT_JSON), "export": read(words.model / REPORT_JSON)}
+    if words.seconds is not None:
+        record["seconds"] = words.seconds
     for key in ("val", "bench"):
         if path := getattr(words, key):
             record[key] = read(path)

@@ -164,7 +164,7 @@ class _Signals:
         Python code that the exception reaches is in its traceback, above :meth:`_note`; whoever catches it has a reason.
         """
         time.sleep(0.3)
-        trace = interrupt.__traceback__  # None before Python 3.12
+        trace = interrupt.__traceback__  # until Python 3.11 None, as long as no Python code has caught it
         if (trace is None or trace.tb_next is None) and not self._over:
             self._at = -math.inf
             os.kill(os.getpid(), number)

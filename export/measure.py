@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
 
 from ..core.dataset import SegDataset
 from ..core.errors import EngineError
+from ..runtime.bench_lane import SETTLE_S
 from ..runtime.engines import AUTO, engine_class, engines, open_engine
 from ..runtime.evaluate import evaluate
 from ..runtime.segmenter import Segmenter
 from .frames import Frame
 
-WARMUP, ROUNDS = 3, 15
+# Turns of each model, runs of a turn, and those at its beginning that are not counted.
+TURNS, RUNS, WARMUP = 4, 6, 2
 
 
 def measured_engines(name: str) -> list[str]:
@@ -53,7 +55,8 @@ def latencies_ms(
 ) -> dict[str, dict[str, float]]:
     """Median time of one inference: engine only, model by model.
 
-    The models of one engine take turns, so that a machine that slows down or is shared slows all of them.
+    The models of one engine take turns, so that a machine that slows down or is shared slows all of them. Before a turn the
+    threads of the one before go to sleep: ONNX Runtime's spin for a while, on the cores that are being measured.
 
     Args:
         paths: Model files by name.
@@ -68,12 +71,14 @@ def latencies_ms(
         opened = {name: open_engine(path, engine, threads) for name, path in paths.items()}
         try:
             times: dict[str, list[float]] = {name: [] for name in paths}
-            for turn in range(WARMUP + ROUNDS):
+            for _turn in range(TURNS):
                 for name, model in opened.items():
-                    started = perf_counter()
-                    model.infer(frame)
-                    if turn >= WARMUP:
-                        times[name].append(1e3 * (perf_counter() - started))
+                    sleep(SETTLE_S)
+                    for run in range(RUNS):
+                        started = perf_counter()
+                        model.infer(frame)
+                        if run >= WARMUP:
+                            times[name].append(1e3 * (perf_counter() - started))
         finally:
             for model in opened.values():
                 model.close()

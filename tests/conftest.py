@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,7 +14,11 @@ import pytest
 from seg_edge.core.labels import Labels
 from seg_edge.core.spec import METADATA_KEY, ModelSpec
 
+if TYPE_CHECKING:
+    import onnx
+
 TinyOnnx = Callable[..., ModelSpec]
+LoadModule = Callable[[str], ModuleType]
 
 
 def _tiny_onnx(
@@ -111,3 +118,34 @@ def colour_frame() -> Callable[[int, int], np.ndarray]:
         return frame
 
     return make
+
+
+@pytest.fixture(scope="session")
+def load_module() -> LoadModule:
+    """A function (file below ``tests/``) → that module: test folders are no packages that could import each other."""
+
+    def load(file: str) -> ModuleType:
+        path = Path(__file__).parent / file
+        found = spec_from_file_location(f"seg_edge_test_{path.stem}", path)
+        assert found is not None
+        assert found.loader is not None
+        module = module_from_spec(found)
+        found.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def nets(load_module: LoadModule) -> ModuleType:
+    """``tests/export/nets.py``: small networks, and frames, checkpoints and data sets made of them."""
+    return load_module("export/nets.py")
+
+
+@pytest.fixture(scope="session")
+def tiny(nets: ModuleType) -> onnx.ModelProto:
+    """A small U-Net as ONNX, named and with biases as calibration wants it."""
+    from seg_edge.export.quantize import prepare
+    from seg_edge.export.to_onnx import to_onnx
+
+    return prepare(to_onnx(nets.tiny(), nets.SPEC))

@@ -23,7 +23,7 @@ def sampling_matrix(inputs: int, outputs: int, first: int, step: int) -> Tensor:
     """Bilinear interpolation along one axis as a matrix, (len(first, first + step, …), inputs).
 
     Row ``k`` samples position ``first + k·step`` of an axis of ``outputs`` pixels that ``inputs`` values span (half-pixel
-    centres, clamped at the edges), as the runtime's kernel does. On CPUs this product is 5 times faster than
+    centres, clamped at the edges), as the runtime's kernel does. On CPUs this product is faster than
     ``interpolate`` with its backward pass, and it can leave pixels out.
     """
     position = ((torch.arange(first, outputs, step, dtype=torch.float64) + 0.5) * inputs / outputs - 0.5).clamp(

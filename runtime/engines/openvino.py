@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: about twice as fast as ONNX Runtime on x86-64."""
+"""OpenVINO on the CPU: the faster engine on most x86-64 processors."""
 
 from __future__ import annotations
 

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import json
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import pytest
 
 from seg_edge.cli.main import main
-
-
-@pytest.fixture(scope="module")
-def nets():
-    found = spec_from_file_location("seg_edge_test_nets", Path(__file__).parents[1] / "export" / "nets.py")
-    assert found is not None
-    assert found.loader is not None
-    module = module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import cv2
@@ -27,12 +26,9 @@ FILES = ["best.pt", "curves.png", "last.pt", "metrics.csv", "report.json"]
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
+def dataset(load_module, tmp_path_factory):
     """``tests/train/rectangles.py`` as a folder: 8 training and 2 validation images, 64x96. Read only."""
-    found = spec_from_file_location("seg_edge_test_rectangles", Path(__file__).parents[1] / "train" / "rectangles.py")
-    module = module_from_spec(found)
-    found.loader.exec_module(module)
-    return module.write_dataset(tmp_path_factory.mktemp("rectangles") / "data", val=2)
+    return load_module("train/rectangles.py").write_dataset(tmp_path_factory.mktemp("rectangles") / "data", val=2)
 
 
 @pytest.fixture(autouse=True)

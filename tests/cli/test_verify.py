@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import pytest
 
@@ -14,12 +12,7 @@ from seg_edge.export.chain import ExportOptions, export_network
 
 
 @pytest.fixture
-def artefact(tmp_path):
-    found = spec_from_file_location("seg_edge_test_nets", Path(__file__).parents[1] / "export" / "nets.py")
-    assert found is not None
-    assert found.loader is not None
-    nets = module_from_spec(found)
-    found.loader.exec_module(nets)
+def artefact(nets, tmp_path):
     export_network(nets.tiny(), nets.SPEC, tmp_path / "art", ExportOptions(engine="onnxruntime", threads=1))
     return tmp_path / "art"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,14 +38,9 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def rectangles() -> ModuleType:
-    """The module ``tests/train/rectangles.py``: a data set of three classes."""
-    found = spec_from_file_location("seg_edge_test_rectangles", Path(__file__).with_name("rectangles.py"))
-    assert found is not None
-    assert found.loader is not None
-    module = module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
+def rectangles(load_module: Callable[[str], ModuleType]) -> ModuleType:
+    """``tests/train/rectangles.py``: a data set of three classes."""
+    return load_module("train/rectangles.py")
 
 
 @pytest.fixture(scope="session")

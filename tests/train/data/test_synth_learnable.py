@@ -51,4 +51,4 @@ def test_colour_reaches_less_than_half_of_the_network(streets: Path) -> None:
         network = evaluate(segmenter, val)["miou"]
     colour = colour_miou(train, val)
     assert network > 0.60, f"{network:.3f} on streets that it has never seen"
-    assert 0.08 < colour < network / 2, f"colour {colour:.3f}, network {network:.3f}"
+    assert 0.08 < colour < min(0.30, network / 2), f"colour {colour:.3f}, network {network:.3f}"
