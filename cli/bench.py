@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import console, parse_size, progress_bar
+from .common import console, parse_size, progress_bar, writable
 
 
 def bench(
@@ -27,8 +27,8 @@ def bench(
     data: Annotated[Path | None, typer.Option(help="Dataset to take frames from and to measure mIoU on.")] = None,
     split: Annotated[str, typer.Option(help="Split of the dataset.")] = "val",
     min_fps: Annotated[float | None, typer.Option(help="Fail (exit 3) if a row's end-to-end FPS is below this.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write the tables here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report here.", callback=writable)] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables here.", callback=writable)] = None,
 ) -> None:
     """Measure latency and frames per second: the engine alone, and frame in memory to overlay in memory."""
     from ..core.artifact import write_json, write_text

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.artifact import check_writable
 from ..core.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn
+    from rich.table import Table
 
 
 def parse_size(text: str | None, option: str = "--imgsz") -> tuple[int, int] | None:
@@ -42,6 +45,17 @@ def parse_range(text: str, option: str) -> tuple[float, float]:
     return ends[0], ends[-1]
 
 
+def writable(path: Path | None) -> Path | None:
+    """Callback of options that name an output file: one that can't be written is refused before the work, not after it.
+
+    Raises:
+        InputError: ``path`` is a folder, or its folder can't be made or written.
+    """
+    if path is not None:
+        check_writable(path)
+    return path
+
+
 def console() -> Console:
     """A console for tables: as wide as the terminal, or 160 columns where output goes to a file or pipe."""
     import sys
@@ -49,6 +63,14 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(width=None if sys.stdout and sys.stdout.isatty() else 160)
+
+
+def print_table(title: str, table: Table) -> None:
+    """Prints a line and a table under it; [brackets] in either are text, not markup."""
+    out = console()
+    # Not as the table's own title: that would break a long path at the table's width, and take [brackets] for markup.
+    out.print(title, markup=False, highlight=False, soft_wrap=True)
+    out.print(table, markup=False)
 
 
 def progress_bar(*columns: ProgressColumn, **options: Any) -> Progress:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import console, parse_size, progress_bar
+from .common import console, parse_size, print_table, progress_bar, writable
 
 if TYPE_CHECKING:
     from ..export.report import Report
@@ -46,7 +46,7 @@ def export(
     force_recalibrate: Annotated[
         bool, typer.Option("--force-recalibrate", help="Don't reuse the calibration cache.")
     ] = False,
-    json: Annotated[Path | None, typer.Option(help="Write the report here too.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report here too.", callback=writable)] = None,
 ) -> None:
     """Export a checkpoint: ONNX, simplified, INT8; each step gated and reported."""
     from ..core.artifact import write_json
@@ -128,13 +128,13 @@ def _print(report: Report) -> None:
 
     from ..export.report import COLUMNS
 
-    table = Table(title=f"{report.spec.name}: each step against the one before it", title_justify="left")
+    table = Table()
     for i, (title, _cell) in enumerate(COLUMNS):
         table.add_column(title, justify="left" if i < 3 else "right")
     for step in report.steps:
         table.add_row(*(cell(step) for _title, cell in COLUMNS))
     out = console()
-    out.print(table)
+    print_table(f"{report.spec.name}: each step against the one before it", table)
     for gate in report.gates:
         if not gate.passed:
             out.print(f"broken: {gate.name}: {gate.value:.4g}, limit {gate.limit:.4g}", highlight=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import progress_bar
+from .common import progress_bar, writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ def run(
     duration: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
     alpha: Annotated[float, typer.Option(help="Opacity of the classes' colours, 0 to 1.")] = 0.5,
     min_fps: Annotated[float | None, typer.Option(help="Fail (exit status 3) below this many frames per second.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the statistics here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the statistics here.", callback=writable)] = None,
 ) -> None:
     """Segment a camera, a video or images live, and report frames per second and latency."""
     from contextlib import ExitStack

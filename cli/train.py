@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import parse_range, parse_size
+from .common import parse_range, parse_size, writable
 
 
 def train(
@@ -30,13 +30,16 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Loader processes. Default: one for each core.")] = None,
     classes: Annotated[str | None, typer.Option(help="Class list of a known dataset, e.g. camvid.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the report here too.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report here too.", callback=writable)] = None,
 ) -> None:
     """Train a compact U-Net on a folder dataset."""
     from ..core.artifact import write_json
+    from ..core.errors import InputError
     from ..train.data.augment import AugmentConfig
     from ..train.trainer import TrainConfig, fit
 
+    if half and precision:
+        raise InputError(f"train: --half and --precision {precision} exclude each other; pass one of them")
     target = out or Path("runs") / f"{data.resolve().name}-{model}"
     config = TrainConfig(
         data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz), lr=lr, seed=seed,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import console, progress_bar
+from .common import console, print_table, progress_bar, writable
 
 
 def val(
@@ -17,7 +17,9 @@ def val(
     engine: Annotated[str, typer.Option(help="Engine of an exported model: auto, openvino, onnxruntime.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: every core.")] = None,
     min_miou: Annotated[float | None, typer.Option(help="Fail (exit 3) if the mIoU in % is below this.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the metrics and the confusion matrix here.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the metrics and the confusion matrix here.", callback=writable)
+    ] = None,
 ) -> None:
     """Evaluate a model through the runtime's own pre- and post-processing."""
     from ..core.artifact import write_json
@@ -72,11 +74,8 @@ def _print(report: dict[str, Any]) -> None:
         table.add_column(column, justify="right")
     for row in report["per_class"]:
         table.add_row(row["name"], *(percent(row[key]) for key in columns))
-    out = console()
-    # Above the table, not its title: that would break a long path at the table's width, and take [brackets] for markup.
-    out.print(title, markup=False, highlight=False, soft_wrap=True)
-    out.print(table, markup=False)
-    out.print(
+    print_table(title, table)
+    console().print(
         f"mIoU {percent(report['miou'])} %   pixel accuracy {percent(report['pixel_accuracy'])} %   "
         f"frequency-weighted IoU {percent(report['fw_iou'])} %",
         highlight=False,

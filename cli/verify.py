@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from .common import console
+from .common import print_table, writable
 
 
 def verify(
     artefact: Annotated[Path, typer.Argument(help="An artefact folder, as seg-edge export writes it.")],
     engine: Annotated[str, typer.Option(help="Engine to replay on: auto, openvino, onnxruntime.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: every core.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the result here.", callback=writable)] = None,
 ) -> None:
     """Replay the golden frames: does this machine compute what the export machine computed?"""
     from rich.table import Table
@@ -24,13 +24,13 @@ def verify(
     from ..export.verify import verify as replay
 
     rows = replay(artefact, engine, threads)
-    table = Table(title=f"{artefact}: golden frames on {rows[0].engine}", title_justify="left")
+    table = Table()
     for title in ("file", "frame", "agreement %", "limit %", ""):
         table.add_column(title, justify="right" if "%" in title else "left")
     for row in rows:
         verdict = "ok" if row.passed else "DIFFERS"
         table.add_row(row.file, row.frame, f"{100 * row.agreement:.3f}", f"{100 * row.limit:.3f}", verdict)
-    console().print(table)
+    print_table(f"{artefact}: golden frames on {rows[0].engine}", table)
     if json:
         passed = all(row.passed for row in rows)
         write_json(json, {"artefact": str(artefact), "passed": passed, "frames": [row.to_dict() for row in rows]})

@@ -33,18 +33,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     name keeps the target's suffix, because writers such as OpenCV choose the format by it.
 
     Raises:
-        InputError: ``path`` is a folder, its folder can't be created or written, or the disk is full.
+        InputError: ``path`` is a folder or device, its folder can't be created or written, or the disk is full.
     """
     target = Path(path)
-    if target.is_dir():
-        raise InputError(f"{target}: is a folder; expected a file's name")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=f".tmp{target.suffix}", dir=target.parent)
-    except OSError as error:
-        raise InputError(f"{target}: can't be written ({error.strerror}); choose another folder") from error
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _temporary(target)
     written = False
     try:
         yield temporary
@@ -62,6 +54,26 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | Path) -> None:
+    """Raises InputError now if ``path`` could not be written: to be asked before the long work whose result goes there."""
+    _temporary(Path(path)).unlink()
+
+
+def _temporary(target: Path) -> Path:
+    """A new, empty file beside ``target``; raises InputError where there can't be one."""
+    if target.is_dir():
+        raise InputError(f"{target}: is a folder; expected a file's name")
+    if target.exists() and not target.is_file():  # renaming would put a file in the place of /dev/null
+        raise InputError(f"{target}: is a device or pipe; expected a file's name")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=f".tmp{target.suffix}", dir=target.parent)
+    except OSError as error:
+        raise InputError(f"{target}: can't be written ({error.strerror}); choose another folder") from error
+    os.close(handle)
+    return Path(name)
 
 
 def _umask() -> int:

@@ -31,6 +31,8 @@ from .models.registry import MODELS, build, macs, parameters
 from .models.unet import OUTPUT_STRIDE, STRIDE
 
 DEVICES = ("cpu", "cuda")
+#: Settings of the recipe that the command has an option for.
+_OPTIONS = ("seed", "lr", "scale", "flip", "jitter")
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -213,19 +215,19 @@ def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> ModelSpe
         raise InputError(f"train: {last} was trained on other classes than {config.data} has; pass the same --data")
     if config.size_hw and config.size_hw != spec.input_hw:
         raise InputError(f"train: {last} has --imgsz {spec.input_hw[0]}x{spec.input_hw[1]}; pass the same or leave it out")
-    # The optimizer's state brings the rate and the position in its schedule along: other options would be ignored.
-    lr = data["optimizer_states"][0]["param_groups"][0]["initial_lr"]
-    if lr != config.lr:
-        raise InputError(f"train: {last} was trained with --lr {lr:g}, got {config.lr:g}; pass the same")
+    # The optimizer's state brings some of these along, and would ignore others; the rest would change in the middle.
+    before = spec.provenance.get("recipe", {})
+    for name, value in _recipe(config).items():
+        if name in before and before[name] != value:
+            option = f"--{name}" if name in _OPTIONS else name
+            old, new = (",".join(f"{v:g}" for v in (x if isinstance(x, list) else [x])) for x in (before[name], value))
+            raise InputError(f"train: {last} was trained with {option} {old}, got {new}; pass the same")
     steps, now = int(data["global_step"]) // epoch, max(1, len(train) // config.batch)
     if steps != now:
         raise InputError(
             f"train: {last} was trained in {steps} steps per epoch, but {len(train)} images in batches of {config.batch} "
             f"are {now}; pass the same --data and --batch"
         )
-    seed = spec.provenance.get("seed")
-    if seed != config.seed:
-        raise InputError(f"train: {last} was trained with --seed {seed}, got {config.seed}; pass the same")
     if epoch >= config.epochs:
         raise InputError(f"train: {last} has {epoch} epochs already; pass --epochs above that to train on")
     return spec
@@ -279,10 +281,17 @@ def _provenance(config: TrainConfig, train: SegDataset) -> dict[str, Any]:
         "dataset": config.data.resolve().name,
         "split": config.train_split,
         "images": len(train),
-        "seed": config.seed,
+        "recipe": _recipe(config),
         "epochs": config.epochs,
         "versions": _versions(),
     }
+
+
+def _recipe(config: TrainConfig) -> dict[str, Any]:
+    """What must stay as it was when a training is resumed, as plain JSON values."""
+    names = ("seed", "lr", "weight_decay", "warmup", "ema")
+    values = {name: getattr(config, name) for name in names} | asdict(config.augment)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _versions() -> dict[str, str]:

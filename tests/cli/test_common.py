@@ -7,8 +7,9 @@ import re
 import sys
 
 import pytest
+from rich.table import Table
 
-from seg_edge.cli.common import console, parse_range, parse_size, progress_bar
+from seg_edge.cli.common import console, parse_range, parse_size, print_table, progress_bar
 from seg_edge.core.errors import InputError
 
 
@@ -63,6 +64,15 @@ def test_tables_are_as_wide_as_the_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv("COLUMNS", "67")
     assert console().width == 67
+
+
+def test_brackets_in_tables_are_text(capsys):
+    table = Table("class")
+    table.add_row("[bold]road[/bold]")
+    print_table("runs/[red]a[/red]", table)
+    out = capsys.readouterr().out
+    assert "runs/[red]a[/red]" in out
+    assert "[bold]road[/bold]" in out
 
 
 def draw() -> None:

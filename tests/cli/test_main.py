@@ -354,3 +354,18 @@ def test_closed_output():
         ["sh", "-c", '"$@" >&-', "sh", *COMMAND, "doctor"], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [*((verb, "--json") for verb in ("train", "val", "export", "verify", "run", "bench")), ("bench", "--markdown")],
+)
+def test_an_output_that_can_not_be_written_is_refused_before_the_work(verb, option, tmp_path, capsys):
+    # None of the inputs exists: whoever looks at them first complains about them.
+    words = {
+        "train": ["--data", "missing"],
+        "val": ["missing", "--data", "missing"],
+        "run": ["missing", "--source", "missing"],
+    }
+    assert main([verb, *words.get(verb, ["missing"]), option, str(tmp_path)]) == 1
+    assert f"{tmp_path}: is a folder; expected a file's name" in capsys.readouterr().err

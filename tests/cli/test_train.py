@@ -31,6 +31,13 @@ def dataset(load_module, tmp_path_factory):
     return load_module("train/rectangles.py").write_dataset(tmp_path_factory.mktemp("rectangles") / "data", val=2)
 
 
+def test_half_and_precision_exclude_each_other(dataset, tmp_path, capsys):
+    status = main(["train", "--data", str(dataset), "--out", str(tmp_path / "o"), *QUICK, "--half"])
+    assert status == 1
+    assert "--half and --precision fp32 exclude each other; pass one of them" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     threads = torch.get_num_threads()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seg_edge.core.artifact import atomic_path, onnx_name, sha256, write_json, write_text
+from seg_edge.core.artifact import atomic_path, check_writable, onnx_name, sha256, write_json, write_text
 from seg_edge.core.errors import InputError
 
 
@@ -149,3 +149,28 @@ def test_sha256(target, size):
 
 def test_onnx_name():
     assert onnx_name("int8") == "model.int8.onnx"
+
+
+def test_a_device_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match=r"pipe: is a device or pipe; expected a file's name"):
+        write_text(tmp_path / "pipe", "text")
+    assert names(tmp_path) == ["pipe"]
+
+
+@pytest.mark.parametrize("before", [None, "old"])
+def test_asking_whether_a_file_can_be_written_changes_nothing(target, before):
+    if before:
+        target.write_text(before)
+    check_writable(target)
+    assert names(target.parent) == [target.name] * bool(before)
+    if before:
+        assert target.read_text() == before
+
+
+def test_what_can_not_be_written_is_said(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"can't be written \(.*\); choose another folder"):
+        check_writable(tmp_path / "file" / "report.json")
+    with pytest.raises(InputError, match="is a folder; expected a file's name"):
+        check_writable(tmp_path)

@@ -215,6 +215,9 @@ def test_resume_keeps_the_size(config, rectangles, tmp_path, stop_in_epoch):
             "was trained in 2 steps per epoch, but 8 images in batches of 2 are 4; pass the same --data and --batch",
         ),
         ({"seed": 1}, "was trained with --seed 0, got 1; pass the same"),
+        ({"weight_decay": 0.5}, "was trained with weight_decay 0.01, got 0.5; pass the same"),
+        ({"ema": 0.9}, "was trained with ema 0.998, got 0.9; pass the same"),
+        ({"augment": AugmentConfig(scale=(1, 1.5))}, "was trained with --scale 0.75,2, got 1,1.5; pass the same"),
         ({"classes": "camvid"}, "was trained on other classes than"),
     ],
 )
