@@ -1,26 +1,29 @@
-"""Folder datasets as arrays: ``images/<split>/NAME.*`` beside ``labels/<split>/NAME.png``. Needs no torch."""
+"""Datasets on disk as arrays: pairs of image and label files, whatever their layout. Needs no torch."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from .coding import Coding, Mask, palette_as_numbers
 from .errors import DataError
 from .labels import CAMVID, Labels, preset
+from .layouts import FOLDERS, Layout, find_layout, folders
+from .layouts import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from .layouts import list_images as list_images
 
 Frame = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.uint8]
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 #: Optional file in a dataset's root: names, palette and ignore_index as :meth:`Labels.from_dict` reads them.
 CLASSES_FILE = "classes.json"
+_ALIASES = {"val": ("valid", "validation"), "valid": ("val",), "validation": ("val",)}
 # The four sequences that CamVid's frames are named after.
 _CAMVID_NAME = re.compile(r"^(0001TP|0006R0|0016E5|Seq05VD)_")
 
@@ -34,6 +37,7 @@ class SegDataset:
         split: ``"train"``, ``"val"``, …
         labels: Its classes.
         images, masks: Paths, pair by pair, sorted by name.
+        coding: What the label files' pixels mean.
     """
 
     root: Path
@@ -41,6 +45,7 @@ class SegDataset:
     labels: Labels
     images: tuple[Path, ...]
     masks: tuple[Path, ...]
+    coding: Coding = field(default=Coding(), compare=False)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -57,17 +62,23 @@ class SegDataset:
         Raises:
             DataError: an unreadable file, sizes that differ, or a label value out of range.
         """
-        frame, mask = read_image(self.images[index]), read_mask(self.masks[index])
+        frame, mask = read_image(self.images[index]), self.read_mask(index)
         if frame.shape[:2] != mask.shape:
             raise DataError(
                 f"{self.masks[index]}: label is {_size(mask)} but its image {self.images[index].name} is {_size(frame)}; "
                 "both must have one size"
             )
-        self.check_values(mask, self.masks[index])
         return frame, mask
 
-    def check_values(self, mask: Mask, path: Path) -> None:
-        """Raises DataError if a label value is neither a class nor ``ignore_index``."""
+    def read_mask(self, index: int) -> Mask:
+        """The mask of one pair alone: uint8 (H, W).
+
+        Raises:
+            DataError: an unreadable file, or a value or colour that is no class.
+        """
+        path = self.masks[index]
+        raw = _decode(path, cv2.IMREAD_UNCHANGED, numbers=self.coding.colours is None)
+        mask = self.coding.decode(raw, self.labels, path)
         values = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
         bad = values[(values >= len(self.labels)) & (values != self.labels.ignore_index)]
         if bad.size:
@@ -75,46 +86,53 @@ class SegDataset:
                 f"{path}: label value {bad[0]} is out of range: expected 0..{len(self.labels) - 1} or "
                 f"{self.labels.ignore_index} (void); name the classes in {self.root / CLASSES_FILE}"
             )
+        return mask
 
 
 def open_dataset(root: str | Path, split: str, labels: Labels | str | None = None) -> SegDataset:
-    """Lists one split of a folder dataset and settles its classes.
+    """Lists one split of a dataset in any of the layouts of :mod:`.layouts`, and settles its classes.
 
     Classes come from, in this order: ``labels`` (a :class:`Labels` or the name of a preset), ``classes.json`` in the
-    root, CamVid's own file names, or the label values found in the split (``class0``, ``class1``, …; 255 is void).
+    root, the layout (Cityscapes, …), CamVid's own file names, or the label values found in the split (``class0``,
+    ``class1``, …; 255 is void).
 
     Raises:
         DataError: a folder is missing or empty, or images and labels do not pair up.
         UnknownNameError: no such preset.
     """
     root = Path(root)
-    image_dir, mask_dir = root / "images" / split, root / "labels" / split
     if not root.is_dir():
         raise DataError(f"dataset {root}: no such folder; pass --data a folder with images/{split} and labels/{split}")
-    for folder in (image_dir, mask_dir):
-        if not folder.is_dir():
-            found = sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
-            has = f"it has {', '.join(found)}" if found else "it has no splits"
-            raise DataError(
-                f"dataset {root}: no folder {folder.parent.name}/{split} ({has}); expected images/{split} and labels/{split}"
-            )
-    images = list_images(image_dir)
-    if not images:
-        raise DataError(f"{image_dir}: no images in this folder; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
-    masks = {path.stem: path for path in list_images(mask_dir)}
-    missing = [path for path in images if path.stem not in masks]
+    layout = find_layout(root)
+    folder = _split_name(root, layout, split)
+    pairs = layout.pairs(root, folder)
+    if not pairs:
+        where = root / "images" / folder if layout is FOLDERS else f"dataset {root}, {split}"
+        raise DataError(f"{where}: no images in this folder; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
+    missing = [image for image, mask in pairs if mask is None]
     if missing:
         raise DataError(
-            f"{missing[0]}: has no label ({len(missing)} of {len(images)} images have none); "
-            f"expected {mask_dir / (missing[0].stem + '.png')}"
+            f"{missing[0]}: has no label ({len(missing)} of {len(pairs)} images have none); "
+            f"expected {layout.expects(root, folder)}/{missing[0].stem}.png"
         )
-    pairs = tuple(masks[path.stem] for path in images)
-    return SegDataset(root, split, _resolve_labels(root, images, pairs, labels), tuple(images), pairs)
+    images = tuple(image for image, _ in pairs)
+    masks = tuple(mask for _, mask in pairs if mask is not None)
+    return SegDataset(root, split, _resolve_labels(root, layout, images, masks, labels), images, masks, layout.coding)
 
 
-def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder, sorted by name."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+def _split_name(root: Path, layout: Layout, split: str) -> str:
+    """The name of ``split`` in this dataset, which may say ``valid`` where we say ``val``."""
+    names = layout.splits(root)
+    found = next((name for name in (split, *_ALIASES.get(split, ())) if name in names), None)
+    if found is not None and (layout is not FOLDERS or layout.expects(root, found).is_dir()):
+        return found
+    if found is not None:  # images are there, labels are not
+        names = [path.name for path in folders(layout.expects(root, found).parent)]
+    has = f"it has {', '.join(names)}" if names else "it has no splits"
+    if layout is not FOLDERS:
+        raise DataError(f"dataset {root}: no split {split!r} ({has}); it lies there as {layout.name}")
+    folder = "images" if found is None else layout.expects(root, found).parent.name
+    raise DataError(f"dataset {root}: no folder {folder}/{split} ({has}); expected images/{split} and labels/{split}")
 
 
 def read_image(path: str | Path) -> Frame:
@@ -133,13 +151,13 @@ def read_mask(path: str | Path) -> Mask:
     Raises:
         DataError: missing, not decodable, coloured or deeper than 8 bits.
     """
-    mask = _decode(Path(path), cv2.IMREAD_UNCHANGED)
+    mask = _decode(Path(path), cv2.IMREAD_UNCHANGED, numbers=True)
     if mask.ndim == 3 and (mask[..., :1] == mask[..., :3]).all():
         mask = mask[..., 0]  # grey stored as colour
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise DataError(
             f"{path}: labels must be one 8-bit channel of class numbers, got {mask.dtype} {mask.shape}; "
-            "convert colours to class numbers first"
+            "if they are coloured, name the classes and their palette in classes.json"
         )
     return np.ascontiguousarray(mask)
 
@@ -151,19 +169,24 @@ def write_labels(root: str | Path, labels: Labels) -> None:
     write_json(Path(root) / CLASSES_FILE, labels.to_dict())
 
 
-def _decode(path: Path, flags: int) -> npt.NDArray[np.generic]:
+def _decode(path: Path, flags: int, numbers: bool = False) -> npt.NDArray[np.generic]:
+    """``numbers``: of a file with a palette, take the indices instead of the colours."""
     try:
-        data = np.fromfile(path, np.uint8)
+        data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror}); check the path") from error
+    file = palette_as_numbers(data) if numbers else data
     # imdecode on bytes, because imread prints its own warnings and can't say why it failed.
-    image = cv2.imdecode(data, flags) if data.size else None
+    image = cv2.imdecode(np.frombuffer(file, np.uint8), flags) if file else None
     if image is None:
-        raise DataError(f"{path}: not a readable image ({data.size} bytes); replace or remove it")
-    return np.asarray(image)
+        raise DataError(f"{path}: not a readable image ({len(data)} bytes); replace or remove it")
+    # Of indices all three channels are the same.
+    return np.asarray(image if file is data or image.ndim == 2 else image[..., 0])
 
 
-def _resolve_labels(root: Path, images: list[Path], masks: tuple[Path, ...], labels: Labels | str | None) -> Labels:
+def _resolve_labels(
+    root: Path, layout: Layout, images: tuple[Path, ...], masks: tuple[Path, ...], labels: Labels | str | None
+) -> Labels:
     if isinstance(labels, Labels):
         return labels
     if labels is not None:
@@ -171,6 +194,9 @@ def _resolve_labels(root: Path, images: list[Path], masks: tuple[Path, ...], lab
     file = root / CLASSES_FILE
     if file.is_file():
         return _read_classes(file)
+    known = layout.labels(root)
+    if known is not None:
+        return known
     if all(_CAMVID_NAME.match(path.name) for path in images):
         return CAMVID
     highest = 0

@@ -104,7 +104,42 @@ CAMVID = Labels(
     ignore_index=11,
 )  # fmt: skip
 
-PRESETS: dict[str, Labels] = {"camvid": CAMVID}
+#: The 19 classes that Cityscapes trains and evaluates on (Cordts et al., 2016), in the order of their training ids.
+CITYSCAPES = Labels(
+    names=(
+        "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
+        "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+    ),
+    palette=(
+        (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153), (250, 170, 30),
+        (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70),
+        (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
+    ),
+)  # fmt: skip
+
+
+def _voc_palette(count: int) -> tuple[RGB, ...]:
+    """Pascal VOC's colours: bit 3k + c of a class's number is bit 7 − k of channel c."""
+    return tuple(
+        tuple(sum((number >> 3 * k + channel & 1) << 7 - k for k in range(3)) for channel in range(3))  # type: ignore[misc]
+        for number in range(count)
+    )
+
+
+#: The 20 classes of Pascal VOC and background (Everingham et al., 2010). Object borders are void, drawn in VOC_VOID_RGB.
+VOC = Labels(
+    names=(
+        "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
+        "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+    ),
+    palette=_voc_palette(21),
+)  # fmt: skip
+VOC_VOID_RGB: RGB = (224, 224, 192)
+
+#: Carvana's masks: car or not.
+CARVANA = Labels(("background", "car"), ((0, 0, 0), (255, 255, 255)))
+
+PRESETS: dict[str, Labels] = {"camvid": CAMVID, "carvana": CARVANA, "cityscapes": CITYSCAPES, "voc": VOC}
 
 
 def preset(name: str) -> Labels:

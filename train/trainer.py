@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +236,7 @@ def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> ModelSpe
 def _same_labels(train: SegDataset, val: SegDataset) -> tuple[SegDataset, SegDataset]:
     # Classes counted from label values differ when the highest one occurs in one split only: the larger list holds both.
     labels = max(train.labels, val.labels, key=len)
-    return tuple(SegDataset(d.root, d.split, labels, d.images, d.masks) for d in (train, val))  # type: ignore[return-value]
+    return replace(train, labels=labels), replace(val, labels=labels)
 
 
 def _size_of(data: SegDataset) -> tuple[int, int]:

@@ -139,7 +139,7 @@ def test_coloured_label(tmp_path):
     path = write(tmp_path / "a.png", picture)
     assert refused(lambda: read_mask(path)) == (
         f"{path}: labels must be one 8-bit channel of class numbers, got uint8 (6, 8, 3); "
-        "convert colours to class numbers first"
+        "if they are coloured, name the classes and their palette in classes.json"
     )
 
 

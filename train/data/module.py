@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ...core.cpu import usable_cpus
-from ...core.dataset import SegDataset, read_mask
+from ...core.dataset import SegDataset
 from .augment import AugmentConfig, resize_whole, to_tensors, training_transform
 
 Sample = tuple[Tensor, Tensor]
@@ -115,10 +115,8 @@ def loaders(
 def class_frequencies(data: SegDataset) -> npt.NDArray[np.float64]:
     """Share of each class among the labelled pixels, (classes,), summing to 1. Reads and checks every label of the split."""
     counts = np.zeros(256, np.int64)
-    for path in data.masks:
-        mask = read_mask(path)
-        data.check_values(mask, path)
-        counts += np.bincount(mask.ravel(), minlength=256)
+    for index in range(len(data)):
+        counts += np.bincount(data.read_mask(index).ravel(), minlength=256)
     known = counts[: len(data.labels)].astype(np.float64)
     known /= max(known.sum(), 1.0)
     return known

@@ -90,6 +90,8 @@ def test_epochs_differ_and_come_again(dataset):
     assert not equal(epoch(make(dataset, seed=1)[0], 0), zero)
 
 
+# On a machine of one core torch advises against the second process.
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")
 def test_loader_processes_change_nothing(dataset):
     alone, many = make(dataset)[0], make(dataset, workers=2)[0]
     state = torch.get_rng_state()
