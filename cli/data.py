@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..core.errors import InputError
-from .common import parse_size, progress_bar
+from .common import parse_size, print_table, progress_bar, writable
+
+if TYPE_CHECKING:
+    from ..train.data.check import Check
 
 app = typer.Typer(help="Make and look at datasets.", no_args_is_help=True)
 
@@ -81,3 +84,58 @@ def _size(text: str) -> tuple[int, int]:
         raise InputError(f"--size: expected HEIGHTxWIDTH in pixels such as 360x480, got {text!r}") from error
     assert size_hw is not None
     return size_hw
+
+
+@app.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="Dataset folder, in any known layout.")],
+    classes: Annotated[str | None, typer.Option(help="Class list of a known dataset, e.g. camvid.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write a picture here: images of every split under their labels.", callback=writable)
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write what was found here.", callback=writable)] = None,
+) -> None:
+    """Look a dataset over: sizes, label values, class frequencies, missing pairs, pictures that are in two splits."""
+    from ..core.artifact import write_json
+    from ..core.errors import DataError
+    from ..train.data.check import check_dataset, contact_sheet
+
+    with progress_bar() as bar:
+        task = bar.add_task("reading", total=None)
+        found = check_dataset(
+            data, classes, lambda what, done, total: bar.update(task, completed=done, total=total, description=what)
+        )
+    if json:
+        write_json(json, found.to_dict())
+    if sheet:
+        contact_sheet(data, found, sheet)
+    _print_check(found)
+    if found.errors:
+        raise DataError(
+            f"data check: {data}: {len(found.errors)} of its files can't be trained on; the first: {found.errors[0]}"
+        )
+
+
+def _print_check(found: Check) -> None:
+    from rich.table import Table
+
+    table = Table("class")
+    for split in found.splits:
+        table.add_column(f"{split.name} %", justify="right")
+        table.add_column("images", justify="right")
+    totals = [max(1, sum(split.pixels)) for split in found.splits]
+    for number, name in enumerate(found.labels.names):
+        cells: list[str] = []
+        for split, total in zip(found.splits, totals, strict=True):
+            known = number < len(split.pixels)
+            cells += [f"{100 * split.pixels[number] / total:.3f}", str(split.seen_in[number])] if known else ["–", "–"]
+        table.add_row(name, *cells)
+    print_table(f"{found.root}: {found.layout}", table)
+    for split in found.splits:
+        sizes = ", ".join(f"{size} ({count})" for size, count in split.sizes.most_common(4))
+        more = f" and {len(split.sizes) - 4} other sizes" if len(split.sizes) > 4 else ""
+        void = split.void / max(1, split.void + sum(split.pixels))
+        print(f"{split.name}: {split.images} images, {sizes or 'none readable'}{more}; {100 * void:.1f} % void")
+    for kind, lines in (("error", found.errors), ("warning", found.warnings)):
+        for line in lines:
+            print(f"{kind}: {line}")

@@ -1,13 +1,14 @@
-"""``seg-edge data synth``"""
+"""``seg-edge data``"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from seg_edge.cli.main import main
-from seg_edge.core.dataset import open_dataset
+from seg_edge.core.dataset import open_dataset, read_image
 
 
 def run(out: Path, words: str) -> int:
@@ -61,3 +62,39 @@ def test_interrupt_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(writer, "write_labels", stop)
     assert run(tmp_path / "d", "--train 1 --val 0 --size 32x48") == 130
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def streets(tmp_path: Path) -> Path:
+    assert run(tmp_path / "streets", "--train 3 --val 2 --size 48x64") == 0
+    return tmp_path / "streets"
+
+
+def test_check_prints_and_writes_what_it_found(streets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    sheet, report = streets / "sheet.png", streets / "check.json"
+    assert main(["data", "check", str(streets), "--sheet", str(sheet), "--json", str(report)]) == 0
+    out = capsys.readouterr().out
+    for part in ("images/<split> and labels/<split>", "train: 3 images, 48x64 (3)", "val: 2 images, 48x64 (2)", "bicyclist"):
+        assert part in out
+    found = json.loads(report.read_text())
+    assert [(split["split"], split["images"]) for split in found["splits"]] == [("train", 3), ("val", 2)]
+    assert read_image(sheet).shape[1] == 4 * 320
+
+
+def test_check_fails_where_a_training_would(streets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    victim = open_dataset(streets, "train").images[1]
+    victim.write_bytes(b"no picture")
+    assert main(["data", "check", str(streets)]) == 1
+    out, err = capsys.readouterr()
+    assert f"error: {victim}: not a readable image" in out
+    assert err.splitlines() == [
+        f"seg-edge: error: data check: {streets}: 1 of its files can't be trained on; the first: {victim}: not a readable "
+        "image (10 bytes); replace or remove it"
+    ]
+
+
+def test_check_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", str(tmp_path / "missing")]) == 1
+    assert "missing: no such folder" in capsys.readouterr().err

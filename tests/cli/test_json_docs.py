@@ -31,7 +31,7 @@ def shape(value: Any, free: tuple[str, ...] = ()) -> Any:
     return "value"
 
 
-@pytest.mark.parametrize("verb", ["val", "export", "verify", "run", "bench", "doctor"])
+@pytest.mark.parametrize("verb", ["data check", "val", "export", "verify", "run", "bench", "doctor"])
 def test_every_verb_has_an_example_that_is_json(verb):
     assert example(verb)
 
@@ -48,3 +48,15 @@ def test_doctor(capsys):
     assert main(["doctor", "--json"]) == 0
     free = ("packages", "jetson", "gpu", "torch", "cameras")
     assert shape(json.loads(capsys.readouterr().out), free) == shape(example("doctor"), free)
+
+
+def test_data_check(tmp_path):
+    target = tmp_path / "check.json"
+    assert main(["data", "synth", "--out", str(tmp_path / "d"), "--train", "1", "--val", "1", "--size", "32x48"]) == 0
+    # The same street in both splits, so that there is a duplicate to describe.
+    for kind in ("images", "labels"):
+        one, other = (next((tmp_path / "d" / kind / split).iterdir()) for split in ("train", "val"))
+        other.write_bytes(one.read_bytes())
+    assert main(["data", "check", str(tmp_path / "d"), "--json", str(target)]) == 0
+    free = ("sizes",)
+    assert shape(json.loads(target.read_text()), free) == shape(example("data check"), free)
