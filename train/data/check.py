@@ -224,7 +224,7 @@ def _overlaid(data: SegDataset, index: int, size_hw: tuple[int, int]) -> npt.NDA
     except DataError:
         return np.full((*size_hw, 3), (80, 80, 220), np.uint8)
     frame = np.asarray(cv2.resize(frame, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-    small = cv2.resize(mask, size_hw[::-1], interpolation=cv2.INTER_NEAREST)
+    small = np.asarray(cv2.resize(mask, size_hw[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
     colours = colorize(small, data.labels.palette)[..., ::-1]
     labelled = (small != data.labels.ignore_index)[..., None]
     return np.where(labelled, np.rint(0.4 * frame + 0.6 * colours), frame).astype(np.uint8)
