@@ -87,6 +87,26 @@ def _size(text: str) -> tuple[int, int]:
 
 
 @app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="camvid, voc or ade20k; cityscapes and carvana tell how to get them.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to make. Default: data/NAME.")] = None,
+) -> None:
+    """Download a public dataset; called again after an interruption, it goes on where it stopped."""
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+
+    from ..train.data.download import TABLE, Public
+    from ..train.data.download import get as fetch
+
+    columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with progress_bar(*columns) as bar:
+        task = bar.add_task(name, total=None)
+        folder = fetch(name, out or Path("data") / name, lambda done, total: bar.update(task, completed=done, total=total))
+    known = TABLE[name]
+    assert isinstance(known, Public)
+    print(f"{folder}: {known.about}\nlook it over: seg-edge data check {folder}")
+
+
+@app.command()
 def check(
     data: Annotated[Path, typer.Argument(help="Dataset folder, in any known layout.")],
     classes: Annotated[str | None, typer.Option(help="Class list of a known dataset, e.g. camvid.")] = None,

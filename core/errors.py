@@ -8,6 +8,7 @@ SegEdgeError                 exit code 1; its text is the one line that the comm
 ├── EngineError              an inference engine that is missing or failed
 ├── SourceError              a camera, video or folder that can't be opened or stopped delivering
 ├── SinkError                an output that can't be opened or written
+├── DownloadError            a server that can't be reached, or sent something else than expected
 └── GateError                exit code 3; a stated limit (--max-drop, --min-fps, …) was broken
 """
 
@@ -61,6 +62,10 @@ class SourceError(SegEdgeError):
 
 class SinkError(SegEdgeError):
     """An output that can't be opened or written."""
+
+
+class DownloadError(SegEdgeError):
+    """A server that can't be reached, or sent something else than expected."""
 
 
 class GateError(SegEdgeError):
