@@ -270,6 +270,11 @@ static PyObject *py_available_isas(PyObject *module, PyObject *unused) {
   return names(se_isa_available);
 }
 
+static PyObject *py_known_isas(PyObject *module, PyObject *unused) {
+  (void)module, (void)unused;
+  return names(se_isa_known);
+}
+
 /* ---- module ---- */
 
 /* Chooses the instruction set once, at import. */
@@ -304,6 +309,7 @@ static PyMethodDef methods[] = {
     {"set_threads", py_set_threads, METH_VARARGS, "set_threads(threads)"},
     {"isa", py_isa, METH_NOARGS, "isa()"},
     {"available_isas", py_available_isas, METH_NOARGS, "available_isas()"},
+    {"known_isas", py_known_isas, METH_NOARGS, "known_isas()"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -38,7 +38,18 @@
 
 /* X(name, whether this CPU runs it), slowest first. */
 #if defined(__x86_64__)
-#define SE_ISAS(X) X(scalar, true) X(avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"))
+#define SE_RUNS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"))
+#if defined(SE_EMULATED)
+#define SE_ISA_AVX512(X) X(avx512, SE_RUNS_AVX2)
+#elif defined(SE_HAS_AVX512)
+#define SE_ISA_AVX512(X) X(avx512, SE_RUNS_AVX2 && __builtin_cpu_supports("avx512f") && \
+                                   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+#else
+#define SE_ISA_AVX512(X)
+#endif
+#define SE_ISAS(X) X(scalar, true) X(avx2, SE_RUNS_AVX2) SE_ISA_AVX512(X)
+#elif defined(__aarch64__)
+#define SE_ISAS(X) X(scalar, true) X(neon, true) /* part of the architecture */
 #else
 #define SE_ISAS(X) X(scalar, true)
 #endif
