@@ -18,6 +18,14 @@
 extern "C" {
 #endif
 
+#define SE_VERSION "0.1.0"
+
+#ifdef SE_BUILD_SHARED
+#define SE_API __attribute__((visibility("default")))
+#else
+#define SE_API
+#endif
+
 /* Keeps every product of a side, a side and a 14-bit weight inside int32, and every buffer size inside a 32-bit size_t. */
 #define SE_MAX_SIDE 16384
 #define SE_MAX_CLASSES 256
@@ -27,21 +35,21 @@ typedef struct se_kernels se_kernels; /* one instruction set */
 typedef enum { SE_RESIZE_BILINEAR = 0, SE_RESIZE_AREA = 1 } se_resize_rule;
 
 /* name: NULL for the fastest set that this CPU has; returns NULL for a name that is unknown or that this CPU can't run. */
-const se_kernels *se_kernels_get(const char *name);
+SE_API const se_kernels *se_kernels_get(const char *name);
 /* Names of the sets this CPU can run, slowest first, i = 0, 1, …; NULL past the end. */
-const char *se_isa_available(size_t i);
+SE_API const char *se_isa_available(size_t i);
 /* Names of all sets in this build; NULL past the end. */
-const char *se_isa_known(size_t i);
-const char *se_isa_name(const se_kernels *isa);
+SE_API const char *se_isa_known(size_t i);
+SE_API const char *se_isa_name(const se_kernels *isa);
 
 /* Bytes of scratch for se_resize; any alignment. */
-size_t se_resize_scratch(size_t src_h, size_t src_w, size_t dst_h, size_t dst_w, se_resize_rule rule);
+SE_API size_t se_resize_scratch(size_t src_h, size_t src_w, size_t dst_h, size_t dst_w, se_resize_rule rule);
 
 /* src: uint8 (src_h, src_w, 3), src_stride >= 3*src_w; dst: uint8 (dst_h, dst_w, 3), contiguous, no overlap.
  * BILINEAR: half-pixel centres, edges clamped. AREA: box average where neither side grows, else BILINEAR.
  * Fixed point with 14-bit weights: within 1 grey level of exact arithmetic. */
-void se_resize(const se_kernels *isa, const uint8_t *src, size_t src_h, size_t src_w, size_t src_stride, uint8_t *dst,
-               size_t dst_h, size_t dst_w, se_resize_rule rule, size_t y0, size_t y1, void *scratch);
+SE_API void se_resize(const se_kernels *isa, const uint8_t *src, size_t src_h, size_t src_w, size_t src_stride, uint8_t *dst,
+                      size_t dst_h, size_t dst_w, se_resize_rule rule, size_t y0, size_t y1, void *scratch);
 
 /* ---- logits or a mask to a mask, an overlay, or both, in one pass ---- */
 
@@ -85,12 +93,13 @@ typedef struct {
 } se_paint_job;
 
 /* Tables that every row needs: written once by se_paint_prepare, then read by any number of threads. Any alignment. */
-size_t se_paint_tables(const se_paint_job *job);
-void se_paint_prepare(const se_paint_job *job, void *tables);
+SE_API size_t se_paint_tables(const se_paint_job *job);
+SE_API void se_paint_prepare(const se_paint_job *job, void *tables);
 
 /* Bytes of scratch for se_paint_rows; any alignment. */
-size_t se_paint_scratch(const se_paint_job *job);
-void se_paint_rows(const se_kernels *isa, const se_paint_job *job, const void *tables, size_t y0, size_t y1, void *scratch);
+SE_API size_t se_paint_scratch(const se_paint_job *job);
+SE_API void se_paint_rows(const se_kernels *isa, const se_paint_job *job, const void *tables, size_t y0, size_t y1,
+                          void *scratch);
 
 /* ---- whole images on several threads (pool.c, parallel.c): the only part with state ----
  *
@@ -101,17 +110,18 @@ void se_paint_rows(const se_kernels *isa, const se_paint_job *job, const void *t
 
 /* Threads that a call uses which passes 0: the last se_set_threads (0 undoes it), else the environment's SEG_EDGE_THREADS,
  * else the cores that this process may use, at most 4: the work is bound by memory, which a few cores saturate. */
-size_t se_threads(void);
-void se_set_threads(size_t threads);
+SE_API size_t se_threads(void);
+SE_API void se_set_threads(size_t threads);
 
 /* Bytes of workspace for the calls below with the same arguments; any alignment. threads: 0 as above. */
-size_t se_paint_workspace(const se_paint_job *job, size_t threads);
-size_t se_resize_workspace(size_t src_h, size_t src_w, size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads);
+SE_API size_t se_paint_workspace(const se_paint_job *job, size_t threads);
+SE_API size_t se_resize_workspace(size_t src_h, size_t src_w, size_t dst_h, size_t dst_w, se_resize_rule rule,
+                                  size_t threads);
 
 /* se_paint_prepare and se_paint_rows, se_resize: all rows. */
-void se_paint(const se_kernels *isa, const se_paint_job *job, size_t threads, void *workspace);
-void se_resize_image(const se_kernels *isa, const uint8_t *src, size_t src_h, size_t src_w, size_t src_stride, uint8_t *dst,
-                     size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads, void *workspace);
+SE_API void se_paint(const se_kernels *isa, const se_paint_job *job, size_t threads, void *workspace);
+SE_API void se_resize_image(const se_kernels *isa, const uint8_t *src, size_t src_h, size_t src_w, size_t src_stride,
+                            uint8_t *dst, size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads, void *workspace);
 
 #ifdef __cplusplus
 }
