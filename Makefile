@@ -6,13 +6,15 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 SEG := $(BIN)/seg-edge
 STAMP := $(VENV)/.installed
+AARCH64_CC ?= aarch64-linux-gnu-gcc
+QEMU_AARCH64 ?= qemu-aarch64-static
 KERNELS := CMakeLists.txt $(wildcard runtime/csrc/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench asan clean
+.PHONY: help setup demo test check format bench asan tsan aarch64 avx512 clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 setup: $(STAMP)  ## Create .venv and install seg-edge into it
 
@@ -49,6 +51,27 @@ asan: setup  ## Kernel tests under the address and undefined-behaviour sanitizer
 	$(BIN)/cmake -S tests/runtime/csrc -B build/asan -G "Unix Makefiles"
 	$(BIN)/cmake --build build/asan
 	build/asan/fuzz_kernels
+
+tsan: setup  ## The kernels' pool under the thread sanitizer
+	$(BIN)/cmake -S tests/runtime/csrc -B build/tsan -G "Unix Makefiles" -DSANITIZE=thread
+	$(BIN)/cmake --build build/tsan
+	build/tsan/fuzz_kernels 500
+
+aarch64: setup  ## Cross-compile the kernels for 64-bit Arm, run them under qemu: NEON against scalar
+	@for tool in $(AARCH64_CC) $(QEMU_AARCH64); do command -v $$tool >/dev/null || { echo "make aarch64: $$tool not found; install it \
+	(Debian: apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)" >&2; exit 1; }; done
+	$(BIN)/cmake -S tests/runtime/csrc -B build/aarch64 -G "Unix Makefiles" -DSANITIZE= -DCMAKE_SYSTEM_NAME=Linux \
+		-DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_C_COMPILER=$(AARCH64_CC) -DCMAKE_EXE_LINKER_FLAGS=-static
+	$(BIN)/cmake --build build/aarch64
+	$(QEMU_AARCH64) build/aarch64/fuzz_kernels 600
+
+avx512: setup  ## AVX-512 kernels with the instructions emulated in C (SIMDe), against scalar: on any x86-64
+	@test -e /usr/include/simde/x86/avx512.h || { echo "make avx512: SIMDe's headers not found; install them \
+	(Debian: apt-get install libsimde-dev)" >&2; exit 1; }
+	$(BIN)/cmake -S tests/runtime/csrc -B build/avx512 -G "Unix Makefiles" -DSANITIZE= \
+		-DSEG_EDGE_EMULATE_AVX512=$(CURDIR)/tests/runtime/csrc/emulate_avx512.h
+	$(BIN)/cmake --build build/avx512
+	build/avx512/fuzz_kernels 1500
 
 bench: setup  ## Re-run the recorded benchmarks of this machine; MODEL=artefact adds the end-to-end one
 	$(PY) benchmarks/kernels.py

@@ -1,4 +1,6 @@
-"""Times the C kernels against OpenCV and NumPy, one thread, on a 1280x720 frame; writes benchmarks/results/kernels.json.
+"""Times the C kernels against OpenCV and NumPy on a 1280x720 frame; writes benchmarks/results/kernels.json.
+
+Both sides have one thread, but for the side "2 threads".
 
     python benchmarks/kernels.py [--rounds 60] [--json FILE]
 
@@ -96,20 +98,44 @@ def cases() -> tuple[dict[str, dict[str, Callable[[], object]]], dict[str, Any]]
     table: dict[str, dict[str, Callable[[], object]]] = {}
     for rule, flag in (("area", cv2.INTER_AREA), ("bilinear", cv2.INTER_LINEAR)):
         table[f"resize {rule}"] = {
-            isa: lambda rule=rule, isa=isa: _kernels.resize(frame, small, rule, isa) for isa in kernels.available_isas()
+            isa: lambda rule=rule, isa=isa: _kernels.resize(frame, small, rule, isa, 1) for isa in kernels.available_isas()
         } | {"usual": lambda flag=flag: cv2.resize(frame, INPUT_HW[::-1], dst=small, interpolation=flag)}
     facts: dict[str, Any] = {"label": source}
-    for name, logits in inputs.items():
-        table[f"upsample_overlay {name}"] = {
-            isa: lambda logits=logits, isa=isa: _kernels.upsample_overlay(logits, frame, palette, ALPHA, overlay, None, isa)
+    variants = {
+        "": lambda logits, isa, threads: _kernels.upsample_overlay(
+            logits, frame, palette, ALPHA, overlay, None, isa, threads
+        ),
+        " and mask": lambda logits, isa, threads: _kernels.upsample_overlay(
+            logits, frame, palette, ALPHA, overlay, mask_out, isa, threads
+        ),
+        " mask only": lambda logits, isa, threads: _kernels.upsample_argmax(logits, mask_out, isa, threads),
+        " opacity per class": lambda logits, isa, threads: _kernels.upsample_overlay(
+            logits, frame, palette, opacities, overlay, None, isa, threads
+        ),
+        " contours": lambda logits, isa, threads: _kernels.upsample_overlay(
+            logits, frame, palette, ALPHA, overlay, None, isa, threads, palette, 1.0
+        ),
+    }
+    opacities = np.linspace(50, 200, CLASSES).astype(np.uint16)
+    codes = np.clip(np.rint(inputs["street"] * 12), -128, 127).astype(np.int8)
+    runs = [("street", inputs["street"], variant) for variant in variants] + [("noise", inputs["noise"], "")]
+    runs += [("street fp16", inputs["street"].astype(np.float16), ""), ("street int8", codes, "")]
+    for name, logits, variant in runs:
+        sides: dict[str, Callable[[], object]] = {
+            isa: lambda logits=logits, call=variants[variant], isa=isa: call(logits, isa, 1)
             for isa in kernels.available_isas()
-        } | {"usual": lambda logits=logits: usual_overlay(logits, frame, palette)}
+        }
+        sides["2 threads"] = lambda logits=logits, call=variants[variant]: call(logits, None, 2)
+        if not variant:
+            sides["usual"] = lambda logits=logits: usual_overlay(logits.astype(np.float32), frame, palette)
+        table[f"upsample_overlay {name}{variant}"] = sides
+    for name, logits in inputs.items():
         usual_mask = usual_overlay(logits, frame, palette)[1]
         facts[f"mask agreement {name}"] = agreement(kernels.upsample_argmax(logits, FRAME_HW, mask_out), usual_mask)
         facts[f"boundary cells {name}"] = round(boundary_share(logits), 4)
     mask = kernels.upsample_argmax(inputs["street"], FRAME_HW)
     table["blend street"] = {
-        isa: lambda isa=isa: _kernels.blend(mask, frame, palette, ALPHA, overlay, isa) for isa in kernels.available_isas()
+        isa: lambda isa=isa: _kernels.blend(mask, frame, palette, ALPHA, overlay, isa, 1) for isa in kernels.available_isas()
     } | {"usual": lambda: cv2.addWeighted(palette[mask], ALPHA, frame, 1 - ALPHA, 0, dst=overlay)}
     return table, facts
 
@@ -133,8 +159,10 @@ def main() -> None:
     for name, sides in table.items():
         times = medians_ms(sides, options.rounds)
         best = times[kernels.available_isas()[-1]]
-        rows.append({"operation": name, "p50_ms": times, "speedup": round(times["usual"] / best, 2)})
-        print(f"{name:26}", *(f"{side} {value:8.3f} ms " for side, value in times.items()), f"x{rows[-1]['speedup']}")
+        rows.append(
+            {"operation": name, "p50_ms": times, "speedup": round(times["usual"] / best, 2) if "usual" in times else None}
+        )
+        print(f"{name:40}", *(f"{side} {value:8.3f} ms " for side, value in times.items()), f"x{rows[-1]['speedup']}")
     machine = {"cpu": cpu_name(), "cores": os.cpu_count(), "opencv": cv2.__version__, "numpy": np.__version__, "threads": 1}
     setup = {"frame_hw": FRAME_HW, "input_hw": INPUT_HW, "logits_chw": [CLASSES, *(side // STRIDE for side in INPUT_HW)]}
     command = "python benchmarks/kernels.py"

@@ -1,18 +1,33 @@
 # Private: kernels.py documents these. Arrays are checked by the extension; `isa` forces an instruction set for one call.
-def resize(frame_bgr: object, out: object, rule: str, isa: str | None = None, /) -> None: ...
-def upsample_argmax(logits_chw: object, out: object, isa: str | None = None, /) -> None: ...
+def resize(frame_bgr: object, out: object, rule: str, isa: str | None = None, threads: int = 0, /) -> None: ...
+def upsample_argmax(logits_chw: object, out: object, isa: str | None = None, threads: int = 0, /) -> None: ...
 def upsample_overlay(
     logits_chw: object,
     frame_bgr: object,
     palette_bgr: object,
-    alpha: float,
+    alpha: object,
     out: object,
     mask_out: object | None,
     isa: str | None = None,
+    threads: int = 0,
+    line_palette_bgr: object | None = None,
+    line_alpha: object = 1.0,
     /,
 ) -> None: ...
 def blend(
-    mask: object, frame_bgr: object, palette_bgr: object, alpha: float, out: object, isa: str | None = None, /
+    mask: object,
+    frame_bgr: object,
+    palette_bgr: object,
+    alpha: object,
+    out: object,
+    isa: str | None = None,
+    threads: int = 0,
+    line_palette_bgr: object | None = None,
+    line_alpha: object = 1.0,
+    /,
 ) -> None: ...
 def isa() -> str: ...
 def available_isas() -> tuple[str, ...]: ...
+def known_isas() -> tuple[str, ...]: ...
+def threads() -> int: ...
+def set_threads(count: int, /) -> None: ...

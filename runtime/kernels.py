@@ -6,11 +6,18 @@ all other arrays are C-contiguous. ``out`` is returned; pass the last call's to 
 Every function releases the GIL.
 
 The instruction set is chosen at import, the fastest that the CPU has; ``SEG_EDGE_ISA=scalar`` forces one. All of them return
-the same bytes.
+the same bytes, whatever the number of threads.
+
+``threads`` is the number of threads that share a call, 1 to 64; None is what :func:`set_threads` chose, else the
+environment's ``SEG_EDGE_THREADS``, else the cores that the process may use, at most 4 (the work is bound by memory). Small
+images are left to one. The threads belong to the process, start when first needed, sleep between calls and don't outlive a
+fork: a child starts its own.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,21 +28,56 @@ from ..core.spec import RESIZE_RULES
 
 try:
     from . import _kernels
-    from ._kernels import available_isas, isa
+    from ._kernels import available_isas, isa, threads
 except ImportError as error:
     if "SEG_EDGE_ISA" not in str(error):
         raise
     raise InputError(str(error)) from error
 
-__all__ = ["available_isas", "blend", "isa", "resize", "upsample_argmax", "upsample_overlay"]
+__all__ = [
+    "MAX_THREADS",
+    "available_isas",
+    "blend",
+    "isa",
+    "resize",
+    "set_threads",
+    "threads",
+    "upsample_argmax",
+    "upsample_overlay",
+]
 
 U8 = npt.NDArray[np.uint8]
-F32 = npt.NDArray[np.float32]
+Logits = npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8] | npt.NDArray[np.uint8]
+#: One opacity for all classes, or one per class.
+Alpha = float | Sequence[float] | npt.NDArray[np.floating[Any]]
 
 _MAX_SIDE = 16384  # SE_MAX_SIDE in segedge.h
+MAX_THREADS = 64  # SEMAX_THREADS
 
 
-def resize(frame_bgr: U8, size_hw: tuple[int, int], rule: str = "area", out: U8 | None = None) -> U8:
+def _check_environment() -> None:
+    text = os.environ.get("SEG_EDGE_THREADS")
+    if text and not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_THREADS):
+        raise InputError(f"SEG_EDGE_THREADS: expected a number of threads, 1 to {MAX_THREADS}, got {text!r}; unset it")
+
+
+_check_environment()
+
+
+def set_threads(count: int | None) -> None:
+    """How many threads share a call that names no number; None undoes it.
+
+    Raises:
+        ValueError: not 1 to 64.
+    """
+    if count is not None and not 1 <= count <= MAX_THREADS:
+        raise ValueError(f"set_threads: expected 1 to {MAX_THREADS}, or None for the default, got {count}")
+    _kernels.set_threads(count or 0)
+
+
+def resize(
+    frame_bgr: U8, size_hw: tuple[int, int], rule: str = "area", out: U8 | None = None, *, threads: int | None = None
+) -> U8:
     """Resizes a frame; it is stretched, its aspect ratio is not kept.
 
     Args:
@@ -44,6 +86,7 @@ def resize(frame_bgr: U8, size_hw: tuple[int, int], rule: str = "area", out: U8 
         rule: ``"area"``: average of the box that an output pixel covers, where neither side grows; else, and with
             ``"bilinear"``: bilinear between pixel centres, edges clamped. Within 1 grey level of exact arithmetic.
         out: uint8, (h, w, 3), C-contiguous, no overlap with the frame; allocated if None.
+        threads: See the module.
 
     Returns:
         uint8, (h, w, 3).
@@ -55,17 +98,22 @@ def resize(frame_bgr: U8, size_hw: tuple[int, int], rule: str = "area", out: U8 
     if rule not in RESIZE_RULES:
         raise UnknownNameError("resize rule", rule, RESIZE_RULES)
     out = _output("resize", out, (*_size("resize", size_hw), 3))
-    _kernels.resize(frame_bgr, out, rule)
+    _kernels.resize(frame_bgr, out, rule, None, _threads("resize", threads))
     return out
 
 
-def upsample_argmax(logits_chw: F32, size_hw: tuple[int, int], out: U8 | None = None) -> U8:
+def upsample_argmax(
+    logits_chw: Logits, size_hw: tuple[int, int], out: U8 | None = None, *, threads: int | None = None
+) -> U8:
     """The highest class per pixel of logits upsampled bilinearly (pixel centres, edges clamped), in one pass.
 
     Args:
-        logits_chw: float32, (C, h, w), C-contiguous, 1 ≤ C ≤ 256.
+        logits_chw: float32 or float16, or the int8 or uint8 codes of a quantized tensor, (C, h, w), C-contiguous,
+            1 ≤ C ≤ 256. Codes need no scale and no zero point: with one of each for the tensor and a scale > 0, neither
+            changes which class is highest at a pixel.
         size_hw: Height H and width W of the mask, pixels; may be smaller than the logits.
         out: uint8, (H, W), C-contiguous; allocated if None.
+        threads: See the module.
 
     Returns:
         uint8, (H, W): class numbers. Ties go to the lowest class; NaN counts as minus infinity.
@@ -74,28 +122,37 @@ def upsample_argmax(logits_chw: F32, size_hw: tuple[int, int], out: U8 | None = 
         TypeError, ValueError: an array or size that does not fit.
     """
     out = _output("upsample_argmax", out, _size("upsample_argmax", size_hw))
-    _kernels.upsample_argmax(logits_chw, out)
+    _kernels.upsample_argmax(logits_chw, out, None, _threads("upsample_argmax", threads))
     return out
 
 
 def upsample_overlay(
-    logits_chw: F32,
+    logits_chw: Logits,
     frame_bgr: U8,
     palette_bgr: U8,
-    alpha: float = 0.5,
+    alpha: Alpha = 0.5,
     out: U8 | None = None,
     mask_out: U8 | None = None,
+    *,
+    line_palette_bgr: U8 | None = None,
+    line_alpha: Alpha = 1.0,
+    threads: int | None = None,
 ) -> U8:
     """Paints the classes of a network's logits over the frame, in one pass.
 
     Args:
-        logits_chw: float32, (C, h, w), C-contiguous, 1 ≤ C ≤ 256; they cover the whole frame.
+        logits_chw: As in :func:`upsample_argmax`; they cover the whole frame.
         frame_bgr: uint8, (H, W, 3), each row contiguous.
         palette_bgr: uint8, (C, 3), C-contiguous.
-        alpha: Share of the colour, 0 to 1; rounded to 1/256.
+        alpha: Share of the colour, 0 to 1, rounded to 1/256: one for all, or C of them. A class with 0 stays uncoloured.
         out: uint8, (H, W, 3), each row contiguous: the frame itself (painted in place) or an array that does not overlap
             it; allocated if None.
         mask_out: uint8, (H, W), C-contiguous: receives the mask that :func:`upsample_argmax` returns; None if not wanted.
+        line_palette_bgr: uint8, (C, 3), C-contiguous: draws contours. A pixel that has a neighbour of another class to the
+            left, right, above or below is painted with its class's row of this palette and ``line_alpha`` instead. A
+            border is so two pixels wide, one on each side. None draws none.
+        line_alpha: As ``alpha``, for the contours.
+        threads: See the module.
 
     Returns:
         uint8, (H, W, 3): ``(frame * (256 - a) + colour * a + 128) >> 8`` with ``a = round(256 * alpha)``.
@@ -104,18 +161,30 @@ def upsample_overlay(
         TypeError, ValueError: an array or alpha that does not fit.
     """
     out = _output("upsample_overlay", out, np.shape(frame_bgr))
-    _kernels.upsample_overlay(logits_chw, frame_bgr, palette_bgr, alpha, out, mask_out)
+    style = (_threads("upsample_overlay", threads), line_palette_bgr, _alpha("upsample_overlay", "line_alpha", line_alpha))
+    fixed = _alpha("upsample_overlay", "alpha", alpha)
+    _kernels.upsample_overlay(logits_chw, frame_bgr, palette_bgr, fixed, out, mask_out, None, *style)
     return out
 
 
-def blend(mask: U8, frame_bgr: U8, palette_bgr: U8, alpha: float = 0.5, out: U8 | None = None) -> U8:
+def blend(
+    mask: U8,
+    frame_bgr: U8,
+    palette_bgr: U8,
+    alpha: Alpha = 0.5,
+    out: U8 | None = None,
+    *,
+    line_palette_bgr: U8 | None = None,
+    line_alpha: Alpha = 1.0,
+    threads: int | None = None,
+) -> U8:
     """Paints a mask over a frame; pixels whose value has no colour (void) keep the frame.
 
     Args:
         mask: uint8, (H, W), C-contiguous.
         frame_bgr: uint8, (H, W, 3), each row contiguous.
         palette_bgr: uint8, (C, 3), C-contiguous, 1 ≤ C ≤ 256.
-        alpha, out: As in :func:`upsample_overlay`.
+        alpha, out, line_palette_bgr, line_alpha, threads: As in :func:`upsample_overlay`.
 
     Returns:
         uint8, (H, W, 3), computed as in :func:`upsample_overlay`.
@@ -124,8 +193,25 @@ def blend(mask: U8, frame_bgr: U8, palette_bgr: U8, alpha: float = 0.5, out: U8 
         TypeError, ValueError: an array or alpha that does not fit.
     """
     out = _output("blend", out, np.shape(frame_bgr))
-    _kernels.blend(mask, frame_bgr, palette_bgr, alpha, out)
+    style = (_threads("blend", threads), line_palette_bgr, _alpha("blend", "line_alpha", line_alpha))
+    _kernels.blend(mask, frame_bgr, palette_bgr, _alpha("blend", "alpha", alpha), out, None, *style)
     return out
+
+
+def _threads(function: str, count: int | None) -> int:
+    if count is not None and not 1 <= count <= MAX_THREADS:
+        raise ValueError(f"{function}: threads must be 1 to {MAX_THREADS}, or None for the default, got {count}")
+    return count or 0
+
+
+def _alpha(function: str, name: str, alpha: Alpha) -> float | npt.NDArray[np.uint16]:
+    """One number as it is (the kernels check it); one per class as uint16, (C,), 256 for 1."""
+    if isinstance(alpha, (float, int)):
+        return alpha
+    values = np.asarray(alpha, np.float64)
+    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"{function}: {name} must be 0 (frame only) to 1 (colour only), one number or C, got {alpha!r}")
+    return np.floor(values * 256 + 0.5).astype(np.uint16)
 
 
 def _size(function: str, size_hw: tuple[int, int]) -> tuple[int, int]:

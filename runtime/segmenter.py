@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -13,11 +13,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..core.errors import EngineError, InputError
+from ..core.errors import EngineError
 from ..core.labels import Labels
 from ..core.spec import ModelSpec
 from . import kernels
 from .engines import AUTO, Engine, open_engine
+from .style import Style
 
 if TYPE_CHECKING:
     from .sources import Source
@@ -65,21 +66,34 @@ class Segmenter:
     Args:
         model: An exported ONNX file, an artefact folder, or an open engine (closed together with the segmenter).
         engine: A name from :func:`seg_edge.runtime.engines.engines`, or ``"auto"``.
-        threads: CPU threads; None is every core.
-        alpha: Opacity of the overlay's colours, 0 to 1.
+        threads: CPU threads of the engine and of the kernels around it; None is every core (the kernels: at most 4).
+        alpha: Opacity of the overlay's colours, 0 to 1; or of some classes' by name (the others have 0.5).
+        classes: Names of the classes that the overlay colours; None is all. The mask always has all of them.
+        contours: Whether the overlay draws the borders between classes.
 
     Raises:
         ModelFileError, UnknownNameError, EngineError: as :func:`seg_edge.runtime.open_engine` says.
+        UnknownNameError: a class that the model doesn't have.
         InputError: ``alpha`` out of range.
     """
 
     def __init__(
-        self, model: str | Path | Engine, engine: str = AUTO, threads: int | None = None, alpha: float = 0.5
+        self,
+        model: str | Path | Engine,
+        engine: str = AUTO,
+        threads: int | None = None,
+        alpha: float | Mapping[str, float] = 0.5,
+        *,
+        classes: Iterable[str] | None = None,
+        contours: bool = False,
     ) -> None:
-        if not 0 <= alpha <= 1:
-            raise InputError(f"alpha: expected 0 (frame only) to 1 (colours only), got {alpha}")
         self.engine = model if isinstance(model, Engine) else open_engine(model, engine, threads)
-        self.alpha = float(alpha)
+        try:
+            self.style = Style.make(self.labels, alpha, classes, contours)
+        except BaseException:
+            self.engine.close()
+            raise
+        self._threads = None if threads is None else min(threads, kernels.MAX_THREADS)
         batch = self.engine.batch or 1
         if batch != 1:
             path = self.engine.path
@@ -87,7 +101,6 @@ class Segmenter:
             raise EngineError(
                 f"{path}: takes batches of {batch} frames only; export it with batch 1 to run it frame by frame"
             )
-        self._palette_bgr = self.labels.palette_bgr
         # One input buffer for every frame: (1, H, W, 3), filled by the resize.
         self._input = np.zeros((1, *self.spec.input_hw, 3), np.uint8)
 
@@ -215,7 +228,7 @@ class Segmenter:
     def _network_input(self, frame_bgr: Frame) -> Frame:
         if frame_bgr.shape[:2] == self.spec.input_hw and frame_bgr.flags.c_contiguous:
             return frame_bgr[None]
-        kernels.resize(frame_bgr, self.spec.input_hw, self.spec.resize, out=self._input[0])
+        kernels.resize(frame_bgr, self.spec.input_hw, self.spec.resize, out=self._input[0], threads=self._threads)
         return self._input
 
     def _from_logits(
@@ -223,11 +236,17 @@ class Segmenter:
     ) -> tuple[Mask | None, Frame | None]:
         size_hw = frame_bgr.shape[:2]
         if not overlay:
-            return (kernels.upsample_argmax(logits, size_hw, out=mask_out) if mask else None), None
+            return (kernels.upsample_argmax(logits, size_hw, mask_out, threads=self._threads) if mask else None), None
         if mask and mask_out is None:
             mask_out = np.empty(size_hw, np.uint8)
         painted = kernels.upsample_overlay(
-            logits, frame_bgr, self._palette_bgr, self.alpha, out=out, mask_out=mask_out if mask else None
+            logits,
+            frame_bgr,
+            self.style.palette_bgr,
+            out=out,
+            mask_out=mask_out if mask else None,
+            threads=self._threads,
+            **self.style.arguments,
         )
         return (mask_out if mask else None), painted
 
@@ -241,7 +260,10 @@ class Segmenter:
         # EXACT: pixel centres map to pixel centres; plain INTER_NEAREST is off by up to half a pixel.
         full = cv2.resize(labels, (width, height), dst=mask_out, interpolation=cv2.INTER_NEAREST_EXACT)
         sized: Mask = np.asarray(full, np.uint8)
-        painted = kernels.blend(sized, frame_bgr, self._palette_bgr, self.alpha, out=out) if overlay else None
+        painted = None
+        if overlay:
+            style = self.style
+            painted = kernels.blend(sized, frame_bgr, style.palette_bgr, out=out, threads=self._threads, **style.arguments)
         return (sized if mask else None), painted
 
 

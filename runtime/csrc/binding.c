@@ -1,204 +1,11 @@
 /* The extension module seg_edge.runtime._kernels: checks every argument, releases the GIL, calls segedge.h.
  * It never converts or copies: what does not fit is refused by name. kernels.py is the documented surface. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
-#include "segedge.h"
-#include <stdbool.h>
+#include "binding_args.h"
 #include <string.h>
 
 typedef struct {
   const se_kernels *isa; /* used where a call names none */
 } module_state;
-
-/* ---- arguments ---- */
-
-typedef enum { INPUT, OUTPUT } direction;
-
-typedef struct {
-  const char *name, *dtype; /* dtype: "uint8" or "float32" */
-  const char *shape;        /* as the user reads it: "(H, W, 3)" */
-  int ndim;
-  bool pixels;  /* the last axis is a pixel's three channels */
-  bool strided; /* rows may lie apart (a crop of a larger frame); everything else is C-contiguous */
-  direction way;
-} rule;
-
-typedef struct {
-  Py_buffer view;
-  const rule *rule;
-  bool held;
-} array;
-
-/* A call's name and arrays; release() drops whichever of them are held. */
-typedef struct {
-  const char *function;
-  array arrays[6];
-  size_t count;
-} call;
-
-static void release(call *self) {
-  for (size_t i = 0; i < self->count; i++) {
-    if (self->arrays[i].held) PyBuffer_Release(&self->arrays[i].view);
-  }
-}
-
-static const char *dtype_name(const Py_buffer *view) {
-  static const struct {
-    const char *format, *name;
-  } names[] = {{"?", "bool"},   {"b", "int8"},    {"B", "uint8"},   {"h", "int16"},  {"H", "uint16"},
-               {"i", "int32"},  {"I", "uint32"},  {"l", "int64"},   {"L", "uint64"}, {"q", "int64"},
-               {"Q", "uint64"}, {"e", "float16"}, {"f", "float32"}, {"d", "float64"}};
-  const char *format = view->format ? view->format : "B";
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-    if (strcmp(format, names[i].format) == 0) return names[i].name;
-  }
-  return format;
-}
-
-static PyObject *tuple_of(const Py_ssize_t *values, int count) {
-  PyObject *tuple = PyTuple_New(count);
-  for (int i = 0; tuple && i < count; i++) {
-    PyObject *value = PyLong_FromSsize_t(values[i]);
-    if (!value)
-      Py_CLEAR(tuple);
-    else
-      PyTuple_SET_ITEM(tuple, i, value);
-  }
-  return tuple;
-}
-
-/* Raises "resize: frame_bgr must be uint8 (H, W, 3), …, got float64 (720, 1280, 3); REMEDY". */
-static bool refuse(const call *self, const array *a, PyObject *type, const char *demand, const char *remedy) {
-  PyObject *shape = tuple_of(a->view.shape, a->view.ndim);
-  if (shape) {
-    PyErr_Format(type, "%s: %s must be %s %s%s, got %s %R; %s", self->function, a->rule->name, a->rule->dtype,
-                 a->rule->shape, demand, dtype_name(&a->view), shape, remedy);
-    Py_DECREF(shape);
-  }
-  return false;
-}
-
-static bool refuse_strides(const call *self, const array *a) {
-  PyObject *strides = tuple_of(a->view.strides, a->view.ndim);
-  char remedy[96];
-  if (!strides) return false;
-  if (a->rule->way == INPUT) {
-    snprintf(remedy, sizeof remedy, "use np.ascontiguousarray(%s)", a->rule->name);
-  } else {
-    snprintf(remedy, sizeof remedy, "pass an array as np.empty makes it");
-  }
-  PyErr_Format(PyExc_ValueError, "%s: %s must be %s %s, %s, got byte strides %R; %s", self->function, a->rule->name,
-               a->rule->dtype, a->rule->shape,
-               a->rule->strided ? "each row contiguous and rows in ascending order" : "C-contiguous", strides, remedy);
-  Py_DECREF(strides);
-  return false;
-}
-
-/* Rows of a strided array, first axis. An axis of length 1 has no stride worth checking. */
-static bool strides_fit(const array *a) {
-  const Py_buffer *view = &a->view;
-  Py_ssize_t expected = view->itemsize;
-  for (int axis = view->ndim - 1; axis >= 0; axis--) {
-    const bool free_row = a->rule->strided && axis == 0;
-    if (view->shape[axis] > 1 && (free_row ? view->strides[axis] < expected : view->strides[axis] != expected)) return false;
-    expected *= view->shape[axis]; /* the array exists in memory: no overflow */
-  }
-  return true;
-}
-
-static bool take(call *self, PyObject *object, const rule *rule) {
-  array *a = &self->arrays[self->count++];
-  a->rule = rule;
-  a->held = PyObject_CheckBuffer(object) && PyObject_GetBuffer(object, &a->view, PyBUF_STRIDES | PyBUF_FORMAT) == 0;
-  if (!a->held) {
-    PyErr_Format(PyExc_TypeError, "%s: %s must be %s %s, got %s; pass a NumPy array", self->function, rule->name,
-                 rule->dtype, rule->shape, Py_TYPE(object)->tp_name);
-    return false;
-  }
-  char remedy[96];
-  snprintf(remedy, sizeof remedy,
-           rule->way == INPUT ? "use np.ascontiguousarray(%s, np.%s)" : "make %s with np.empty(shape, np.%s)", rule->name,
-           rule->dtype);
-  if (strcmp(dtype_name(&a->view), rule->dtype) != 0) return refuse(self, a, PyExc_TypeError, "", remedy);
-  if (a->view.ndim != rule->ndim || (rule->pixels && a->view.shape[rule->ndim - 1] != 3)) {
-    return refuse(self, a, PyExc_ValueError, "", "pass an array of that shape");
-  }
-  for (int axis = 0; axis < a->view.ndim; axis++) {
-    if (a->view.shape[axis] < 1 || a->view.shape[axis] > SE_MAX_SIDE) {
-      return refuse(self, a, PyExc_ValueError, " with sides of 1 to 16384", "pass a smaller array that is not empty");
-    }
-  }
-  if (!strides_fit(a)) return refuse_strides(self, a);
-  if (rule->way == OUTPUT && a->view.readonly) {
-    return refuse(self, a, PyExc_ValueError, " and writable", "the array received is read-only: pass another");
-  }
-  return true;
-}
-
-static size_t side(const array *a, int axis) {
-  return (size_t)a->view.shape[axis];
-}
-
-static size_t row_bytes(const array *a) {
-  size_t bytes = (size_t)a->view.itemsize;
-  for (int axis = 1; axis < a->view.ndim; axis++) bytes *= side(a, axis);
-  return bytes;
-}
-
-static size_t stride(const array *a) {
-  return side(a, 0) > 1 ? (size_t)a->view.strides[0] : row_bytes(a);
-}
-
-/* Whether two arrays share a byte. Rows of one stride that interleave without touching (two crops side by side) share none.
- */
-static bool overlap(const array *a, const array *b) {
-  const uintptr_t a0 = (uintptr_t)a->view.buf, b0 = (uintptr_t)b->view.buf;
-  const size_t pitch = stride(a), a_row = row_bytes(a), b_row = row_bytes(b);
-  if (a0 + (side(a, 0) - 1) * pitch + a_row <= b0 || b0 + (side(b, 0) - 1) * stride(b) + b_row <= a0) return false;
-  if (pitch != stride(b)) return true;
-  const size_t shift = b0 >= a0 ? (b0 - a0) % pitch : (pitch - (a0 - b0) % pitch) % pitch;
-  return shift < a_row || shift + b_row > pitch;
-}
-
-static bool disjoint(const call *self, const array *out, const array *other, const char *remedy) {
-  if (!overlap(out, other)) return true;
-  PyErr_Format(PyExc_ValueError, "%s: %s must not overlap %s, got arrays that share memory; %s", self->function,
-               out->rule->name, other->rule->name, remedy);
-  return false;
-}
-
-/* out may be exactly the frame (every byte is read before it is written) or share nothing with it. */
-static bool same_or_disjoint(const call *self, const array *out, const array *frame) {
-  const bool same = out->view.buf == frame->view.buf && stride(out) == stride(frame);
-  return same || disjoint(self, out, frame, "pass the frame itself or another array");
-}
-
-static bool sized(const call *self, const array *a, size_t h, size_t w, const char *as) {
-  if (side(a, 0) == h && side(a, 1) == w) return true;
-  char demand[96];
-  snprintf(demand, sizeof demand, " with (H, W) = (%zu, %zu), the size of %s", h, w, as);
-  return refuse(self, a, PyExc_ValueError, demand, "pass an array of that size");
-}
-
-static bool class_count(const call *self, const array *a) {
-  if (side(a, 0) <= SE_MAX_CLASSES) return true;
-  return refuse(self, a, PyExc_ValueError, " with 1 to 256 classes C", "a uint8 mask holds no more");
-}
-
-static bool fixed_alpha(const call *self, double alpha, unsigned *fixed) {
-  if (alpha >= 0 && alpha <= 1) {
-    *fixed = (unsigned)(alpha * 256 + 0.5);
-    return true;
-  }
-  PyObject *value = PyFloat_FromDouble(alpha);
-  if (value) {
-    PyErr_Format(PyExc_ValueError, "%s: alpha must be 0 (frame only) to 1 (colour only), got %R; use 0.5", self->function,
-                 value);
-    Py_DECREF(value);
-  }
-  return false;
-}
 
 static const se_kernels *pick_isa(PyObject *module, const call *self, const char *name) {
   const se_kernels *isa = name ? se_kernels_get(name) : ((module_state *)PyModule_GetState(module))->isa;
@@ -211,24 +18,36 @@ static const se_kernels *pick_isa(PyObject *module, const call *self, const char
 static const rule frame_rule = {"frame_bgr", "uint8", "(H, W, 3)", 3, true, true, INPUT};
 static const rule resized_rule = {"out", "uint8", "(H, W, 3)", 3, true, false, OUTPUT};
 static const rule overlay_rule = {"out", "uint8", "(H, W, 3)", 3, true, true, OUTPUT};
-static const rule logits_rule = {"logits_chw", "float32", "(C, H, W)", 3, false, false, INPUT};
+static const rule logits_rule = {"logits_chw", "float32, float16, int8 or uint8", "(C, H, W)", 3, false, false, INPUT};
 static const rule palette_rule = {"palette_bgr", "uint8", "(C, 3)", 2, true, false, INPUT};
 static const rule mask_rule = {"mask", "uint8", "(H, W)", 2, false, false, INPUT};
 static const rule labels_rule = {"out", "uint8", "(H, W)", 2, false, false, OUTPUT};
 static const rule mask_out_rule = {"mask_out", "uint8", "(H, W)", 2, false, false, OUTPUT};
+static const rule alpha_rule = {"alpha", "uint16", "(C,)", 1, false, false, INPUT};
+static const rule line_palette_rule = {"line_palette_bgr", "uint8", "(C, 3)", 2, true, false, INPUT};
+static const rule line_alpha_rule = {"line_alpha", "uint16", "(C,)", 1, false, false, INPUT};
 
 /* ---- functions ---- */
+
+/* threads: 0 is the default. */
+static bool thread_count(const call *self, Py_ssize_t threads) {
+  if (threads >= 0 && threads <= SE_MAX_THREADS) return true;
+  PyErr_Format(PyExc_ValueError, "%s: threads must be 1 to %d, or 0 for the default, got %zd; use 0", self->function,
+               SE_MAX_THREADS, threads);
+  return false;
+}
 
 static PyObject *py_resize(PyObject *module, PyObject *args) {
   PyObject *frame_object, *out_object, *result = NULL;
   const char *rule_name, *isa_name = NULL;
-  if (!PyArg_ParseTuple(args, "OOs|z:resize", &frame_object, &out_object, &rule_name, &isa_name)) return NULL;
+  Py_ssize_t threads = 0;
+  if (!PyArg_ParseTuple(args, "OOs|zn:resize", &frame_object, &out_object, &rule_name, &isa_name, &threads)) return NULL;
   call self = {.function = "resize"};
   const array *frame = &self.arrays[0], *out = &self.arrays[1];
   const se_kernels *isa = pick_isa(module, &self, isa_name);
-  void *scratch = NULL;
-  if (!isa || !take(&self, frame_object, &frame_rule) || !take(&self, out_object, &resized_rule) ||
-      !disjoint(&self, out, frame, "pass another array")) {
+  void *workspace = NULL;
+  if (!isa || !thread_count(&self, threads) || !take(&self, frame_object, &frame_rule) ||
+      !take(&self, out_object, &resized_rule) || !disjoint(&self, out, frame, "pass another array")) {
     goto done;
   }
   const bool area = strcmp(rule_name, "area") == 0;
@@ -238,140 +57,195 @@ static PyObject *py_resize(PyObject *module, PyObject *args) {
   }
   const se_resize_rule how = area ? SE_RESIZE_AREA : SE_RESIZE_BILINEAR;
   const size_t src_h = side(frame, 0), src_w = side(frame, 1), dst_h = side(out, 0), dst_w = side(out, 1);
-  scratch = PyMem_RawMalloc(se_resize_scratch(src_h, src_w, dst_h, dst_w, how));
-  if (!scratch) {
+  workspace = PyMem_RawMalloc(se_resize_workspace(src_h, src_w, dst_h, dst_w, how, (size_t)threads));
+  if (!workspace) {
     PyErr_NoMemory();
     goto done;
   }
   Py_BEGIN_ALLOW_THREADS;
-  se_resize(isa, frame->view.buf, src_h, src_w, stride(frame), out->view.buf, dst_h, dst_w, how, 0, dst_h, scratch);
+  se_resize_image(isa, frame->view.buf, src_h, src_w, stride(frame), out->view.buf, dst_h, dst_w, how, (size_t)threads,
+                  workspace);
   Py_END_ALLOW_THREADS;
   result = Py_NewRef(Py_None);
 done:
-  PyMem_RawFree(scratch);
+  PyMem_RawFree(workspace);
   release(&self);
   return result;
+}
+
+/* Runs a job whose arrays are checked. */
+static PyObject *paint(const se_kernels *isa, const se_paint_job *job, size_t threads) {
+  void *workspace = PyMem_RawMalloc(se_paint_workspace(job, threads));
+  if (!workspace) return PyErr_NoMemory();
+  Py_BEGIN_ALLOW_THREADS;
+  se_paint(isa, job, threads, workspace);
+  Py_END_ALLOW_THREADS;
+  PyMem_RawFree(workspace);
+  return Py_NewRef(Py_None);
+}
+
+static void set_logits(se_paint_job *job, const array *logits) {
+  const char *dtype = dtype_name(&logits->view);
+  job->type = strcmp(dtype, "float32") == 0   ? SE_LOGITS_F32
+              : strcmp(dtype, "float16") == 0 ? SE_LOGITS_F16
+              : strcmp(dtype, "int8") == 0    ? SE_LOGITS_I8
+                                              : SE_LOGITS_U8;
+  job->logits = logits->view.buf;
+  job->classes = side(logits, 0);
+  job->h = side(logits, 1);
+  job->w = side(logits, 2);
 }
 
 static PyObject *py_upsample_argmax(PyObject *module, PyObject *args) {
   PyObject *logits_object, *out_object, *result = NULL;
   const char *isa_name = NULL;
-  if (!PyArg_ParseTuple(args, "OO|z:upsample_argmax", &logits_object, &out_object, &isa_name)) return NULL;
+  Py_ssize_t threads = 0;
+  if (!PyArg_ParseTuple(args, "OO|zn:upsample_argmax", &logits_object, &out_object, &isa_name, &threads)) return NULL;
   call self = {.function = "upsample_argmax"};
   const array *logits = &self.arrays[0], *out = &self.arrays[1];
   const se_kernels *isa = pick_isa(module, &self, isa_name);
-  void *scratch = NULL;
-  if (!isa || !take(&self, logits_object, &logits_rule) || !take(&self, out_object, &labels_rule) ||
-      !class_count(&self, logits) || !disjoint(&self, out, logits, "pass another array")) {
+  if (isa && thread_count(&self, threads) && take(&self, logits_object, &logits_rule) &&
+      take(&self, out_object, &labels_rule) && class_count(&self, logits) &&
+      disjoint(&self, out, logits, "pass another array")) {
+    se_paint_job job = {.mask = out->view.buf, .dst_h = side(out, 0), .dst_w = side(out, 1)};
+    set_logits(&job, logits);
+    result = paint(isa, &job, (size_t)threads);
+  }
+  release(&self);
+  return result;
+}
+
+/* A palette and its opacities, checked against the number of classes. */
+typedef struct {
+  const array *palette, *alpha; /* alpha: NULL where one number serves all classes */
+  uint16_t fixed[SE_MAX_CLASSES];
+} style;
+
+static bool per_class(const call *self, const array *a, size_t classes) {
+  if (side(a, 0) == classes) return true;
+  char demand[80];
+  const char *whose = self->arrays[0].rule == &logits_rule ? "logits_chw" : "palette_bgr";
+  snprintf(demand, sizeof demand, " with C = %zu, the classes of %s", classes, whose);
+  return refuse(self, a, PyExc_ValueError, demand, "give one per class");
+}
+
+/* classes: what the palette must have; 0: the palette says. */
+static bool take_style(call *self, PyObject *palette, const rule *palette_is, PyObject *alpha, const rule *alpha_is,
+                       size_t classes, style *out) {
+  out->palette = &self->arrays[self->count];
+  if (!take(self, palette, palette_is) || !class_count(self, out->palette)) return false;
+  if (!classes) classes = side(out->palette, 0);
+  if (!per_class(self, out->palette, classes)) return false;
+  if (PyFloat_Check(alpha) || PyLong_Check(alpha)) {
+    const double value = PyFloat_AsDouble(alpha);
+    if (value == -1 && PyErr_Occurred()) PyErr_Clear(); /* too large an int: refused below */
+    if (!(value >= 0 && value <= 1)) {
+      PyErr_Format(PyExc_ValueError, "%s: %s must be 0 (frame only) to 1 (colour only), got %R; use 0.5", self->function,
+                   alpha_is->name, alpha);
+      return false;
+    }
+    for (size_t i = 0; i < classes; i++) out->fixed[i] = (uint16_t)(value * 256 + 0.5);
+    return true;
+  }
+  out->alpha = &self->arrays[self->count];
+  if (!take(self, alpha, alpha_is) || !per_class(self, out->alpha, classes)) return false;
+  memcpy(out->fixed, out->alpha->view.buf, classes * sizeof *out->fixed);
+  for (size_t i = 0; i < classes; i++) {
+    if (out->fixed[i] > 256) return refuse(self, out->alpha, PyExc_ValueError, " of values 0 to 256", "256 is opaque");
+  }
+  return true;
+}
+
+/* upsample_overlay takes logits, blend a mask; the rest is the same. */
+static PyObject *paint_overlay(PyObject *module, const char *function, PyObject *const *objects, PyObject *mask_object,
+                               const char *isa_name, Py_ssize_t threads, bool from_logits) {
+  PyObject *source_object = objects[0], *frame_object = objects[1], *palette_object = objects[2], *alpha_object = objects[3],
+           *out_object = objects[4], *line_palette = objects[5], *line_alpha = objects[6], *result = NULL;
+  call self = {.function = function};
+  const array *source = &self.arrays[0], *frame = &self.arrays[1];
+  const se_kernels *isa = pick_isa(module, &self, isa_name);
+  style fill = {0}, line = {0};
+  if (!isa || !thread_count(&self, threads) || !take(&self, source_object, from_logits ? &logits_rule : &mask_rule) ||
+      !take(&self, frame_object, &frame_rule) || (from_logits && !class_count(&self, source)) ||
+      !take_style(&self, palette_object, &palette_rule, alpha_object, &alpha_rule, from_logits ? side(source, 0) : 0,
+                  &fill)) {
     goto done;
   }
-  const size_t classes = side(logits, 0), h = side(logits, 1), w = side(logits, 2), dst_h = side(out, 0),
-               dst_w = side(out, 1);
-  scratch = PyMem_RawMalloc(se_upsample_scratch(w, dst_w, classes));
-  if (!scratch) {
-    PyErr_NoMemory();
+  const size_t classes = side(fill.palette, 0), dst_h = side(frame, 0), dst_w = side(frame, 1);
+  const bool lines = line_palette && line_palette != Py_None && line_alpha;
+  if (lines && !take_style(&self, line_palette, &line_palette_rule, line_alpha, &line_alpha_rule, classes, &line)) goto done;
+  if (!from_logits && !sized(&self, source, dst_h, dst_w, "frame_bgr")) goto done;
+  const size_t inputs = self.count;
+  const array *out = &self.arrays[self.count];
+  if (!take(&self, out_object, &overlay_rule) || !sized(&self, out, dst_h, dst_w, "frame_bgr") ||
+      !same_or_disjoint(&self, out, frame)) {
     goto done;
   }
-  Py_BEGIN_ALLOW_THREADS;
-  se_upsample_argmax(isa, logits->view.buf, classes, h, w, out->view.buf, dst_h, dst_w, 0, dst_h, scratch);
-  Py_END_ALLOW_THREADS;
-  result = Py_NewRef(Py_None);
+  for (size_t i = 0; i < inputs; i++) {
+    if (&self.arrays[i] != frame && !disjoint(&self, out, &self.arrays[i], "pass another array")) goto done;
+  }
+  const array *mask = mask_object == Py_None ? NULL : &self.arrays[self.count];
+  if (mask && !take(&self, mask_object, &mask_out_rule)) goto done;
+  for (size_t i = 0; mask && i < inputs + 1; i++) {
+    if (!disjoint(&self, mask, &self.arrays[i], "pass another array")) goto done;
+  }
+  if (mask && !sized(&self, mask, dst_h, dst_w, "frame_bgr")) goto done;
+  se_paint_job job = {.classes = classes,
+                      .dst_h = dst_h,
+                      .dst_w = dst_w,
+                      .mask = mask ? mask->view.buf : NULL,
+                      .frame = frame->view.buf,
+                      .frame_stride = stride(frame),
+                      .overlay = out->view.buf,
+                      .overlay_stride = stride(out),
+                      .palette = fill.palette->view.buf,
+                      .alpha = fill.fixed,
+                      .line_palette = lines ? line.palette->view.buf : NULL,
+                      .line_alpha = line.fixed};
+  if (from_logits) {
+    set_logits(&job, source);
+  } else {
+    job.labels = source->view.buf;
+  }
+  result = paint(isa, &job, (size_t)threads);
 done:
-  PyMem_RawFree(scratch);
   release(&self);
   return result;
 }
 
 static PyObject *py_upsample_overlay(PyObject *module, PyObject *args) {
-  PyObject *logits_object, *frame_object, *palette_object, *out_object, *mask_object, *result = NULL;
+  PyObject *o[7] = {NULL}, *mask;
   const char *isa_name = NULL;
-  double alpha;
-  unsigned fixed = 0;
-  if (!PyArg_ParseTuple(args, "OOOdOO|z:upsample_overlay", &logits_object, &frame_object, &palette_object, &alpha,
-                        &out_object, &mask_object, &isa_name)) {
+  Py_ssize_t threads = 0;
+  if (!PyArg_ParseTuple(args, "OOOOOO|znOO:upsample_overlay", &o[0], &o[1], &o[2], &o[3], &o[4], &mask, &isa_name, &threads,
+                        &o[5], &o[6])) {
     return NULL;
   }
-  call self = {.function = "upsample_overlay"};
-  const array *logits = &self.arrays[0], *frame = &self.arrays[1], *palette = &self.arrays[2], *out = &self.arrays[3];
-  const array *mask = mask_object == Py_None ? NULL : &self.arrays[4];
-  const se_kernels *isa = pick_isa(module, &self, isa_name);
-  void *scratch = NULL;
-  if (!isa || !take(&self, logits_object, &logits_rule) || !take(&self, frame_object, &frame_rule) ||
-      !take(&self, palette_object, &palette_rule) || !take(&self, out_object, &overlay_rule) ||
-      (mask && !take(&self, mask_object, &mask_out_rule)) || !class_count(&self, logits) ||
-      !fixed_alpha(&self, alpha, &fixed)) {
-    goto done;
-  }
-  const size_t classes = side(logits, 0), h = side(logits, 1), w = side(logits, 2);
-  const size_t dst_h = side(frame, 0), dst_w = side(frame, 1);
-  if (side(palette, 0) != classes) {
-    char demand[64];
-    snprintf(demand, sizeof demand, " with C = %zu, the classes of logits_chw", classes);
-    refuse(&self, palette, PyExc_ValueError, demand, "give one colour per class");
-    goto done;
-  }
-  if (!sized(&self, out, dst_h, dst_w, "frame_bgr") || !same_or_disjoint(&self, out, frame) ||
-      !disjoint(&self, out, logits, "pass another array") || !disjoint(&self, out, palette, "pass another array")) {
-    goto done;
-  }
-  for (size_t i = 0; mask && i < 4; i++) {
-    if (!disjoint(&self, mask, &self.arrays[i], "pass another array")) goto done;
-  }
-  if (mask && !sized(&self, mask, dst_h, dst_w, "frame_bgr")) goto done;
-  scratch = PyMem_RawMalloc(se_upsample_scratch(w, dst_w, classes));
-  if (!scratch) {
-    PyErr_NoMemory();
-    goto done;
-  }
-  Py_BEGIN_ALLOW_THREADS;
-  se_upsample_overlay(isa, logits->view.buf, classes, h, w, palette->view.buf, frame->view.buf, stride(frame), fixed,
-                      out->view.buf, stride(out), mask ? mask->view.buf : NULL, dst_h, dst_w, 0, dst_h, scratch);
-  Py_END_ALLOW_THREADS;
-  result = Py_NewRef(Py_None);
-done:
-  PyMem_RawFree(scratch);
-  release(&self);
-  return result;
+  return paint_overlay(module, "upsample_overlay", o, mask, isa_name, threads, true);
 }
 
 static PyObject *py_blend(PyObject *module, PyObject *args) {
-  PyObject *mask_object, *frame_object, *palette_object, *out_object, *result = NULL;
+  PyObject *o[7] = {NULL};
   const char *isa_name = NULL;
-  double alpha;
-  unsigned fixed = 0;
-  if (!PyArg_ParseTuple(args, "OOOdO|z:blend", &mask_object, &frame_object, &palette_object, &alpha, &out_object,
-                        &isa_name)) {
+  Py_ssize_t threads = 0;
+  if (!PyArg_ParseTuple(args, "OOOOO|znOO:blend", &o[0], &o[1], &o[2], &o[3], &o[4], &isa_name, &threads, &o[5], &o[6])) {
     return NULL;
   }
-  call self = {.function = "blend"};
-  const array *mask = &self.arrays[0], *frame = &self.arrays[1], *palette = &self.arrays[2], *out = &self.arrays[3];
-  const se_kernels *isa = pick_isa(module, &self, isa_name);
-  void *scratch = NULL;
-  if (!isa || !take(&self, mask_object, &mask_rule) || !take(&self, frame_object, &frame_rule) ||
-      !take(&self, palette_object, &palette_rule) || !take(&self, out_object, &overlay_rule) ||
-      !class_count(&self, palette) || !fixed_alpha(&self, alpha, &fixed)) {
-    goto done;
-  }
-  const size_t h = side(frame, 0), w = side(frame, 1), classes = side(palette, 0);
-  if (!sized(&self, mask, h, w, "frame_bgr") || !sized(&self, out, h, w, "frame_bgr") ||
-      !same_or_disjoint(&self, out, frame) || !disjoint(&self, out, mask, "pass another array") ||
-      !disjoint(&self, out, palette, "pass another array")) {
-    goto done;
-  }
-  scratch = PyMem_RawMalloc(se_blend_scratch(w, classes));
-  if (!scratch) {
-    PyErr_NoMemory();
-    goto done;
-  }
-  Py_BEGIN_ALLOW_THREADS;
-  se_blend(isa, mask->view.buf, palette->view.buf, classes, frame->view.buf, stride(frame), fixed, out->view.buf,
-           stride(out), h, w, 0, h, scratch);
-  Py_END_ALLOW_THREADS;
-  result = Py_NewRef(Py_None);
-done:
-  PyMem_RawFree(scratch);
-  release(&self);
-  return result;
+  return paint_overlay(module, "blend", o, Py_None, isa_name, threads, false);
+}
+
+static PyObject *py_threads(PyObject *module, PyObject *unused) {
+  (void)module, (void)unused;
+  return PyLong_FromSize_t(se_threads());
+}
+
+static PyObject *py_set_threads(PyObject *module, PyObject *args) {
+  (void)module;
+  Py_ssize_t threads;
+  if (!PyArg_ParseTuple(args, "n:set_threads", &threads)) return NULL;
+  if (!thread_count(&(call){.function = "set_threads"}, threads)) return NULL;
+  se_set_threads((size_t)threads);
+  return Py_NewRef(Py_None);
 }
 
 static PyObject *py_isa(PyObject *module, PyObject *unused) {
@@ -394,6 +268,11 @@ static PyObject *names(const char *(*at)(size_t)) {
 static PyObject *py_available_isas(PyObject *module, PyObject *unused) {
   (void)module, (void)unused;
   return names(se_isa_available);
+}
+
+static PyObject *py_known_isas(PyObject *module, PyObject *unused) {
+  (void)module, (void)unused;
+  return names(se_isa_known);
 }
 
 /* ---- module ---- */
@@ -419,13 +298,18 @@ static int module_exec(PyObject *module) {
 }
 
 static PyMethodDef methods[] = {
-    {"resize", py_resize, METH_VARARGS, "resize(frame_bgr, out, rule, isa=None)"},
-    {"upsample_argmax", py_upsample_argmax, METH_VARARGS, "upsample_argmax(logits_chw, out, isa=None)"},
+    {"resize", py_resize, METH_VARARGS, "resize(frame_bgr, out, rule, isa=None, threads=0)"},
+    {"upsample_argmax", py_upsample_argmax, METH_VARARGS, "upsample_argmax(logits_chw, out, isa=None, threads=0)"},
     {"upsample_overlay", py_upsample_overlay, METH_VARARGS,
-     "upsample_overlay(logits_chw, frame_bgr, palette_bgr, alpha, out, mask_out, isa=None)"},
-    {"blend", py_blend, METH_VARARGS, "blend(mask, frame_bgr, palette_bgr, alpha, out, isa=None)"},
+     "upsample_overlay(logits_chw, frame_bgr, palette_bgr, alpha, out, mask_out, isa=None, threads=0, line_palette=None, "
+     "line_alpha=None)"},
+    {"blend", py_blend, METH_VARARGS,
+     "blend(mask, frame_bgr, palette_bgr, alpha, out, isa=None, threads=0, line_palette=None, line_alpha=None)"},
+    {"threads", py_threads, METH_NOARGS, "threads()"},
+    {"set_threads", py_set_threads, METH_VARARGS, "set_threads(threads)"},
     {"isa", py_isa, METH_NOARGS, "isa()"},
     {"available_isas", py_available_isas, METH_NOARGS, "available_isas()"},
+    {"known_isas", py_known_isas, METH_NOARGS, "known_isas()"},
     {NULL, NULL, 0, NULL},
 };
 

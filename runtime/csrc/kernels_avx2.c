@@ -1,4 +1,4 @@
-/* AVX2. Multiplies and adds stay apart (no FMA), and per element the order of operations is the scalar file's. */
+/* AVX2 and F16C. Multiplies and adds stay apart (no FMA), and per element the order of operations is the scalar file's. */
 #include "se_kernels.h"
 #include "se_pixel.h"
 #include <immintrin.h>
@@ -108,22 +108,54 @@ static inline void store_labels(uint8_t *out, __m256i first, __m256i second) {
   _mm_storeu_si128((__m128i *)out, _mm_packus_epi16(low, high));
 }
 
-static void f32_u8_argmax__avx2(const float *plane, size_t plane_stride, size_t classes, size_t n, uint8_t *out) {
-  if (n < 16) {
-    se_kernels__scalar.f32_u8_argmax(plane, plane_stride, classes, n, out);
-    return;
+typedef enum { F32, F16, I8, U8 } logits_type; /* a constant wherever it is inlined */
+
+/* Elements i .. i + 7 as float: exact. */
+static inline __attribute__((always_inline)) __m256 load8(logits_type type, const void *plane, size_t i) {
+  switch (type) {
+  case F16:
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const uint16_t *)plane + i)));
+  case I8:
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)((const int8_t *)plane + i))));
+  case U8:
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)((const uint8_t *)plane + i))));
+  default:
+    return _mm256_loadu_ps((const float *)plane + i);
   }
+}
+
+/* Needs n >= 16. */
+static inline __attribute__((always_inline)) void argmax_row(logits_type type, const void *plane, size_t plane_stride,
+                                                             size_t classes, size_t n, uint8_t *out) {
   for (size_t x = 0; x < n; x += 16) {
     if (x + 16 > n) x = n - 16;
     __m256 best0 = _mm256_set1_ps(-INFINITY), best1 = best0;
     __m256i label0 = _mm256_setzero_si256(), label1 = label0;
     for (size_t c = 0; c < classes; c++) {
-      const float *value = plane + c * plane_stride + x;
+      const size_t at = c * plane_stride + x;
       const __m256i name = _mm256_set1_epi32((int)c);
-      keep_higher(_mm256_loadu_ps(value), name, &best0, &label0);
-      keep_higher(_mm256_loadu_ps(value + 8), name, &best1, &label1);
+      keep_higher(load8(type, plane, at), name, &best0, &label0);
+      keep_higher(load8(type, plane, at + 8), name, &best1, &label1);
     }
     store_labels(out + x, label0, label1);
+  }
+}
+
+/* Codes are compared as bytes, 32 at once; `flip` turns the order of unsigned ones into that of signed ones. */
+static inline __attribute__((always_inline)) void argmax_codes(const uint8_t *plane, size_t plane_stride, size_t classes,
+                                                               size_t n, uint8_t flip, uint8_t *out) {
+  const __m256i sign = _mm256_set1_epi8((char)flip);
+  for (size_t x = 0; x < n; x += 32) {
+    if (x + 32 > n) x = n - 32;
+    __m256i best = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(plane + x)), sign);
+    __m256i label = _mm256_setzero_si256();
+    for (size_t c = 1; c < classes; c++) {
+      const __m256i code = _mm256_loadu_si256((const __m256i *)(plane + c * plane_stride + x));
+      const __m256i value = _mm256_xor_si256(code, sign);
+      label = _mm256_blendv_epi8(label, _mm256_set1_epi8((char)c), _mm256_cmpgt_epi8(value, best));
+      best = _mm256_max_epi8(best, value);
+    }
+    _mm256_storeu_si256((__m256i *)(out + x), label);
   }
 }
 
@@ -161,28 +193,36 @@ static inline __m256 lerp_gather(const float *top, const float *bottom, __m256 w
   return lerp8(columns->w0, left, columns->w1, right);
 }
 
+typedef void(*lerp_kernel) SE_LERP_ARGMAX;
+
 /* Sixteen pixels a turn. When upsampling they span few columns of the logits: one window of eight is loaded per class and
  * spread by permutes. Where sixteen pixels need more than eight columns (factors below about 2.3), or the logits are
- * narrower than a window, the columns are gathered. */
-static void f32_u8_lerp_argmax__avx2(const float *above, const float *below, size_t plane_stride, size_t classes, size_t w,
-                                     float wy, const int32_t *low, const int32_t *high, const float *wx, size_t x0,
-                                     size_t x1, uint8_t *out) {
+ * narrower than a window, floats are gathered; the other types, which have no gather, are left to `one_by_one`. */
+static inline __attribute__((always_inline)) void lerp_row(logits_type type, lerp_kernel one_by_one, const void *above,
+                                                           const void *below, size_t plane_stride, size_t classes, size_t w,
+                                                           float wy, const int32_t *low, const int32_t *high,
+                                                           const float *wx, size_t x0, size_t x1, uint8_t *out) {
   const __m256 wy1 = _mm256_set1_ps(wy), wy0 = _mm256_set1_ps(1.0f - wy);
   for (size_t x = x0; x < x1; x += 16) {
     const int32_t base = w < 8 ? 0 : low[x] + 8 <= (int32_t)w ? low[x] : (int32_t)w - 8;
     const bool window = w >= 8 && high[x + 15] - base < 8;
+    if (!window && type != F32) {
+      one_by_one(above, below, plane_stride, classes, w, wy, low, high, wx, x, x + 16 < x1 ? x + 16 : x1, out);
+      continue;
+    }
     const columns8 columns0 = load_columns(low, high, wx, x, base), columns1 = load_columns(low, high, wx, x + 8, base);
     __m256 best0 = _mm256_set1_ps(-INFINITY), best1 = best0;
     __m256i label0 = _mm256_setzero_si256(), label1 = label0;
     for (size_t c = 0; c < classes; c++) {
-      const float *top = above + c * plane_stride + base, *bottom = below + c * plane_stride + base;
+      const size_t at = c * plane_stride + (size_t)base;
       const __m256i name = _mm256_set1_epi32((int)c);
       __m256 value0, value1;
       if (window) {
-        const __m256 columns = lerp8(wy0, _mm256_loadu_ps(top), wy1, _mm256_loadu_ps(bottom));
+        const __m256 columns = lerp8(wy0, load8(type, above, at), wy1, load8(type, below, at));
         value0 = lerp_window(columns, &columns0);
         value1 = lerp_window(columns, &columns1);
       } else {
+        const float *top = (const float *)above + at, *bottom = (const float *)below + at;
         value0 = lerp_gather(top, bottom, wy0, wy1, &columns0);
         value1 = lerp_gather(top, bottom, wy0, wy1, &columns1);
       }
@@ -193,25 +233,50 @@ static void f32_u8_lerp_argmax__avx2(const float *above, const float *below, siz
   }
 }
 
-/* 16 bytes of each as uint16; the largest sum, 255 * 256 + 128, fits. */
-static inline __m256i blend16(__m256i frame, __m256i colour, __m256i keep, __m256i paint) {
-  const __m256i sum = _mm256_add_epi16(_mm256_mullo_epi16(frame, keep), _mm256_mullo_epi16(colour, paint));
-  return _mm256_srli_epi16(_mm256_add_epi16(sum, _mm256_set1_epi16(128)), 8);
+#define LOGITS(type, TYPE, smallest, argmax)                                                                                \
+  static void type##_u8_argmax__avx2 SE_ARGMAX {                                                                            \
+    if (n < smallest) {                                                                                                     \
+      se_kernels__scalar.type##_u8_argmax(plane, plane_stride, classes, n, out);                                            \
+    } else {                                                                                                                \
+      argmax;                                                                                                               \
+    }                                                                                                                       \
+  }                                                                                                                         \
+  static void type##_u8_lerp_argmax__avx2 SE_LERP_ARGMAX {                                                                  \
+    lerp_row(TYPE, se_kernels__scalar.type##_u8_lerp_argmax, above, below, plane_stride, classes, w, wy, low, high, wx, x0, \
+             x1, out);                                                                                                      \
+  }
+LOGITS(f32, F32, 16, argmax_row(F32, plane, plane_stride, classes, n, out))
+LOGITS(f16, F16, 16, argmax_row(F16, plane, plane_stride, classes, n, out))
+LOGITS(i8, I8, 32, argmax_codes(plane, plane_stride, classes, n, 0, out))
+LOGITS(u8, U8, 32, argmax_codes(plane, plane_stride, classes, n, 0x80, out))
+
+/* 32 bytes; add and keep are uint16, and the largest sum, 255 * 256 + 128, fits. packus takes lanes in turn: so does this.
+ */
+static inline void mix32(const uint8_t *frame, __m256i keep0, __m256i keep1, const uint16_t *add, uint8_t *out) {
+  const __m256i bytes0 = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)frame));
+  const __m256i bytes1 = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(frame + 16)));
+  const __m256i add0 = _mm256_loadu_si256((const __m256i *)add), add1 = _mm256_loadu_si256((const __m256i *)(add + 16));
+  const __m256i sum0 = _mm256_srli_epi16(_mm256_add_epi16(_mm256_mullo_epi16(bytes0, keep0), add0), 8);
+  const __m256i sum1 = _mm256_srli_epi16(_mm256_add_epi16(_mm256_mullo_epi16(bytes1, keep1), add1), 8);
+  _mm256_storeu_si256((__m256i *)out, _mm256_permute4x64_epi64(_mm256_packus_epi16(sum0, sum1), 0xd8));
 }
 
-static void u8_blend__avx2(const uint8_t *frame, const uint8_t *colour, size_t n, unsigned alpha, uint8_t *out) {
-  const __m256i zero = _mm256_setzero_si256();
-  const __m256i keep = _mm256_set1_epi16((short)(256 - alpha)), paint = _mm256_set1_epi16((short)alpha);
+/* Both leave their tail to the scalar kernel: an overlapping block would, in place, mix twice. */
+static void u8_u16_mix__avx2(const uint8_t *frame, unsigned keep, const uint16_t *add, size_t n, uint8_t *out) {
+  const __m256i all = _mm256_set1_epi16((short)keep);
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) mix32(frame + i, all, all, add + i, out + i);
+  se_kernels__scalar.u8_u16_mix(frame + i, keep, add + i, n - i, out + i);
+}
+
+static void u8_u16_mix_each__avx2(const uint8_t *frame, const uint16_t *keep, const uint16_t *add, size_t n, uint8_t *out) {
   size_t i = 0;
   for (; i + 32 <= n; i += 32) {
-    const __m256i f = _mm256_loadu_si256((const __m256i *)(frame + i));
-    const __m256i c = _mm256_loadu_si256((const __m256i *)(colour + i));
-    const __m256i low = blend16(_mm256_unpacklo_epi8(f, zero), _mm256_unpacklo_epi8(c, zero), keep, paint);
-    const __m256i high = blend16(_mm256_unpackhi_epi8(f, zero), _mm256_unpackhi_epi8(c, zero), keep, paint);
-    _mm256_storeu_si256((__m256i *)(out + i), _mm256_packus_epi16(low, high));
+    const __m256i keep0 = _mm256_loadu_si256((const __m256i *)(keep + i));
+    const __m256i keep1 = _mm256_loadu_si256((const __m256i *)(keep + i + 16));
+    mix32(frame + i, keep0, keep1, add + i, out + i);
   }
-  /* Not an overlapping block: in place it would blend twice. */
-  se_kernels__scalar.u8_blend(frame + i, colour + i, n - i, alpha, out + i);
+  se_kernels__scalar.u8_u16_mix_each(frame + i, keep + i, add + i, n - i, out + i);
 }
 
 #define SE_COLUMN(name, parameters) name##__avx2,

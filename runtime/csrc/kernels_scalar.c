@@ -37,14 +37,34 @@ static void i16_u8_hsum3__scalar(const int16_t *row, const int32_t *first, const
   }
 }
 
-static void f32_u8_argmax__scalar(const float *plane, size_t plane_stride, size_t classes, size_t n, uint8_t *out) {
+static inline float f32_value(const void *plane, size_t i) {
+  return ((const float *)plane)[i];
+}
+
+static inline float f16_value(const void *plane, size_t i) {
+  return se_f16_to_f32(((const uint16_t *)plane)[i]);
+}
+
+static inline float i8_value(const void *plane, size_t i) {
+  return (float)((const int8_t *)plane)[i];
+}
+
+static inline float u8_value(const void *plane, size_t i) {
+  return (float)((const uint8_t *)plane)[i];
+}
+
+/* One body for every type of logits; `value` is a constant wherever it is inlined. */
+typedef float (*value_at)(const void *plane, size_t i);
+
+static inline __attribute__((always_inline)) void argmax(value_at value, const void *plane, size_t plane_stride,
+                                                         size_t classes, size_t n, uint8_t *out) {
   for (size_t x = 0; x < n; x++) {
     float best = -INFINITY;
     uint8_t label = 0;
     for (size_t c = 0; c < classes; c++) {
-      const float value = plane[c * plane_stride + x];
-      if (value > best) {
-        best = value;
+      const float here = value(plane, c * plane_stride + x);
+      if (here > best) {
+        best = here;
         label = (uint8_t)c;
       }
     }
@@ -52,22 +72,22 @@ static void f32_u8_argmax__scalar(const float *plane, size_t plane_stride, size_
   }
 }
 
-static void f32_u8_lerp_argmax__scalar(const float *above, const float *below, size_t plane_stride, size_t classes, size_t w,
-                                       float wy, const int32_t *low, const int32_t *high, const float *wx, size_t x0,
-                                       size_t x1, uint8_t *out) {
-  (void)w;
+static inline __attribute__((always_inline)) void lerp_argmax(value_at value, const void *above, const void *below,
+                                                              size_t plane_stride, size_t classes, float wy,
+                                                              const int32_t *low, const int32_t *high, const float *wx,
+                                                              size_t x0, size_t x1, uint8_t *out) {
   const float wy0 = 1.0f - wy;
   for (size_t x = x0; x < x1; x++) {
     const float wx0 = 1.0f - wx[x];
     float best = -INFINITY;
     uint8_t label = 0;
     for (size_t c = 0; c < classes; c++) {
-      const float *top = above + c * plane_stride, *bottom = below + c * plane_stride;
-      const float left = se_lerp(wy0, top[low[x]], wy, bottom[low[x]]);
-      const float right = se_lerp(wy0, top[high[x]], wy, bottom[high[x]]);
-      const float value = se_lerp(wx0, left, wx[x], right);
-      if (value > best) {
-        best = value;
+      const size_t a = c * plane_stride + (size_t)low[x], b = c * plane_stride + (size_t)high[x];
+      const float left = se_lerp(wy0, value(above, a), wy, value(below, a));
+      const float right = se_lerp(wy0, value(above, b), wy, value(below, b));
+      const float here = se_lerp(wx0, left, wx[x], right);
+      if (here > best) {
+        best = here;
         label = (uint8_t)c;
       }
     }
@@ -75,8 +95,26 @@ static void f32_u8_lerp_argmax__scalar(const float *above, const float *below, s
   }
 }
 
-static void u8_blend__scalar(const uint8_t *frame, const uint8_t *colour, size_t n, unsigned alpha, uint8_t *out) {
-  for (size_t i = 0; i < n; i++) out[i] = se_blend_u8(frame[i], colour[i], alpha);
+#define LOGITS(type)                                                                                                        \
+  static void type##_u8_argmax__scalar SE_ARGMAX {                                                                          \
+    argmax(type##_value, plane, plane_stride, classes, n, out);                                                             \
+  }                                                                                                                         \
+  static void type##_u8_lerp_argmax__scalar SE_LERP_ARGMAX {                                                                \
+    (void)w;                                                                                                                \
+    lerp_argmax(type##_value, above, below, plane_stride, classes, wy, low, high, wx, x0, x1, out);                         \
+  }
+LOGITS(f32)
+LOGITS(f16)
+LOGITS(i8)
+LOGITS(u8)
+
+static void u8_u16_mix__scalar(const uint8_t *frame, unsigned keep, const uint16_t *add, size_t n, uint8_t *out) {
+  for (size_t i = 0; i < n; i++) out[i] = (uint8_t)((frame[i] * keep + add[i]) >> 8);
+}
+
+static void u8_u16_mix_each__scalar(const uint8_t *frame, const uint16_t *keep, const uint16_t *add, size_t n,
+                                    uint8_t *out) {
+  for (size_t i = 0; i < n; i++) out[i] = (uint8_t)((frame[i] * (unsigned)keep[i] + add[i]) >> 8);
 }
 
 #define SE_COLUMN(name, parameters) name##__scalar,

@@ -1,5 +1,5 @@
 /* Private: the microkernels behind segedge.h. One table row each; a column is an instruction set and one file,
- * kernels_<isa>.c, that ends in its se_kernels__<isa>. The drivers (resize.c, upsample.c) are the same for all. */
+ * kernels_<isa>.c, that ends in its se_kernels__<isa>. The drivers (resize.c, paint.c) are the same for all. */
 #ifndef SE_KERNELS_H
 #define SE_KERNELS_H
 
@@ -12,22 +12,44 @@
  * u8_i16_vsum: out[i] = (sum over t of weights[t] * rows[t*stride + i] + 64) >> 7; weights >= 0 of sum 2^14, taps >= 1.
  * i16_u8_hsum3: out[3*i + c] = (sum over t < 2*pairs of weights[2*pairs*i + t] * row[3*(first[i] + t) + c] + 2^20) >> 21;
  *   row is readable SE_ROW_PAD elements past the last tap.
- * f32_u8_argmax: out[x] = class with the highest plane[c*plane_stride + x]; ties to the lowest, NaN = minus infinity.
- * f32_u8_lerp_argmax: out[x], x0 <= x < x1, = the same of the interpolated value (segedge.h); `above` and `below` are rows
- *   of class 0, w long; columns low[x], high[x], weights wx[x]; writes up to SE_LABEL_PAD elements past x1 and reads the
- *   tables as far.
- * u8_blend: out[i] = (frame[i]*(256-alpha) + colour[i]*alpha + 128) >> 8; out may be frame. */
+ * f32_u8_argmax (f16, i8, u8 likewise): out[x] = class with the highest plane[c*plane_stride + x]; ties to the lowest,
+ *   NaN = minus infinity.
+ * f32_u8_lerp_argmax (f16, i8, u8 likewise, their values taken as float): out[x], x0 <= x < x1, = the same of the
+ *   interpolated value (segedge.h); `above` and `below` are rows of class 0, w long; columns low[x], high[x], weights wx[x];
+ *   writes up to SE_LABEL_PAD elements past x1 and reads the tables as far.
+ * u8_u16_mix: out[i] = (frame[i]*keep + add[i]) >> 8, where the sum is below 2^16; out may be frame.
+ * u8_u16_mix_each: the same with keep[i]. */
+#define SE_ARGMAX (const void *plane, size_t plane_stride, size_t classes, size_t n, uint8_t *out)
+#define SE_LERP_ARGMAX (const void *above, const void *below, size_t plane_stride, size_t classes, size_t w, float wy, \
+                        const int32_t *low, const int32_t *high, const float *wx, size_t x0, size_t x1, uint8_t *out)
 #define SE_KERNELS(X) \
   X(u8_i16_vsum, (const uint8_t *rows, size_t stride, const int16_t *weights, size_t taps, size_t n, int16_t *out)) \
   X(i16_u8_hsum3, (const int16_t *row, const int32_t *first, const int16_t *weights, size_t pairs, size_t n, uint8_t *out)) \
-  X(f32_u8_argmax, (const float *plane, size_t plane_stride, size_t classes, size_t n, uint8_t *out)) \
-  X(f32_u8_lerp_argmax, (const float *above, const float *below, size_t plane_stride, size_t classes, size_t w, float wy, \
-                         const int32_t *low, const int32_t *high, const float *wx, size_t x0, size_t x1, uint8_t *out)) \
-  X(u8_blend, (const uint8_t *frame, const uint8_t *colour, size_t n, unsigned alpha, uint8_t *out))
+  X(f32_u8_argmax, SE_ARGMAX) \
+  X(f16_u8_argmax, SE_ARGMAX) \
+  X(i8_u8_argmax, SE_ARGMAX) \
+  X(u8_u8_argmax, SE_ARGMAX) \
+  X(f32_u8_lerp_argmax, SE_LERP_ARGMAX) \
+  X(f16_u8_lerp_argmax, SE_LERP_ARGMAX) \
+  X(i8_u8_lerp_argmax, SE_LERP_ARGMAX) \
+  X(u8_u8_lerp_argmax, SE_LERP_ARGMAX) \
+  X(u8_u16_mix, (const uint8_t *frame, unsigned keep, const uint16_t *add, size_t n, uint8_t *out)) \
+  X(u8_u16_mix_each, (const uint8_t *frame, const uint16_t *keep, const uint16_t *add, size_t n, uint8_t *out))
 
 /* X(name, whether this CPU runs it), slowest first. */
 #if defined(__x86_64__)
-#define SE_ISAS(X) X(scalar, true) X(avx2, __builtin_cpu_supports("avx2"))
+#define SE_RUNS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"))
+#if defined(SE_EMULATED)
+#define SE_ISA_AVX512(X) X(avx512, SE_RUNS_AVX2)
+#elif defined(SE_HAS_AVX512)
+#define SE_ISA_AVX512(X) X(avx512, SE_RUNS_AVX2 && __builtin_cpu_supports("avx512f") && \
+                                   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+#else
+#define SE_ISA_AVX512(X)
+#endif
+#define SE_ISAS(X) X(scalar, true) X(avx2, SE_RUNS_AVX2) SE_ISA_AVX512(X)
+#elif defined(__aarch64__)
+#define SE_ISAS(X) X(scalar, true) X(neon, true) /* part of the architecture */
 #else
 #define SE_ISAS(X) X(scalar, true)
 #endif

@@ -4,6 +4,7 @@
 #define SE_PIXEL_H
 
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __CUDACC__
 #define SE_HD __host__ __device__
@@ -83,6 +84,20 @@ SE_HD static inline int32_t se_area_share(int32_t k, int32_t i, int32_t n_in, in
 /* Weight of input pixel k in the box of output pixel i. As differences of rounded shares the weights sum to exactly 2^14. */
 SE_HD static inline int32_t se_area_weight(int32_t k, int32_t i, int32_t n_in, int32_t n_out) {
   return se_area_share(k + 1, i, n_in, n_out) - se_area_share(k, i, n_in, n_out);
+}
+
+/* IEEE binary16 to float: exact. */
+SE_HD static inline float se_f16_to_f32(uint16_t half) {
+  const uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = half >> 10 & 31u, fraction = half & 0x3ffu;
+  uint32_t bits = sign | (exponent + 112u) << 23 | fraction << 13; /* exponent bias 15 to 127 */
+  float value;
+  if (exponent == 31) bits = sign | 0x7f800000u | fraction << 13; /* infinity, NaN */
+  if (exponent == 0) {                                            /* zero, subnormal: fraction * 2^-24 */
+    value = SE_MUL((float)fraction, 5.9604644775390625e-08f);
+    return sign ? -value : value;
+  }
+  memcpy(&value, &bits, sizeof value);
+  return value;
 }
 
 SE_HD static inline uint8_t se_blend_u8(uint8_t frame, uint8_t colour, unsigned alpha) {

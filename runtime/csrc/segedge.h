@@ -1,7 +1,8 @@
 /* The kernels' C API: resize a frame, turn logits into a mask or an overlay, blend a mask over a frame.
  *
- * Every function is pure: no allocation, no printing, no global state; it may run in many threads at once. Each computes
+ * The kernels are pure: no allocation, no printing, no global state; they may run in many threads at once. Each computes
  * the output rows y0 <= y < y1 only, so that a pool can split one image; give every concurrent call a scratch of its own.
+ * At the end of this file: the same for whole images, split over a pool's threads.
  * Every instruction set returns the same bytes as "scalar".
  *
  * Sides (heights and widths) lie in 1..SE_MAX_SIDE, else behaviour is undefined. Strides count bytes between rows. Frames
@@ -17,6 +18,14 @@
 extern "C" {
 #endif
 
+#define SE_VERSION "0.1.0"
+
+#ifdef SE_BUILD_SHARED
+#define SE_API __attribute__((visibility("default")))
+#else
+#define SE_API
+#endif
+
 /* Keeps every product of a side, a side and a 14-bit weight inside int32, and every buffer size inside a 32-bit size_t. */
 #define SE_MAX_SIDE 16384
 #define SE_MAX_CLASSES 256
@@ -26,50 +35,93 @@ typedef struct se_kernels se_kernels; /* one instruction set */
 typedef enum { SE_RESIZE_BILINEAR = 0, SE_RESIZE_AREA = 1 } se_resize_rule;
 
 /* name: NULL for the fastest set that this CPU has; returns NULL for a name that is unknown or that this CPU can't run. */
-const se_kernels *se_kernels_get(const char *name);
+SE_API const se_kernels *se_kernels_get(const char *name);
 /* Names of the sets this CPU can run, slowest first, i = 0, 1, …; NULL past the end. */
-const char *se_isa_available(size_t i);
+SE_API const char *se_isa_available(size_t i);
 /* Names of all sets in this build; NULL past the end. */
-const char *se_isa_known(size_t i);
-const char *se_isa_name(const se_kernels *isa);
+SE_API const char *se_isa_known(size_t i);
+SE_API const char *se_isa_name(const se_kernels *isa);
 
 /* Bytes of scratch for se_resize; any alignment. */
-size_t se_resize_scratch(size_t src_h, size_t src_w, size_t dst_h, size_t dst_w, se_resize_rule rule);
+SE_API size_t se_resize_scratch(size_t src_h, size_t src_w, size_t dst_h, size_t dst_w, se_resize_rule rule);
 
 /* src: uint8 (src_h, src_w, 3), src_stride >= 3*src_w; dst: uint8 (dst_h, dst_w, 3), contiguous, no overlap.
  * BILINEAR: half-pixel centres, edges clamped. AREA: box average where neither side grows, else BILINEAR.
  * Fixed point with 14-bit weights: within 1 grey level of exact arithmetic. */
-void se_resize(const se_kernels *isa, const uint8_t *src, size_t src_h, size_t src_w, size_t src_stride, uint8_t *dst,
-               size_t dst_h, size_t dst_w, se_resize_rule rule, size_t y0, size_t y1, void *scratch);
+SE_API void se_resize(const se_kernels *isa, const uint8_t *src, size_t src_h, size_t src_w, size_t src_stride, uint8_t *dst,
+                      size_t dst_h, size_t dst_w, se_resize_rule rule, size_t y0, size_t y1, void *scratch);
 
-/* Bytes of scratch for se_upsample_argmax and se_upsample_overlay; any alignment. */
-size_t se_upsample_scratch(size_t w, size_t dst_w, size_t classes);
+/* ---- logits or a mask to a mask, an overlay, or both, in one pass ---- */
 
-/* logits: float32 (classes, h, w), contiguous, 1 <= classes <= 256; mask: uint8 (dst_h, dst_w), contiguous, no overlap.
+/* F16 is IEEE binary16. I8 and U8 are codes of one scale > 0 and one zero point for the whole tensor. Neither changes which
+ * class is highest, nor the place where two classes meet: they are not asked for. */
+typedef enum { SE_LOGITS_F32 = 0, SE_LOGITS_F16 = 1, SE_LOGITS_I8 = 2, SE_LOGITS_U8 = 3 } se_logits_type;
+
+/* Exactly one of logits and labels is given; mask, overlay or both. What is not wanted is NULL.
  *
- * A pixel's value is the class with the highest logit, interpolated bilinearly (half-pixel centres, edges clamped). Ties go
- * to the lowest class; NaN counts as minus infinity. A pixel whose four surrounding logits (corners) have one and the same
- * highest class gets that class without arithmetic: interpolation with weights >= 0 cannot lift another class above it, as
- * every rounding on the way is monotonic. So full arithmetic could differ only where rounding makes two classes equal.
- * Arithmetic: ((wy0*a + wy1*c) * wx0) + ((wy0*b + wy1*d) * wx1) in float32, each operation rounded (a b above c d). */
-void se_upsample_argmax(const se_kernels *isa, const float *logits, size_t classes, size_t h, size_t w, uint8_t *mask,
-                        size_t dst_h, size_t dst_w, size_t y0, size_t y1, void *scratch);
+ * logits: type (classes, h, w), contiguous, 1 <= classes <= 256. labels: uint8 (dst_h, dst_w), contiguous.
+ * mask: uint8 (dst_h, dst_w), contiguous; with logits only. frame, overlay: uint8 (dst_h, dst_w, 3), strides >= 3*dst_w,
+ * overlay == frame (and equal strides) or no overlap. palette: uint8 (classes, 3). alpha: uint16 (classes), 0..256 each.
+ *
+ * A pixel's class is the one with the highest logit, interpolated bilinearly (half-pixel centres, edges clamped). Ties go to
+ * the lowest class; NaN counts as minus infinity.
+ * A pixel whose four surrounding logits (corners) have one and the same highest class gets that class without arithmetic.
+ * That is exact, ties included: let k be the lowest of the highest classes at each corner. A class above k is nowhere higher
+ * than k, so its mean with weights >= 0 isn't either, and a tie is k's; a class below k is lower than k at every corner, so
+ * its mean is lower. Rounding keeps the first (each operation is monotonic) and can only make the second equal: the shortcut
+ * then says what exact arithmetic says. It is part of the definition: every instruction set, "scalar" too, takes it.
+ * Elsewhere: ((wy0*a + wy1*c) * wx0) + ((wy0*b + wy1*d) * wx1) in float32, each operation rounded (a b above c d).
+ *
+ * overlay = (frame * (256 - a) + colour * a + 128) >> 8 with the class's colour and alpha; labels >= classes keep the frame.
+ * With contours, a pixel one of whose four neighbours has another class takes its class's colour from line_palette and
+ * line_alpha (shaped as palette and alpha) instead: a line two pixels wide, one on each side of the border. */
+typedef struct {
+  const void *logits;
+  se_logits_type type;
+  size_t classes, h, w;
+  const uint8_t *labels;
+  size_t dst_h, dst_w;
+  uint8_t *mask;
+  const uint8_t *frame;
+  size_t frame_stride;
+  uint8_t *overlay;
+  size_t overlay_stride;
+  const uint8_t *palette;
+  const uint16_t *alpha;
+  const uint8_t *line_palette; /* NULL: no contours */
+  const uint16_t *line_alpha;
+} se_paint_job;
 
-/* As se_upsample_argmax, with palette: uint8 (classes, 3); frame, overlay: uint8 (dst_h, dst_w, 3), strides >= 3*dst_w,
- * overlay == frame (and equal strides) or no overlap; 0 <= alpha <= 256; mask: uint8 (dst_h, dst_w), contiguous, or NULL.
- * overlay = (frame * (256 - alpha) + palette[mask] * alpha + 128) >> 8. */
-void se_upsample_overlay(const se_kernels *isa, const float *logits, size_t classes, size_t h, size_t w,
-                         const uint8_t *palette, const uint8_t *frame, size_t frame_stride, unsigned alpha, uint8_t *overlay,
-                         size_t overlay_stride, uint8_t *mask, size_t dst_h, size_t dst_w, size_t y0, size_t y1,
-                         void *scratch);
+/* Tables that every row needs: written once by se_paint_prepare, then read by any number of threads. Any alignment. */
+SE_API size_t se_paint_tables(const se_paint_job *job);
+SE_API void se_paint_prepare(const se_paint_job *job, void *tables);
 
-/* Bytes of scratch for se_blend; any alignment. */
-size_t se_blend_scratch(size_t w, size_t classes);
+/* Bytes of scratch for se_paint_rows; any alignment. */
+SE_API size_t se_paint_scratch(const se_paint_job *job);
+SE_API void se_paint_rows(const se_kernels *isa, const se_paint_job *job, const void *tables, size_t y0, size_t y1,
+                          void *scratch);
 
-/* mask: uint8 (h, w), contiguous; the rest as in se_upsample_overlay. Pixels with mask >= classes keep the frame. */
-void se_blend(const se_kernels *isa, const uint8_t *mask, const uint8_t *palette, size_t classes, const uint8_t *frame,
-              size_t frame_stride, unsigned alpha, uint8_t *overlay, size_t overlay_stride, size_t h, size_t w, size_t y0,
-              size_t y1, void *scratch);
+/* ---- whole images on several threads (pool.c, parallel.c): the only part with state ----
+ *
+ * A process has one pool. Its threads start when first needed, sleep between calls, take no signals, are absent after fork
+ * (the child starts its own) and never keep a process from ending. Results don't depend on the number of threads. One call
+ * at a time has the pool; a call that finds it taken works alone instead of waiting. */
+#define SE_MAX_THREADS 64
+
+/* Threads that a call uses which passes 0: the last se_set_threads (0 undoes it), else the environment's SEG_EDGE_THREADS,
+ * else the cores that this process may use, at most 4: the work is bound by memory, which a few cores saturate. */
+SE_API size_t se_threads(void);
+SE_API void se_set_threads(size_t threads);
+
+/* Bytes of workspace for the calls below with the same arguments; any alignment. threads: 0 as above. */
+SE_API size_t se_paint_workspace(const se_paint_job *job, size_t threads);
+SE_API size_t se_resize_workspace(size_t src_h, size_t src_w, size_t dst_h, size_t dst_w, se_resize_rule rule,
+                                  size_t threads);
+
+/* se_paint_prepare and se_paint_rows, se_resize: all rows. */
+SE_API void se_paint(const se_kernels *isa, const se_paint_job *job, size_t threads, void *workspace);
+SE_API void se_resize_image(const se_kernels *isa, const uint8_t *src, size_t src_h, size_t src_w, size_t src_stride,
+                            uint8_t *dst, size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads, void *workspace);
 
 #ifdef __cplusplus
 }

@@ -75,9 +75,9 @@ REFUSALS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     (lambda: kernels.resize(FRAME, (2, 30), out=FRAME[:2]), ValueError, "resize: out must not overlap frame_bgr"),
     (
-        lambda: kernels.upsample_argmax(LOGITS.astype(np.float16), (8, 8)),
+        lambda: kernels.upsample_argmax(LOGITS.astype(np.float64), (8, 8)),
         TypeError,
-        "upsample_argmax: logits_chw must be float32 (C, H, W), got float16 (4, 5, 6); "
+        "upsample_argmax: logits_chw must be float32, float16, int8 or uint8 (C, H, W), got float64 (4, 5, 6); "
         "use np.ascontiguousarray(logits_chw, np.float32)",
     ),
     (lambda: kernels.upsample_argmax(LOGITS.astype(">f4"), (8, 8)), TypeError, "got >f (4, 5, 6)"),
@@ -110,6 +110,34 @@ REFUSALS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "alpha must be 0 (frame only) to 1 (colour only), got 1.01",
     ),
     (lambda: kernels.upsample_overlay(LOGITS, FRAME, PALETTE, float("nan")), ValueError, "got nan"),
+    (
+        lambda: kernels.upsample_overlay(LOGITS, FRAME, PALETTE, [0.5] * 3),
+        ValueError,
+        "upsample_overlay: alpha must be uint16 (C,) with C = 4, the classes of logits_chw, got uint16 (3,)",
+    ),
+    (
+        lambda: kernels.upsample_overlay(LOGITS, FRAME, PALETTE, [0.5, 0.5, 0.5, 1.5]),
+        ValueError,
+        "alpha must be 0 (frame only) to 1 (colour only), one number or C, got [0.5, 0.5, 0.5, 1.5]",
+    ),
+    (
+        lambda: _kernels.upsample_overlay(LOGITS, FRAME, PALETTE, np.full(4, 257, np.uint16), noise(20, 30, 3), None),
+        ValueError,
+        "alpha must be uint16 (C,) of values 0 to 256, got uint16 (4,); 256 is opaque",
+    ),
+    (
+        lambda: kernels.upsample_overlay(LOGITS, FRAME, PALETTE, line_palette_bgr=noise(3, 3)),
+        ValueError,
+        "line_palette_bgr must be uint8 (C, 3) with C = 4, the classes of logits_chw, got uint8 (3, 3)",
+    ),
+    (
+        lambda: kernels.blend(MASK, FRAME, PALETTE, line_palette_bgr=PALETTE, line_alpha=2.0),
+        ValueError,
+        "blend: line_alpha must be 0 (frame only) to 1 (colour only), got 2.0",
+    ),
+    (lambda: kernels.resize(FRAME, (4, 4), threads=0), ValueError, "resize: threads must be 1 to 64, or None"),
+    (lambda: kernels.set_threads(65), ValueError, "set_threads: expected 1 to 64, or None for the default, got 65"),
+    (lambda: _kernels.resize(FRAME, noise(4, 4, 3), "area", None, 65), ValueError, "threads must be 1 to 64"),
     (
         lambda: kernels.upsample_overlay(LOGITS, FRAME, PALETTE, mask_out=noise(20, 31)),
         ValueError,

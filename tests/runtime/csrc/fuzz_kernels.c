@@ -1,6 +1,7 @@
-/* Random shapes and contents: every instruction set against the scalar one, and an image computed in random pieces of rows
- * against the whole. Every buffer is a heap block of exactly the size that segedge.h asks for, so that the sanitizers see
- * one byte too many. Usage: fuzz_kernels [ROUNDS [SEED]]; exits 1 and names the round at the first difference. */
+/* Random shapes and contents: every instruction set against the scalar one; an image computed in random pieces of rows, and
+ * by several threads, against the whole. Every buffer is a heap block of exactly the size that segedge.h asks for, so that
+ * the sanitizers see one byte too many. Usage: fuzz_kernels [ROUNDS [SEED]]; exits 1 and names the round at the first
+ * difference. */
 #include "segedge.h"
 #include <math.h>
 #include <stdio.h>
@@ -71,82 +72,139 @@ static float *draw_logits(size_t count) {
   return logits;
 }
 
+/* The same as binary16, or as codes: any bits will do. */
+static void *as_type(float *logits, size_t count, se_logits_type type) {
+  if (type == SE_LOGITS_F32) return logits;
+  uint8_t *bytes = block(count * (type == SE_LOGITS_F16 ? 2 : 1));
+  for (size_t i = 0; i < count; i++) {
+    uint32_t bits;
+    memcpy(&bits, logits + i, sizeof bits);
+    if (type == SE_LOGITS_F16) {
+      const uint16_t half = (uint16_t)(bits >> 16); /* equal stays equal, and there are subnormals, infinities and NaN */
+      memcpy(bytes + 2 * i, &half, sizeof half);
+    } else {
+      bytes[i] = (uint8_t)(bits >> 18);
+    }
+  }
+  free(logits);
+  return bytes;
+}
+
 /* One drawn call. Its outputs start from the same noise for every instruction set. */
 typedef struct {
-  enum { RESIZE, ARGMAX, OVERLAY, BLEND, OPERATIONS } operation;
+  enum { RESIZE, LOGITS, LABELS, OPERATIONS } operation;
   size_t h, w, dst_h, dst_w, classes, frame_stride, out_stride;
   se_resize_rule rule;
-  unsigned alpha;
-  int in_place, want_mask;
-  float *logits;
-  uint8_t *frame, *palette, *mask;     /* inputs */
-  uint8_t *out_start, *mask_out_start; /* what outputs hold before */
+  se_logits_type type;
+  int in_place, want_mask, want_overlay, want_lines;
+  void *logits;
+  uint8_t *frame, *palette, *line_palette, *labels; /* inputs */
+  uint16_t alpha[SE_MAX_CLASSES], line_alpha[SE_MAX_CLASSES];
+  uint8_t *out_start, *mask_start; /* what outputs hold before */
   size_t out_bytes, mask_bytes;
 } job;
 
+static void draw_alpha(uint16_t *alpha, size_t classes) {
+  const uint16_t all = (uint16_t)(draw() % 4 ? draw() % 257 : draw() % 2 * 256);
+  const int each = draw() % 2;
+  for (size_t i = 0; i < classes; i++) alpha[i] = each ? (uint16_t)(draw() % 257) : all;
+}
+
 static job draw_job(void) {
   job j = {.operation = draw() % OPERATIONS, .h = draw_side(), .w = draw_side(), .dst_h = draw_side(), .dst_w = draw_side()};
+  if (draw() % 16 == 0) j.dst_h = between(300, 400), j.dst_w = between(300, 400); /* enough for several threads */
   j.classes = draw_classes();
   j.rule = draw() % 2 ? SE_RESIZE_AREA : SE_RESIZE_BILINEAR;
-  j.alpha = draw() % 4 ? draw() % 257 : draw() % 2 * 256;
-  j.in_place = draw() % 4 == 0;
-  j.want_mask = draw() % 2;
+  j.type = draw() % 4;
+  draw_alpha(j.alpha, j.classes);
+  draw_alpha(j.line_alpha, j.classes);
+  j.want_mask = j.operation == LOGITS && draw() % 2;
+  j.want_overlay = !j.want_mask || draw() % 2;
+  j.want_lines = draw() % 2;
+  j.in_place = j.operation != RESIZE && draw() % 4 == 0;
   const size_t frame_h = j.operation == RESIZE ? j.h : j.dst_h, frame_w = j.operation == RESIZE ? j.w : j.dst_w;
   j.frame_stride = 3 * frame_w + (draw() % 2 ? between(0, 70) : 0);
   j.out_stride = j.in_place ? j.frame_stride : 3 * j.dst_w + (draw() % 2 ? between(0, 70) : 0);
   j.mask_bytes = j.dst_h * j.dst_w;
   j.out_bytes = j.operation == RESIZE ? 3 * j.mask_bytes : (j.dst_h - 1) * j.out_stride + 3 * j.dst_w;
-  j.logits = draw_logits(j.classes * j.h * j.w);
+  j.logits = as_type(draw_logits(j.classes * j.h * j.w), j.classes * j.h * j.w, j.type);
   j.frame = noise((frame_h - 1) * j.frame_stride + 3 * frame_w);
   j.palette = noise(3 * j.classes);
-  j.mask = noise(j.mask_bytes);
-  if (draw() % 2) memset(j.mask, (int)(draw() % 12), j.mask_bytes / 2);
-  j.out_start = j.in_place && j.operation != RESIZE ? copy(j.frame, j.out_bytes) : noise(j.out_bytes);
-  j.mask_out_start = noise(j.mask_bytes);
+  j.line_palette = noise(3 * j.classes);
+  j.labels = noise(j.mask_bytes);
+  if (draw() % 2) memset(j.labels, (int)(draw() % 12), j.mask_bytes / 2);
+  j.out_start = j.in_place ? copy(j.frame, j.out_bytes) : noise(j.out_bytes);
+  j.mask_start = noise(j.mask_bytes);
   return j;
 }
 
-static size_t scratch_size(const job *j) {
-  switch (j->operation) {
-  case RESIZE:
-    return se_resize_scratch(j->h, j->w, j->dst_h, j->dst_w, j->rule);
-  case BLEND:
-    return se_blend_scratch(j->dst_w, j->classes);
-  default:
-    return se_upsample_scratch(j->w, j->dst_w, j->classes);
+static se_paint_job paint_job(const job *j, uint8_t *out, uint8_t *mask) {
+  se_paint_job paint = {.classes = j->classes, .dst_h = j->dst_h, .dst_w = j->dst_w};
+  if (j->operation == LOGITS) {
+    paint.logits = j->logits;
+    paint.type = j->type;
+    paint.h = j->h;
+    paint.w = j->w;
+  } else {
+    paint.labels = j->labels;
   }
+  if (j->want_mask) paint.mask = mask;
+  if (!j->want_overlay) return paint;
+  paint.frame = j->in_place ? out : j->frame;
+  paint.frame_stride = j->frame_stride;
+  paint.overlay = out;
+  paint.overlay_stride = j->out_stride;
+  paint.palette = j->palette;
+  paint.alpha = j->alpha;
+  paint.line_palette = j->want_lines ? j->line_palette : NULL;
+  paint.line_alpha = j->line_alpha;
+  return paint;
 }
 
-static void run_rows(const job *j, const se_kernels *isa, uint8_t *out, uint8_t *mask, size_t y0, size_t y1) {
-  const size_t shift = between(0, 80); /* any alignment */
-  uint8_t *memory = noise(shift + scratch_size(j)), *scratch = memory + shift;
-  const uint8_t *frame = j->in_place ? out : j->frame;
-  switch (j->operation) {
-  case RESIZE:
-    se_resize(isa, j->frame, j->h, j->w, j->frame_stride, out, j->dst_h, j->dst_w, j->rule, y0, y1, scratch);
-    break;
-  case ARGMAX:
-    se_upsample_argmax(isa, j->logits, j->classes, j->h, j->w, mask, j->dst_h, j->dst_w, y0, y1, scratch);
-    break;
-  case OVERLAY:
-    se_upsample_overlay(isa, j->logits, j->classes, j->h, j->w, j->palette, frame, j->frame_stride, j->alpha, out,
-                        j->out_stride, j->want_mask ? mask : NULL, j->dst_h, j->dst_w, y0, y1, scratch);
-    break;
-  default:
-    se_blend(isa, j->mask, j->palette, j->classes, frame, j->frame_stride, j->alpha, out, j->out_stride, j->dst_h, j->dst_w,
-             y0, y1, scratch);
-  }
-  free(memory);
+/* A block of exactly `bytes` at any alignment; free what `start` receives. */
+static void *shifted(size_t bytes, void **start) {
+  const size_t shift = between(0, 80);
+  uint8_t *memory = noise(shift + bytes);
+  *start = memory;
+  return memory + shift;
 }
 
-/* Compares one instruction set, whole or in pieces, with what the scalar one wrote. */
-static int differs(const job *j, const se_kernels *isa, int pieces, const uint8_t *out, const uint8_t *mask) {
-  uint8_t *my_out = copy(j->out_start, j->out_bytes), *my_mask = copy(j->mask_out_start, j->mask_bytes);
-  for (size_t y = 0; y < j->dst_h;) {
-    const size_t next = pieces ? between(y + 1, j->dst_h) : j->dst_h;
-    run_rows(j, isa, my_out, my_mask, y, next);
-    y = next;
+enum { WHOLE, PIECES, THREADS, WAYS };
+
+static void run(const job *j, const se_kernels *isa, int way, uint8_t *out, uint8_t *mask) {
+  const se_paint_job paint = paint_job(j, out, mask);
+  const size_t threads = between(2, 5);
+  void *start, *tables_start = NULL;
+  if (way == THREADS && j->operation == RESIZE) {
+    void *workspace = shifted(se_resize_workspace(j->h, j->w, j->dst_h, j->dst_w, j->rule, threads), &start);
+    se_resize_image(isa, j->frame, j->h, j->w, j->frame_stride, out, j->dst_h, j->dst_w, j->rule, threads, workspace);
+  } else if (way == THREADS) {
+    se_paint(isa, &paint, threads, shifted(se_paint_workspace(&paint, threads), &start));
+  } else {
+    const size_t bytes = j->operation == RESIZE ? se_resize_scratch(j->h, j->w, j->dst_h, j->dst_w, j->rule) //
+                                                : se_paint_scratch(&paint);
+    void *scratch = shifted(bytes, &start), *tables = NULL;
+    if (j->operation != RESIZE) {
+      tables = shifted(se_paint_tables(&paint), &tables_start);
+      se_paint_prepare(&paint, tables);
+    }
+    for (size_t y = 0, next; y < j->dst_h; y = next) {
+      next = way == PIECES ? between(y + 1, j->dst_h) : j->dst_h;
+      if (j->operation == RESIZE) {
+        se_resize(isa, j->frame, j->h, j->w, j->frame_stride, out, j->dst_h, j->dst_w, j->rule, y, next, scratch);
+      } else {
+        se_paint_rows(isa, &paint, tables, y, next, scratch);
+      }
+    }
   }
+  free(start);
+  free(tables_start);
+}
+
+/* Compares one instruction set with what the scalar one wrote. */
+static int differs(const job *j, const se_kernels *isa, int way, const uint8_t *out, const uint8_t *mask) {
+  uint8_t *my_out = copy(j->out_start, j->out_bytes), *my_mask = copy(j->mask_start, j->mask_bytes);
+  run(j, isa, way, my_out, my_mask);
   const int result = memcmp(out, my_out, j->out_bytes) != 0 || memcmp(mask, my_mask, j->mask_bytes) != 0;
   free(my_out);
   free(my_mask);
@@ -157,28 +215,31 @@ static void free_job(job *j) {
   free(j->logits);
   free(j->frame);
   free(j->palette);
-  free(j->mask);
+  free(j->line_palette);
+  free(j->labels);
   free(j->out_start);
-  free(j->mask_out_start);
+  free(j->mask_start);
 }
 
 int main(int argc, char **argv) {
-  static const char *operations[] = {"resize", "upsample_argmax", "upsample_overlay", "blend"};
+  static const char *operations[] = {"resize", "paint logits", "paint labels"};
+  static const char *ways[] = {"", " in pieces", " by threads"};
   const long rounds = argc > 1 ? atol(argv[1]) : 4000;
   const uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
   for (long round = 0; round < rounds; round++) {
     state = (seed << 32) + (uint64_t)round * 2654435761u + 1;
     for (int i = 0; i < 8; i++) draw();
     job j = draw_job();
-    uint8_t *out = copy(j.out_start, j.out_bytes), *mask = copy(j.mask_out_start, j.mask_bytes);
-    run_rows(&j, se_kernels_get("scalar"), out, mask, 0, j.dst_h);
+    uint8_t *out = copy(j.out_start, j.out_bytes), *mask = copy(j.mask_start, j.mask_bytes);
+    run(&j, se_kernels_get("scalar"), WHOLE, out, mask);
     for (size_t i = 0; se_isa_available(i); i++) {
-      for (int pieces = 0; pieces < 2; pieces++) {
-        if (!differs(&j, se_kernels_get(se_isa_available(i)), pieces, out, mask)) continue;
+      for (int way = 0; way < WAYS; way++) {
+        if (!differs(&j, se_kernels_get(se_isa_available(i)), way, out, mask)) continue;
         fprintf(stderr,
-                "fuzz_kernels: round %ld of seed %llu: %s %s%s differs from scalar: (%zu, %zu) to (%zu, %zu), %zu classes\n",
-                round, (unsigned long long)seed, operations[j.operation], se_isa_available(i), pieces ? " in pieces" : "",
-                j.h, j.w, j.dst_h, j.dst_w, j.classes);
+                "fuzz_kernels: round %ld of seed %llu: %s %s%s differs from scalar: (%zu, %zu) to (%zu, %zu), %zu classes, "
+                "type %d\n",
+                round, (unsigned long long)seed, operations[j.operation], se_isa_available(i), ways[way], j.h, j.w, j.dst_h,
+                j.dst_w, j.classes, (int)j.type);
         return 1;
       }
     }
@@ -186,7 +247,8 @@ int main(int argc, char **argv) {
     free(mask);
     free_job(&j);
   }
-  printf("fuzz_kernels: %ld rounds, seed %llu, fastest set %s: no difference\n", rounds, (unsigned long long)seed,
-         se_isa_name(se_kernels_get(NULL)));
+  printf("fuzz_kernels: %ld rounds, seed %llu, sets:", rounds, (unsigned long long)seed);
+  for (size_t i = 0; se_isa_available(i); i++) printf(" %s", se_isa_available(i));
+  printf(": no difference\n");
   return 0;
 }

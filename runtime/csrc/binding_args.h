@@ -1,0 +1,51 @@
+/* Private to the binding: takes a call's arrays and refuses by name what does not fit. Never converts, never copies. */
+#ifndef SE_BINDING_ARGS_H
+#define SE_BINDING_ARGS_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "segedge.h"
+#include <stdbool.h>
+
+typedef enum { INPUT, OUTPUT } direction;
+
+typedef struct {
+  const char *name, *dtype; /* dtype: names in the buffer protocol's order of preference, "float32, float16 or int8" */
+  const char *shape;        /* as the user reads it: "(H, W, 3)" */
+  int ndim;
+  bool pixels;  /* the last axis is a pixel's three channels */
+  bool strided; /* rows may lie apart (a crop of a larger frame); everything else is C-contiguous */
+  direction way;
+} rule;
+
+typedef struct {
+  Py_buffer view;
+  const rule *rule;
+  bool held;
+} array;
+
+/* A call's name and arrays; release() drops whichever of them are held. */
+typedef struct {
+  const char *function;
+  array arrays[8];
+  size_t count;
+} call;
+
+/* The checks return false with a Python exception set: dtype -> TypeError, everything else -> ValueError.
+ * take adds the next array. */
+bool take(call *self, PyObject *object, const rule *rule);
+void release(call *self);
+/* Raises "resize: frame_bgr must be uint8 (H, W, 3)DEMAND, got float64 (720, 1280, 3); REMEDY". */
+bool refuse(const call *self, const array *a, PyObject *type, const char *demand, const char *remedy);
+bool disjoint(const call *self, const array *out, const array *other, const char *remedy);
+/* out may be exactly the frame (every byte is read before it is written) or share nothing with it. */
+bool same_or_disjoint(const call *self, const array *out, const array *frame);
+bool sized(const call *self, const array *a, size_t h, size_t w, const char *as);
+bool class_count(const call *self, const array *a);
+
+const char *dtype_name(const Py_buffer *view);
+size_t side(const array *a, int axis);
+size_t stride(const array *a); /* bytes between rows */
+
+#endif

@@ -1,0 +1,368 @@
+/* Logits or a mask to a mask, an overlay, or both, one output row at a time.
+ *
+ * The logits' pixel centres cut the image into cells. Where a cell's four corners agree on the highest class, that is the
+ * class of all its pixels (segedge.h says why), so a row is a short list of runs: a class, or "interpolate". All rows
+ * through one row of cells share these runs: what has one class is painted once for all of them. */
+#include "se_kernels.h"
+#include "se_pixel.h"
+#include "se_scratch.h"
+#include <string.h>
+
+/* Runs are painted in steps of 16 pixels from left to right; what goes past a run's end is painted over by the next, and
+ * past the row's end lies padding. */
+enum { STEP = 16, MIXED = -1, PAD = SE_LABEL_PAD };
+
+/* What a class does to a pixel: (frame * keep + add) >> 8, for STEP pixels of three channels. */
+typedef struct {
+  uint16_t keep[3 * STEP], add[3 * STEP];
+} se_ink;
+
+typedef struct {
+  int32_t end;   /* first pixel after the run */
+  int32_t label; /* class, or MIXED */
+} se_run;
+
+/* Written once for an image. */
+typedef struct {
+  int32_t *low, *high; /* per output column: columns of the logits */
+  float *wx;           /* and the weight of `high` */
+  int32_t *cell_start; /* per cell: its first output column; w + 1 cells and an end */
+  se_ink *fill, *line; /* per class, and one more that keeps the frame */
+  size_t size;
+} se_tables;
+
+/* Written by the rows of one call. */
+typedef struct {
+  uint8_t *corner[2]; /* highest class of the logits' rows above and below the current row of cells */
+  se_run *runs;
+  uint8_t *labels;      /* one output row */
+  uint8_t *mixed;       /* the same; valid where a run is MIXED */
+  uint8_t *window[3];   /* contours: the rows above, here and below */
+  uint8_t *marks;       /* contours: not 0 where a pixel is on one */
+  uint16_t *keep, *add; /* one output row of three channels */
+  size_t size;
+} se_rows;
+
+static se_tables lay_tables(const se_paint_job *job, void *memory) {
+  se_tables tables = {0};
+  se_scratch scratch = se_scratch_open(memory);
+  const size_t columns = job->logits ? job->dst_w + PAD : 0;
+  tables.low = se_scratch_take(&scratch, columns * sizeof(int32_t));
+  tables.high = se_scratch_take(&scratch, columns * sizeof(int32_t));
+  tables.wx = se_scratch_take(&scratch, columns * sizeof(float));
+  tables.cell_start = se_scratch_take(&scratch, job->logits ? (job->w + 2) * sizeof(int32_t) : 0);
+  tables.fill = se_scratch_take(&scratch, job->overlay ? (job->classes + 1) * sizeof(se_ink) : 0);
+  tables.line = se_scratch_take(&scratch, job->overlay && job->line_palette ? (job->classes + 1) * sizeof(se_ink) : 0);
+  tables.size = se_scratch_size(&scratch);
+  return tables;
+}
+
+static se_rows lay_rows(const se_paint_job *job, void *memory) {
+  se_rows rows = {0};
+  se_scratch scratch = se_scratch_open(memory);
+  const size_t labels = job->logits ? job->dst_w + PAD : 0, w = job->logits ? job->w : 0;
+  rows.corner[0] = se_scratch_take(&scratch, w);
+  rows.corner[1] = se_scratch_take(&scratch, w);
+  rows.runs = se_scratch_take(&scratch, job->logits ? (w + 1) * sizeof(se_run) : 0);
+  rows.labels = se_scratch_take(&scratch, labels);
+  rows.mixed = se_scratch_take(&scratch, labels);
+  for (size_t i = 0; i < 3; i++) rows.window[i] = se_scratch_take(&scratch, job->line_palette ? labels : 0);
+  rows.marks = se_scratch_take(&scratch, job->line_palette ? job->dst_w : 0);
+  const size_t inks = job->overlay ? (3 * job->dst_w + 3 * STEP) * sizeof(uint16_t) : 0;
+  rows.keep = se_scratch_take(&scratch, inks);
+  rows.add = se_scratch_take(&scratch, inks);
+  rows.size = se_scratch_size(&scratch);
+  return rows;
+}
+
+size_t se_paint_tables(const se_paint_job *job) {
+  return lay_tables(job, NULL).size;
+}
+
+size_t se_paint_scratch(const se_paint_job *job) {
+  return lay_rows(job, NULL).size;
+}
+
+/* se_locate of every column, without its divisions: from one column to the next the position grows by 2 * w. */
+static void make_columns(const se_tables *tables, size_t w, size_t dst_w) {
+  const int32_t n_in = (int32_t)w, whole = 2 * (int32_t)dst_w;
+  int32_t cell = 0, part = n_in - (int32_t)dst_w + whole;
+  size_t started = 0;
+  for (size_t x = 0; x < dst_w; x++, part += 2 * n_in) {
+    for (; part >= whole; part -= whole) cell++;
+    while (started <= (size_t)cell) tables->cell_start[started++] = (int32_t)x;
+    tables->low[x] = cell > 0 ? cell - 1 : 0;
+    tables->high[x] = cell < n_in ? cell : n_in - 1;
+    tables->wx[x] = se_weight_f32((se_position){.part = part, .whole = whole});
+  }
+  while (started < w + 2) tables->cell_start[started++] = (int32_t)dst_w;
+  for (size_t x = dst_w; x < dst_w + PAD; x++) { /* vectors run past the end: give them something valid */
+    tables->low[x] = tables->low[dst_w - 1];
+    tables->high[x] = tables->high[dst_w - 1];
+    tables->wx[x] = tables->wx[dst_w - 1];
+  }
+}
+
+/* frame * (256 - alpha) + colour * alpha + 128, as se_blend_u8. The last ink is for labels without a colour. */
+static void make_inks(se_ink *inks, const uint8_t *palette, const uint16_t *alpha, size_t classes) {
+  for (size_t c = 0; c <= classes; c++) {
+    const unsigned a = c < classes ? alpha[c] : 0;
+    for (size_t i = 0; i < 3 * STEP; i++) {
+      inks[c].keep[i] = (uint16_t)(256 - a);
+      inks[c].add[i] = (uint16_t)((c < classes ? palette[3 * c + i % 3] * a : 0) + 128);
+    }
+  }
+}
+
+void se_paint_prepare(const se_paint_job *job, void *memory) {
+  const se_tables tables = lay_tables(job, memory);
+  if (job->logits) make_columns(&tables, job->w, job->dst_w);
+  if (!job->overlay) return;
+  make_inks(tables.fill, job->palette, job->alpha, job->classes);
+  if (job->line_palette) make_inks(tables.line, job->line_palette, job->line_alpha, job->classes);
+}
+
+/* ---- rows of labels ---- */
+
+typedef struct {
+  const se_kernels *isa;
+  const se_paint_job *job;
+  se_tables tables;
+  se_rows rows;
+  bool each;           /* classes differ in alpha, or labels may have no colour: keep is a row, not a number */
+  int32_t cell;        /* the row of cells that runs describe; -1: none yet */
+  int32_t labelled[2]; /* the logits' rows that corner[0] and corner[1] hold */
+  size_t run_count;
+} se_painter;
+
+static void argmax_row(const se_painter *self, size_t row, uint8_t *out) {
+  const se_paint_job *job = self->job;
+  const size_t plane = job->h * job->w, at = row * job->w;
+  switch (job->type) {
+  case SE_LOGITS_F16:
+    self->isa->f16_u8_argmax((const uint16_t *)job->logits + at, plane, job->classes, job->w, out);
+    break;
+  case SE_LOGITS_I8:
+    self->isa->i8_u8_argmax((const int8_t *)job->logits + at, plane, job->classes, job->w, out);
+    break;
+  case SE_LOGITS_U8:
+    self->isa->u8_u8_argmax((const uint8_t *)job->logits + at, plane, job->classes, job->w, out);
+    break;
+  default:
+    self->isa->f32_u8_argmax((const float *)job->logits + at, plane, job->classes, job->w, out);
+  }
+}
+
+static void lerp_run(const se_painter *self, se_position p, size_t x0, size_t x1) {
+  const se_paint_job *job = self->job;
+  const se_tables *t = &self->tables;
+  const size_t plane = job->h * job->w, above = (size_t)p.low * job->w, below = (size_t)p.high * job->w;
+  const float wy = se_weight_f32(p);
+  uint8_t *out = self->rows.mixed;
+#define SE_LERP(name, type)                                                                                                 \
+  self->isa->name((const type *)job->logits + above, (const type *)job->logits + below, plane, job->classes, job->w, wy,    \
+                  t->low, t->high, t->wx, x0, x1, out)
+  switch (job->type) {
+  case SE_LOGITS_F16:
+    SE_LERP(f16_u8_lerp_argmax, uint16_t);
+    break;
+  case SE_LOGITS_I8:
+    SE_LERP(i8_u8_lerp_argmax, int8_t);
+    break;
+  case SE_LOGITS_U8:
+    SE_LERP(u8_u8_lerp_argmax, uint8_t);
+    break;
+  default:
+    SE_LERP(f32_u8_lerp_argmax, float);
+  }
+#undef SE_LERP
+}
+
+/* Lists the runs of one row of cells. */
+static void make_runs(se_painter *self) {
+  const uint8_t *above = self->rows.corner[0], *below = self->rows.corner[1];
+  const int32_t *start = self->tables.cell_start;
+  const size_t w = self->job->w;
+  se_run *runs = self->rows.runs;
+  size_t count = 0;
+  for (size_t cell = 0; cell <= w; cell++) {
+    const int32_t end = start[cell + 1];
+    if (end == start[cell]) continue; /* no pixel of this size lies in it */
+    const size_t left = cell ? cell - 1 : 0, right = cell < w ? cell : w - 1;
+    const uint8_t first = above[left];
+    const bool agree = above[right] == first && below[left] == first && below[right] == first;
+    const int32_t label = agree ? first : MIXED;
+    if (count && runs[count - 1].label == label) {
+      runs[count - 1].end = end;
+    } else {
+      runs[count++] = (se_run){end, label};
+    }
+  }
+  self->run_count = count;
+}
+
+static void paint_run(const se_painter *self, const se_ink *ink, size_t x0, size_t x1) {
+  uint16_t *keep = self->rows.keep, *add = self->rows.add;
+  for (size_t x = x0; x < x1; x += STEP) memcpy(add + 3 * x, ink->add, sizeof ink->add);
+  if (!self->each) return;
+  for (size_t x = x0; x < x1; x += STEP) memcpy(keep + 3 * x, ink->keep, sizeof ink->keep);
+}
+
+static void paint_pixels(const se_painter *self, const se_ink *inks, const uint8_t *labels, size_t x0, size_t x1) {
+  uint16_t *keep = self->rows.keep, *add = self->rows.add;
+  for (size_t x = x0; x < x1; x++) memcpy(add + 3 * x, inks[labels[x]].add, 3 * sizeof *add);
+  if (!self->each) return;
+  for (size_t x = x0; x < x1; x++) memcpy(keep + 3 * x, inks[labels[x]].keep, 3 * sizeof *keep);
+}
+
+/* Brings rows.labels to row y, and rows.add and rows.keep if `paint`. Rows come in ascending order. */
+static void next_row(se_painter *self, size_t y, bool want_labels, bool paint) {
+  const se_paint_job *job = self->job;
+  se_rows *rows = &self->rows;
+  const se_position p = se_locate((int32_t)y, (int32_t)job->h, (int32_t)job->dst_h);
+  const bool fresh = p.cell != self->cell;
+  if (fresh) {
+    self->cell = p.cell;
+    if (p.low == self->labelled[1]) { /* the next row of cells: what was below is above now */
+      uint8_t *swapped = rows->corner[0];
+      rows->corner[0] = rows->corner[1];
+      rows->corner[1] = swapped;
+    } else if (p.low != self->labelled[0]) {
+      argmax_row(self, (size_t)p.low, rows->corner[0]);
+    }
+    argmax_row(self, (size_t)p.high, rows->corner[1]);
+    self->labelled[0] = p.low;
+    self->labelled[1] = p.high;
+    make_runs(self);
+    size_t x = 0;
+    for (size_t r = 0; r < self->run_count; r++) {
+      const size_t end = (size_t)rows->runs[r].end;
+      const int32_t label = rows->runs[r].label;
+      if (label != MIXED) {
+        for (size_t at = x; want_labels && at < end; at += STEP) memset(rows->labels + at, label, STEP);
+        if (paint) paint_run(self, self->tables.fill + label, x, end);
+      }
+      x = end;
+    }
+  }
+  size_t x = 0;
+  for (size_t r = 0; r < self->run_count; r++) {
+    const size_t end = (size_t)rows->runs[r].end;
+    if (rows->runs[r].label == MIXED) {
+      lerp_run(self, p, x, end);
+      if (want_labels) memcpy(rows->labels + x, rows->mixed + x, end - x);
+      if (paint) paint_pixels(self, self->tables.fill, rows->mixed, x, end);
+    }
+    x = end;
+  }
+}
+
+/* Whether STEP labels from here on are one. */
+static bool uniform(const uint8_t *labels) {
+  uint64_t first, second;
+  memcpy(&first, labels, sizeof first);
+  memcpy(&second, labels + sizeof first, sizeof second);
+  return first == labels[0] * UINT64_C(0x0101010101010101) && second == first;
+}
+
+/* rows.add and rows.keep of a row of given labels. */
+static void paint_labels(const se_painter *self, const uint8_t *labels) {
+  const size_t w = self->job->dst_w, classes = self->job->classes;
+  uint16_t *keep = self->rows.keep, *add = self->rows.add;
+  for (size_t x = 0; x < w;) {
+    const se_ink *ink = self->tables.fill + (labels[x] < classes ? labels[x] : classes);
+    if (x + STEP <= w && uniform(labels + x)) { /* real masks are long runs */
+      memcpy(add + 3 * x, ink->add, sizeof ink->add);
+      memcpy(keep + 3 * x, ink->keep, sizeof ink->keep);
+      x += STEP;
+    } else {
+      memcpy(add + 3 * x, ink->add, 3 * sizeof *add);
+      memcpy(keep + 3 * x, ink->keep, 3 * sizeof *keep);
+      x++;
+    }
+  }
+}
+
+/* Over it, the pixels that have a neighbour of another class. */
+static void paint_lines(const se_painter *self, const uint8_t *above, const uint8_t *labels, const uint8_t *below) {
+  const size_t w = self->job->dst_w, classes = self->job->classes;
+  uint8_t *mark = self->rows.marks;
+  for (size_t x = 0; x < w; x++) mark[x] = (labels[x] ^ above[x]) | (labels[x] ^ below[x]); /* branch-free: vectors */
+  for (size_t x = 1; x < w; x++) mark[x] |= labels[x] ^ labels[x - 1];
+  for (size_t x = 1; x < w; x++) mark[x - 1] |= labels[x] ^ labels[x - 1];
+  for (size_t x = 0; x < w; x++) {
+    uint64_t eight;
+    if (x + sizeof eight <= w && (memcpy(&eight, mark + x, sizeof eight), eight == 0)) {
+      x += sizeof eight - 1;
+    } else if (mark[x]) {
+      const se_ink *ink = self->tables.line + (labels[x] < classes ? labels[x] : classes);
+      memcpy(self->rows.add + 3 * x, ink->add, 3 * sizeof(uint16_t));
+      memcpy(self->rows.keep + 3 * x, ink->keep, 3 * sizeof(uint16_t));
+    }
+  }
+}
+
+static void mix_row(const se_painter *self, size_t y) {
+  const se_paint_job *job = self->job;
+  const uint8_t *frame = job->frame + y * job->frame_stride;
+  uint8_t *overlay = job->overlay + y * job->overlay_stride;
+  if (self->each) {
+    self->isa->u8_u16_mix_each(frame, self->rows.keep, self->rows.add, 3 * job->dst_w, overlay);
+  } else {
+    self->isa->u8_u16_mix(frame, self->tables.fill->keep[0], self->rows.add, 3 * job->dst_w, overlay);
+  }
+}
+
+/* Labels of row y for contours: kept in the window's slot of that row, for the logits' are overwritten by the next. */
+static const uint8_t *keep_labels(se_painter *self, size_t y) {
+  const se_paint_job *job = self->job;
+  if (job->labels) return job->labels + y * job->dst_w;
+  next_row(self, y, true, false);
+  return memcpy(self->rows.window[y % 3], self->rows.labels, job->dst_w);
+}
+
+static void paint_with_lines(se_painter *self, size_t y0, size_t y1) {
+  const se_paint_job *job = self->job;
+  const uint8_t *above = NULL, *here = NULL, *below = NULL;
+  for (size_t y = y0; y < y1; y++) {
+    if (y == y0) {
+      above = y ? keep_labels(self, y - 1) : NULL;
+      here = keep_labels(self, y);
+    } else {
+      above = here;
+      here = below;
+    }
+    below = y + 1 < job->dst_h ? keep_labels(self, y + 1) : here;
+    if (job->mask) memcpy(job->mask + y * job->dst_w, here, job->dst_w);
+    paint_labels(self, here);
+    paint_lines(self, above ? above : here, here, below);
+    mix_row(self, y);
+  }
+}
+
+static bool alphas_differ(const se_paint_job *job) {
+  for (size_t c = 1; c < job->classes; c++) {
+    if (job->alpha[c] != job->alpha[0]) return true;
+  }
+  return false;
+}
+
+void se_paint_rows(const se_kernels *isa, const se_paint_job *job, const void *tables, size_t y0, size_t y1, void *scratch) {
+  se_painter self = {.isa = isa, .job = job, .cell = -1, .labelled = {-1, -1}};
+  self.tables = lay_tables(job, (void *)(uintptr_t)tables); /* read only from here on */
+  self.rows = lay_rows(job, scratch);
+  self.each = job->overlay && (job->labels || job->line_palette || alphas_differ(job));
+  if (job->overlay && job->line_palette) {
+    paint_with_lines(&self, y0, y1);
+    return;
+  }
+  for (size_t y = y0; y < y1; y++) {
+    if (job->labels) {
+      paint_labels(&self, job->labels + y * job->dst_w);
+    } else {
+      next_row(&self, y, job->mask != NULL, job->overlay != NULL);
+    }
+    if (job->mask) memcpy(job->mask + y * job->dst_w, self.rows.labels, job->dst_w);
+    if (job->overlay) mix_row(&self, y);
+  }
+}
