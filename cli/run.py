@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 def run(
     model: Annotated[Path, typer.Argument(help="Exported ONNX file or artefact folder.")],
-    source: Annotated[str, typer.Option(help="Camera number, video file, image or folder of images.")] = "0",
+    source: Annotated[
+        str,
+        typer.Option(
+            help="Camera number or /dev/videoN, video, image, folder, rtsp://…, http(s)://…, csi://N (Jetson), gst://PIPELINE."
+        ),
+    ] = "0",
     sink: Annotated[
         list[str] | None, typer.Option(help="window, FILE.mp4 or none; may be given several times. Default: window.")
     ] = None,
@@ -28,6 +33,12 @@ def run(
     threads: Annotated[int | None, typer.Option(help="CPU threads of the engine. Default: one for each core.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
     duration: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
+    camera_size: Annotated[str | None, typer.Option(help="Of a camera, WIDTHxHEIGHT, such as 1280x720.")] = None,
+    camera_fps: Annotated[float | None, typer.Option(help="Frames per second of a camera.")] = None,
+    camera_format: Annotated[str | None, typer.Option(help="Pixel format of a camera: MJPG, YUYV, NV12, …")] = None,
+    start_timeout: Annotated[
+        float, typer.Option(help="Seconds that a camera or stream gets to answer at the start; inf waits for ever.")
+    ] = 10.0,
     alpha: Annotated[float, typer.Option(help="Opacity of the classes' colours, 0 to 1.")] = 0.5,
     min_fps: Annotated[float | None, typer.Option(help="Fail (exit status 3) below this many frames per second.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the statistics here.", callback=writable)] = None,
@@ -35,13 +46,15 @@ def run(
     """Segment a camera, a video or images live, and report frames per second and latency."""
     from contextlib import ExitStack
 
-    from ..runtime import Pipeline, Segmenter, open_sink, open_source
+    from ..runtime import CameraOptions, LiveOptions, Pipeline, Segmenter, open_sink, open_source
 
+    camera = CameraOptions.parse(camera_size, camera_fps, camera_format)
+    live = LiveOptions(start_s=start_timeout)
     targets = sink or ["window"]
     _refuse_overwrite(source, targets)
     with ExitStack() as stack:
         segmenter = stack.enter_context(Segmenter(model, engine, threads, alpha))
-        opened = stack.enter_context(open_source(source))
+        opened = stack.enter_context(open_source(source, camera, live))
         chosen = segmenter.engine
         print(f"{chosen.path}: {segmenter.spec.name}, {segmenter.spec.precision}")
         print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")
@@ -122,6 +135,10 @@ def _report(stats: dict[str, Any], json: Path | None) -> None:
         f"{fps} FPS end to end: {stats['frames_out']} of {stats['frames_in']} frames in {stats['seconds']:.1f} s "
         f"({stats['state']}); dropped: {drops}"
     )
+    for row in stats["sources"]:
+        if row["reconnects"] or row["stalls"]:
+            lost = f"{row['stalls']} stalls, {row['lost_s']:.1f} s without frames"
+            print(f"{row['source']}: {row['reconnects']} reconnects, {lost}")
 
 
 def _check_fps(stats: dict[str, Any], limit: float | None) -> None:

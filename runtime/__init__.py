@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline
     from .segmenter import Result, Segmenter
     from .sinks import Sink, open_sink
-    from .sources import Source, SourceFrame, open_source
+    from .sources import CameraOptions, LiveOptions, Source, SourceFrame, open_source
 
 __all__ = [
+    "CameraOptions",
     "Engine",
+    "LiveOptions",
     "Pipeline",
     "Result",
     "Segmenter",
@@ -35,7 +37,9 @@ __all__ = [
 
 # Loaded on first use: reading a model's spec needs neither OpenCV nor the kernels.
 _HOMES = {
+    "CameraOptions": ".sources",
     "Engine": ".engines",
+    "LiveOptions": ".sources",
     "Pipeline": ".pipeline",
     "Result": ".segmenter",
     "Segmenter": ".segmenter",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import perf_counter
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -59,10 +61,18 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
     def __iter__(self) -> Iterator[T]:
+        return self.each()
+
+    def each(self, late_s: float = math.inf, on_late: Callable[[], None] | None = None) -> Iterator[T]:
+        """Takes items as iterating does. Calls ``on_late`` once if it still waits at ``late_s`` (``perf_counter``)."""
         while True:
             with self._changed:
                 while not self._items and not self._closed and not self._aborted:
-                    self._changed.wait()
+                    if on_late is None or late_s == math.inf:
+                        self._changed.wait()
+                    elif not self._changed.wait(max(late_s - perf_counter(), 0)) and perf_counter() >= late_s:
+                        called, on_late = on_late, None
+                        called()
                 if not self._items:
                     return
                 item = self._items.popleft()

@@ -122,7 +122,7 @@ class Pipeline:
         try:
             for thread in threads:
                 thread.start()
-            for result in self._results:
+            for result in self._results.each(self._deadline(), self._on_deadline):
                 self._frames_out += 1
                 yield result
                 if self._frames_out == self._max_frames:
@@ -164,6 +164,7 @@ class Pipeline:
             },
             "reconnects": self._source.reconnects,
             "state": self.state,
+            "sources": self._source.health(),
             "fps": self._rate.fps,
             "latency_ms": self._latency.percentiles(),
             "frame_age_ms": self._age.percentiles(),
@@ -186,8 +187,16 @@ class Pipeline:
         if self.state == "running":  # the first reason is the true one
             self.state = state
 
+    def _deadline(self) -> float:
+        return self._started + self._duration_s if self._duration_s is not None else float("inf")
+
+    def _on_deadline(self) -> None:
+        """The time is over while nothing comes: a source that is silent must not keep the run."""
+        self._stop.set()
+        self._source.cancel()
+
     def _capture(self) -> None:
-        deadline = self._started + self._duration_s if self._duration_s is not None else float("inf")
+        deadline = self._deadline()
         asked = perf_counter()
         for frame in self._source:
             if self._stop.is_set():
@@ -245,6 +254,7 @@ class Pipeline:
 
     def _shut(self, threads: list[threading.Thread]) -> None:
         self._stop.set()
+        self._source.cancel()
         self._captured.abort()
         self._results.abort()
         self._ended = perf_counter()

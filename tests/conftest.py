@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -134,6 +135,18 @@ def load_module() -> LoadModule:
         return module
 
     return load
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[..., None]:
+    """A function (programs) that skips the test where one of them is missing."""
+
+    def check(*tools: str) -> None:
+        missing = [tool for tool in tools if shutil.which(tool) is None]
+        if missing:
+            pytest.skip(f"not installed: {', '.join(missing)}")
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,17 @@ def test_images_to_video_with_statistics(tiny_model, images, tmp_path, capsys):
         assert row in out
 
 
+def test_a_gstreamer_camera(tiny_model, tmp_path, need, capsys):
+    need("gst-launch-1.0")
+    source = "gst://videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=30/1"
+    assert run(tiny_model, "--source", source, "--sink", "none", "--duration", 1, "--json", tmp_path / "s.json") == 0
+    stats = json.loads((tmp_path / "s.json").read_text())
+    assert 10 < stats["frames_out"] <= 31
+    assert stats["state"] == "stopped"
+    (row,) = stats["sources"]
+    assert (row["state"], row["size"], row["reconnects"]) == ("live", [48, 64], 0)
+
+
 def test_options_reach_the_run(tiny_model, images, tmp_path, capsys):
     words = ("--engine", "onnxruntime", "--threads", 1, "--max-frames", 2, "--json", tmp_path / "s.json")
     assert run(tiny_model, "--source", images, "--sink", "none", *words) == 0
@@ -88,6 +99,9 @@ def test_min_fps_gate(tiny_model, images, tmp_path, capsys):
         (["MODEL", "--source", "IMAGES", "--sink", "out.gif"], "sink out.gif: unknown; expected window"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--engine", "onnx"], "did you mean 'onnxruntime'"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--alpha", "2"], "alpha: expected 0"),
+        (["MODEL", "--source", "rstp://cam/1", "--sink", "none"], "did you mean rtsp://?"),
+        (["MODEL", "--source", "0", "--camera-size", "720p"], "--camera-size: expected WIDTHxHEIGHT"),
+        (["MODEL", "--source", "0", "--camera-format", "raw"], "--camera-format: expected four letters"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--threads", "0"], "threads: expected at least 1"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--max-frames", "0"], "max_frames: expected a number above 0"),
     ],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from seg_edge.runtime.channel import Channel
 
@@ -35,6 +36,20 @@ def test_full_channel_blocks_until_one_is_taken():
     writer.join(2)
     assert not writer.is_alive()
     assert next(items) == 1
+
+
+def test_late_is_said_once_and_only_to_who_waits():
+    channel: Channel[int] = Channel(2)
+    channel.put(1)
+    said: list[float] = []
+    items = channel.each(time.perf_counter() + 0.05, lambda: said.append(time.perf_counter()))
+    assert next(items) == 1
+    assert said == []
+    threading.Timer(0.15, channel.put, (2,)).start()
+    asked = time.perf_counter()
+    assert next(items) == 2
+    assert len(said) == 1
+    assert 0.02 < said[0] - asked < 0.12
 
 
 def test_abort_wakes_a_blocked_writer():

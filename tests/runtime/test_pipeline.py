@@ -94,8 +94,8 @@ def test_a_file_loses_nothing_and_keeps_order(seg, pause_s, sink_pause_s):
 def test_statistics(seg):
     stats = Pipeline(Frames(30, pause_s=0.002), seg, [Keep(pause_s=0.01)]).run()
     assert set(stats) == {
-        "engine", "device", "seconds", "frames_in", "frames_out", "dropped", "reconnects", "state", "fps", "latency_ms",
-        "frame_age_ms", "stages_ms",
+        "engine", "device", "seconds", "frames_in", "frames_out", "dropped", "reconnects", "state", "sources", "fps",
+        "latency_ms", "frame_age_ms", "stages_ms",
     }  # fmt: skip
     assert stats["engine"] == seg.engine.name
     assert stats["device"] == "CPU, 1 thread"
@@ -238,6 +238,25 @@ def test_duration(seg):
     assert 10 < stats["frames_out"] <= 60
     assert stats["frames_in"] == stats["frames_out"]  # what was taken is finished
     assert stats["state"] == "stopped"
+
+
+def test_duration_of_a_silent_source(seg):
+    """Its frames stop coming; the run ends in time, and what was under way gets out."""
+
+    class Silent(Frames):
+        cancelled = threading.Event()
+
+        def __iter__(self):
+            yield from super().__iter__()
+            self.cancelled.wait(20)
+
+        def cancel(self):
+            self.cancelled.set()
+
+    started = time.perf_counter()
+    stats = Pipeline(Silent(3, pause_s=0.01), seg, [Keep()], duration_s=0.5).run()
+    assert 0.5 <= time.perf_counter() - started < 1
+    assert (stats["frames_in"], stats["frames_out"], stats["state"]) == (3, 3, "stopped")
 
 
 def test_corrupt_images_are_counted(seg, tmp_path):

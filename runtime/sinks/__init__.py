@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..core.artifact import atomic_path
-from ..core.errors import InputError, SinkError
-from .sources import quiet_opencv
+from ...core.artifact import atomic_path
+from ...core.errors import InputError, SinkError
+from ..sources import quiet_opencv
 
 Frame = npt.NDArray[np.uint8]
 

@@ -35,6 +35,11 @@ def test_video(video):
     assert times == sorted(times)
 
 
+def test_file_address(video):
+    with open_source(f"file://{str(video).replace('clip', 'cl%69p')}") as source:
+        assert len(list(source)) == 10
+
+
 def test_folder_is_sorted(tmp_path):
     for name, value in (("b", 2), ("a", 1), ("c", 3)):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((4, 6, 3), value, np.uint8))
@@ -97,7 +102,8 @@ def test_two_images_of_one_name(tmp_path):
         ("bad.mp4", r"bad\.mp4: can't be opened as a video \(900 bytes\)"),
         ("half.mp4", "can't be opened as a video"),
         ("void.mp4", r"void\.mp4: can't be opened as a video \(0 bytes\)"),
-        ("gopher://host/x", "this kind of address is unknown"),
+        ("gopher://host/x", "gopher:// is unknown; expected a camera number"),
+        ("rtp://host/x", r"rtp:// is unknown; did you mean rtsp://\?"),
     ],
 )
 def test_what_cannot_be_opened(tmp_path, video, monkeypatch, capfd, text, message):

@@ -1,0 +1,116 @@
+"""What every source is: frames, one after the other."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+logger = logging.getLogger(__name__)
+
+# OpenCV reads this once, when it first uses FFmpeg, so it can't be set around a call. A user's own setting stays.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+
+
+_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
+
+
+@dataclass(frozen=True)
+class SourceFrame:
+    """One frame.
+
+    Attributes:
+        image_bgr: uint8 (H, W, 3), C-contiguous; the receiver's.
+        index: Its number in the source, from 0.
+        name: A name for files made from it, unique within the source.
+        captured_s: ``time.perf_counter`` when it was in memory.
+        origin: Number of its source where several are read together, else 0.
+    """
+
+    image_bgr: npt.NDArray[np.uint8]
+    index: int
+    name: str
+    captured_s: float
+    origin: int = 0
+
+
+class Source(ABC):
+    """Frames, one after the other. Iterate it once, in one thread.
+
+    Attributes:
+        text: What the user called it, without a password.
+        live: Frames come whether or not anybody takes them, so a late reader must skip some.
+        fps: Frames per second that it states, or None.
+        count: Frames that it will deliver, or None where that isn't known.
+        corrupt: Frames that could not be decoded so far.
+        reconnects: Times the source was lost and found again.
+    """
+
+    live = False
+
+    def __init__(self, text: str, fps: float | None = None, count: int | None = None) -> None:
+        self.text = text
+        self.fps = fps
+        self.count = count
+        self.corrupt = 0
+        self.reconnects = 0
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[SourceFrame]:
+        """Yields frames until the source ends.
+
+        Raises:
+            SourceError: it stopped delivering, or not one frame could be decoded.
+        """
+
+    def health(self) -> list[dict[str, Any]]:
+        """How each source does: the ``sources`` of ``run --json``. May be called from any thread."""
+        return [
+            {
+                "source": self.text,
+                "state": "live" if self.live else "file",
+                "reconnects": self.reconnects,
+                "stalls": 0,
+                "lost_s": 0.0,
+                "size": None,
+                "reason": None,
+            }
+        ]
+
+    def cancel(self) -> None:  # noqa: B027  # a source that never waits long has nothing to wake
+        """Ends the iteration as soon as it can. May be called from any thread, and twice."""
+
+    def close(self) -> None:  # noqa: B027  # not every source holds something
+        """Lets go of the device or file. May be called twice, and while another thread waits for a frame."""
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keeps OpenCV from printing: what the user must know is in the SourceError."""
+    log: Any = cv2.utils.logging
+    level = log.setLogLevel(log.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        log.setLogLevel(level)
+
+
+def redact(text: str) -> str:
+    """An address, or text that has some in it, without passwords: for logs, errors and statistics."""
+    return _PASSWORD.sub(r"\1:***@", text)

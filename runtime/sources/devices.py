@@ -1,0 +1,98 @@
+"""Cameras of this machine, by number or device file."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from ...core.errors import SourceError
+from .base import logger
+from .feed import Feed, GrabberFeed, Wake
+from .gst import GstFeed, csi_pipeline
+from .live import LiveSource
+from .options import CameraOptions, LiveOptions
+
+_CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
+
+
+def camera_number(text: str) -> int | None:
+    """The number of a camera (``"0"``, ``"/dev/video0"``, a link to it such as those of ``/dev/v4l/by-id``), or None."""
+    if Path(text).is_file():
+        return None  # a video that is called "0"
+    resolved = str(Path(text).resolve()) if text.startswith("/dev/") else text
+    match = _CAMERA.fullmatch(resolved)
+    return int(match[1]) if match else None
+
+
+def open_camera(text: str, number: int, options: CameraOptions, live: LiveOptions) -> LiveSource:
+    """Opens a camera; one that is unplugged later is waited for.
+
+    Raises:
+        SourceError: no such camera, no permission, or it is in use.
+    """
+    device = Path(f"/dev/video{number}")
+    linux = Path("/dev").is_dir()
+    if linux and not os.access(device, os.R_OK | os.W_OK):
+        raise SourceError(_why_no_camera(text, device))
+    # The pixel format goes first: which sizes and rates there are depends on it.
+    properties: dict[str, float] = {}
+    if options.pixel_format:
+        properties["CAP_PROP_FOURCC"] = sum(ord(letter) << 8 * i for i, letter in enumerate(options.pixel_format))
+    if options.size_wh:
+        properties["CAP_PROP_FRAME_WIDTH"], properties["CAP_PROP_FRAME_HEIGHT"] = options.size_wh
+    if options.fps:
+        properties["CAP_PROP_FPS"] = options.fps
+
+    def connect(wake: Wake) -> Feed:
+        return GrabberFeed(number, "CAP_V4L2" if linux else "CAP_ANY", wake, properties=properties, retry=True)
+
+    def knock(_wake: Wake) -> str | None:
+        return None if not linux or device.exists() else f"{device} is not there"
+
+    source = LiveSource(text, connect, knock=knock, options=live, why_not=lambda _reason: _why_no_camera(text, device))
+    about = source.about
+    given = {"size_wh": about.size_wh, "fps": about.fps, "pixel_format": about.fourcc}
+    for name, wanted in vars(options).items():
+        if wanted is not None and given[name] is not None and wanted != given[name]:
+            logger.warning("seg-edge: source %s: asked for %s %s, the camera gives %s", text, name, wanted, given[name])
+    return source
+
+
+def open_csi(text: str, rest: str, options: CameraOptions, live: LiveOptions) -> LiveSource:
+    """Opens ``csi://N``, a camera on a Jetson's CSI port.
+
+    Raises:
+        SourceError: no number, no GStreamer, or the pipeline does not start.
+    """
+    if not re.fullmatch(r"\d{1,2}", rest):
+        raise SourceError(f"source {text}: expected the camera's number, such as csi://0")
+    return open_gst(text, csi_pipeline(int(rest), options), options, live)
+
+
+def open_gst(text: str, pipeline: str, options: CameraOptions, live: LiveOptions) -> LiveSource:
+    """Opens ``gst://PIPELINE``, whatever GStreamer can deliver.
+
+    Raises:
+        SourceError: no GStreamer, or the pipeline does not start.
+    """
+
+    def connect(wake: Wake) -> Feed:
+        return GstFeed(text, pipeline, wake)
+
+    def why_not(reason: str) -> str:
+        hint = "; it comes with JetPack, on a Jetson" if "nvarguscamerasrc" in reason else ""
+        trial = f"try it: gst-launch-1.0 -v {pipeline} ! fakesink"
+        return f"source {text}: the GStreamer pipeline does not start: {reason}{hint}; {trial}"
+
+    return LiveSource(text, connect, options=live, why_not=why_not)
+
+
+def _why_no_camera(text: str, device: Path) -> str:
+    if device.exists() and not os.access(device, os.R_OK | os.W_OK):
+        return f"source {text}: no permission for {device}; add this user to its group (sudo usermod -aG video $USER)"
+    found = sorted(path.name for path in Path("/dev").glob("video*"))
+    has = f"this machine has {', '.join('/dev/' + name for name in found)}" if found else "this machine has no /dev/video*"
+    number = device.name.removeprefix("video")
+    busy = "it is in use by another program, or not a capture device" if device.exists() else "no such camera"
+    return f"source {text}: camera {number} can't be opened: {busy} ({has}); pass another --source"

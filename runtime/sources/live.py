@@ -1,0 +1,215 @@
+"""A live source that survives its camera: notices silence, connects again, says what it does."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Any
+
+from ...core.errors import SourceError
+from .base import Source, SourceFrame, logger, redact
+from .feed import About, Cancelled, Feed, FeedLost, Wake
+from .files import check_count
+from .options import LiveOptions
+
+#: Opens one connection; every wait in it ends when the wake is set.
+Connect = Callable[[Wake], Feed]
+#: Asks, cheaply and quickly, whether anybody is there; why not, or None. Spares a process for each attempt of a long outage.
+Knock = Callable[[Wake], "str | None"]
+
+_FIRST_PAUSE_S = 0.25
+
+
+class LiveSource(Source):
+    """Frames of a camera or stream, for as long as somebody wants them.
+
+    States: ``connecting`` (before the first connection stands), ``live``, ``stalled`` (no frame for ``stall_s``: the
+    connection was given up, a new one is being tried), ``reconnecting`` (attempts follow each other with growing pauses),
+    ``ended``. While it is not live, **no frame is emitted**: nothing old is ever shown as new. The frames of a new
+    connection may have another size.
+
+    A stream that states how many frames it has (a video served over HTTP) is no live source: it loses no frame and ends.
+
+    Args:
+        text: What the user called it, without a password.
+        connect: Opens a connection.
+        knock: Whether an attempt is worth while.
+        options: Its patience.
+        why_not: The error line for a first connection that failed, given the reason.
+
+    Raises:
+        SourceError: no connection within ``start_s``.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        text: str,
+        connect: Connect,
+        *,
+        knock: Knock | None = None,
+        options: LiveOptions | None = None,
+        why_not: Callable[[str], str] | None = None,
+    ) -> None:
+        super().__init__(redact(text))
+        self._connect, self._knock = connect, knock
+        self._options = options or LiveOptions()
+        self._wake = Wake()
+        # Held while the feed is used: a feed can't be closed under its reader.
+        self._using = threading.Lock()
+        self._feed: Feed | None = None
+        self._closed = False
+        self.state = "connecting"
+        self.stalls = self.attempts = 0
+        self.reason: str | None = None
+        self._size_hw: tuple[int, int] | None = None
+        self._last_s: float | None = None
+        self._lost_at: float | None = None
+        self._lost_s = 0.0
+        try:
+            about = self._first(perf_counter() + self._options.start_s)
+        except FeedLost as error:
+            self.close()
+            reason = redact(str(error))
+            raise SourceError(
+                why_not(reason) if why_not else f"source {self.text}: {reason}; check the address, or wait longer"
+            ) from error
+        except BaseException:
+            self.close()
+            raise
+        self.about = about
+        self.fps, self.count = about.fps, about.count
+        self.live = about.count is None
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        index = 0
+        while True:
+            with self._using:
+                frame = self._next(index)
+            if frame is None:
+                return
+            yield frame
+            index += 1
+
+    def health(self) -> list[dict[str, Any]]:
+        lost_at = self._lost_at
+        lost_s = self._lost_s + (perf_counter() - lost_at if lost_at is not None else 0.0)
+        return [
+            {
+                "source": self.text,
+                "state": self.state,
+                "reconnects": self.reconnects,
+                "stalls": self.stalls,
+                "lost_s": lost_s,
+                "size": list(self._size_hw) if self._size_hw else None,
+                "reason": self.reason,
+            }
+        ]
+
+    def cancel(self) -> None:
+        if not self._closed:
+            self._wake.set()
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self.cancel()
+        if self._using.acquire(timeout=1.5):
+            try:
+                if not self._closed:
+                    self._closed = True
+                    self._drop()
+                    self._wake.close()
+                    self.state = "ended"
+            finally:
+                self._using.release()
+
+    def _next(self, index: int) -> SourceFrame | None:
+        if self._closed:
+            return None
+        try:
+            while True:
+                try:
+                    if self._feed is None:
+                        self._feed = self._attempt(perf_counter() + self._options.attempt_s)[0]
+                    # The first frame of a connection may need a key frame; those after it come at their rate.
+                    patience_s = self._options.stall_s if self._lost_at is None else self._options.attempt_s
+                    image, captured_s = self._feed.next(perf_counter() + patience_s)
+                    break
+                except FeedLost as error:
+                    if not self.live and not error.silent:
+                        check_count(self.text, index, self.count)
+                        self.state = "ended"
+                        return None
+                    self._lose(error)
+                    self._wake.sleep(self._pause_s())
+        except Cancelled:
+            return None
+        self._found((image.shape[0], image.shape[1]))
+        return SourceFrame(image, index, f"frame_{index:06d}", captured_s)
+
+    def _first(self, until_s: float) -> About:
+        while True:
+            try:
+                self._feed, about = self._attempt(min(until_s, perf_counter() + self._options.attempt_s))
+                self.attempts = 0
+                return about
+            except FeedLost as error:
+                self.reason = redact(str(error))
+                pause_s = self._pause_s()
+                if error.final or perf_counter() + pause_s >= until_s:
+                    raise
+                self._wake.sleep(pause_s)
+
+    def _attempt(self, until_s: float) -> tuple[Feed, About]:
+        self.attempts += 1
+        refused = self._knock(self._wake) if self._knock else None
+        if refused:
+            raise FeedLost(refused)
+        feed = self._connect(self._wake)
+        try:
+            return feed, feed.opened(until_s)
+        except BaseException:
+            feed.close()
+            raise
+
+    def _lose(self, error: FeedLost) -> None:
+        self._drop()
+        self.reason = redact(str(error))
+        if self._lost_at is not None:
+            self.state = "reconnecting"
+            return
+        self._lost_at = self._last_s or perf_counter()
+        self.attempts = 0
+        self.state = "stalled" if error.silent else "reconnecting"
+        self.stalls += error.silent
+        what = f"no frame for {self._options.stall_s:g} s" if error.silent else self.reason
+        logger.warning("seg-edge: source %s: %s; connecting again", self.text, what)
+
+    def _found(self, size_hw: tuple[int, int]) -> None:
+        self._last_s = now = perf_counter()
+        if self._lost_at is not None:
+            outage_s = now - self._lost_at
+            self._lost_s += outage_s
+            self._lost_at = None
+            self.reconnects += 1
+            logger.warning("seg-edge: source %s: back after %.1f s", self.text, outage_s)
+        if self._size_hw not in (None, size_hw):
+            logger.warning("seg-edge: source %s: its frames are now %dx%d", self.text, size_hw[1], size_hw[0])
+        self._size_hw = size_hw
+        self.attempts, self.state, self.reason = 0, "live", None
+
+    def _drop(self) -> None:
+        if self._feed is not None:
+            self._feed.close()
+            self._feed = None
+
+    def _pause_s(self) -> float:
+        """Exponential back-off with jitter: many clients of one server that returns must not come at the same instant."""
+        if not self.attempts:
+            return 0.0
+        pause_s = min(_FIRST_PAUSE_S * 2.0 ** min(self.attempts - 1, 16), self._options.longest_pause_s)
+        return pause_s * random.uniform(0.75, 1.25)
