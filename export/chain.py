@@ -26,9 +26,9 @@ from .compare import compare
 from .folder import FAILED_DIR, check_target, replaced_folder
 from .frames import ChainData, network_inputs, open_data
 from .golden import write_golden
-from .measure import accuracy, latencies_ms, measured_engines, worst_class
+from .measure import accuracy, float_kernels, latencies_ms, measured_engines, worst_class
 from .progress import Progress, Silent
-from .quantize import QuantOptions, calibrate, float_convolutions, prepare, quantize
+from .quantize import QuantOptions, calibrate, prepare, quantize
 from .report import BrokenGateError, Gate, Report, Step
 from .simplify import Simplifier, simplify
 from .to_onnx import check_size, to_onnx
@@ -223,8 +223,10 @@ class _Chain:
         _save(result, path)
         step = Step.of("int8", path, "int8")
         step.notes.append(f"calibrated on {len(frames)} frames of the train split")
-        if left := float_convolutions(result):
-            step.notes.append(f"{len(left)} convolutions stay in float: {', '.join(left)}")
+        if left := float_kernels(path):
+            step.notes.append(f"{len(left)} convolutions run in float on ONNX Runtime: {', '.join(left)}")
+        else:
+            step.notes.append("ONNX Runtime's profile shows every convolution on integers")
         self.compared(step, self.logits(model), self.logits(result))
         self.measured(step, path)
         return result

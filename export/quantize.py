@@ -25,10 +25,13 @@ from ..calib.observers import observer
 from ..calib.scales import QuantParams, activation_params, fit_bias, quantize_weight, weight_scales
 from ..calib.statistics import collect, silent
 from ..core.errors import ModelFileError
+from ..runtime.engines.dialect import mean_levels
 
 _QUANTIZED = ("Conv", "Concat", "Resize", "MaxPool", "Add")
 _MOVES_VALUES = ("Resize", "MaxPool")
 _ACTIVATIONS = ("Relu", "Clip")
+# The constant that to_onnx subtracts from the frames. (Not imported from there: that module needs torch.)
+MEAN = "mean_bgr"
 
 
 @dataclass(frozen=True)
@@ -172,8 +175,10 @@ def quantize(model: onnx.ModelProto, calibration: Calibration, options: QuantOpt
         quantize_biases(result)
     result = _without_unused(result)
     try:
+        # The shapes stay in the file: engines' dialects need those around each Resize, where no onnx package can infer them.
+        result = onnx.shape_inference.infer_shapes(result, strict_mode=True)
         onnx.checker.check_model(result, full_check=True)
-    except onnx.checker.ValidationError as error:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelFileError(f"quantize: the INT8 graph is not valid ({error}); report this") from error
     return result
 
@@ -184,6 +189,7 @@ def insert(model: onnx.ModelProto, calibration: Calibration, options: QuantOptio
     result.CopyFrom(model)
     for name, bias in calibration.biases.items():
         set_weight(result, name, bias)
+    _snap_mean(result)
     graph = result.graph
     known = weights(result)
     outputs = {value.name for value in graph.output}
@@ -253,6 +259,18 @@ def float_convolutions(model: onnx.ModelProto) -> list[str]:
     return [
         node.name for node in convolutions(model) if any(made_by.get(name) != "DequantizeLinear" for name in node.input[:2])
     ]
+
+
+def _snap_mean(model: onnx.ModelProto) -> None:
+    """Moves the means that preprocessing subtracts by about 0.1 grey levels, so that they can be subtracted in 8 bits.
+
+    Every engine then computes with the same means, whether it does so in float or in levels; one level of the network's
+    input is about ten times as wide.
+    """
+    mean = weights(model).get(MEAN)
+    if mean is not None and mean.min() >= 0:
+        levels, width = mean_levels(mean)
+        set_weight(model, MEAN, (levels * width).astype(np.float32))
 
 
 def _quantize_conv(
