@@ -43,7 +43,8 @@ def weights(model: onnx.ModelProto) -> dict[str, Array]:
 
 def set_weight(model: onnx.ModelProto, name: str, value: Array) -> None:
     """Replaces the initializer ``name``, or adds it."""
-    tensor = numpy_helper.from_array(np.ascontiguousarray(value), name)
+    # Not np.ascontiguousarray: it makes scalars one-dimensional, and scales of a whole tensor must be scalars.
+    tensor = numpy_helper.from_array(np.asarray(value, order="C"), name)
     for old in model.graph.initializer:
         if old.name == name:
             old.CopyFrom(tensor)

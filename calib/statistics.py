@@ -16,6 +16,9 @@ from .graph import Frames, run, session, up_to
 # 2048 bins over the full range leave 8 to one of the 256 levels: enough for clipping searches, as in TensorRT's calibrator.
 BINS = 2048
 
+# A frame whose colours spread less than this many grey levels (standard deviation) shows nothing; noise alone is about 2.
+FLAT = 4.0
+
 T = TypeVar("T")
 #: Wraps a loop to show its progress: ``track(items, "what it does")``.
 Track = Callable[[Sequence[T], str], Iterable[T]]
@@ -44,6 +47,22 @@ class TensorStatistics:
         """Middle of each bin, float64 (BINS,)."""
         width = (self.maximum - self.minimum) / len(self.counts)
         return np.asarray(self.minimum + width * (np.arange(len(self.counts)) + 0.5))
+
+
+def check_frames(frames: Sequence[Frames]) -> None:
+    """Refuses calibration frames that show nothing: a lens cap, a dead camera, a decoder that failed.
+
+    Ranges from such frames clip everything that the network will see.
+
+    Raises:
+        DataError: more than half of the frames are of nearly one colour.
+    """
+    empty = sum(float(frame.std((0, 1, 2)).max()) < FLAT for frame in frames)
+    if 2 * empty > len(frames):
+        raise DataError(
+            f"calibration: {empty} of {len(frames)} frames are of one colour (black, or a failed decoder?); "
+            "pass frames as the camera will deliver them"
+        )
 
 
 def collect(

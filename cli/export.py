@@ -41,6 +41,10 @@ def export(
     min_speedup: Annotated[
         float | None, typer.Option(help="Fail (exit 3) if INT8 is not this many times as fast as fp32.")
     ] = None,
+    fallback: Annotated[
+        int | None,
+        typer.Option(help="Most convolutions that go back to fp32 where INT8 breaks a limit. Default: half; 0: none."),
+    ] = None,
     engine: Annotated[str, typer.Option(help="Engine to measure on: auto (all are timed), openvino, onnxruntime.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: every core.")] = None,
     force_recalibrate: Annotated[
@@ -72,6 +76,7 @@ def export(
         max_drop=None if max_drop is None else max_drop / 100,
         max_class_drop=None if max_class_drop is None else max_class_drop / 100,
         min_speedup=min_speedup,
+        fallback=fallback,
         engine=engine,
         threads=threads,
         recalibrate=force_recalibrate,

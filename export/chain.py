@@ -6,8 +6,8 @@ The artefact is built in a folder beside its final place and takes it only when 
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 
 from ..calib import cache
-from ..calib.graph import Array, Frames, run, session, set_spec
+from ..calib.graph import Array, Frames, get_spec, run, session, set_spec
 from ..calib.observers import observer
 from ..calib.scales import WEIGHTS
 from ..core.artifact import SPEC_FILE, atomic_path, onnx_name, write_text
@@ -23,13 +23,15 @@ from ..core.errors import InputError, UnknownNameError
 from ..core.spec import ModelSpec
 from .batch import run_batched, with_batch
 from .compare import compare
+from .fallback import Limits, Mixtures
 from .folder import FAILED_DIR, check_target, replaced_folder
 from .frames import ChainData, network_inputs, open_data
 from .golden import write_golden
-from .measure import accuracy, latencies_ms, measured_engines, worst_class
+from .measure import accuracy, float_kernels, latencies_ms, measured_engines, worst_class
 from .progress import Progress, Silent
-from .quantize import QuantOptions, calibrate, float_convolutions, prepare, quantize
+from .quantize import QuantOptions, calibrate, prepare
 from .report import BrokenGateError, Gate, Report, Step
+from .sensitivity import PLOT_FILE, most_sensitive, sensitivity, write_plot
 from .simplify import Simplifier, simplify
 from .to_onnx import check_size, to_onnx
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 # float32 sums in another order differ in the last bits; through twenty layers that stays far below this share of the logits.
 _PARITY = 1e-3
+# Trained networks keep more than 98 % of their masks in INT8; whoever stated no limit is told about less than this.
+_SUSPICIOUS = 0.9
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class ExportOptions:
         max_drop: Most mIoU that a step may lose, 0..1.
         max_class_drop: Most IoU that any class may lose in a step, 0..1.
         min_speedup: Least ratio of fp32 to INT8 latency, on the first engine.
+        fallback: Most convolutions that may go back to fp32 where INT8 breaks a limit; None is half of them, 0 none.
         engine: Engine to measure on; ``"auto"`` times all available ones and measures mIoU on the fastest.
         threads: CPU threads; None is every core.
         recalibrate: Ignore the calibration cache.
@@ -68,6 +73,7 @@ class ExportOptions:
     max_drop: float | None = None
     max_class_drop: float | None = None
     min_speedup: float | None = None
+    fallback: int | None = None
     engine: str = "auto"
     threads: int | None = None
     recalibrate: bool = False
@@ -91,6 +97,8 @@ class ExportOptions:
             raise InputError("--min-speedup: compares INT8 with fp32; pass --int8 too")
         if self.min_speedup is not None and self.min_speedup <= 0:
             raise InputError(f"--min-speedup: expected a ratio above 0, got {self.min_speedup:g}")
+        if self.fallback is not None and self.fallback < 0:
+            raise InputError(f"--fallback: expected 0 or more convolutions, got {self.fallback}")
         for option, number in (("--batch", self.batch), ("--calib-frames", self.calib_frames)):
             if number < 1:
                 raise InputError(f"{option}: expected at least 1, got {number}")
@@ -162,7 +170,7 @@ class _Chain:
         self.spec = spec
         self.report = Report(spec)
         self.data: ChainData = open_data(options.data, spec, calibrate=options.int8)
-        self._evaluation: dict[str, Any] | None = None
+        self.evaluation: Mapping[str, Any] | None = None
 
     def run(self, network: torch.nn.Module, simplifier: Simplifier | None) -> None:
         raw = self.export_step(network)
@@ -170,7 +178,9 @@ class _Chain:
         models = {"fp32": fp32}
         if self.options.int8:
             models["int8"] = self.int8_step(fp32)
-            self.report.spec = self.report.spec.with_(provenance={**self.spec.provenance, "int8": self.calibration})
+            self.report.spec = self.report.spec.with_(
+                provenance={**self.spec.provenance, "int8": get_spec(models["int8"]).provenance["int8"]}
+            )
         if self.options.batch > 1:
             models = self.batch_step(models)
         self.speed(models)
@@ -213,20 +223,51 @@ class _Chain:
         frames = network_inputs(self.data.train, self.spec, self.options.calib_frames)
         prepared = prepare(model)
         calibration = self.calibrated(prepared, frames)
-        result = quantize(prepared, calibration, self.options.quant)
         self.calibration = {
             "data": self.data.train.root.name, "split": "train", "frames": len(frames), **self.options.quant.algorithm()
         }  # fmt: skip
-        int8_spec = self.spec.with_(precision="int8", provenance={**self.spec.provenance, "int8": self.calibration})
-        set_spec(result, int8_spec)
+        costs = sensitivity(prepared, calibration, self.options.quant, self.data.parity, track=self.progress.track)
+        self.report.sensitivity = costs
         path = self.folder / onnx_name("int8")
+
+        def measure(result: onnx.ModelProto, layers: Sequence[str]) -> Mapping[str, Any]:
+            about = {**self.calibration, "float_layers": list(layers)} if layers else self.calibration
+            set_spec(result, self.spec.with_(precision="int8", provenance={**self.spec.provenance, "int8": about}))
+            _save(result, path)
+            return self.evaluate(path, f"int8, {len(layers)} layers in fp32" if layers else "int8")
+
+        assert self.evaluation is not None
+        limits = Limits(self.options.max_drop, self.options.max_class_drop, self.options.fallback)
+        mixtures = Mixtures(prepared, calibration, self.options.quant, frames, measure, self.evaluation, limits)
+        trial = mixtures.within_limits(most_sensitive(costs), self.progress)
+        self.report.fallback = mixtures.trials if len(mixtures.trials) > 1 else []
+        self.report.sensitivity = [
+            replace(cost, precision="fp32" if cost.layer in trial.layers else "int8") for cost in costs
+        ]
+        result = mixtures.models[trial.layers]
         _save(result, path)
         step = Step.of("int8", path, "int8")
         step.notes.append(f"calibrated on {len(frames)} frames of the train split")
-        if left := float_convolutions(result):
-            step.notes.append(f"{len(left)} convolutions stay in float: {', '.join(left)}")
+        if trial.layers:
+            step.notes.append(
+                f"{len(trial.layers)} of {len(costs)} convolutions went back to fp32: {', '.join(trial.layers)}"
+            )
+        try:
+            write_plot(self.folder / PLOT_FILE, self.report.sensitivity)
+        except ImportError as error:
+            step.notes.append(f"no {PLOT_FILE}: {error}; pip install matplotlib")
+        if left := float_kernels(path):
+            step.notes.append(f"{len(left)} convolutions run in float on ONNX Runtime: {', '.join(left)}")
+        else:
+            step.notes.append("ONNX Runtime's profile shows every convolution on integers")
         self.compared(step, self.logits(model), self.logits(result))
-        self.measured(step, path)
+        if step.agreement is not None and step.agreement < _SUSPICIOUS:
+            warning = (
+                f"only {100 * step.agreement:.1f} % of the pixels have fp32's class: are the calibration frames typical?"
+            )
+            step.notes.append(warning)
+            self.progress.say(f"warning: int8: {warning}")
+        self.measured(step, path, trial.evaluation, hint=mixtures.hint)
         return result
 
     def calibrated(self, model: onnx.ModelProto, frames: list[Frames]) -> cache.Calibration:
@@ -275,20 +316,24 @@ class _Chain:
                 f"{allowed:.3g}; the exporter computes another network: report this",
             )
 
-    def measured(self, step: Step, path: Path) -> None:
+    def evaluate(self, path: Path, what: str) -> dict[str, Any]:
+        assert self.data.val is not None
+        count = self.progress.count(f"{what}: mIoU on {self.engines[0]}")
+        return accuracy(path, self.data.val, self.engines[0], self.options.threads, count)
+
+    def measured(self, step: Step, path: Path, evaluation: Mapping[str, Any] | None = None, hint: str = "") -> None:
         if self.data.val is None:
             return
-        count = self.progress.count(f"{step.step}: mIoU on {self.engines[0]}")
-        found = accuracy(path, self.data.val, self.engines[0], self.options.threads, count)
-        before, self._evaluation = self._evaluation, found
+        found = evaluation or self.evaluate(path, step.step)
+        before, self.evaluation = self.evaluation, found
         step.miou = found["miou"]
         step.notes.append(f"mIoU over {found['images']} images of the val split on {found['engine']}")
         if before is not None:
             step.worst_class = worst_class(before, found)
-            self.accuracy_gates(step, before["miou"])
+            self.accuracy_gates(step, before["miou"], hint)
 
-    def accuracy_gates(self, step: Step, before: float | None) -> None:
-        limits, where = self.options, f"the report is in {self.out / FAILED_DIR}"
+    def accuracy_gates(self, step: Step, before: float | None, hint: str) -> None:
+        limits, where = self.options, f"{hint}the report is in {self.out / FAILED_DIR}"
         if limits.max_drop is not None and before is not None and step.miou is not None:
             drop = before - step.miou
             self.report.add_gate(
@@ -314,9 +359,15 @@ class _Chain:
                 step.latency_ms = times[step.precision]
             else:
                 step.notes.append("latency is measured on files that are kept")
+        if "int8" not in times:
+            return
+        engine = self.engines[0]
+        ratio = times["fp32"][engine] / times["int8"][engine]
+        if ratio <= 1:
+            warning = f"INT8 is no faster than fp32 on {engine} ({ratio:.2f} times as fast): ship model.fp32.onnx there"
+            next(step for step in reversed(self.report.steps) if step.precision == "int8").notes.append(warning)
+            self.progress.say(f"warning: {warning}")
         if self.options.min_speedup is not None:
-            engine = self.engines[0]
-            ratio = times["fp32"][engine] / times["int8"][engine]
             self.report.add_gate(
                 Gate("int8: min_speedup", self.options.min_speedup, ratio, at_least=True),
                 f"step int8: {ratio:.2f} times as fast as fp32 on {engine} ({times['fp32'][engine]:.2f} → "

@@ -10,7 +10,7 @@ Weights are symmetric int8 per output channel, by default scaled so that no proc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,12 +23,15 @@ from ..calib.cache import Calibration
 from ..calib.graph import Frames, attribute, consumers, convolutions, set_weight, weights
 from ..calib.observers import observer
 from ..calib.scales import QuantParams, activation_params, fit_bias, quantize_weight, weight_scales
-from ..calib.statistics import collect, silent
+from ..calib.statistics import check_frames, collect, silent
 from ..core.errors import ModelFileError
+from ..runtime.engines.dialect import mean_levels
 
 _QUANTIZED = ("Conv", "Concat", "Resize", "MaxPool", "Add")
 _MOVES_VALUES = ("Resize", "MaxPool")
 _ACTIVATIONS = ("Relu", "Clip")
+# The constant that to_onnx subtracts from the frames. (Not imported from there: that module needs torch.)
+MEAN = "mean_bgr"
 
 
 @dataclass(frozen=True)
@@ -88,27 +91,61 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
     return _without_unused(result)
 
 
-def quantized_tensors(model: onnx.ModelProto, *, output: bool = True) -> list[str]:
-    """The activation tensors that get a Q/DQ pair, in graph order."""
+def quantized_tensors(model: onnx.ModelProto, *, output: bool = True, keep_float: Collection[str] = ()) -> list[str]:
+    """The activation tensors that get a Q/DQ pair, in graph order.
+
+    Args:
+        output: Whether the graph's output may get one.
+        keep_float: Names of convolutions that stay in float. What only they read gets no pair, so that with all
+            convolutions in here nothing is left of quantization.
+    """
     known = {tensor.name for tensor in model.graph.initializer}
     readers = consumers(model)
     outputs = {value.name for value in model.graph.output}
+    unquantized = float_nodes(model, keep_float)
     chosen: dict[str, None] = {}
     for node in model.graph.node:
-        if node.op_type in _QUANTIZED and _supported(node):
-            for name in node.input[:1] if node.op_type in ("Conv", *_MOVES_VALUES) else node.input:
-                if name and name not in known:
-                    chosen[name] = None
-            result = node.output[0]
-            after = readers.get(result, [])
-            if len(after) == 1 and after[0].op_type in _ACTIVATIONS and result not in outputs:
-                result = after[0].output[0]
+        if node.op_type not in _QUANTIZED or not _supported(node) or node.name in unquantized:
+            continue
+        for name in node.input[:1] if node.op_type in ("Conv", *_MOVES_VALUES) else node.input:
+            if name and name not in known:
+                chosen[name] = None
+        result = node.output[0]
+        after = readers.get(result, [])
+        if len(after) == 1 and after[0].op_type in _ACTIVATIONS and result not in outputs:
+            result = after[0].output[0]
+        # A pair that nothing in 8 bits reads would only cost the float layer behind it accuracy.
+        if not any(each.name in unquantized for each in readers.get(result, [])):
             chosen[result] = None
     if not output:
         for name in outputs:
             chosen.pop(name, None)
     order = {name: i for i, name in enumerate(name for node in model.graph.node for name in node.output)}
     return sorted(chosen, key=lambda name: order.get(name, -1))
+
+
+def float_nodes(model: onnx.ModelProto, keep_float: Collection[str]) -> set[str]:
+    """Names of the nodes that read float tensors: the convolutions ``keep_float``, and every operation on the way to them
+    (Concat, Resize, MaxPool, Add) whose result no 8-bit convolution reads.
+
+    Raises:
+        ModelFileError: a name that no convolution has.
+    """
+    if not keep_float:
+        return set()
+    if missing := sorted(set(keep_float) - {node.name for node in convolutions(model)}):
+        raise ModelFileError(f"quantize: the graph has no convolution {missing[0]}; take a name from the sensitivity table")
+    readers = consumers(model)
+    outputs = {value.name for value in model.graph.output}
+    found = set(keep_float)
+    for node in reversed(model.graph.node):
+        if node.op_type in _QUANTIZED and node.op_type != "Conv":
+            after = readers.get(node.output[0], [])
+            behind = [each for relu in after if relu.op_type in _ACTIVATIONS for each in readers.get(relu.output[0], [])]
+            used = [each for each in after if each.op_type not in _ACTIVATIONS] + behind
+            if used and all(each.name in found for each in used) and node.output[0] not in outputs:
+                found.add(node.name)
+    return found
 
 
 def scale_groups(model: onnx.ModelProto, tensors: Sequence[str]) -> list[list[str]]:
@@ -144,9 +181,10 @@ def calibrate(
 
     Raises:
         UnknownNameError: no such observer.
-        DataError: no frames, or values that are not finite.
+        DataError: no frames, frames that show nothing, or values that are not finite.
     """
     rule = observer(options.observer)
+    check_frames(frames)
     tensors = quantized_tensors(model, output=options.quantize_output)
     statistics = collect(model, tensors, frames, track=track)
     activations: dict[str, QuantParams] = {}
@@ -161,29 +199,41 @@ def calibrate(
     return Calibration(activations, biases)
 
 
-def quantize(model: onnx.ModelProto, calibration: Calibration, options: QuantOptions) -> onnx.ModelProto:
+def quantize(
+    model: onnx.ModelProto, calibration: Calibration, options: QuantOptions, keep_float: Collection[str] = ()
+) -> onnx.ModelProto:
     """The INT8 graph of a :func:`prepare`-d float graph.
 
+    Args:
+        keep_float: Names of convolutions that stay in float.
+
     Raises:
-        ModelFileError: the result is not a valid ONNX model.
+        ModelFileError: the result is not a valid ONNX model, or ``keep_float`` names no convolution.
     """
-    result = insert(model, calibration, options)
+    result = insert(model, calibration, options, keep_float)
     if options.int32_bias:
         quantize_biases(result)
     result = _without_unused(result)
     try:
+        # The shapes stay in the file: engines' dialects need those around each Resize, where no onnx package can infer them.
+        result = onnx.shape_inference.infer_shapes(result, strict_mode=True)
         onnx.checker.check_model(result, full_check=True)
-    except onnx.checker.ValidationError as error:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelFileError(f"quantize: the INT8 graph is not valid ({error}); report this") from error
     return result
 
 
-def insert(model: onnx.ModelProto, calibration: Calibration, options: QuantOptions) -> onnx.ModelProto:
+def insert(
+    model: onnx.ModelProto, calibration: Calibration, options: QuantOptions, keep_float: Collection[str] = ()
+) -> onnx.ModelProto:
     """Inserts the Q/DQ pairs of activations and weights; biases stay float, corrected where the calibration has them."""
+    unquantized = float_nodes(model, keep_float)
+    tensors = set(quantized_tensors(model, output=options.quantize_output, keep_float=keep_float))
     result = onnx.ModelProto()
     result.CopyFrom(model)
     for name, bias in calibration.biases.items():
         set_weight(result, name, bias)
+    _snap_mean(result)
     graph = result.graph
     known = weights(result)
     outputs = {value.name for value in graph.output}
@@ -199,14 +249,15 @@ def insert(model: onnx.ModelProto, calibration: Calibration, options: QuantOptio
         nodes.append(helper.make_node("DequantizeLinear", [f"{tensor}.q", *constants], [target], name=f"{tensor}.DQ"))
 
     for node in list(graph.node):
-        for i, name in enumerate(node.input):
-            node.input[i] = renamed.get(name, name)
-        if node.op_type == "Conv":
+        if node.name not in unquantized:
+            for i, name in enumerate(node.input):
+                node.input[i] = renamed.get(name, name)
+        if node.op_type == "Conv" and node.name not in unquantized:
             scale = calibration.activations[_original(node.input[0], renamed)].scale
             nodes.append(_quantize_conv(result, node, known, scale, options.weights))
         nodes.append(node)
         for i, name in enumerate(node.output):
-            if name not in calibration.activations:
+            if name not in tensors:
                 continue
             if name in outputs:  # the graph's output keeps its name
                 node.output[i] = f"{name}.float"
@@ -230,7 +281,7 @@ def quantize_biases(model: onnx.ModelProto) -> None:
     made_by = {node.output[0]: node for node in model.graph.node}
     nodes: list[onnx.NodeProto] = []
     for node in list(model.graph.node):
-        if node.op_type == "Conv":
+        if node.op_type == "Conv" and node.input[1] in made_by:
             name = node.input[2]
             scales = known[made_by[node.input[0]].input[1]] * known[made_by[node.input[1]].input[1]]
             constants = [f"{name}.int32", f"{name}.scale", f"{name}.zero_point"]
@@ -253,6 +304,18 @@ def float_convolutions(model: onnx.ModelProto) -> list[str]:
     return [
         node.name for node in convolutions(model) if any(made_by.get(name) != "DequantizeLinear" for name in node.input[:2])
     ]
+
+
+def _snap_mean(model: onnx.ModelProto) -> None:
+    """Moves the means that preprocessing subtracts by about 0.1 grey levels, so that they can be subtracted in 8 bits.
+
+    Every engine then computes with the same means, whether it does so in float or in levels; one level of the network's
+    input is about ten times as wide.
+    """
+    mean = weights(model).get(MEAN)
+    if mean is not None and mean.min() >= 0:
+        levels, width = mean_levels(mean)
+        set_weight(model, MEAN, (levels * width).astype(np.float32))
 
 
 def _quantize_conv(

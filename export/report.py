@@ -10,6 +10,8 @@ from typing import Any
 from ..core.artifact import REPORT_JSON, REPORT_MD, sha256, write_json, write_text
 from ..core.errors import GateError
 from ..core.spec import ModelSpec
+from .fallback import Trial
+from .sensitivity import PLOT_FILE, LayerCost
 
 
 @dataclass
@@ -98,15 +100,22 @@ class Report:
     spec: ModelSpec
     steps: list[Step] = field(default_factory=list)
     gates: list[Gate] = field(default_factory=list)
+    sensitivity: list[LayerCost] = field(default_factory=list)
+    fallback: list[Trial] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``export --json`` writes."""
-        return {
+        data: dict[str, Any] = {
             "name": self.spec.name,
             "spec": self.spec.to_dict(),
             "steps": [step.to_dict() for step in self.steps],
             "gates": [gate.to_dict() for gate in self.gates],
         }
+        if self.sensitivity:
+            data["sensitivity"] = [cost.to_dict() for cost in self.sensitivity]
+        if self.fallback:
+            data["fallback"] = [trial.to_dict() for trial in self.fallback]
+        return data
 
     def add_gate(self, gate: Gate, text: str) -> None:
         """Records a gate.
@@ -146,9 +155,54 @@ class Report:
                 lines.append(
                     _row([gate.name, f"{sign} {gate.limit:.4g}", f"{gate.value:.4g}", "ok" if gate.passed else "BROKEN"])
                 )
+        lines += [*self._sensitivity(), *self._fallback()]
         lines += ["", "## Files", "", _row(["file", "sha256"]), _row(["---", "---"])]
         lines += [_row([step.file, f"`{step.sha256}`"]) for step in self.steps if step.file]
         return "\n".join(lines) + "\n"
+
+    def _sensitivity(self) -> list[str]:
+        if not self.sensitivity:
+            return []
+        titles = ["layer", "error of the logits", "agreement %", "max error", "computed in"]
+        rows = sorted(self.sensitivity, key=lambda cost: -cost.noise)
+        return [
+            "",
+            "## Sensitivity",
+            "",
+            "Each convolution alone in INT8, the rest in float, against all in float; the costliest first. "
+            f"Error: its energy over the energy of the logits. Plot, in the order of the graph: {PLOT_FILE}.",
+            "",
+            _row(titles),
+            _row(["---", *["---:"] * 3, "---"]),
+            *(
+                _row([c.layer, f"{c.noise:.2e}", _percent(c.agreement, 3), f"{c.max_abs_error:.2g}", c.precision])
+                for c in rows
+            ),
+        ]
+
+    def _fallback(self) -> list[str]:
+        if not self.fallback:
+            return []
+        return [
+            "",
+            "## Fallback",
+            "",
+            "Mixtures of float and INT8 that were tried, the one that was taken last.",
+            "",
+            _row(["layers in float", "mIoU %", "worst class", "limits"]),
+            _row(["---", "---:", "---:", "---"]),
+            *(
+                _row(
+                    [
+                        ", ".join(trial.layers) or "none",
+                        _percent(trial.miou),
+                        _class(trial.worst_class),
+                        "held" if trial.held else "broken",
+                    ]
+                )
+                for trial in self.fallback
+            ),
+        ]
 
 
 def _percent(value: float | None, digits: int = 2) -> str:
@@ -156,7 +210,11 @@ def _percent(value: float | None, digits: int = 2) -> str:
 
 
 def _worst(step: Step) -> str:
-    return "–" if step.worst_class is None else f"{step.worst_class['name']} {100 * step.worst_class['delta']:+.2f}"
+    return _class(step.worst_class)
+
+
+def _class(worst: dict[str, Any] | None) -> str:
+    return "–" if worst is None else f"{worst['name']} {100 * worst['delta']:+.2f}"
 
 
 #: Title and cell of each column of the step table.

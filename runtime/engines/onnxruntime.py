@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 from .base import INPUT_NAME, Availability, Engine, Frames, Output, Tensor
+from .dialect import load_model
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64"}
 
@@ -31,7 +32,8 @@ class OnnxRuntimeEngine(Engine):
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = 3  # errors only: its warnings are about its own graph optimizer
-        self._session: Any = ort.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+        model = load_model(self.path, self.spec, self.name)
+        self._session: Any = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         return _tensors(self._session.get_inputs()), _tensors(self._session.get_outputs())
 
     def _infer(self, frames: Frames) -> Output:

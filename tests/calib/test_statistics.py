@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from seg_edge.calib.graph import run, session, set_weight, up_to
-from seg_edge.calib.statistics import BINS, collect
+from seg_edge.calib.statistics import BINS, check_frames, collect
 from seg_edge.core.errors import DataError
 
 
@@ -55,3 +55,12 @@ def test_progress_wraps_every_pass(tiny, nets):
 
     collect(tiny, conv_outputs(tiny, 1), nets.frames(2), track=track)
     assert seen == [("calibrate: ranges", 2), ("calibrate: histograms", 2)]
+
+
+def test_frames_that_show_nothing_are_refused(nets):
+    good, black = nets.frames(3), [np.zeros((1, 64, 96, 3), np.uint8)] * 4
+    noisy = [np.random.default_rng(0).integers(100, 104, (1, 64, 96, 3)).astype(np.uint8)] * 4
+    check_frames(good + black[:3])  # a tunnel here and there is life
+    for empty in (black, noisy):
+        with pytest.raises(DataError, match="4 of 7 frames are of one colour"):
+            check_frames(good + empty)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import seg_edge.runtime
 
 ROOT = Path(seg_edge.runtime.__file__).parent
@@ -44,7 +46,10 @@ def test_the_blocker_blocks():
     assert "must not import seg_edge.train" in python("import seg_edge.train").stderr
 
 
-def test_a_model_runs_without_the_training_stack(tiny_model):
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_model_runs_without_the_training_stack(tmp_path, tiny_onnx, precision):
+    tiny_model = tmp_path / "model.onnx"
+    tiny_onnx(tiny_model, precision=precision)
     code = """
 import numpy as np
 from seg_edge import Segmenter
