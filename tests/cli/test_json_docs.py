@@ -31,7 +31,7 @@ def shape(value: Any, free: tuple[str, ...] = ()) -> Any:
     return "value"
 
 
-@pytest.mark.parametrize("verb", ["val", "export", "verify", "run", "bench", "doctor"])
+@pytest.mark.parametrize("verb", ["val", "export", "build", "verify", "run", "bench", "doctor"])
 def test_every_verb_has_an_example_that_is_json(verb):
     assert example(verb)
 
@@ -48,3 +48,15 @@ def test_doctor(capsys):
     assert main(["doctor", "--json"]) == 0
     free = ("packages", "jetson", "gpu", "torch", "cameras")
     assert shape(json.loads(capsys.readouterr().out), free) == shape(example("doctor"), free)
+
+
+def test_build(tiny_model, tmp_path):
+    from seg_edge.runtime.nvinfer import module_available
+
+    state = module_available("rtx")
+    if not state.ok:
+        pytest.skip(state.reason)
+    target = tmp_path / "build.json"
+    words = ["--compute-capability", "89", "--out", str(tmp_path / "x.engine"), "--json", str(target)]
+    assert main(["build", str(tiny_model), *words]) == 0
+    assert shape(json.loads(target.read_text())) == shape(example("build"))
