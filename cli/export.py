@@ -45,7 +45,23 @@ def export(
         int | None,
         typer.Option(help="Most convolutions that go back to fp32 where INT8 breaks a limit. Default: half; 0: none."),
     ] = None,
-    engine: Annotated[str, typer.Option(help="Engine to measure on: auto (all are timed), openvino, onnxruntime.")] = "auto",
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="Engine to measure on: auto (all are timed), openvino, onnxruntime; "
+            "rtx, tensorrt: also build its engine file from the smallest model (and measure as auto does)."
+        ),
+    ] = "auto",
+    compute_capability: Annotated[
+        list[str] | None, typer.Option(help="With --engine rtx: GPU to build for, e.g. 89; may be given more than once.")
+    ] = None,
+    workspace: Annotated[
+        int | None, typer.Option(help="With --engine rtx, tensorrt: most memory of one layer, MiB.")
+    ] = None,
+    dla_core: Annotated[int | None, typer.Option(help="With --engine tensorrt: DLA core of a Jetson.")] = None,
+    dla_cache: Annotated[
+        bool, typer.Option("--dla-cache", help="With --int8: also write calib.tensorrt.cache, the INT8 scales for DLA.")
+    ] = False,
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: every core.")] = None,
     force_recalibrate: Annotated[
         bool, typer.Option("--force-recalibrate", help="Don't reuse the calibration cache.")
@@ -55,17 +71,32 @@ def export(
     """Export a checkpoint: ONNX, simplified, INT8; each step gated and reported."""
     from ..core.artifact import write_json
     from ..core.errors import InputError
+    from ..core.plan import FLAVOURS
 
     try:
         from ..export.chain import ExportOptions
         from ..export.chain import export as run_chain
         from ..export.quantize import QuantOptions
         from ..export.report import BrokenGateError
+        from ..export.trt import BuildOptions
     except ImportError as error:
         raise InputError(
             f"export needs packages that are not installed ({error}); pip install 'seg-edge[export]'"
         ) from error
 
+    plan: BuildOptions | None = None
+    if engine in FLAVOURS:
+        plan = BuildOptions(
+            flavour=engine,
+            compute_capabilities=tuple(compute_capability or ()),
+            workspace_mib=workspace,
+            dla_core=dla_core,
+        )
+    elif compute_capability or workspace is not None or dla_core is not None:
+        raise InputError(
+            "--compute-capability, --workspace, --dla-core: say how to build an engine file; pass --engine rtx or tensorrt, "
+            f"got --engine {engine}"
+        )
     options = ExportOptions(
         int8=int8,
         data=data,
@@ -77,14 +108,16 @@ def export(
         max_class_drop=None if max_class_drop is None else max_class_drop / 100,
         min_speedup=min_speedup,
         fallback=fallback,
-        engine=engine,
+        engine=engine if plan is None else "auto",
         threads=threads,
         recalibrate=force_recalibrate,
+        plan=plan,
+        dla_cache=dla_cache or (int8 and dla_core is not None),
     )
     target = out or checkpoint.parent / "artefact"
     failed: BrokenGateError | None = None
     try:
-        with _Bars() as progress:
+        with Bars() as progress:
             report = run_chain(checkpoint, target, options, progress)
     except BrokenGateError as error:
         report, failed = error.report, error
@@ -98,13 +131,13 @@ def export(
     out_console.print(f"check it on the device: seg-edge verify {target}", highlight=False, soft_wrap=True)
 
 
-class _Bars:
+class Bars:
     """Shows a chain's progress on stderr: lines for its steps, a bar for each loop."""
 
     def __init__(self) -> None:
         self._bars = progress_bar()
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> Bars:
         self._bars.start()
         return self
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from ..core.errors import SegEdgeError
-from . import bench, data, doctor, export, predict, run, train, val, verify
+from . import bench, build, data, doctor, export, predict, run, train, val, verify
 
 app = typer.Typer(
     name="seg-edge",
@@ -34,6 +34,7 @@ app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("val")(val.val)
 app.command("export")(export.export)
+app.command("build")(build.build)
 app.command("verify")(verify.verify)
 app.command("run")(run.run)
 app.command("predict")(predict.predict)

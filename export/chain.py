@@ -18,9 +18,13 @@ from ..calib import cache
 from ..calib.graph import Array, Frames, get_spec, run, session, set_spec
 from ..calib.observers import observer
 from ..calib.scales import WEIGHTS
+from ..calib.trt_cache import TRT_CACHE_FILE, tensor_scales
+from ..calib.trt_cache import write as write_trt_cache
 from ..core.artifact import SPEC_FILE, atomic_path, onnx_name, write_text
 from ..core.errors import InputError, UnknownNameError
+from ..core.plan import with_plan
 from ..core.spec import ModelSpec
+from ..runtime.gpu_support import gpus
 from .batch import run_batched, with_batch
 from .compare import compare
 from .fallback import Limits, Mixtures
@@ -34,6 +38,8 @@ from .report import BrokenGateError, Gate, Report, Step
 from .sensitivity import PLOT_FILE, most_sensitive, sensitivity, write_plot
 from .simplify import Simplifier, simplify
 from .to_onnx import check_size, to_onnx
+from .trt.artefact import engine_row
+from .trt.build import BuildOptions, build_file, plan_name
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +68,8 @@ class ExportOptions:
         engine: Engine to measure on; ``"auto"`` times all available ones and measures mIoU on the fastest.
         threads: CPU threads; None is every core.
         recalibrate: Ignore the calibration cache.
+        plan: How to build an engine file from the smallest model; None builds none.
+        dla_cache: Whether to write INT8 scales for DLA too; needs ``int8``.
     """
 
     int8: bool = False
@@ -77,6 +85,8 @@ class ExportOptions:
     engine: str = "auto"
     threads: int | None = None
     recalibrate: bool = False
+    plan: BuildOptions | None = None
+    dla_cache: bool = False
 
     def check(self) -> None:
         """Raises InputError for values and combinations that make no sense, before any work is done."""
@@ -99,6 +109,10 @@ class ExportOptions:
             raise InputError(f"--min-speedup: expected a ratio above 0, got {self.min_speedup:g}")
         if self.fallback is not None and self.fallback < 0:
             raise InputError(f"--fallback: expected 0 or more convolutions, got {self.fallback}")
+        if self.dla_cache and not self.int8:
+            raise InputError("--dla-cache: INT8 scales come from calibration frames; pass --int8 and --data too")
+        if self.plan is not None:
+            self.plan.check()
         for option, number in (("--batch", self.batch), ("--calib-frames", self.calib_frames)):
             if number < 1:
                 raise InputError(f"{option}: expected at least 1, got {number}")
@@ -144,6 +158,8 @@ def export_network(
         simplifier: See :func:`seg_edge.export.simplify.simplify`.
     """
     options.check()
+    if options.plan is not None:
+        options.plan.open()  # whatever the installed version lacks is said before any work is done
     engines = measured_engines(options.engine)
     spec = spec.with_(input_hw=options.input_hw or spec.input_hw, precision="fp32")
     from ..train.models.registry import macs, parameters
@@ -184,6 +200,8 @@ class _Chain:
         if self.options.batch > 1:
             models = self.batch_step(models)
         self.speed(models)
+        if self.options.plan is not None:
+            self.engine_step(self.options.plan, models)
         self.progress.say("golden frames")
         files = {precision: self.folder / onnx_name(precision) for precision in models}
         write_golden(self.folder, self.data.golden, files, self.engines, self.options.threads)
@@ -228,6 +246,10 @@ class _Chain:
         }  # fmt: skip
         costs = sensitivity(prepared, calibration, self.options.quant, self.data.parity, track=self.progress.track)
         self.report.sensitivity = costs
+        if self.options.dla_cache:
+            self.progress.say(f"calibrate: {TRT_CACHE_FILE}")
+            scales = tensor_scales(prepared, frames, self.options.quant.observer, track=self.progress.track)
+            write_trt_cache(self.folder / TRT_CACHE_FILE, scales)
         path = self.folder / onnx_name("int8")
 
         def measure(result: onnx.ModelProto, layers: Sequence[str]) -> Mapping[str, Any]:
@@ -269,6 +291,22 @@ class _Chain:
             self.progress.say(f"warning: int8: {warning}")
         self.measured(step, path, trial.evaluation, hint=mixtures.hint)
         return result
+
+    def engine_step(self, options: BuildOptions, models: Mapping[str, onnx.ModelProto]) -> None:
+        if options.dla_core is None:
+            precision = next(name for name in ("int8", "fp16", "fp32") if name in models)
+        else:  # DLA rejects Q/DQ
+            precision = "fp32"
+            cache = self.folder / TRT_CACHE_FILE
+            options = replace(options, calibration_cache=options.calibration_cache or (cache if cache.is_file() else None))
+        backend, here = options.open(), gpus()
+        final = "int8" if options.calibration_cache else precision
+        local = here[0]["compute_capability"] if here else None
+        path = self.folder / plan_name(final, options, backend.version, local)
+        self.progress.say(f"engine: {path.name} with {backend.title}")
+        made = build_file(self.folder / onnx_name(precision), path, options, self.progress)
+        self.report.spec = with_plan(self.report.spec, path.name, made)
+        self.report.steps.append(engine_row(path, made))
 
     def calibrated(self, model: onnx.ModelProto, frames: list[Frames]) -> cache.Calibration:
         key = cache.cache_key(model, frames, self.options.quant.algorithm())

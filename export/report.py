@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..core.artifact import REPORT_JSON, REPORT_MD, sha256, write_json, write_text
-from ..core.errors import GateError
+from ..core.errors import GateError, ModelFileError
 from ..core.spec import ModelSpec
 from .fallback import Trial
 from .sensitivity import PLOT_FILE, LayerCost
@@ -39,6 +40,13 @@ class Step:
     max_abs_error: float | None = None
     latency_ms: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Step:
+        """Reads what :meth:`to_dict` wrote."""
+        values = dict(row)
+        note = values.pop("note", None)
+        return cls(**values, notes=[note] if note else [])
 
     @classmethod
     def of(cls, step: str, path: Path, precision: str, *, kept: bool = True) -> Step:
@@ -116,6 +124,28 @@ class Report:
         if self.fallback:
             data["fallback"] = [trial.to_dict() for trial in self.fallback]
         return data
+
+    @classmethod
+    def read(cls, folder: Path) -> Report:
+        """Reads the ``report.json`` of an artefact.
+
+        Raises:
+            ModelFileError: missing, or damaged.
+        """
+        path = folder / REPORT_JSON
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            gates = [
+                Gate(row["name"], row["limit"], row["value"], row["passed"] != (row["value"] <= row["limit"]))
+                for row in data["gates"]
+            ]
+            return cls(ModelSpec.from_dict(data["spec"]), [Step.from_dict(row) for row in data["steps"]], gates)
+        except OSError as error:
+            raise ModelFileError(
+                f"{path}: can't be read ({error.strerror}); expected an artefact of seg-edge export"
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelFileError(f"{path}: damaged ({type(error).__name__}: {error}); export the model again") from error
 
     def add_gate(self, gate: Gate, text: str) -> None:
         """Records a gate.

@@ -31,7 +31,7 @@ def shape(value: Any, free: tuple[str, ...] = ()) -> Any:
     return "value"
 
 
-@pytest.mark.parametrize("verb", ["data check", "val", "export", "verify", "run", "bench", "doctor"])
+@pytest.mark.parametrize("verb", ["data check", "val", "export", "build", "verify", "run", "bench", "doctor"])
 def test_every_verb_has_an_example_that_is_json(verb):
     assert example(verb)
 
@@ -60,3 +60,15 @@ def test_data_check(tmp_path):
     assert main(["data", "check", str(tmp_path / "d"), "--json", str(target)]) == 0
     free = ("sizes",)
     assert shape(json.loads(target.read_text()), free) == shape(example("data check"), free)
+
+
+def test_build(tiny_model, tmp_path):
+    from seg_edge.runtime.nvinfer import module_available
+
+    state = module_available("rtx")
+    if not state.ok:
+        pytest.skip(state.reason)
+    target = tmp_path / "build.json"
+    words = ["--compute-capability", "89", "--out", str(tmp_path / "x.engine"), "--json", str(target)]
+    assert main(["build", str(tiny_model), *words]) == 0
+    assert shape(json.loads(target.read_text())) == shape(example("build"))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from seg_edge.core.artifact import sha256
-from seg_edge.core.errors import GateError
+from seg_edge.core.errors import GateError, ModelFileError
 from seg_edge.export.report import BrokenGateError, Gate, Report, Step
 
 
@@ -75,3 +75,20 @@ def test_gates(gate, passed, report):
         assert caught.value.exit_code == 3
     assert report.gates == [gate]
     assert gate.passed is passed
+
+
+def test_a_report_is_read_back(tmp_path, nets):
+    steps = [
+        Step("int8", "model.int8.onnx", "a" * 64, 10, "int8", agreement=0.9, latency_ms={"x": 1.0}, notes=["one", "two"])
+    ]
+    gates = [Gate("a", 0.1, 0.2), Gate("b", 2.0, 3.0, at_least=True), Gate("c", 2.0, 1.0, at_least=True)]
+    report = Report(nets.SPEC, steps, gates)
+    report.write(tmp_path)
+    again = Report.read(tmp_path)
+    assert again.to_dict() == report.to_dict()
+    assert [gate.passed for gate in again.gates] == [False, True, False]
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(ModelFileError, match=r"report\.json: damaged"):
+        Report.read(tmp_path)
+    with pytest.raises(ModelFileError, match=r"report\.json: can't be read"):
+        Report.read(tmp_path / "absent")

@@ -1,0 +1,190 @@
+"""Engine files beside the model that they were built from: the record in ``model.json``, the row in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...calib.graph import get_spec, load
+from ...calib.trt_cache import TRT_CACHE_FILE
+from ...core.artifact import REPORT_JSON, SPEC_FILE, onnx_name, sha256, write_text
+from ...core.errors import InputError, ModelFileError
+from ...core.plan import PlanRecord, plan_records, with_plan
+from ...core.spec import PRECISIONS, ModelSpec
+from ...runtime.gpu_support import gpus
+from ...runtime.modelfile import FOLDER_ORDER
+from ..progress import Progress, Silent
+from ..report import Report, Step
+from .build import BuildOptions, build_file, plan_name, record
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine file.
+
+    Attributes:
+        path: Where it is.
+        record: What ``model.json`` says about it.
+        reused: It was there already, built from exactly this.
+    """
+
+    path: Path
+    record: PlanRecord
+    reused: bool
+
+
+def graph_of(model: Path, precision: str | None, *, dla: bool) -> Path:
+    """The ONNX file to build from.
+
+    Args:
+        model: An ONNX file, or an artefact folder.
+        precision: Which model of a folder; None is the smallest that it has.
+        dla: DLA rejects Q/DQ, so it gets the fp32 graph.
+
+    Raises:
+        InputError: no such precision, or one that the folder has not.
+    """
+    if precision is not None and precision not in PRECISIONS:
+        raise InputError(f"--precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if not model.is_dir():
+        if not model.is_file():
+            raise InputError(f"{model}: no such file; expected an ONNX file or an artefact folder of seg-edge export")
+        return model
+    wanted = ["fp32"] if dla else [precision] if precision else ["int8", "fp16", "fp32"]
+    for name in wanted:
+        if (model / onnx_name(name)).is_file():
+            return model / onnx_name(name)
+    there = [name for name in FOLDER_ORDER if (model / onnx_name(name)).is_file()]
+    raise InputError(
+        f"{model}: no {onnx_name(wanted[0])} here (it has: {', '.join(map(onnx_name, there)) or 'no model'}); "
+        f"write it with: seg-edge export{' --' + wanted[0] if wanted[0] != 'fp32' else ''}"
+    )
+
+
+def build_engine(
+    model: str | Path,
+    options: BuildOptions,
+    out: str | Path | None = None,
+    precision: str | None = None,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Engine:
+    """Builds an engine file and records it in the ``model.json`` beside it (and in the report of an artefact).
+
+    Args:
+        model: An ONNX file of seg-edge, or an artefact folder.
+        out: The engine file; None is a name that says where it runs, beside the graph.
+        precision: Which model of a folder; None is the smallest. With DLA: ``"int8"`` takes the artefact's cache.
+        force: Build even if the same engine is there.
+
+    Raises:
+        InputError, ModelFileError, EngineError: as :func:`seg_edge.export.trt.build_file` says.
+    """
+    progress = progress or Silent()
+    path = graph_of(Path(model), precision, dla=options.dla_core is not None)
+    options = _with_cache(options, path, precision)
+    backend = options.open()
+    spec = get_spec(load(path), path)
+    here = gpus()
+    expected = record(path, spec.precision, "", options, backend, here)
+    local = here[0]["compute_capability"] if here else None
+    target = Path(out) if out is not None else path.parent / plan_name(expected.precision, options, backend.version, local)
+    known = _spec_beside(target.parent, spec)
+    old, reason = _old_record(known, target)
+    if old is not None and not force:
+        changed = changes(old, expected)
+        if not changed and sha256(target) == old.sha256:
+            progress.say(f"engine: reusing {target.name}")
+            return Engine(target, old, True)
+        reason = ", ".join(changed) or f"{target.name} is not the file that was built"
+    progress.say(f"engine: building {target.name} with {backend.title}: {reason if not force else '--force'}")
+    made = build_file(path, target, options, progress)
+    known = with_plan(known, target.name, made)
+    write_text(target.parent / SPEC_FILE, known.to_json() + "\n")
+    if (target.parent / REPORT_JSON).is_file():
+        _report(target, made, known)
+    return Engine(target, made, False)
+
+
+def engine_row(target: Path, made: PlanRecord) -> Step:
+    """The report's row of an engine file."""
+    step = Step.of("engine", target, made.precision)
+    where = ", ".join(made.compute_capabilities) or "every GPU that it supports"
+    step.notes.append(f"{made.title} for compute capability {where}, built from {made.onnx}")
+    return step
+
+
+def changes(old: PlanRecord, new: PlanRecord) -> list[str]:
+    """What makes a rebuild necessary, part by part."""
+    parts: dict[str, Callable[[PlanRecord], object]] = {
+        "TensorRT": lambda r: r.title,
+        "CUDA": lambda r: r.cuda,
+        "GPU": lambda r: r.gpu,
+        "compute capability": lambda r: " ".join(r.compute_capabilities) or "all",
+        "precision": lambda r: r.precision,
+        "version compatibility": lambda r: r.version_compatible,
+        "hardware compatibility": lambda r: r.hardware,
+        "DLA core": lambda r: r.dla_core,
+        "workspace": lambda r: r.options.get("workspace_mib"),
+    }
+    found = [f"{name} changed ({get(old)} → {get(new)})" for name, get in parts.items() if get(old) != get(new)]
+    if old.onnx_sha256 != new.onnx_sha256:
+        found.append(f"the graph {new.onnx} changed")
+    if old.options.get("calibration_cache_sha256") != new.options.get("calibration_cache_sha256"):
+        found.append("the calibration cache changed")
+    return found
+
+
+def _with_cache(options: BuildOptions, path: Path, precision: str | None) -> BuildOptions:
+    if options.dla_core is None or options.calibration_cache is not None or precision not in (None, "int8"):
+        return options
+    cache = path.parent / TRT_CACHE_FILE
+    if cache.is_file():
+        return replace(options, calibration_cache=cache)
+    if precision == "int8":
+        raise InputError(
+            f"{cache}: no such file: INT8 on DLA needs scales; pass --calibration-cache, or write them with: "
+            "seg-edge export --int8 --dla-cache --data DIR"
+        )
+    return options
+
+
+def _spec_beside(folder: Path, spec: ModelSpec) -> ModelSpec:
+    """The spec in a folder's model.json, or that of the graph where there is none.
+
+    Raises:
+        ModelFileError: it is that of another model.
+    """
+    file = folder / SPEC_FILE
+    if not file.is_file():
+        return spec
+    known = ModelSpec.from_json(file.read_text(encoding="utf-8"), file)
+    bare = [each.with_(provenance={}, precision="fp32") for each in (known, spec)]
+    if bare[0] != bare[1]:
+        raise ModelFileError(
+            f"{file}: describes another model ({known.name}, not {spec.name}, or another size or set of classes); "
+            "choose another --out folder"
+        )
+    return known
+
+
+def _old_record(known: ModelSpec, target: Path) -> tuple[PlanRecord | None, str]:
+    if not target.is_file():
+        return None, "no such engine yet"
+    data = plan_records(known).get(target.name)
+    if data is None:
+        return None, f"{target.name} is there, but {SPEC_FILE} says nothing about it"
+    try:
+        return PlanRecord.from_dict(data), ""
+    except ModelFileError as error:
+        return None, str(error)
+
+
+def _report(target: Path, made: PlanRecord, spec: ModelSpec) -> None:
+    report = Report.read(target.parent)
+    report.spec = spec
+    report.steps = [step for step in report.steps if step.file != target.name]
+    report.steps.append(engine_row(target, made))
+    report.write(target.parent)

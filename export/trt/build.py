@@ -1,0 +1,353 @@
+"""ONNX to an engine file, by TensorRT 8.6 to 11 or TensorRT-RTX, in one code path.
+
+Precision is taken from the graph: networks are strongly typed wherever the version knows that. TensorRT 8.6 doesn't; there
+the builder's flags allow the precision that the graph states. Q/DQ graphs are rewritten into TensorRT's dialect first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from ...calib.graph import get_spec, load
+from ...calib.trt_cache import read as read_cache
+from ...calib.trt_cache import text as cache_text
+from ...core.artifact import atomic_path, sha256
+from ...core.errors import EngineError, InputError, UnknownNameError
+from ...core.plan import FLAVOURS, PlanRecord
+from ...runtime import nvinfer
+from ...runtime.gpu_support import gpus
+from ...runtime.nvinfer import Backend
+from ..progress import Progress, Silent
+from .dialect import for_tensorrt
+from .progress import Log, Phases, logger, monitor
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What ``seg-edge build`` can be told.
+
+    Attributes:
+        flavour: ``"rtx"`` or ``"tensorrt"``.
+        compute_capabilities: GPUs to build for, such as ``"8.9"`` or ``"89"``; empty: for TensorRT-RTX all that it supports,
+            for TensorRT the GPU of this machine.
+        workspace_mib: Most memory that a layer may use while it is chosen and run; None is TensorRT's default.
+        timing_cache: File of measured kernels, read and extended (TensorRT).
+        version_compatible: The engine runs on later versions of the same major version too.
+        hardware_compatible: The engine runs on every GPU from Ampere on.
+        dla_core: DLA core to build for; layers that it can't take run on the GPU.
+        calibration_cache: INT8 scales for DLA, see :mod:`seg_edge.calib.trt_cache`.
+    """
+
+    flavour: str = "rtx"
+    compute_capabilities: tuple[str, ...] = ()
+    workspace_mib: int | None = None
+    timing_cache: Path | None = None
+    version_compatible: bool = False
+    hardware_compatible: bool = False
+    dla_core: int | None = None
+    calibration_cache: Path | None = None
+
+    def check(self) -> None:
+        """Raises InputError or UnknownNameError for what can't be, before anything is imported."""
+        if self.flavour not in FLAVOURS:
+            raise UnknownNameError("engine to build for", self.flavour, FLAVOURS)
+        for text in self.compute_capabilities:
+            capability(text)
+        if self.workspace_mib is not None and self.workspace_mib < 1:
+            raise InputError(f"--workspace: expected MiB, at least 1, got {self.workspace_mib}")
+        if self.dla_core is not None and self.dla_core < 0:
+            raise InputError(f"--dla-core: expected 0 or 1, got {self.dla_core}")
+        if self.calibration_cache is not None and self.dla_core is None:
+            raise InputError("--calibration-cache: only DLA takes one; pass --dla-core, or build from model.int8.onnx")
+
+    def open(self) -> Backend:
+        """The module to build with, checked for all that these options need.
+
+        Raises:
+            EngineError: it is missing, or its version lacks something; the text says which.
+        """
+        self.check()
+        backend = nvinfer.load(self.flavour)
+        for wanted, feature, option in (
+            (self.timing_cache is not None, "timing cache", "--timing-cache"),
+            (self.version_compatible, "version compatible", "--version-compatible"),
+            (self.hardware_compatible, "hardware compatible", "--hardware-compatible"),
+            (self.dla_core is not None, "dla", "--dla-core"),
+            (self.calibration_cache is not None, "calibration cache", "--calibration-cache"),
+        ):
+            if wanted:
+                backend.require(feature, option)
+        return backend
+
+
+@dataclass(frozen=True)
+class Built:
+    """A plan in memory.
+
+    Attributes:
+        plan: The bytes that belong into the engine file.
+        warnings: What TensorRT said on the way, each once.
+        on_gpu: With DLA: the layers that TensorRT left to the GPU.
+    """
+
+    plan: bytes
+    warnings: list[str]
+    on_gpu: list[str]
+
+
+def capability(text: str) -> str:
+    """``"89"``, ``"8.9"`` or ``"sm_89"`` → ``"8.9"``.
+
+    Raises:
+        InputError: anything else.
+    """
+    digits = text.strip().lower().removeprefix("sm").removeprefix("_").replace(".", "")
+    if not digits.isdigit() or not 2 <= len(digits) <= 3:
+        raise InputError(f"--compute-capability: expected one such as 89 or 8.9, got {text!r}")
+    return f"{digits[:-1]}.{digits[-1]}"
+
+
+def plan_name(precision: str, options: BuildOptions, version: str, gpu_capability: str | None = None) -> str:
+    """File name of an engine: ``model.int8.sm89.rtx1.7.1.engine``; it says where it runs."""
+    targets = [capability(text) for text in options.compute_capabilities] or ([gpu_capability] if gpu_capability else [])
+    where = "_".join("sm" + target.replace(".", "") for target in targets) or "any"
+    if options.dla_core is not None:
+        where += f"_dla{options.dla_core}"
+    short = ".".join(map(str, nvinfer.version_numbers(version)[:3]))
+    return f"model.{precision}.{where}.{options.flavour}{short}.engine"
+
+
+def build_file(
+    model_path: str | Path, out: str | Path, options: BuildOptions, progress: Progress | None = None
+) -> PlanRecord:
+    """Builds an engine file.
+
+    Args:
+        model_path: An ONNX file that seg-edge exported.
+        out: The engine file; whole or not there.
+
+    Returns:
+        The record that belongs into ``model.json``.
+
+    Raises:
+        ModelFileError: not an exported model, or a graph that TensorRT can't take.
+        EngineError: TensorRT is missing, lacks what was asked for, or failed; the text holds its own first error.
+    """
+    backend = options.open()
+    model_path = Path(model_path)
+    model = load(model_path)
+    spec = get_spec(model, model_path)
+    here = gpus()
+    built = build_plan(model, options, backend, progress)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(built.plan)
+    return record(model_path, spec.precision, sha256(out), options, backend, here)
+
+
+def record(
+    model_path: Path, precision: str, digest: str, options: BuildOptions, backend: Backend, here: list[dict[str, Any]]
+) -> PlanRecord:
+    """What a build from ``model_path`` with these options is (or would be: then ``digest`` is empty)."""
+    targets = [capability(text) for text in options.compute_capabilities]
+    if not targets and options.flavour == "tensorrt" and here and here[0]["compute_capability"]:
+        targets = [here[0]["compute_capability"]]
+    return PlanRecord(
+        flavour=options.flavour,
+        version=backend.version,
+        cuda=backend.cuda,
+        gpu=here[0]["name"] if here else None,
+        compute_capabilities=targets,
+        precision="int8" if options.calibration_cache is not None else precision,
+        onnx=model_path.name,
+        onnx_sha256=sha256(model_path),
+        sha256=digest,
+        version_compatible=options.version_compatible,
+        hardware="ampere_plus" if options.hardware_compatible else "none",
+        dla_core=options.dla_core,
+        options={
+            "workspace_mib": options.workspace_mib,
+            "calibration_cache_sha256": sha256(options.calibration_cache) if options.calibration_cache else None,
+        },
+    )
+
+
+def build_plan(
+    model: onnx.ModelProto, options: BuildOptions, backend: Backend | None = None, progress: Progress | None = None
+) -> Built:
+    """Builds a plan in memory.
+
+    Args:
+        model: fp32, fp16 (cast graph) or int8 (Q/DQ) with a uint8 input ``frames``. Not changed.
+        backend: The module; None loads it.
+
+    Raises:
+        ModelFileError, EngineError: as :func:`build_file` says.
+    """
+    backend = backend or options.open()
+    trt, log = backend.trt, Log()
+    heard = logger(backend, log)
+    builder = _made(trt.Builder(heard), backend, log)
+    flags = _network_flags(backend, weak=options.dla_core is not None)
+    network = _made(builder.create_network(flags), backend, log)
+    parser = trt.OnnxParser(network, heard)
+    ours = for_tensorrt(model)
+    if not parser.parse(ours.SerializeToString()):
+        text = "; ".join(_parser_error(ours, parser.get_error(i)) for i in range(parser.num_errors))
+        raise EngineError(f"{backend.title} can't read the graph {model.graph.name}: {_line(text)}; report this")
+    config = builder.create_builder_config()
+    _configure(backend, builder, network, config, options, _precision(model))
+    phases = Phases(progress or Silent(), backend.title)
+    if not backend.lacks("progress"):
+        watcher = monitor(backend, phases)  # kept: the config does not own it
+        config.progress_monitor = watcher
+    calibrator = _calibrator(backend, options.calibration_cache)
+    if calibrator is not None:
+        config.int8_calibrator = calibrator
+    on_gpu = []
+    if options.dla_core is not None:
+        layers = [network.get_layer(i) for i in range(network.num_layers)]
+        on_gpu = [layer.name for layer in layers if not config.can_run_on_DLA(layer)]
+    cache = _timing_cache(config, options.timing_cache)
+    plan = builder.build_serialized_network(network, config)
+    phases.reraise()
+    if plan is None:
+        raise EngineError(
+            f"{backend.title} can't build {model.graph.name}: {_line('; '.join(log.errors) or 'no reason given')}"
+        )
+    if cache is not None and options.timing_cache is not None:
+        with atomic_path(options.timing_cache) as temporary:
+            temporary.write_bytes(bytes(config.get_timing_cache().serialize()))
+    return Built(bytes(plan), list(dict.fromkeys(log.warnings)), on_gpu)
+
+
+def _network_flags(backend: Backend, weak: bool) -> int:
+    """Strongly typed where the version can; DLA only takes weakly typed networks with precision flags."""
+    kinds = backend.trt.NetworkDefinitionCreationFlag
+    flags = 0
+    if not weak and not backend.lacks("strongly typed"):
+        flags |= 1 << int(kinds.STRONGLY_TYPED)
+    if backend.flavour == "tensorrt" and backend.numbers < (10,):
+        flags |= 1 << int(kinds.EXPLICIT_BATCH)
+    return flags
+
+
+def _configure(backend: Backend, builder: Any, network: Any, config: Any, options: BuildOptions, precision: str) -> None:
+    trt = backend.trt
+    if options.workspace_mib is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
+    if options.version_compatible:
+        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    if options.hardware_compatible:
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+    if options.compute_capabilities:
+        _set_capabilities(backend, config, options)
+    weak = options.dla_core is not None
+    if weak:
+        if options.dla_core >= builder.num_DLA_cores:
+            raise EngineError(
+                f"--dla-core {options.dla_core}: this machine has {builder.num_DLA_cores} DLA cores; "
+                "build on the Jetson, or see what DLA would take with --dry-run"
+            )
+        config.default_device_type = trt.DeviceType.DLA
+        config.DLA_core = options.dla_core
+        config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+        config.set_flag(trt.BuilderFlag.FP16)
+        if options.calibration_cache is not None:
+            config.set_flag(trt.BuilderFlag.INT8)
+    elif backend.lacks("strongly typed"):
+        # TensorRT 8.6: the flags allow what the graph states.
+        if precision in ("fp16", "int8"):
+            config.set_flag(trt.BuilderFlag.FP16)
+        if precision == "int8":
+            config.set_flag(trt.BuilderFlag.INT8)
+    _set_profile(builder, network, config)
+
+
+def _set_capabilities(backend: Backend, config: Any, options: BuildOptions) -> None:
+    wanted = [capability(text) for text in options.compute_capabilities]
+    if backend.flavour == "tensorrt":
+        here = [row["compute_capability"] for row in gpus()]
+        if here[:1] == wanted:
+            return
+        backend.require(
+            "other gpu", f"--compute-capability {' '.join(wanted)} (this machine's GPU: {here[0] if here else 'none'})"
+        )
+    known = {name: value for name, value in backend.trt.ComputeCapability.__members__.items() if name.startswith("SM")}
+    config.num_compute_capabilities = len(wanted)
+    for i, text in enumerate(wanted):
+        name = "SM" + text.replace(".", "")
+        if name not in known:
+            raise UnknownNameError(f"compute capability for {backend.title}", name[2:], [key[2:] for key in known])
+        config.set_compute_capability(known[name], i)
+
+
+def _set_profile(builder: Any, network: Any, config: Any) -> None:
+    """A graph with a free batch axis is built for one frame."""
+    source = network.get_input(0)
+    shape = tuple(source.shape)
+    if shape and shape[0] == -1:
+        fixed = (1, *shape[1:])
+        profile = builder.create_optimization_profile()
+        profile.set_shape(source.name, fixed, fixed, fixed)
+        config.add_optimization_profile(profile)
+
+
+def _calibrator(backend: Backend, cache: Path | None) -> Any:
+    """An IInt8EntropyCalibrator2 that has no data, only the scales of a cache, under the running version's title."""
+    if cache is None:
+        return None
+    trt = backend.trt
+    content = cache_text(read_cache(cache), backend.version).encode()
+
+    class Calibrator(trt.IInt8EntropyCalibrator2):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            trt.IInt8EntropyCalibrator2.__init__(self)
+
+        def get_batch_size(self) -> int:
+            return 1
+
+        def get_batch(self, _names: list[str]) -> None:
+            return None
+
+        def read_calibration_cache(self) -> bytes:
+            return content
+
+        def write_calibration_cache(self, _cache: Any) -> None: ...
+
+    return Calibrator()
+
+
+def _timing_cache(config: Any, path: Path | None) -> Any:
+    if path is None:
+        return None
+    cache = config.create_timing_cache(path.read_bytes() if path.is_file() else b"")
+    config.set_timing_cache(cache, False)
+    return cache
+
+
+def _precision(model: onnx.ModelProto) -> str:
+    kinds = {node.op_type for node in model.graph.node}
+    if "QuantizeLinear" in kinds:
+        return "int8"
+    half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
+    return "fp16" if half else "fp32"
+
+
+def _made(thing: Any, backend: Backend, log: Log) -> Any:
+    if thing is None:  # an empty network is false
+        raise EngineError(f"{backend.title} can't start here: {_line('; '.join(log.errors) or 'no reason given')}")
+    return thing
+
+
+def _parser_error(model: onnx.ModelProto, error: Any) -> str:
+    number = int(error.node())
+    node = model.graph.node[number] if 0 <= number < len(model.graph.node) else None
+    return f"{node.op_type} {node.name or number}: {error.desc()}" if node else str(error.desc())
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:400]

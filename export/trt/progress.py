@@ -1,0 +1,95 @@
+"""TensorRT's messages and progress, shown by the chain's own progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...runtime.nvinfer import Backend
+from ..progress import Progress
+
+
+@dataclass
+class Log:
+    """What TensorRT said while it built.
+
+    Attributes:
+        errors, warnings: In order, each as one line.
+    """
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def logger(backend: Backend, log: Log) -> Any:
+    """A TensorRT logger that fills ``log`` and prints nothing."""
+    trt = backend.trt
+
+    class Logger(trt.ILogger):  # type: ignore[misc,name-defined]  # a class of a module that is loaded at run time
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            line = " ".join(str(message).split())
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                log.errors.append(line)
+            elif severity == trt.ILogger.Severity.WARNING:
+                log.warnings.append(line)
+
+    return Logger()
+
+
+class Phases:
+    """Bars of nested phases. An exception in a callback (Ctrl-C) stops the build; :meth:`reraise` raises it afterwards."""
+
+    def __init__(self, progress: Progress, title: str) -> None:
+        self._progress, self._title = progress, title
+        self._bars: dict[str, tuple[int, Callable[[int, int], None]]] = {}
+        self._error: BaseException | None = None
+
+    def start(self, name: str, parent: str | None, steps: int) -> None:
+        self._bars[name] = (steps, self._progress.count(f"{self._title}: {name}"))
+        self._bars[name][1](0, steps)
+
+    def step(self, name: str, number: int) -> None:
+        total, show = self._bars[name]
+        show(min(number + 1, total), total)
+
+    def finish(self, name: str) -> None:
+        total, show = self._bars.pop(name)
+        show(total, total)
+
+    def guarded(self, call: Callable[..., None], *arguments: Any) -> bool:
+        """Runs a callback; False if the build must stop. An exception must not travel through TensorRT's C++ frames."""
+        if self._error is None:
+            try:
+                call(*arguments)
+            except BaseException as error:
+                self._error = error
+        return self._error is None
+
+    def reraise(self) -> None:
+        """Raises what a callback ran into, if anything."""
+        if self._error is not None:
+            raise self._error
+
+
+def monitor(backend: Backend, phases: Phases) -> Any:
+    """A TensorRT progress monitor that drives ``phases``."""
+    trt = backend.trt
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+
+        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+            phases.guarded(phases.start, name, parent, steps)
+
+        def step_complete(self, name: str, step: int) -> bool:
+            return phases.guarded(phases.step, name, step)
+
+        def phase_finish(self, name: str) -> None:
+            phases.guarded(phases.finish, name)
+
+    return Monitor()

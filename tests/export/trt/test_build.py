@@ -1,0 +1,205 @@
+"""Engine files are built for real, by TensorRT-RTX on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import onnx
+import pytest
+
+from seg_edge.core.artifact import sha256
+from seg_edge.core.errors import EngineError, InputError, UnknownNameError
+from seg_edge.export.quantize import QuantOptions, calibrate, prepare, quantize
+from seg_edge.export.to_onnx import to_onnx
+from seg_edge.export.trt import BuildOptions, build_file, build_plan, plan_name
+from seg_edge.export.trt.build import _network_flags, capability
+from seg_edge.runtime.nvinfer import Backend, module_available
+
+RTX = module_available("rtx")
+needs_rtx = pytest.mark.skipif(not RTX.ok, reason=RTX.reason)
+SM89 = BuildOptions(compute_capabilities=("89",))
+
+
+@pytest.fixture(scope="module")
+def zoo(load_module):
+    return load_module("export/trt/zoo.py").ZOO
+
+
+@pytest.fixture(scope="module")
+def graph(nets, zoo, tmp_path_factory):
+    """A function (network, precision) → graph."""
+    made: dict[tuple[str, str], onnx.ModelProto] = {}
+
+    def make(name: str, precision: str) -> onnx.ModelProto:
+        if (name, precision) not in made:
+            if name == "unet-n":
+                net = nets.write_checkpoint(tmp_path_factory.mktemp("c") / "best.pt")
+            else:
+                net = nets.trained(zoo[name]())
+            model = prepare(to_onnx(net, nets.SPEC.with_(name=name)))
+            made[name, "fp32"] = model
+            if precision == "int8":
+                options = QuantOptions()
+                made[name, "int8"] = quantize(model, calibrate(model, nets.frames(2), options), options)
+        return made[name, precision]
+
+    return make
+
+
+class Bars:
+    def __init__(self) -> None:
+        self.seen: dict[str, list[tuple[int, int]]] = {}
+
+    def say(self, text): ...
+
+    def track(self, items, _what):
+        return items
+
+    def count(self, what):
+        return lambda done, total: self.seen.setdefault(what, []).append((done, total))
+
+
+@needs_rtx
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("name", ["unet-n", "mobile_lraspp", "erf_like", "res_unet"])
+def test_networks_of_every_kind_are_built(graph, name, precision):
+    built = build_plan(graph(name, precision), SM89)
+    assert built.plan[:4] == b"vtrt"
+    # Saturating uint8 would be a warning of the parser.
+    assert not [line for line in built.warnings if "UINT8" in line]
+
+
+@needs_rtx
+def test_progress_comes_from_the_builder(graph):
+    bars = Bars()
+    build_plan(graph("unet-n", "fp32"), SM89, progress=bars)
+    title = next(name for name in bars.seen if name.endswith(": Building engine"))
+    assert title.startswith("TensorRT-RTX 1.")
+    done = bars.seen[title]
+    assert done[0][0] == 0
+    assert done[-1][0] == done[-1][1] > 1
+
+
+@needs_rtx
+def test_an_interruption_in_a_callback_stops_the_build(graph):
+    class Stop(Bars):
+        def count(self, what):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_plan(graph("unet-n", "fp32"), SM89, progress=Stop())
+
+
+@needs_rtx
+def test_several_gpus_in_one_engine(graph):
+    one = build_plan(graph("unet-n", "fp32"), SM89)
+    two = build_plan(graph("unet-n", "fp32"), BuildOptions(compute_capabilities=("8.9", "sm_120")))
+    assert len(two.plan) > len(one.plan)
+
+
+@needs_rtx
+def test_a_workspace_that_is_too_small_says_so(graph):
+    with pytest.raises(EngineError, match=r"TensorRT-RTX 1\..* can't build unet-n: .*workspace"):
+        build_plan(graph("unet-n", "fp32"), BuildOptions(workspace_mib=1))
+
+
+@needs_rtx
+def test_a_graph_that_tensorrt_cannot_read_names_the_node(graph):
+    model = onnx.ModelProto()
+    model.CopyFrom(graph("unet-n", "fp32"))
+    node = next(n for n in model.graph.node if n.op_type == "Relu")
+    node.op_type = "NoSuchOperation"
+    with pytest.raises(EngineError, match="can't read the graph unet-n: .*NoSuchOperation"):
+        build_plan(model, SM89)
+
+
+@needs_rtx
+def test_a_free_batch_axis_is_built_for_one_frame(tiny_model):
+    assert build_plan(onnx.load(tiny_model), SM89).plan
+
+
+@needs_rtx
+def test_the_file_and_its_record(graph, nets, tmp_path):
+    onnx.save(graph("unet-n", "int8"), tmp_path / "model.int8.onnx")
+    out = tmp_path / "x.engine"
+    made = build_file(tmp_path / "model.int8.onnx", out, SM89)
+    assert made.sha256 == sha256(out)
+    assert made.onnx_sha256 == sha256(tmp_path / "model.int8.onnx")
+    assert (made.flavour, made.compute_capabilities, made.onnx) == ("rtx", ["8.9"], "model.int8.onnx")
+    assert made.version == RTX.version
+    assert made.cuda is not None
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@needs_rtx
+def test_a_failed_build_leaves_no_file(tmp_path, tiny_onnx):
+    tiny_onnx(tmp_path / "m.onnx")
+    model = onnx.load(tmp_path / "m.onnx")
+    model.graph.node[2].op_type = "NoSuchOperation"
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(EngineError):
+        build_file(tmp_path / "m.onnx", tmp_path / "x.engine", SM89)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+@needs_rtx
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"timing_cache": Path("t")}, "--timing-cache: TensorRT-RTX .* can't: it times nothing"),
+        ({"version_compatible": True}, "--version-compatible: .* no lean runtime"),
+        ({"hardware_compatible": True}, "--hardware-compatible: .* give --compute-capability more than once"),
+        ({"dla_core": 0}, "--dla-core: .* take --engine tensorrt on a Jetson"),
+    ],
+)
+def test_what_rtx_lacks_is_said_by_name(options, text):
+    with pytest.raises(EngineError, match=text):
+        BuildOptions(**options).open()
+
+
+@needs_rtx
+def test_an_unknown_gpu_names_the_known(graph):
+    with pytest.raises(UnknownNameError, match="compute capability for TensorRT-RTX .*'87': did you mean '89'"):
+        build_plan(graph("unet-n", "fp32"), BuildOptions(compute_capabilities=("87",)))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"flavour": "trt"}, UnknownNameError, "unknown engine to build for 'trt'"),
+        ({"workspace_mib": 0}, InputError, "--workspace: expected MiB"),
+        ({"dla_core": -1}, InputError, "--dla-core"),
+        ({"calibration_cache": Path("c")}, InputError, "--calibration-cache: only DLA"),
+        ({"compute_capabilities": ("new",)}, InputError, "--compute-capability: expected one such as 89"),
+    ],
+)
+def test_options_that_make_no_sense(options, error, text):
+    with pytest.raises(error, match=text):
+        BuildOptions(**options).check()
+
+
+def test_compute_capabilities_as_people_write_them():
+    assert [capability(text) for text in ("89", "8.9", "sm_89", "SM120", "12.0")] == ["8.9", "8.9", "8.9", "12.0", "12.0"]
+
+
+def test_names_say_where_an_engine_runs():
+    assert plan_name("int8", SM89, "1.7.1.116") == "model.int8.sm89.rtx1.7.1.engine"
+    assert plan_name("fp32", BuildOptions(), "1.7.1.116") == "model.fp32.any.rtx1.7.1.engine"
+    orin = BuildOptions(flavour="tensorrt", dla_core=1)
+    assert plan_name("int8", orin, "10.3.0.30", "8.7") == "model.int8.sm87_dla1.tensorrt10.3.0.engine"
+
+
+@pytest.mark.parametrize(
+    ("version", "kinds", "weak", "flags"),
+    [
+        # The names are those in the bindings of each version.
+        ("8.6.1", {"EXPLICIT_BATCH": 0, "EXPLICIT_PRECISION": 1}, False, 0b1),
+        ("10.3.0", {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}, False, 0b10),
+        ("10.3.0", {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}, True, 0),
+        ("11.0.0", {"STRONGLY_TYPED": 1}, False, 0b10),
+    ],
+)
+def test_network_flags_of_each_version(version, kinds, weak, flags):
+    trt = SimpleNamespace(NetworkDefinitionCreationFlag=SimpleNamespace(**kinds))
+    assert _network_flags(Backend("tensorrt", trt, version), weak) == flags
