@@ -36,6 +36,8 @@ from .to_onnx import check_size, to_onnx
 if TYPE_CHECKING:
     import torch
 
+    from .pruning.steps import PruneOptions
+
 # float32 sums in another order differ in the last bits; through twenty layers that stays far below this share of the logits.
 _PARITY = 1e-3
 
@@ -57,6 +59,7 @@ class ExportOptions:
         engine: Engine to measure on; ``"auto"`` times all available ones and measures mIoU on the fastest.
         threads: CPU threads; None is every core.
         recalibrate: Ignore the calibration cache.
+        prune: How to prune the checkpoint first; the pruned one is kept beside the artefact.
     """
 
     int8: bool = False
@@ -71,6 +74,7 @@ class ExportOptions:
     engine: str = "auto"
     threads: int | None = None
     recalibrate: bool = False
+    prune: PruneOptions | None = None
 
     def check(self) -> None:
         """Raises InputError for values and combinations that make no sense, before any work is done."""
@@ -117,8 +121,13 @@ def export(checkpoint: str | Path, out: str | Path, options: ExportOptions, prog
 
     options.check()
     check_target(Path(out))
-    loaded = load_checkpoint(checkpoint)
-    return export_network(loaded.model, loaded.spec, out, options, progress)
+    if options.prune is None:
+        loaded = load_checkpoint(checkpoint)
+        return export_network(loaded.model, loaded.spec, out, options, progress)
+    from .pruning.chain import prune_first
+
+    loaded, rows = prune_first(checkpoint, Path(out), options.prune, options.input_hw, progress)
+    return export_network(loaded.model, loaded.spec, out, options, progress, before=rows)
 
 
 def export_network(
@@ -128,12 +137,14 @@ def export_network(
     options: ExportOptions,
     progress: Progress | None = None,
     simplifier: Simplifier | None = None,
+    before: Sequence[Step] = (),
 ) -> Report:
     """:func:`export` of a network in memory.
 
     Args:
         network: In eval mode: float32 (1, 3, H, W), RGB, normalized → logits (1, C, H/stride, W/stride).
         simplifier: See :func:`seg_edge.export.simplify.simplify`.
+        before: Rows of what was done to the network before; they open the report.
     """
     options.check()
     engines = measured_engines(options.engine)
@@ -145,6 +156,7 @@ def export_network(
     out = Path(out)
     with replaced_folder(out) as folder:
         chain = _Chain(folder, out, spec, options, engines, progress or Silent())
+        chain.report.steps += before
         try:
             chain.run(network, simplifier)
         except BrokenGateError:
@@ -312,7 +324,7 @@ class _Chain:
         for step in self.report.steps:
             if step.file is not None:
                 step.latency_ms = times[step.precision]
-            else:
+            elif not step.latency_ms:
                 step.notes.append("latency is measured on files that are kept")
         if self.options.min_speedup is not None:
             engine = self.engines[0]

@@ -31,7 +31,7 @@ def shape(value: Any, free: tuple[str, ...] = ()) -> Any:
     return "value"
 
 
-@pytest.mark.parametrize("verb", ["val", "export", "verify", "run", "bench", "doctor"])
+@pytest.mark.parametrize("verb", ["val", "prune", "export", "verify", "run", "bench", "doctor"])
 def test_every_verb_has_an_example_that_is_json(verb):
     assert example(verb)
 
