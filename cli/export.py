@@ -66,6 +66,10 @@ def export(
     force_recalibrate: Annotated[
         bool, typer.Option("--force-recalibrate", help="Don't reuse the calibration cache.")
     ] = False,
+    prune: Annotated[
+        float | None, typer.Option(help="First remove this share of the channels (0.5); more choice: seg-edge prune.")
+    ] = None,
+    finetune: Annotated[int, typer.Option(help="Epochs of training after pruning.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Write the report here too.", callback=writable)] = None,
 ) -> None:
     """Export a checkpoint: ONNX, simplified, INT8; each step gated and reported."""
@@ -97,7 +101,18 @@ def export(
             "--compute-capability, --workspace, --dla-core: say how to build an engine file; pass --engine rtx or tensorrt, "
             f"got --engine {engine}"
         )
+    pruning = None
+    if prune is None and finetune:
+        raise InputError("--finetune: trains what --prune left; pass --prune too, or use seg-edge train --init")
+    if prune is not None:
+        from .prune import pruning_options
+
+        pruning = pruning_options(
+            ratio=prune, finetune=finetune, data=data, engine="auto" if plan else engine, threads=threads, max_drop=max_drop,
+            max_class_drop=max_class_drop,
+        )  # fmt: skip
     options = ExportOptions(
+        prune=pruning,
         int8=int8,
         data=data,
         input_hw=parse_size(imgsz),

@@ -29,6 +29,9 @@ def train(
     jitter: Annotated[float, typer.Option(help="Strength of random brightness, contrast and saturation.")] = 0.4,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Loader processes. Default: one for each core.")] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="Begin with this checkpoint's network and weights, e.g. a pruned one.")
+    ] = None,
     classes: Annotated[str | None, typer.Option(help="Class list of a known dataset, e.g. camvid.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here too.", callback=writable)] = None,
 ) -> None:
@@ -44,7 +47,7 @@ def train(
     config = TrainConfig(
         data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz), lr=lr, seed=seed,
         classes=classes, precision=precision or ("half" if half else None), device=device, workers=workers,
-        augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter),
+        augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter), init=init,
     )  # fmt: skip
     report = fit(config, resume=resume)
     if json:

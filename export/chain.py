@@ -44,6 +44,8 @@ from .trt.build import BuildOptions, build_file, plan_name
 if TYPE_CHECKING:
     import torch
 
+    from .pruning.steps import PruneOptions
+
 # float32 sums in another order differ in the last bits; through twenty layers that stays far below this share of the logits.
 _PARITY = 1e-3
 # Trained networks keep more than 98 % of their masks in INT8; whoever stated no limit is told about less than this.
@@ -70,6 +72,7 @@ class ExportOptions:
         recalibrate: Ignore the calibration cache.
         plan: How to build an engine file from the smallest model; None builds none.
         dla_cache: Whether to write INT8 scales for DLA too; needs ``int8``.
+        prune: How to prune the checkpoint first; the pruned one is kept beside the artefact.
     """
 
     int8: bool = False
@@ -87,6 +90,7 @@ class ExportOptions:
     recalibrate: bool = False
     plan: BuildOptions | None = None
     dla_cache: bool = False
+    prune: PruneOptions | None = None
 
     def check(self) -> None:
         """Raises InputError for values and combinations that make no sense, before any work is done."""
@@ -139,8 +143,13 @@ def export(checkpoint: str | Path, out: str | Path, options: ExportOptions, prog
 
     options.check()
     check_target(Path(out))
-    loaded = load_checkpoint(checkpoint)
-    return export_network(loaded.model, loaded.spec, out, options, progress)
+    if options.prune is None:
+        loaded = load_checkpoint(checkpoint)
+        return export_network(loaded.model, loaded.spec, out, options, progress)
+    from .pruning.chain import prune_first
+
+    loaded, rows = prune_first(checkpoint, Path(out), options.prune, options.input_hw, progress)
+    return export_network(loaded.model, loaded.spec, out, options, progress, before=rows)
 
 
 def export_network(
@@ -150,12 +159,14 @@ def export_network(
     options: ExportOptions,
     progress: Progress | None = None,
     simplifier: Simplifier | None = None,
+    before: Sequence[Step] = (),
 ) -> Report:
     """:func:`export` of a network in memory.
 
     Args:
         network: In eval mode: float32 (1, 3, H, W), RGB, normalized → logits (1, C, H/stride, W/stride).
         simplifier: See :func:`seg_edge.export.simplify.simplify`.
+        before: Rows of what was done to the network before; they open the report.
     """
     options.check()
     if options.plan is not None:
@@ -169,6 +180,7 @@ def export_network(
     out = Path(out)
     with replaced_folder(out) as folder:
         chain = _Chain(folder, out, spec, options, engines, progress or Silent())
+        chain.report.steps += before
         try:
             chain.run(network, simplifier)
         except BrokenGateError:
@@ -395,7 +407,7 @@ class _Chain:
         for step in self.report.steps:
             if step.file is not None:
                 step.latency_ms = times[step.precision]
-            else:
+            elif not step.latency_ms:
                 step.notes.append("latency is measured on files that are kept")
         if "int8" not in times:
             return

@@ -33,11 +33,15 @@ class Checkpoint:
         model: In eval mode, on the CPU: float32 (N, 3, H, W) RGB, normalized → logits (N, classes, H/4, W/4).
         spec: Its ModelSpec, precision fp32.
         epoch: Epochs that had been trained when it was written.
+        name: The network's name in the registry.
+        config: What :func:`seg_edge.train.models.registry.build` makes it of.
     """
 
     model: nn.Module
     spec: ModelSpec
     epoch: int
+    name: str
+    config: dict[str, Any]
 
 
 def describe(model: str, config: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
@@ -85,7 +89,23 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise ModelFileError(
             f"{path}: weights do not fit {about['model']} ({str(error).splitlines()[-1].strip()})"
         ) from error
-    return Checkpoint(model.eval(), spec, int(data["epoch"]) + 1)  # Lightning counts from 0
+    # Lightning counts from 0.
+    return Checkpoint(model.eval(), spec, int(data["epoch"]) + 1, about["model"], about["config"])
+
+
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Writes a network for inference, as ``best.pt`` is; :func:`load_checkpoint` reads it.
+
+    Raises:
+        InputError: ``path`` can't be written.
+    """
+    data = {
+        KEY: describe(checkpoint.name, checkpoint.config, checkpoint.spec),
+        "state_dict": {f"{PREFIX}{key}": value for key, value in checkpoint.model.state_dict().items()},
+        "epoch": checkpoint.epoch - 1,
+    }
+    with atomic_path(path) as temporary:
+        torch.save(data, temporary)
 
 
 def _is_ours(data: Any) -> bool:

@@ -18,11 +18,11 @@ import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 from ..core.artifact import REPORT_JSON, sha256, write_json
-from ..core.dataset import SegDataset, open_dataset
+from ..core.dataset import CLASSES_FILE, SegDataset, open_dataset
 from ..core.errors import DataError, InputError, ModelFileError, UnknownNameError
 from ..core.spec import ModelSpec
 from .callbacks import EMA, EpochSeed, History, checkpoints
-from .checkpoint import BEST, KEY, AtomicCheckpointIO, read_checkpoint
+from .checkpoint import BEST, KEY, AtomicCheckpointIO, Checkpoint, load_checkpoint, read_checkpoint
 from .data.augment import AugmentConfig
 from .data.module import class_frequencies, default_workers, loaders
 from .engine import SegmentationModule
@@ -51,6 +51,7 @@ class TrainConfig:
             where the device computes it fast, else fp32.
         device: ``cpu``, ``cuda`` or None for the best that is there.
         workers: Loader processes; None takes one for each core up to 8.
+        init: Checkpoint whose network, weights included, training begins with (a pruned one, or one to be tuned further).
     """
 
     data: Path
@@ -71,6 +72,7 @@ class TrainConfig:
     train_split: str = "train"
     val_split: str = "val"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    init: Path | None = None
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
@@ -111,14 +113,16 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         SegEdgeError: a wrong dataset, option or checkpoint; nothing has been written then.
         KeyboardInterrupt: on Ctrl-C; ``last.pt`` then holds the last whole epoch.
     """
-    train, val = (open_dataset(config.data, split, config.classes) for split in (config.train_split, config.val_split))
+    start = _start(config)
+    train, val = (open_for(config.data, split, config.classes, start) for split in (config.train_split, config.val_split))
     if train.labels != val.labels:
         train, val = _same_labels(train, val)
     last = config.out / "last.pt"
-    earlier = _resume_from(last, config, train) if resume else None
+    earlier, shape = _resume_from(last, config, train) if resume else (None, None)
     if not resume and last.exists():
         raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
-    size_hw = earlier.input_hw if earlier else config.size_hw or _size_of(train)
+    base = earlier or (start.spec if start else None)
+    size_hw = (earlier.input_hw if earlier else config.size_hw) or (base.input_hw if base else _size_of(train))
     _check_batch(min(config.batch, len(train)), size_hw)
     device, precision = _device(config.device), config.precision
     precision = _fast_precision(device, half=precision == "half") if precision in (None, "half") else precision
@@ -129,9 +133,12 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     with warnings.catch_warnings():
         _quiet()
         pl.seed_everything(config.seed, workers=True, verbose=False)
-        net = build(config.model, len(train.labels)).to(memory_format=torch.channels_last)
-        spec = ModelSpec(
-            config.model, train.labels, size_hw, output_stride=OUTPUT_STRIDE, provenance=_provenance(config, train)
+        net = build(config.model, len(train.labels), shape or (start.config if start else None))
+        if start:
+            net.load_state_dict(start.model.state_dict())
+        net = net.to(memory_format=torch.channels_last)
+        spec = (base or ModelSpec(config.model, train.labels, size_hw, output_stride=OUTPUT_STRIDE)).with_(
+            labels=train.labels, input_hw=size_hw, provenance=_provenance(config, train, base)
         )
         module = SegmentationModule(
             net, config.model, spec, class_weights(frequencies),
@@ -198,8 +205,38 @@ def _report(
     }
 
 
-def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> ModelSpec:
-    """The spec in ``last``, if a training of ``config`` can go on from there."""
+def _start(config: TrainConfig) -> Checkpoint | None:
+    """The network of ``--init``."""
+    if config.init is None:
+        return None
+    start = load_checkpoint(config.init)
+    if start.name != config.model:
+        raise InputError(
+            f"train: --init {config.init} holds {start.name}, but --model is {config.model}; pass --model {start.name}"
+        )
+    return start
+
+
+def open_for(data: Path, split: str, classes: str | None, start: Checkpoint | None) -> SegDataset:
+    """A split with the classes of the network that it is for.
+
+    Raises:
+        DataError: the dataset has other classes.
+    """
+    found = open_dataset(data, split, classes)
+    if start is None or found.labels == start.spec.labels:
+        return found
+    if classes is None and not (data / CLASSES_FILE).is_file():
+        # Numbers alone name no classes: take the network's; reading checks that the values fit.
+        return open_dataset(data, split, start.spec.labels)
+    raise DataError(
+        f"dataset {data}: has {len(found.labels)} classes ({', '.join(found.labels.names[:3])}, …), but the checkpoint was "
+        f"trained on {len(start.spec.labels)} ({', '.join(start.spec.labels.names[:3])}, …); pass the data it was made for"
+    )
+
+
+def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[ModelSpec, dict[str, Any]]:
+    """The spec and the network's configuration in ``last``, if a training of ``config`` can go on from there."""
     if not last.is_file():
         raise ModelFileError(f"train: nothing to resume: {last} does not exist; leave --resume out to start")
     data = read_checkpoint(last)
@@ -230,7 +267,13 @@ def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> ModelSpe
         )
     if epoch >= config.epochs:
         raise InputError(f"train: {last} has {epoch} epochs already; pass --epochs above that to train on")
-    return spec
+    init = spec.provenance.get("init")
+    if config.init is not None and (init is None or init["sha256"] != sha256(config.init)):
+        raise InputError(
+            f"train: {last} began with {init['file'] if init else 'no other checkpoint'}, got --init {config.init}; "
+            "leave it out: a resumed training has all that it needs"
+        )
+    return spec, about["config"]
 
 
 def _same_labels(train: SegDataset, val: SegDataset) -> tuple[SegDataset, SegDataset]:
@@ -276,8 +319,13 @@ def _fast_precision(device: str, half: bool) -> str:
     return "bf16" if half or any(check() for check in checks if check) else "fp32"
 
 
-def _provenance(config: TrainConfig, train: SegDataset) -> dict[str, Any]:
-    return {
+def _provenance(config: TrainConfig, train: SegDataset, base: ModelSpec | None) -> dict[str, Any]:
+    """Of a training; ``base`` is the spec that it goes on from."""
+    before = base.provenance if base else {}
+    kept = {key: before[key] for key in ("init", "pruned") if key in before}
+    if config.init is not None:
+        kept["init"] = {"file": config.init.name, "sha256": sha256(config.init)}
+    return kept | {
         "dataset": config.data.resolve().name,
         "split": config.train_split,
         "images": len(train),

@@ -31,7 +31,10 @@ def shape(value: Any, free: tuple[str, ...] = ()) -> Any:
     return "value"
 
 
-@pytest.mark.parametrize("verb", ["data check", "val", "export", "build", "verify", "run", "bench", "doctor"])
+VERBS = ["data check", "val", "prune", "export", "build", "verify", "run", "bench", "doctor"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_an_example_that_is_json(verb):
     assert example(verb)
 

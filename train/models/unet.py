@@ -7,7 +7,7 @@ of the input's resolution. The runtime's kernel upsamples the logits straight to
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -30,11 +30,15 @@ class UNetConfig:
         widths: Channels of the five stages, at strides 2, 4, 8, 16, 32.
         depths: Convolutions of each encoder stage; the first has stride 2.
         decoder_depths: Convolutions of the decoder stages at strides 16, 8, 4.
+        layer_widths: Channels of every single convolution, as pruning leaves them: a list for each encoder stage, then for
+            each decoder stage. None gives every convolution of a stage the stage's width. ``widths`` and the depths
+            must agree with it: the width of an encoder stage is that of its last convolution.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 160)
     depths: tuple[int, ...] = (1, 2, 2, 2, 3)
     decoder_depths: tuple[int, ...] = (2, 2, 2)
+    layer_widths: tuple[tuple[int, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         for key, values, length in (
@@ -45,17 +49,47 @@ class UNetConfig:
             fits = isinstance(values, tuple) and len(values) == length
             if not fits or not all(isinstance(v, int) and v >= 1 for v in values):
                 raise ModelFileError(f"unet config: {key} must be {length} positive integers, got {values}")
+        if self.layer_widths is not None:
+            self._check_layers(self.layer_widths)
+
+    def _check_layers(self, layers: tuple[tuple[int, ...], ...]) -> None:
+        depths = (*self.depths, *self.decoder_depths)
+        fits = isinstance(layers, tuple) and all(isinstance(stage, tuple) for stage in layers)
+        if not fits or tuple(map(len, layers)) != depths:
+            raise ModelFileError(f"unet config: layer_widths must be lists of {depths} widths, got {layers}")
+        if not all(isinstance(width, int) and width >= 1 for stage in layers for width in stage):
+            raise ModelFileError(f"unet config: layer_widths must be positive integers, got {layers}")
+        last = tuple(stage[-1] for stage in layers[:STAGES])
+        if last != self.widths:
+            raise ModelFileError(
+                f"unet config: widths must be those of the encoder stages' last layers, {last}, got {self.widths}"
+            )
+
+    @property
+    def stages(self) -> tuple[tuple[int, ...], ...]:
+        """Channels of every convolution: of the five encoder stages, then of the decoder stages at strides 16, 8, 4."""
+        if self.layer_widths is not None:
+            return self.layer_widths
+        widths = (*self.widths, *self.widths[3:0:-1])
+        return tuple((w,) * depth for w, depth in zip(widths, (*self.depths, *self.decoder_depths), strict=True))
 
     def to_dict(self) -> dict[str, Any]:
-        return {key: list(value) for key, value in asdict(self).items()}
+        data: dict[str, Any] = {key: list(value) for key, value in asdict(self).items() if value is not None}
+        if self.layer_widths is not None:
+            data["layer_widths"] = [list(stage) for stage in self.layer_widths]
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> UNetConfig:
         """Raises ModelFileError for unknown keys and wrong values."""
-        valid = {"widths", "depths", "decoder_depths"}
+        valid = {"widths", "depths", "decoder_depths", "layer_widths"}
         if unknown := set(data) - valid:
             raise ModelFileError(f"unet config: unknown key {sorted(unknown)[0]!r}; valid keys: {', '.join(sorted(valid))}")
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+        return cls(**{key: _tuples(value) for key, value in data.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 class ConvBNReLU(nn.Sequential):
@@ -67,8 +101,11 @@ class ConvBNReLU(nn.Sequential):
         )
 
 
-def _stage(inputs: int, outputs: int, depth: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(*(ConvBNReLU(outputs if i else inputs, outputs, 1 if i else stride) for i in range(depth)))
+def _stage(inputs: int, widths: tuple[int, ...], stride: int = 1) -> nn.Sequential:
+    before = (inputs, *widths[:-1])
+    return nn.Sequential(
+        *(ConvBNReLU(a, b, 1 if i else stride) for i, (a, b) in enumerate(zip(before, widths, strict=True)))
+    )
 
 
 class UNet(nn.Module):
@@ -80,16 +117,17 @@ class UNet(nn.Module):
     def __init__(self, classes: int, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
-        widths = config.widths
+        skips = config.widths
+        encoder, decoder = config.stages[:STAGES], config.stages[STAGES:]
         self.encoder = nn.ModuleList(
-            _stage(widths[i - 1] if i else 3, widths[i], depth, stride=2) for i, depth in enumerate(config.depths)
+            _stage(inputs, widths, stride=2) for inputs, widths in zip((3, *skips[:-1]), encoder, strict=True)
         )
         # From stride 16 up to stride 4; the stage at stride 2 has no skip connection, for the decoder never gets there.
+        deeper = (skips[-1], *(widths[-1] for widths in decoder))
         self.decoder = nn.ModuleList(
-            _stage(widths[i + 1] + widths[i], widths[i], depth)
-            for i, depth in zip((3, 2, 1), config.decoder_depths, strict=True)
+            _stage(deeper[k] + skips[i], widths) for k, (i, widths) in enumerate(zip((3, 2, 1), decoder, strict=True))
         )
-        self.head = nn.Conv2d(widths[1], classes, 1)
+        self.head = nn.Conv2d(deeper[-1], classes, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -111,3 +149,12 @@ class UNet(nn.Module):
             # Nearest: exact in INT8 and supported everywhere, DLA included; the convolutions after it smooth.
             x = stage(torch.cat((F.interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()), 1))
         return self.head(x)  # type: ignore[no-any-return]
+
+
+def config_of(net: UNet) -> UNetConfig:
+    """The configuration of a network whose layers were narrowed: it builds a network of the same shapes."""
+    layers = tuple(tuple(block[0].out_channels for block in stage) for stage in (*net.encoder, *net.decoder))
+    depths = tuple(map(len, layers))
+    config = UNetConfig(tuple(stage[-1] for stage in layers[:STAGES]), depths[:STAGES], depths[STAGES:], layers)
+    plain = replace(config, layer_widths=None)
+    return plain if plain.stages == layers else config

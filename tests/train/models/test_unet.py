@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from seg_edge.core.errors import ModelFileError
-from seg_edge.train.models.unet import ConvBNReLU, UNet, UNetConfig
+from seg_edge.train.models.unet import ConvBNReLU, UNet, UNetConfig, config_of
 
 SMALL = UNetConfig(widths=(4, 6, 8, 10, 12), depths=(1, 2, 1, 2, 1), decoder_depths=(2, 1, 1))
 
@@ -92,7 +92,7 @@ def test_config_round_trip():
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ({"width": [1]}, "unknown key 'width'; valid keys: decoder_depths, depths, widths"),
+        ({"width": [1]}, "unknown key 'width'; valid keys: decoder_depths, depths, layer_widths, widths"),
         ({"widths": [8, 8, 8, 8]}, "widths must be 5 positive integers, got (8, 8, 8, 8)"),
         ({"widths": [8, 8, 8, 8, 0]}, "widths must be 5 positive integers"),
         ({"widths": [8, 8, 8, 8, 1.5]}, "widths must be 5 positive integers"),
@@ -105,3 +105,36 @@ def test_config_round_trip():
 def test_wrong_configs_are_refused(data, text):
     with pytest.raises(ModelFileError, match=re.escape(text)):
         UNetConfig.from_dict(data)
+
+
+LAYERS = ((4,), (5, 6), (8,), (9, 10), (12,), (7, 11), (9,), (3,))
+
+
+def test_every_layer_may_have_its_own_width():
+    config = UNetConfig.from_dict(SMALL.to_dict() | {"layer_widths": [list(stage) for stage in LAYERS]})
+    net = UNet(5, config).eval()
+    assert tuple(tuple(block[0].out_channels for block in stage) for stage in (*net.encoder, *net.decoder)) == LAYERS
+    assert [stage[0][0].in_channels for stage in net.decoder] == [12 + 10, 11 + 8, 9 + 6]
+    assert net.head.in_channels == 3
+    assert UNetConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config == config_of(net)
+    with torch.inference_mode():
+        assert net(torch.randn(1, 3, 64, 32)).shape == (1, 5, 16, 8)
+
+
+def test_config_of_a_plain_network_is_the_plain_one():
+    assert config_of(UNet(5, SMALL)) == SMALL
+    assert "layer_widths" not in SMALL.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("layers", "text"),
+    [
+        ([[4]], "layer_widths must be lists of (1, 2, 1, 2, 1, 2, 1, 1) widths"),
+        ([4, 6, 8, 10, 12, 10, 8, 6], "layer_widths must be lists of"),
+        ([[4], [5, 6], [8], [9, 0], [12], [7, 11], [9], [3]], "layer_widths must be positive integers"),
+        ([[4], [5, 7], [8], [9, 10], [12], [7, 11], [9], [3]], "(4, 7, 8, 10, 12), got (4, 6, 8, 10, 12)"),
+    ],
+)
+def test_wrong_layer_widths(layers, text):
+    with pytest.raises(ModelFileError, match=re.escape(text)):
+        UNetConfig.from_dict(SMALL.to_dict() | {"layer_widths": layers})

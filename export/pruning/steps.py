@@ -1,0 +1,316 @@
+"""Pruning from end to end: checkpoint in, narrower checkpoint out, each step measured, the result gated."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...core.artifact import SPEC_FILE, sha256, write_text
+from ...core.dataset import SegDataset
+from ...core.errors import InputError, ModelFileError, UnknownNameError
+from ...core.spec import ModelSpec
+from ...train.checkpoint import BEST, Checkpoint, load_checkpoint, save_checkpoint
+from ...train.models.registry import build, macs, parameters
+from ...train.models.unet import UNet, config_of
+from ...train.trainer import TrainConfig, fit, open_for
+from ..folder import FAILED_DIR, check_target, replaced_folder
+from ..measure import accuracy, latencies_ms, measured_engines, worst_class
+from ..progress import Progress, Silent
+from ..report import Gate
+from .goals import Goal, MeasureLatency, example_for, latency_ms, save_onnx, search, value_of
+from .importance import NEED_DATA, Scorer, check_importance, scorer
+from .report import PruneGateError, PruneReport, Row
+from .samples import losses
+from .structure import SCOPES, allocate, narrow, units
+
+
+@dataclass(frozen=True)
+class PruneOptions:
+    """What ``seg-edge prune`` can be told.
+
+    Attributes:
+        goal: Where pruning ends.
+        importance: Name of the score by which channels are chosen.
+        scope: ``global`` or ``uniform``.
+        round_to: Widths are multiples of this; vector units and tensor cores compute no faster in between.
+        steps: The goal is approached in this many equal steps.
+        finetune: Epochs of training after each step.
+        data: Dataset folder; its val split measures, its train split fine-tunes and scores gradients.
+        images: Training images that gradients are taken of.
+        engine: Engine to measure on; ``"auto"`` times all, measures mIoU on the fastest.
+        threads: CPU threads; None is every core.
+        max_drop, max_class_drop: Most mIoU or IoU of any class that the result may lose against the start, 0..1.
+        lr, batch, seed, device, precision, workers: Of the fine-tuning, see :class:`seg_edge.train.trainer.TrainConfig`.
+    """
+
+    goal: Goal
+    importance: str = "l2"
+    scope: str = "global"
+    round_to: int = 8
+    steps: int = 1
+    finetune: int = 0
+    data: Path | None = None
+    images: int = 64
+    engine: str = "auto"
+    threads: int | None = None
+    max_drop: float | None = None
+    max_class_drop: float | None = None
+    lr: float = 5e-4
+    batch: int = 8
+    seed: int = 0
+    device: str | None = None
+    precision: str | None = None
+    workers: int | None = None
+
+    def check(self) -> None:
+        """Raises InputError for values and combinations that make no sense, before any work is done."""
+        check_importance(self.importance)
+        if self.scope not in SCOPES:
+            raise UnknownNameError("pruning scope", self.scope, SCOPES)
+        for option, number, least in (
+            ("--round-to", self.round_to, 1), ("--steps", self.steps, 1), ("--finetune", self.finetune, 0),
+            ("--images", self.images, 1),
+        ):  # fmt: skip
+            if number < least:
+                raise InputError(f"{option}: expected at least {least}, got {number}")
+        if self.data is None:
+            for option, wanted in (
+                (f"--importance {self.importance}", self.importance in NEED_DATA), ("--finetune", self.finetune > 0),
+                ("--max-drop", self.max_drop is not None), ("--max-class-drop", self.max_class_drop is not None),
+            ):  # fmt: skip
+                if wanted:
+                    raise InputError(f"{option}: needs images and labels; pass --data DIR with images/train and images/val")
+        for option, value in (("--max-drop", self.max_drop), ("--max-class-drop", self.max_class_drop)):
+            if value is not None and not 0 <= value <= 1:
+                raise InputError(f"{option}: expected 0 to 100 points, got {100 * value:g}")
+        if self.goal.engine is not None:
+            measured_engines(self.goal.engine)
+
+
+def prune(
+    checkpoint: str | Path,
+    out: str | Path,
+    options: PruneOptions,
+    progress: Progress | None = None,
+    measure: MeasureLatency | None = None,
+) -> PruneReport:
+    """Prunes a checkpoint of the compact family.
+
+    Args:
+        checkpoint: A ``.pt`` file of ``seg-edge train`` or of an earlier pruning.
+        out: Folder that gets ``best.pt``, ``model.json``, ``report.json`` and ``report.md``; an earlier result there is
+            replaced when the new one is whole.
+        measure: Milliseconds of a network on an engine, for a goal of latency; None measures.
+
+    Returns:
+        The report, also in ``out/report.json``.
+
+    Raises:
+        ModelFileError, DataError, InputError, UnknownNameError, EngineError: what can't be used or reached.
+        PruneGateError: a limit was broken (a GateError); report and checkpoint are in ``out/failed``, an earlier
+            result stays as it was.
+    """
+    options.check()
+    out = Path(out)
+    check_target(out)
+    start = load_checkpoint(checkpoint)
+    if not isinstance(start.model, UNet):
+        raise ModelFileError(
+            f"{checkpoint}: {start.name} can't be written with other widths; prune takes the compact U-Nets"
+        )
+    with replaced_folder(out) as folder:
+        run = _Pruning(Path(checkpoint), start, folder, options, progress or Silent(), measure)
+        try:
+            run.run()
+        except PruneGateError:
+            failed = out / FAILED_DIR
+            failed.mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder / BEST, failed / BEST)
+            run.report.write(failed)
+            raise
+    return run.report
+
+
+class _Pruning:
+    def __init__(
+        self, path: Path, start: Checkpoint, folder: Path, options: PruneOptions, progress: Progress,
+        measure: MeasureLatency | None,
+    ) -> None:  # fmt: skip
+        self.start, self.folder, self.options, self.progress = start, folder, options, progress
+        self.net: Any = start.model
+        self.spec: ModelSpec = start.spec
+        self.engines = measured_engines(options.engine)
+        self.measure = measure or (lambda net, spec, engine: latency_ms(net, spec, engine, options.threads))
+        self.val, self.train = self._split("val"), self._split("train")
+        self.before: dict[str, Any] | None = None
+        self.original: dict[str, int] = {}
+        about = {
+            "parent": {"file": path.name, "sha256": sha256(path)},
+            "goal": options.goal.text(),
+            "importance": options.importance, "scope": options.scope, "round_to": options.round_to,
+            "finetune": {key: getattr(options, key) for key in ("lr", "batch", "seed")} | {"epochs": options.finetune},
+            "steps": [],
+        }  # fmt: skip
+        if "pruned" in start.spec.provenance:
+            about["earlier"] = start.spec.provenance["pruned"]
+        self.report = PruneReport(start.spec.name, about)
+
+    def _split(self, split: str) -> SegDataset | None:
+        needed = split == "val" or self.options.finetune > 0 or self.options.importance in NEED_DATA
+        if self.options.data is None or not needed:
+            return None
+        return open_for(self.options.data, split, None, self.start)
+
+    def run(self) -> None:
+        options = self.options
+        found = units(self.net, example_for(self.spec), scorer("l2", self.net))
+        self.original = {unit.name: unit.channels for unit in found}
+        first = 0.0 if options.goal.kind == "ratio" else value_of(options.goal, self.net, self.spec, self.measure)
+        self.measured("start", 0.0)
+        for step in range(1, options.steps + 1):
+            began = time.perf_counter()
+            self.prune_step(step, first)
+            self.measured(f"prune {step}", time.perf_counter() - began)
+            if options.finetune:
+                began = time.perf_counter()
+                self.finetune_step(step)
+                self.measured(f"fine-tune {step}", time.perf_counter() - began)
+        self.finish()
+
+    def score(self, net: nn.Module) -> Scorer:
+        name, samples = self.options.importance, None
+        if name in NEED_DATA:
+            assert self.train is not None
+            samples = self.progress.track(list(losses(self.train, self.spec, self.options.images)), f"importance: {name}")
+        return scorer(name, net, samples, self.options.seed)
+
+    def prune_step(self, step: int, first: float) -> None:
+        options, example = self.options, example_for(self.spec)
+        self.progress.say(f"prune {step}/{options.steps}: {options.goal.text()}, {options.importance}, {options.scope}")
+        score = self.score(self.net)
+        found = units(self.net, example, score)
+        limit = options.goal.at(step, options.steps, first)
+        if options.goal.kind == "ratio":
+            widths = allocate(found, limit, options.scope, options.round_to, self.original)
+        else:
+            widths = search(
+                self.net, found, options.goal, limit, self.spec, scope=options.scope, multiple=options.round_to,
+                original=self.original, measure=self.measure, say=self.progress.say,
+            )  # fmt: skip
+        if step == options.steps and all(width == self.original[name] for name, width in widths.items()):
+            raise InputError(
+                f"prune: {options.goal.text()} removes no channel in multiples of {options.round_to}; "
+                "choose a harder goal or a smaller --round-to"
+            )
+        narrow(self.net, example, score, widths)
+        self.net = self.rebuilt()
+        self.report.about["steps"].append(
+            {"ratio": 1 - sum(widths.values()) / sum(self.original.values()), "params": parameters(self.net),
+             "macs": macs(self.net, self.spec.input_hw)}
+        )  # fmt: skip
+
+    def rebuilt(self) -> UNet:
+        """The pruned network as its config and state dict give it, which must be the same one, bit for bit."""
+        config = config_of(self.net)
+        again = build(self.start.name, len(self.spec.labels), config.to_dict())
+        again.load_state_dict(self.net.state_dict())
+        again.eval()
+        x = torch.randn(1, 3, *example_for(self.spec).shape[2:], generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            if not torch.equal(self.net.eval()(x), again(x)):
+                raise InputError("prune: the rebuilt network computes something else than the pruned one; report this")
+        return again
+
+    def finetune_step(self, step: int) -> None:
+        options = self.options
+        assert options.data is not None
+        self.progress.say(f"fine-tune {step}/{options.steps}: {options.finetune} epochs")
+        work = self.folder / f"finetune{step}"
+        begin = self.folder / "begin.pt"
+        save_checkpoint(begin, self.checkpoint())
+        config = TrainConfig(
+            data=options.data, out=work, model=self.start.name, epochs=options.finetune, batch=options.batch,
+            size_hw=self.spec.input_hw, lr=options.lr, seed=options.seed, device=options.device,
+            precision=options.precision, workers=options.workers, init=begin,
+        )  # fmt: skip
+        fit(config, progress=not isinstance(self.progress, Silent))
+        self.net = load_checkpoint(work / BEST).model
+        for path in (work / BEST, work / "last.pt", begin):  # what was done stays: metrics.csv, curves.png, report.json
+            path.unlink()
+
+    def checkpoint(self) -> Checkpoint:
+        provenance = dict(self.start.spec.provenance) | {"pruned": self.report.about}
+        trained = self.options.finetune * sum(row.step.startswith("fine-tune") for row in self.report.steps)
+        return replace(
+            self.start, model=self.net, config=self.net.config.to_dict(), epoch=self.start.epoch + trained,
+            spec=self.start.spec.with_(provenance=provenance),
+        )  # fmt: skip
+
+    def measured(self, step: str, seconds: float) -> None:
+        row = Row(step, sum(self.channels().values()), parameters(self.net), macs(self.net, self.spec.input_hw))
+        path = save_onnx(self.net, self.spec, self.folder / "measured.onnx")
+        row.seconds, row.sha256, row.bytes = seconds, sha256(path), path.stat().st_size
+        frame = np.random.default_rng(0).integers(0, 256, (1, *self.spec.input_hw, 3), np.uint8)
+        row.latency_ms = latencies_ms({step: path}, frame, self.engines, self.options.threads)[step]
+        if self.val is not None:
+            count = self.progress.count(f"{step}: mIoU on {self.engines[0]}")
+            found = accuracy(path, self.val, self.engines[0], self.options.threads, count)
+            row.miou = found["miou"]
+            if self.before is None:
+                self.before = found
+            else:
+                row.worst_class = worst_class(self.before, found)
+        path.unlink()
+        self.report.steps.append(row)
+
+    def channels(self) -> dict[str, int]:
+        layers = dict(self.net.named_modules())
+        return {name: layers[name].out_channels for name in self.original}
+
+    def finish(self) -> None:
+        result = self.checkpoint()
+        first, last = self.report.steps[0], self.report.steps[-1]
+        if last.miou is not None:
+            kept = dict(result.spec.provenance) | {"val": {"miou": last.miou}}
+            result = replace(result, spec=result.spec.with_(provenance=kept))
+        save_checkpoint(self.folder / BEST, result)
+        self.report.widths = result.config
+        self.report.checkpoint = {"file": BEST, "sha256": sha256(self.folder / BEST)}
+        write_text(self.folder / SPEC_FILE, result.spec.to_json() + "\n")
+        self.gates(first, last)
+        self.report.write(self.folder)
+
+    def gates(self, first: Row, last: Row) -> None:
+        options, goal = self.options, self.options.goal
+        if goal.kind != "ratio":
+            start = first.macs if goal.kind == "macs" else first.params
+            limit = goal.at(1, 1, start)
+            value = value_of(goal, self.net, self.spec, self.measure)
+            self.gate(f"target {goal.kind}", limit, value, f"the goal is {goal.text()}, measured: {value:.4g}")
+        if options.max_drop is not None and first.miou is not None and last.miou is not None:
+            drop = first.miou - last.miou
+            self.gate(
+                "max_drop", options.max_drop, drop,
+                f"mIoU drops by {100 * drop:.2f} points ({100 * first.miou:.2f} to {100 * last.miou:.2f}), --max-drop "
+                f"allows {100 * options.max_drop:g}; fine-tune longer (--finetune), in more --steps, or prune less",
+            )  # fmt: skip
+        if options.max_class_drop is not None and last.worst_class is not None:
+            drop = -last.worst_class["delta"]
+            self.gate(
+                "max_class_drop", options.max_class_drop, drop,
+                f"IoU of {last.worst_class['name']} drops by {100 * drop:.2f} points, --max-class-drop allows "
+                f"{100 * options.max_class_drop:g}; fine-tune longer (--finetune), in more --steps, or prune less",
+            )  # fmt: skip
+
+    def gate(self, name: str, limit: float, value: float, text: str) -> None:
+        gate = Gate(name, limit, value)
+        self.report.gates.append(gate)
+        if not gate.passed:
+            raise PruneGateError(f"prune: {text}; the result is in {FAILED_DIR}/ beside it", self.report)

@@ -1,0 +1,194 @@
+"""What can be removed of a network and how much of each part: Torch-Pruning's dependency graph, and our choice of widths."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch_pruning as tp
+from torch import Tensor, nn
+
+from ...core.errors import InputError, UnknownNameError
+from .importance import Scorer
+
+SCOPES = ("global", "uniform")
+#: Channels to keep, by the name of a unit.
+Widths = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Layers whose channels can only be removed together: a convolution and all that reads or adds to its output.
+
+    Attributes:
+        name: Of the layer that leads it.
+        channels: Output channels now.
+        groups: Channels are removed in this many equal parts (grouped convolutions, group normalization).
+        scores: Importance, float (channels // groups,), the higher the more important.
+    """
+
+    name: str
+    channels: int
+    groups: int
+    scores: Tensor
+
+
+def units(net: nn.Module, example: Tensor, score: Scorer) -> list[Unit]:
+    """The prunable units of a network, in its own order. What makes the outputs, and what is no layer, is left out.
+
+    Args:
+        net: In eval mode.
+        example: An input.
+
+    Raises:
+        InputError: there is nothing to prune, or the importance says nothing about it.
+    """
+    with _tracing(net):
+        graph = tp.DependencyGraph().build_dependency(net, example_inputs=[example])
+        found = []
+        for group in graph.get_all_groups(ignored_layers=output_layers(net, example)):
+            scores = score(group)
+            if scores is not None:
+                layer = group[0].dep.target.module
+                groups = _groups(group)
+                mean = scores.detach().float().cpu().view(groups, -1).mean(0)
+                found.append(Unit(_names(net)[layer], len(scores), groups, mean))
+    if not found:
+        raise InputError("pruning: this importance scores no layer of this network; try --importance l2")
+    if not all(bool(unit.scores.isfinite().all()) for unit in found):
+        raise InputError("pruning: the importance is not a finite number; are the checkpoint's weights?")
+    order = {name: i for i, (name, _) in enumerate(net.named_modules())}
+    return sorted(found, key=lambda unit: order[unit.name])
+
+
+def allocate(
+    found: Sequence[Unit], ratio: float, scope: str, multiple: int, original: Mapping[str, int] | None = None
+) -> Widths:
+    """How many channels each unit keeps.
+
+    Args:
+        ratio: Share of the original channels to remove, 0..1.
+        scope: ``"global"``: the least important channels of the whole network go, wherever they are; ``"uniform"``: each
+            unit loses the same share.
+        multiple: Widths are rounded to the nearest multiple of this; at least one multiple stays. A unit
+            that is narrower than that stays as it is.
+        original: Channels of each unit before the first step of pruning; None: those that it has now.
+
+    Raises:
+        UnknownNameError: no such scope.
+    """
+    if scope not in SCOPES:
+        raise UnknownNameError("pruning scope", scope, SCOPES)
+    before = original or {unit.name: unit.channels for unit in found}
+    if scope == "uniform":
+        wanted = {unit.name: before[unit.name] * (1 - ratio) for unit in found}
+    else:
+        # A part's score stands for as many channels as there are groups.
+        scores = torch.cat([unit.scores.repeat_interleave(unit.groups) for unit in found])
+        stay = min(len(scores), round(sum(before[unit.name] for unit in found) * (1 - ratio)))
+        # The threshold is the weakest score that stays. Equal scores may keep a few more.
+        threshold = scores.sort(descending=True).values[stay - 1] if stay else math.inf
+        wanted = {unit.name: float((unit.scores >= threshold).sum()) * unit.groups for unit in found}
+    return {unit.name: _rounded(unit, wanted[unit.name], multiple) for unit in found}
+
+
+def narrow(net: nn.Module, example: Tensor, score: Scorer, widths: Mapping[str, int]) -> None:
+    """Removes the least important channels, in place, until each unit has its width.
+
+    Args:
+        widths: As :func:`allocate` gives them.
+    """
+    layers = dict(net.named_modules())
+    ratios = {}
+    for unit in units(net, example, score):
+        parts = unit.channels // unit.groups
+        keep = widths.get(unit.name, unit.channels) // unit.groups
+        # Half a channel above the whole number: the library truncates what its own subtraction may have left just below it.
+        ratios[layers[unit.name]] = 1 - (keep + 0.5) / parts if keep < parts else 0.0
+    with _tracing(net):
+        pruner = tp.pruner.BasePruner(
+            net, [example], score, pruning_ratio=0.0, pruning_ratio_dict=ratios, ignored_layers=output_layers(net, example),
+            # Its defaults are shared between all pruners, and filled by each.
+            in_channel_groups={}, out_channel_groups={},
+        )  # fmt: skip
+        pruner.step()
+    net.zero_grad(set_to_none=True)
+
+
+def output_layers(net: nn.Module, example: Tensor) -> list[nn.Module]:
+    """The layers whose output channels are the network's: those that no other weighted layer stands behind."""
+    made: dict[Any, nn.Module] = {}
+
+    def remember(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+        if output.grad_fn is not None:
+            made[output.grad_fn] = layer
+
+    kinds = (nn.modules.conv._ConvNd, nn.Linear)
+    hooks = [layer.register_forward_hook(remember) for layer in net.modules() if isinstance(layer, kinds)]
+    try:
+        with torch.enable_grad(), _all_require_grad(net):
+            output = net(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not isinstance(output, Tensor) or output.grad_fn is None:
+        raise InputError(f"pruning: expected a network that gives one tensor, got {type(output).__name__}")
+    todo, seen, last = [output.grad_fn], set(), []
+    while todo:
+        node = todo.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node in made:
+            last.append(made[node])
+        else:
+            todo += [before for before, _ in node.next_functions if before is not None]
+    return last
+
+
+def _rounded(unit: Unit, wanted: float, multiple: int) -> int:
+    step = math.lcm(multiple, unit.groups)
+    # Nearest, halves up: round() would take 12 to 8 and 20 to 24.
+    if wanted >= unit.channels or unit.channels <= step:
+        return unit.channels
+    return min(unit.channels, max(step, int(wanted / step + 0.5) * step))
+
+
+def _groups(group: Any) -> int:
+    found = 1
+    for item in group:
+        layer = item.dep.target.module
+        if isinstance(layer, nn.GroupNorm):
+            found = math.lcm(found, layer.num_groups)
+        elif isinstance(layer, nn.modules.conv._ConvNd) and layer.groups not in (1, layer.out_channels):  # not depthwise
+            found = math.lcm(found, layer.groups)
+    return found
+
+
+def _names(net: nn.Module) -> dict[nn.Module, str]:
+    return {layer: name for name, layer in net.named_modules()}
+
+
+@contextmanager
+def _all_require_grad(net: nn.Module) -> Iterator[None]:
+    # The graph is read from autograd's: frozen layers would be missing in it.
+    before = {p: p.requires_grad for p in net.parameters()}
+    for p in before:
+        p.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for p in net.parameters():
+            p.requires_grad_(before.get(p, True))
+
+
+@contextmanager
+def _tracing(net: nn.Module) -> Iterator[None]:
+    with warnings.catch_warnings(), torch.enable_grad(), _all_require_grad(net):
+        warnings.simplefilter("ignore")  # notes of the library to its own developers
+        yield
