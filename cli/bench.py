@@ -26,6 +26,14 @@ def bench(
     runs: Annotated[int | None, typer.Option(help="Instead: this many runs of each kind per configuration.")] = None,
     data: Annotated[Path | None, typer.Option(help="Dataset to take frames from and to measure mIoU on.")] = None,
     split: Annotated[str, typer.Option(help="Split of the dataset.")] = "val",
+    settle: Annotated[
+        float | None, typer.Option(help="Stop earlier, once every row's interval is within plus or minus this many %.")
+    ] = None,
+    wait: Annotated[float, typer.Option(help="Wait up to this many seconds until other processes are quiet.")] = 0,
+    source: Annotated[
+        str | None, typer.Option(help="Also measure camera to sink: camera:30 (simulated), 0, a video or a folder.")
+    ] = None,
+    sink: Annotated[str, typer.Option(help="Where --source goes: none, window, or a video file.")] = "none",
     min_fps: Annotated[float | None, typer.Option(help="Fail (exit 3) if a row's end-to-end FPS is below this.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables here.")] = None,
@@ -42,7 +50,8 @@ def bench(
         task = bar.add_task("opening", total=None)
         report = measure.bench(
             models or (), engine_names=engine, threads=counts, frame_hw=size_hw, duration_s=duration, runs=runs, data=data,
-            split=split, progress=lambda done, total, what: bar.update(task, completed=done, total=total, description=what),
+            split=split, settle=None if settle is None else settle / 100, wait_s=wait, source=source, sink=sink,
+            progress=lambda done, total, what: bar.update(task, completed=done, total=total, description=what),
         )  # fmt: skip
     # Written before anything is judged: a report that broke a limit is the one that is read.
     if json:
@@ -69,12 +78,25 @@ def _print(report: dict[str, Any]) -> None:
     from rich.table import Table
 
     from ..runtime.bench import load_warning
-    from ..runtime.bench_report import REFERENCE_COLUMNS, TEXT_COLUMNS, reference_rows, reference_title, table, title
+    from ..runtime.bench_report import (
+        LEGEND,
+        REFERENCE_COLUMNS,
+        TEXT_COLUMNS,
+        camera,
+        camera_title,
+        health,
+        reference_rows,
+        reference_title,
+        table,
+        title,
+    )  # fmt: skip
 
     def show(heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         shown = Table()
         for column in columns:
-            shown.add_column(column, justify="left" if column in (*TEXT_COLUMNS, "backbone") else "right")
+            # A name that is cut short names nothing; numbers may break at their slashes.
+            text = column in TEXT_COLUMNS
+            shown.add_column(column, justify="left" if text else "right", no_wrap=text and column != "note")
         for cells in rows:
             shown.add_row(*map(escape, cells))
         out.print(heading, style="bold", highlight=False, markup=False)
@@ -85,6 +107,12 @@ def _print(report: dict[str, Any]) -> None:
     show(title(report), columns, rows)
     for number, text in enumerate(notes, 1):
         out.print(f"[{number}] {text}", highlight=False, markup=False)
+    for text in LEGEND:
+        out.print(text, highlight=False, markup=False)
+    out.print()
+    show("Start, memory, power, heat", *health(report)[:2])
+    if (seen := camera(report)) is not None:
+        show(camera_title(report), seen.columns, seen.rows)
     out.print()
     show(reference_title(report), REFERENCE_COLUMNS, reference_rows(report))
     if warning := load_warning(report):

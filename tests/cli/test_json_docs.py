@@ -40,7 +40,7 @@ def test_bench(tiny_model, tmp_path):
     target = tmp_path / "bench.json"
     words = ["--engine", "onnxruntime", "--runs", "5", "--frame", "60x80", "--json", str(target)]
     assert main(["bench", str(tiny_model), *words]) == 0
-    free = ("packages", "jetson")
+    free = ("packages", "jetson", "processes")
     assert shape(json.loads(target.read_text()), free) == shape(example("bench"), free)
 
 
