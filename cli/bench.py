@@ -4,13 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from .common import console, parse_size, progress_bar
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
+
+class _Group(TyperGroup):
+    """``bench MODEL…`` measures; only ``bench compare`` is another command (a folder of that name is ``./compare``)."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if args[:1] == ["compare"] else ["measure", *args])
+
+
+app = typer.Typer(cls=_Group, help="Measure latency and frames per second, or compare two reports: bench compare A B.")
+
+
+@app.command("compare")
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A.json", help="A report of bench --json.")],
+    b: Annotated[Path, typer.Argument(metavar="B.json", help="Another one.")],
+    max_regression: Annotated[
+        float | None,
+        typer.Option(help="Fail (exit 3) if a row lost more than this many % of its speed, end to end or engine."),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the comparison here.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table here.")] = None,
+) -> None:
+    """Compare two reports row by row: slower, faster, or no difference shown."""
+    from ..core.artifact import write_json, write_text
+    from ..runtime import bench_compare
+
+    found = bench_compare.compare(bench_compare.read_report(a), bench_compare.read_report(b))
+    if json:
+        write_json(json, {"a": str(a), "b": str(b), **found})
+    if markdown:
+        write_text(markdown, bench_compare.markdown(found, str(a), str(b)))
+    shown = bench_compare.table(found)
+    out = console()
+    _show(out, f"A: {a}, B: {b}; 95 % intervals of the median time", shown.columns, shown.rows)
+    for text in shown.notes:
+        out.print(f"note: {text}", style="yellow", highlight=False, markup=False)
+    bench_compare.check(found, None if max_regression is None else max_regression / 100)
+
+
+@app.command("measure")
 def bench(
     models: Annotated[
         list[Path] | None, typer.Argument(metavar="MODEL...", help="ONNX files, artefact folders, or folders of artefacts.")
@@ -38,7 +81,10 @@ def bench(
     json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables here.")] = None,
 ) -> None:
-    """Measure latency and frames per second: the engine alone, and frame in memory to overlay in memory."""
+    """Measure latency and frames per second: the engine alone, and frame in memory to overlay in memory.
+
+    Two reports are compared with: seg-edge bench compare A.json B.json
+    """
     from ..core.artifact import write_json, write_text
     from ..runtime import bench as measure
     from ..runtime import bench_report
@@ -74,14 +120,10 @@ def _threads(texts: Sequence[str] | None) -> list[int] | None:
 
 
 def _print(report: dict[str, Any]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     from ..runtime.bench import load_warning
     from ..runtime.bench_report import (
         LEGEND,
         REFERENCE_COLUMNS,
-        TEXT_COLUMNS,
         camera,
         camera_title,
         health,
@@ -91,29 +133,35 @@ def _print(report: dict[str, Any]) -> None:
         title,
     )  # fmt: skip
 
-    def show(heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        shown = Table()
-        for column in columns:
-            # A name that is cut short names nothing; numbers may break at their slashes.
-            text = column in TEXT_COLUMNS
-            shown.add_column(column, justify="left" if text else "right", no_wrap=text and column != "note")
-        for cells in rows:
-            shown.add_row(*map(escape, cells))
-        out.print(heading, style="bold", highlight=False, markup=False)
-        out.print(shown)
-
     out = console()
     columns, rows, notes = table(report)
-    show(title(report), columns, rows)
+    _show(out, title(report), columns, rows)
     for number, text in enumerate(notes, 1):
         out.print(f"[{number}] {text}", highlight=False, markup=False)
     for text in LEGEND:
         out.print(text, highlight=False, markup=False)
     out.print()
-    show("Start, memory, power, heat", *health(report)[:2])
+    _show(out, "Start, memory, power, heat", *health(report)[:2])
     if (seen := camera(report)) is not None:
-        show(camera_title(report), seen.columns, seen.rows)
+        _show(out, camera_title(report), seen.columns, seen.rows)
     out.print()
-    show(reference_title(report), REFERENCE_COLUMNS, reference_rows(report))
+    _show(out, reference_title(report), REFERENCE_COLUMNS, reference_rows(report))
     if warning := load_warning(report):
         out.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
+
+
+def _show(out: Console, heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..runtime.bench_report import TEXT_COLUMNS
+
+    shown = Table()
+    for column in columns:
+        # A name that is cut short names nothing; numbers may break at their slashes.
+        text = column in TEXT_COLUMNS
+        shown.add_column(column, justify="left" if text else "right", no_wrap=text and column != "note")
+    for cells in rows:
+        shown.add_row(*map(escape, cells))
+    out.print(heading, style="bold", highlight=False, markup=False)
+    out.print(shown)

@@ -76,7 +76,7 @@ _CAMERA = (
     ),
 )
 #: Columns of text; the others hold numbers and are aligned to the right.
-TEXT_COLUMNS = ("model", "prec.", "engine", "note", "throttled", "backbone")
+TEXT_COLUMNS = ("model", "prec.", "engine", "note", "throttled", "backbone", "verdict", "engine alone")
 REFERENCE_COLUMNS = ("model", "backbone", "mIoU %", "FPS")
 
 
@@ -137,14 +137,14 @@ LEGEND = (
 def markdown(report: dict[str, Any]) -> str:
     """The report as a Markdown document: measured tables, footnotes, reference table."""
     speed = table(report)
-    lines = ["# Benchmark", "", f"Measured: {title(report)}.", "", *_markdown_table(speed.columns, speed.rows), ""]
+    lines = ["# Benchmark", "", f"Measured: {title(report)}.", "", *markdown_table(speed.columns, speed.rows), ""]
     lines += [f"{i}. {text}" for i, text in enumerate(speed.notes, 1)]
-    lines += ["", *LEGEND, "", "## Start, memory, power, heat", "", *_markdown_table(*health(report)[:2]), ""]
+    lines += ["", *LEGEND, "", "## Start, memory, power, heat", "", *markdown_table(*health(report)[:2]), ""]
     if (seen := camera(report)) is not None:
-        lines += [f"## {camera_title(report)}", "", *_markdown_table(seen.columns, seen.rows), ""]
+        lines += [f"## {camera_title(report)}", "", *markdown_table(seen.columns, seen.rows), ""]
     lines += [
         "## Reference", "", f"{reference_title(report)}.", "",
-        *_markdown_table(REFERENCE_COLUMNS, reference_rows(report)), "",
+        *markdown_table(REFERENCE_COLUMNS, reference_rows(report)), "",
     ]  # fmt: skip
     return "\n".join(lines)
 
@@ -221,7 +221,9 @@ def _percent(value: float | None) -> str:
     return DASH if value is None else f"{100 * value:.1f}"
 
 
-def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table."""
+
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
