@@ -80,6 +80,9 @@ def bench(
     min_fps: Annotated[float | None, typer.Option(help="Fail (exit 3) if a row's end-to-end FPS is below this.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables here.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write every value of every row here.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write one page with tables and pictures inside here.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write pareto.png and breakdown.png into this folder.")] = None,
 ) -> None:
     """Measure latency and frames per second: the engine alone, and frame in memory to overlay in memory.
 
@@ -104,8 +107,30 @@ def bench(
         write_json(json, report)
     if markdown:
         write_text(markdown, bench_report.markdown(report))
+    if csv:
+        write_text(csv, bench_report.csv_text(report))
+    reasons = _pictures(report, html, plots) if html or plots else []
     _print(report)
+    for reason in reasons:
+        console().print(reason, style="yellow", highlight=False, markup=False)
     measure.check(report, min_fps)
+
+
+def _pictures(report: dict[str, Any], html: Path | None, folder: Path | None) -> list[str]:
+    """Writes the page and the pictures; returns why pictures are missing."""
+    from ..core.artifact import atomic_path, write_text
+    from ..runtime.bench import load_warning
+    from ..runtime.bench_html import page
+    from .bench_plots import pictures
+
+    made, reasons = pictures(report)
+    if folder:
+        for name, data in made.items():
+            with atomic_path(folder / f"{name}.png") as temporary:
+                temporary.write_bytes(data)
+    if html:
+        write_text(html, page(report, made, reasons, load_warning(report)))
+    return reasons
 
 
 def _threads(texts: Sequence[str] | None) -> list[int] | None:
