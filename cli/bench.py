@@ -4,13 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from .common import console, parse_size, progress_bar, writable
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
+
+class _Group(TyperGroup):
+    """``bench MODEL…`` measures; only ``bench compare`` is another command (a folder of that name is ``./compare``)."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if args[:1] == ["compare"] else ["measure", *args])
+
+
+app = typer.Typer(cls=_Group, help="Measure latency and frames per second, or compare two reports: bench compare A B.")
+
+
+@app.command("compare")
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A.json", help="A report of bench --json.")],
+    b: Annotated[Path, typer.Argument(metavar="B.json", help="Another one.")],
+    max_regression: Annotated[
+        float | None,
+        typer.Option(help="Fail (exit 3) if a row lost more than this many % of its speed, end to end or engine."),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the comparison here.", callback=writable)] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table here.", callback=writable)] = None,
+) -> None:
+    """Compare two reports row by row: slower, faster, or no difference shown."""
+    from ..core.artifact import write_json, write_text
+    from ..runtime import bench_compare
+
+    found = bench_compare.compare(bench_compare.read_report(a), bench_compare.read_report(b))
+    if json:
+        write_json(json, {"a": str(a), "b": str(b), **found})
+    if markdown:
+        write_text(markdown, bench_compare.markdown(found, str(a), str(b)))
+    shown = bench_compare.table(found)
+    out = console()
+    _show(out, f"A: {a}, B: {b}; 95 % intervals of the median time", shown.columns, shown.rows)
+    for text in shown.notes:
+        out.print(f"note: {text}", style="yellow", highlight=False, markup=False)
+    bench_compare.check(found, None if max_regression is None else max_regression / 100)
+
+
+@app.command("measure")
 def bench(
     models: Annotated[
         list[Path] | None, typer.Argument(metavar="MODEL...", help="ONNX files, artefact folders, or folders of artefacts.")
@@ -26,11 +69,27 @@ def bench(
     runs: Annotated[int | None, typer.Option(help="Instead: this many runs of each kind per configuration.")] = None,
     data: Annotated[Path | None, typer.Option(help="Dataset to take frames from and to measure mIoU on.")] = None,
     split: Annotated[str, typer.Option(help="Split of the dataset.")] = "val",
+    settle: Annotated[
+        float | None, typer.Option(help="Stop earlier, once every row's interval is within plus or minus this many %.")
+    ] = None,
+    wait: Annotated[float, typer.Option(help="Wait up to this many seconds until other processes are quiet.")] = 0,
+    source: Annotated[
+        str | None, typer.Option(help="Also measure camera to sink: camera:30 (simulated), 0, a video or a folder.")
+    ] = None,
+    sink: Annotated[str, typer.Option(help="Where --source goes: none, window, or a video file.")] = "none",
     min_fps: Annotated[float | None, typer.Option(help="Fail (exit 3) if a row's end-to-end FPS is below this.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here.", callback=writable)] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables here.", callback=writable)] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write every value of every row here.", callback=writable)] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write one page with tables and pictures inside here.", callback=writable)
+    ] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write pareto.png and breakdown.png into this folder.")] = None,
 ) -> None:
-    """Measure latency and frames per second: the engine alone, and frame in memory to overlay in memory."""
+    """Measure latency and frames per second: the engine alone, and frame in memory to overlay in memory.
+
+    Two reports are compared with: seg-edge bench compare A.json B.json
+    """
     from ..core.artifact import write_json, write_text
     from ..runtime import bench as measure
     from ..runtime import bench_report
@@ -42,15 +101,38 @@ def bench(
         task = bar.add_task("opening", total=None)
         report = measure.bench(
             models or (), engine_names=engine, threads=counts, frame_hw=size_hw, duration_s=duration, runs=runs, data=data,
-            split=split, progress=lambda done, total, what: bar.update(task, completed=done, total=total, description=what),
+            split=split, settle=None if settle is None else settle / 100, wait_s=wait, source=source, sink=sink,
+            progress=lambda done, total, what: bar.update(task, completed=done, total=total, description=what),
         )  # fmt: skip
     # Written before anything is judged: a report that broke a limit is the one that is read.
     if json:
         write_json(json, report)
     if markdown:
         write_text(markdown, bench_report.markdown(report))
+    if csv:
+        write_text(csv, bench_report.csv_text(report))
+    reasons = _pictures(report, html, plots) if html or plots else []
     _print(report)
+    for reason in reasons:
+        console().print(reason, style="yellow", highlight=False, markup=False)
     measure.check(report, min_fps)
+
+
+def _pictures(report: dict[str, Any], html: Path | None, folder: Path | None) -> list[str]:
+    """Writes the page and the pictures; returns why pictures are missing."""
+    from ..core.artifact import atomic_path, write_text
+    from ..runtime.bench import load_warning
+    from ..runtime.bench_html import page
+    from .bench_plots import pictures
+
+    made, reasons = pictures(report)
+    if folder:
+        for name, data in made.items():
+            with atomic_path(folder / f"{name}.png") as temporary:
+                temporary.write_bytes(data)
+    if html:
+        write_text(html, page(report, made, reasons, load_warning(report)))
+    return reasons
 
 
 def _threads(texts: Sequence[str] | None) -> list[int] | None:
@@ -65,27 +147,48 @@ def _threads(texts: Sequence[str] | None) -> list[int] | None:
 
 
 def _print(report: dict[str, Any]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     from ..runtime.bench import load_warning
-    from ..runtime.bench_report import REFERENCE_COLUMNS, TEXT_COLUMNS, reference_rows, reference_title, table, title
-
-    def show(heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        shown = Table()
-        for column in columns:
-            shown.add_column(column, justify="left" if column in (*TEXT_COLUMNS, "backbone") else "right")
-        for cells in rows:
-            shown.add_row(*map(escape, cells))
-        out.print(heading, style="bold", highlight=False, markup=False)
-        out.print(shown)
+    from ..runtime.bench_report import (
+        LEGEND,
+        REFERENCE_COLUMNS,
+        camera,
+        camera_title,
+        health,
+        reference_rows,
+        reference_title,
+        table,
+        title,
+    )  # fmt: skip
 
     out = console()
     columns, rows, notes = table(report)
-    show(title(report), columns, rows)
+    _show(out, title(report), columns, rows)
     for number, text in enumerate(notes, 1):
         out.print(f"[{number}] {text}", highlight=False, markup=False)
+    for text in LEGEND:
+        out.print(text, highlight=False, markup=False)
     out.print()
-    show(reference_title(report), REFERENCE_COLUMNS, reference_rows(report))
+    _show(out, "Start, memory, power, heat", *health(report)[:2])
+    if (seen := camera(report)) is not None:
+        _show(out, camera_title(report), seen.columns, seen.rows)
+    out.print()
+    _show(out, reference_title(report), REFERENCE_COLUMNS, reference_rows(report))
     if warning := load_warning(report):
         out.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
+
+
+def _show(out: Console, heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..runtime.bench_report import TEXT_COLUMNS
+
+    shown = Table()
+    for column in columns:
+        # A name that is cut short names nothing; numbers may break at their slashes.
+        text = column in TEXT_COLUMNS
+        shown.add_column(column, justify="left" if text else "right", no_wrap=text and column != "note")
+    for cells in rows:
+        shown.add_row(*map(escape, cells))
+    out.print(heading, style="bold", highlight=False, markup=False)
+    out.print(shown)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import console
+from .common import console, writable
 
 if TYPE_CHECKING:
     from ..export.trt import DlaLayer
@@ -47,7 +47,9 @@ def build(
         Path | None, typer.Option(help="Engine file. Default: a name that says where it runs, beside MODEL.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build even if the same engine is there.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Write the engine's record (or the dry run) here.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the engine's record (or the dry run) here.", callback=writable)
+    ] = None,
 ) -> None:
     """Build an engine file for TensorRT or TensorRT-RTX from an exported model."""
     from ..core.artifact import write_json

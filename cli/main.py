@@ -39,7 +39,7 @@ app.command("build")(build.build)
 app.command("verify")(verify.verify)
 app.command("run")(run.run)
 app.command("predict")(predict.predict)
-app.command("bench")(bench.bench)
+app.add_typer(bench.app, name="bench")
 app.command("doctor")(doctor.doctor)
 
 # What typer's parser raises. Newer releases of typer carry a click of their own, older ones import it: this is either's.

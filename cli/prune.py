@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import console
+from .common import console, writable
 
 if TYPE_CHECKING:
     from ..export.pruning.report import PruneReport

@@ -7,8 +7,11 @@ alike; each turn measures the engine alone and the whole way one after the other
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from time import perf_counter, sleep
 from typing import Any
 
 from ..core.artifact import onnx_name
@@ -22,14 +25,25 @@ from .engines import AUTO, engine_class, engines
 from .engines.base import resolve_threads
 from .machine import machine, packages
 from .reference_table import REFERENCE
+from .sensors import Neighbour, Neighbours, OtherLoad
 
 FRAME_HW = (720, 1280)
 DURATION_S = 5.0
 SPLIT = "val"
 #: Seconds of one turn, both blocks together: short against the drift of a machine, long against the pause before it.
 TURN_S = 0.5
-_LEAST_ROUNDS = 5
+_LEAST_ROUNDS = 6  # the fewest that give an interval of 95 %
 _MAX_SIDE = 16384
+#: Processes that took more than this many cores are named.
+_NAMED_CORES = 0.05
+_NAMED_COUNT = 3
+#: How the figures were made, for the report.
+METHOD = {
+    "interval": "order statistics of the median over the turns, confidence at least 0.95; null below 6 turns",
+    "fps": "runs / elapsed seconds over all turns, stalls included",
+    "cold": "from the first frame after opening until the latency is steady, at most 5 s",
+    "startup": "opening the model until the first overlay; the first model of an engine also loads the engine's libraries",
+}
 
 Progress = Callable[[int, int, str], None]
 
@@ -44,6 +58,10 @@ def bench(
     runs: int | None = None,
     data: str | Path | None = None,
     split: str = SPLIT,
+    settle: float | None = None,
+    wait_s: float = 0.0,
+    source: str | None = None,
+    sink: str = "none",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measures every model × engine × number of threads.
@@ -58,10 +76,16 @@ def bench(
         runs: Instead of ``duration_s``: how many runs of each kind per configuration.
         data: Dataset that frames are taken from and mIoU is measured on; None feeds generated street scenes.
         split: Split of ``data``.
+        settle: Stop before the duration is over once every configuration's interval of the end-to-end time is within plus or
+            minus this fraction of its middle; None measures the whole duration.
+        wait_s: Seconds to wait, at most, until other processes leave the machine alone; then it is measured all the same.
+        source, sink: Also run the pipeline from this source (``camera:30`` is a simulated camera of 30 frames per second) to
+            this sink, for as long as ``duration_s``, each configuration once; None doesn't.
         progress: Called with (turns done, turns in all, what runs now).
 
     Returns:
-        What ``bench --json`` writes: machine, rows, reference. A configuration that failed is a row of nulls with a note.
+        What ``bench --json`` writes: machine, load, method, rows, reference. A configuration that failed is a row of nulls
+        with a note.
 
     Raises:
         ModelFileError: a path that holds no model.
@@ -71,6 +95,10 @@ def bench(
         DataError: ``data`` is no dataset, or an image can't be read.
     """
     blocks = _schedule(duration_s, runs)
+    if settle is not None and not 0 < settle < 1:
+        raise InputError(f"bench: settle must be a fraction between 0 and 1, got {settle:g}")
+    if not 0 <= wait_s < float("inf"):
+        raise InputError(f"bench: --wait must be 0 seconds or more, got {wait_s:g}")
     if len(frame_hw) != 2 or not all(1 <= side <= _MAX_SIDE for side in frame_hw):
         raise InputError(f"bench: frame height and width must be 1 to {_MAX_SIDE} pixels, got {frame_hw}")
     files, names = find_models(models), _engine_names(engine_names)
@@ -85,6 +113,7 @@ def bench(
         fed = f"fed {len(frames)} frames of {Path(data).name} ({split}), stretched to {size}"
 
     lanes = [Lane(path, name, count) for path in files for name in names for count in counts]
+    neighbours = Neighbours()
     try:
         for lane in lanes:
             lane.notes.append(fed)
@@ -92,14 +121,30 @@ def bench(
                 lane.notes.append(f"{lane.threads} threads on {cores} cores")
             _tell(progress, 0, 1, lane, "opening")
             lane.open(frames)
-        _take_turns([lane for lane in lanes if lane.failed is None], blocks, progress)
+        waited_s = _wait_for_quiet(wait_s, progress)
+        neighbours.start()
+        usable = [lane for lane in lanes if lane.failed is None]
+        _take_turns(usable, blocks, settle, progress)
+        busy = neighbours.busiest(_NAMED_CORES, _NAMED_COUNT)
+        if source is not None:
+            for lane in usable:
+                _tell(progress, 1, 1, lane, "camera to sink of")
+                lane.watch(source, sink, DURATION_S if duration_s is None else duration_s)
         if data is not None:
             _evaluate(lanes, Path(data), split, progress)
     finally:
         for lane in lanes:
             lane.close()
+    rows = [lane.row(frame_hw) for lane in lanes]
+    _tell_models_apart(rows)
     about = machine() | {"python": platform.python_version(), "isa": kernels.isa(), "packages": packages()}
-    return {"machine": about, "rows": [lane.row(frame_hw) for lane in lanes], "reference": REFERENCE}
+    return {
+        "machine": about,
+        "load": _load(rows, busy, waited_s),
+        "method": METHOD,
+        "rows": rows,
+        "reference": REFERENCE,
+    }
 
 
 def find_models(paths: Iterable[str | Path]) -> list[Path]:
@@ -163,13 +208,51 @@ def check(report: dict[str, Any], min_fps: float | None = None) -> None:
 
 def load_warning(report: dict[str, Any]) -> str | None:
     """What to say about a machine that others used meanwhile, or None."""
-    disturbed = [row for row in report["rows"] if "other processes kept" in row["note"]]
+    disturbed = [row for row in report["rows"] if (row["other_cores"] or 0) > QUIET_CORES]
     if not disturbed:
         return None
+    busy = ", ".join(f"{one['name']} (pid {one['pid']}, {one['cores']:.1f} cores)" for one in report["load"]["processes"])
     return (
         f"{len(disturbed)} of {len(report['rows'])} rows were measured while other processes used more than {QUIET_CORES:g} "
-        "cores: the times are too long; stop those processes and measure again"
+        f"cores{f': {busy}' if busy else ''}: the times are too long; stop those processes and measure again"
     )
+
+
+def _load(rows: list[dict[str, Any]], busy: list[Neighbour], waited_s: float) -> dict[str, Any]:
+    known = [row["other_cores"] for row in rows if row["other_cores"] is not None]
+    return {
+        "other_cores": sum(known) / len(known) if known else None,
+        "waited_s": waited_s,
+        "processes": [asdict(one) for one in busy],
+    }
+
+
+def _wait_for_quiet(limit_s: float, progress: Progress | None) -> float:
+    """Waits until others have used almost nothing for a second, or the time is up; returns the seconds waited."""
+    began = perf_counter()
+    while (waited := perf_counter() - began) < limit_s:
+        load = OtherLoad()
+        load.start()
+        sleep(min(1.0, limit_s))
+        load.stop()
+        if load.cores is None or load.cores <= QUIET_CORES:
+            break
+        if progress is not None:
+            progress(int(waited), max(int(limit_s), 1), f"waiting: other processes use {load.cores:.1f} cores")
+    return perf_counter() - began
+
+
+def _tell_models_apart(rows: list[dict[str, Any]]) -> None:
+    """Rows that agree in all but their file can't be matched with another report's: the file's name joins the model's."""
+    keys = Counter(_key(row) for row in rows)
+    for row in rows:
+        if keys[_key(row)] > 1:
+            path = Path(row["file"])
+            row["model"] = f"{row['model']} ({path.parent.name or '.'}/{path.name})"
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(str(row[key]) for key in ("model", "precision", "engine", "threads", "imgsz"))
 
 
 def _schedule(duration_s: float | None, runs: int | None) -> list[Share]:
@@ -188,13 +271,16 @@ def _schedule(duration_s: float | None, runs: int | None) -> list[Share]:
     return [Share(seconds=duration_s / rounds / 2)] * rounds
 
 
-def _take_turns(lanes: list[Lane], blocks: list[Share], progress: Progress | None) -> None:
+def _take_turns(lanes: list[Lane], blocks: list[Share], settle: float | None, progress: Progress | None) -> None:
     total = len(blocks) * len(lanes)
     for turn, share in enumerate(blocks):
         # Back and forth, so that nobody is always measured right after the same neighbour.
         for at, lane in enumerate(lanes if turn % 2 == 0 else reversed(lanes)):
             _tell(progress, turn * len(lanes) + at, total, lane, "measuring")
             lane.turn(share, engine_first=turn % 2 == 0)
+        spreads = [lane.spread() for lane in lanes if lane.failed is None]
+        if settle is not None and all(spread is not None and spread <= settle for spread in spreads):
+            return
 
 
 def _evaluate(lanes: list[Lane], data: Path, split: str, progress: Progress | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from time import perf_counter, sleep
 from typing import Any
 
@@ -16,12 +17,15 @@ from ..core.dataset import SegDataset, open_dataset
 from ..core.errors import SegEdgeError
 from ..core.spec import ModelSpec
 from . import kernels
+from .bench_camera import watch
 from .evaluate import evaluate
 from .machine import ROOT
 from .modelfile import read_spec
+from .power import Meter, NoMeter, open_meter
 from .segmenter import Segmenter
-from .sensors import EnergyMeter, OtherLoad, temperature_c
-from .stats import Samples
+from .sensors import OtherLoad
+from .stats import Samples, median_interval
+from .vitals import Vitals, memory
 
 Frame = npt.NDArray[np.uint8]
 
@@ -31,9 +35,13 @@ SETTLE_S = 0.06
 REFILL = 2
 # Warm-up: windows of this many frames, until one's median is this close to the one's before, or the time is up.
 _WINDOW, _STABLE, _WARMUP_LIMIT_S = 5, 0.05, 3.0
+#: "Cold" is what the first frames after opening give, for at most this long; it ends where the latency is steady.
+COLD_S = 5.0
 #: Cores that other processes may use before a measurement gets a warning.
 QUIET_CORES = 0.1
 STAGES = ("pre", "engine", "post")
+#: What each turn yields one value of; intervals are over the turns.
+TURN_KEYS = ("engine_ms", "e2e_ms", "fps_engine", "fps_e2e")
 
 
 @dataclass(frozen=True)
@@ -74,9 +82,14 @@ class Lane:
         self._at = 0
         self._root = root
         self._load = OtherLoad(root)
-        self._meter = EnergyMeter(root)
+        self._meter: Meter = NoMeter("the model was never opened")
+        self._vitals: Vitals | None = None
         self._joules: float | None = None
-        self._hottest_c: float | None = None
+        self.turns: dict[str, list[float]] = {key: [] for key in TURN_KEYS}
+        self._startup_ms: float | None = None
+        self._cold: dict[str, float | int] | None = None
+        self._model_bytes: int | None = None
+        self.camera: dict[str, Any] | None = None
 
     def open(self, frames: list[Frame]) -> None:
         """Loads the model and warms it up until its latency is steady.
@@ -86,15 +99,26 @@ class Lane:
         """
         with self._guard():
             self._spec = spec = read_spec(self.path)
-            self._segmenter = Segmenter(self.path, engine=self.engine, threads=self.threads)
+            before = memory(self._root)["rss_bytes"]
+            overlay, began = np.empty_like(frames[0]), perf_counter()
+            self._segmenter = segmenter = Segmenter(self.path, engine=self.engine, threads=self.threads)
+            first = perf_counter()
+            segmenter.process(frames[0], mask=False, out=overlay)
+            self._startup_ms = 1e3 * (perf_counter() - began)
             self._frames = frames
+            self._overlay = overlay
             # The engine alone gets inputs that are ready, made by the same resize that the segmenter does.
             self._inputs = [
                 (frame if frame.shape[:2] == spec.input_hw else kernels.resize(frame, spec.input_hw, spec.resize))[None]
                 for frame in frames
             ]
-            self._overlay = np.empty_like(frames[0])
-            self._warm_up(self._segmenter)
+            self._warm_up(segmenter, first)
+            after = memory(self._root)["rss_bytes"]
+            if before is not None and after is not None:
+                self._model_bytes = max(after - before, 0)
+            gpu = "CPU" not in segmenter.engine.device_kind.upper()
+            self._meter = open_meter(segmenter.engine.device_kind, self._root)
+            self._vitals = Vitals(self._root, gpu)
 
     def turn(self, share: Share, engine_first: bool) -> None:
         """One turn of this configuration: a block of engine-only runs and a block of end-to-end runs.
@@ -113,9 +137,24 @@ class Lane:
             for block in blocks if engine_first else blocks[::-1]:
                 block(segmenter, share)
         self._load.stop()
-        degrees = temperature_c(self._root)
-        if degrees is not None:
-            self._hottest_c = max(degrees, self._hottest_c or degrees)
+        if self._vitals is not None:
+            self._vitals.take()
+
+    def spread(self) -> float | None:
+        """Half the interval of the end-to-end time by its middle; None before there are enough turns."""
+        interval = median_interval(self.turns["e2e_ms"])
+        return None if interval is None else (interval[1] - interval[0]) / (interval[0] + interval[1])
+
+    def watch(self, source: str, sink: str, seconds: float) -> None:
+        """Runs the whole pipeline from a camera to a sink; see :func:`seg_edge.runtime.bench_camera.watch`."""
+        segmenter = self._segmenter
+        if self.failed is not None or segmenter is None:
+            return
+        sleep(SETTLE_S)
+        try:
+            self.camera = watch(segmenter, self._frames, source, sink, seconds)
+        except SegEdgeError as error:
+            self.notes.append(f"camera to sink not measured: {one_remark(error)}")
 
     def evaluate(self, data: Path, split: str) -> None:
         """Measures mIoU on a dataset; a dataset that doesn't fit the model becomes a note."""
@@ -128,6 +167,7 @@ class Lane:
             self.notes.append(f"mIoU not measured: {one_remark(error)}")
 
     def close(self) -> None:
+        self._meter.close()
         if self._segmenter is not None:
             self._segmenter.close()
             self._segmenter = None
@@ -136,11 +176,6 @@ class Lane:
     def fps_e2e(self) -> float | None:
         return self._e2e.count / self._e2e_s if self._e2e_s > 0 else None
 
-    @property
-    def other_cores(self) -> float | None:
-        """Cores that other processes used during the turns."""
-        return self._load.cores
-
     def row(self, frame_hw: tuple[int, int]) -> dict[str, Any]:
         """This configuration's row of ``bench --json``."""
         spec = self._spec
@@ -148,6 +183,8 @@ class Lane:
         params, macs = (about.get(key) if isinstance(about.get(key), int) else None for key in ("params", "macs"))
         measured = self.failed is None
         joules = self._joules if measured else None
+        vitals = self._vitals if measured else None
+        turns = self.turns if measured else {key: [] for key in TURN_KEYS}
         return {
             "model": spec.name if spec else self.path.stem,
             "file": str(self.path),
@@ -167,10 +204,22 @@ class Lane:
             },
             "fps_engine": self._engine.count / self._engine_s if measured and self._engine_s > 0 else None,
             "fps_e2e": self.fps_e2e if measured else None,
+            "fps_cold": self._cold["fps"] if measured and self._cold else None,
+            "cold": self._cold if measured else None,
+            "interval": {key: median_interval(values) for key, values in turns.items()},
+            "turns": {key: list(values) for key, values in turns.items()},
+            "runs": {"engine": self._engine.count if measured else 0, "e2e": self._e2e.count if measured else 0},
+            "startup_ms": self._startup_ms if measured else None,
+            "memory": {"model_bytes": self._model_bytes if measured else None, **_peak(self._root)},
             "miou": self.miou,
             "watts": joules / self._e2e_s if joules is not None and self._e2e_s > 0 else None,
             "joules_per_frame": joules / self._e2e.count if joules is not None and self._e2e.count else None,
-            "temperature_c": self._hottest_c if measured else None,
+            "power_source": self._meter.source or None,
+            "temperature_c": vitals.hottest_c if vitals else None,
+            "clocks_mhz": vitals.clocks_mhz if vitals else {"cpu": None, "gpu": None},
+            "throttled": vitals.throttled if vitals else None,
+            "other_cores": self._load.cores,
+            "camera": self.camera if measured else None,
             "note": "; ".join(self._remarks(params is None or macs is None)),
         }
 
@@ -186,59 +235,98 @@ class Lane:
         if sizes_unknown:
             remarks.append("params and MACs: the model file doesn't say")
         if self._joules is None:
-            remarks.append(f"power not measurable here ({self._meter.reason or 'the counter failed'})")
+            remarks.append(f"power not measurable here ({self._meter.reason or 'the instrument failed'})")
         else:
-            remarks.append("power is that of the whole CPU package (RAPL) during end-to-end runs")
-        if self._hottest_c is None:
+            remarks.append(f"power is that of {self._meter.scope} ({self._meter.source}) during end-to-end runs")
+        vitals = self._vitals
+        if vitals is None or vitals.hottest_c is None:
             remarks.append("temperature not measurable here (no sensor)")
+        if vitals is None or vitals.clocks_mhz == {"cpu": None, "gpu": None}:
+            remarks.append("clocks not measurable here")
+        throttled = vitals.throttled if vitals else None
+        if throttled is None:
+            remarks.append("throttling not visible here")
+        elif throttled:
+            remarks.append(f"throttled meanwhile: {', '.join(throttled)}")
+        turns = len(self.turns["e2e_ms"])
+        if median_interval(self.turns["e2e_ms"]) is None:
+            remarks.append(f"no interval: {turns} turns, it takes 6")
+        elif self._uneven():
+            remarks.append("uneven: stalls pull the mean FPS below the interval of the turns")
+        if self._e2e.count < 30:
+            remarks.append(f"few runs: {self._engine.count} engine alone, {self._e2e.count} end to end, in {turns} turns")
         return remarks
 
-    def _warm_up(self, segmenter: Segmenter) -> None:
-        began, previous = perf_counter(), None
-        while True:
-            times = [
-                segmenter.process(self._next(self._frames), mask=False, out=self._overlay).latency_ms for _ in range(_WINDOW)
-            ]
-            median = float(np.median(times))
-            change = abs(median - previous) / previous if previous else 1.0
-            if change <= _STABLE:
-                return
-            if previous and perf_counter() - began > _WARMUP_LIMIT_S:
+    def _uneven(self) -> bool:
+        interval, fps = median_interval(self.turns["fps_e2e"]), self.fps_e2e
+        return interval is not None and fps is not None and fps < interval[0]
+
+    def _warm_up(self, segmenter: Segmenter, first_s: float) -> None:
+        """Until the latency is steady; what it gives from the very first frame on, at ``first_s``, is the cold rate."""
+        began, previous, frames, change = perf_counter(), None, 1, 1.0
+        while change > _STABLE:
+            times: list[float] = []
+            while len(times) < _WINDOW and not (len(times) > 1 and perf_counter() - began > _WARMUP_LIMIT_S):
+                times.append(segmenter.process(self._next(self._frames), mask=False, out=self._overlay).latency_ms)
+                frames += 1
+                if self._cold is None or perf_counter() - first_s <= COLD_S:
+                    seconds = perf_counter() - first_s
+                    self._cold = {"fps": frames / seconds, "seconds": seconds, "frames": frames}
+            now = median(times)
+            change = abs(now - previous) / previous if previous else 1.0
+            if previous and change > _STABLE and perf_counter() - began > _WARMUP_LIMIT_S:
                 self.notes.append(f"latency still changed by {100 * change:.0f} % after {_WARMUP_LIMIT_S:g} s of warm-up")
                 return
-            previous = median
+            previous = now
 
     def _engine_block(self, segmenter: Segmenter, share: Share) -> None:
         infer = segmenter.engine.infer
-        for _ in range(REFILL):
+        for _ in range(self._refill):
             infer(self._next(self._inputs))
-        began, done = perf_counter(), 0
+        began, done, times = perf_counter(), 0, []
         while not share.over(done, began):
             frames = self._next(self._inputs)
             started = perf_counter()
             infer(frames)
-            self._engine.add(1e3 * (perf_counter() - started))
+            times.append(1e3 * (perf_counter() - started))
             done += 1
-        self._engine_s += perf_counter() - began
+        self._ended("engine", times, perf_counter() - began)
 
     def _e2e_block(self, segmenter: Segmenter, share: Share) -> None:
-        for _ in range(REFILL):
+        for _ in range(self._refill):
             segmenter.process(self._next(self._frames), mask=False, out=self._overlay)
-        energy = self._meter.read_uj()
-        began, done = perf_counter(), 0
+        self._meter.start()
+        began, done, times = perf_counter(), 0, []
         while not share.over(done, began):
             frame_bgr = self._next(self._frames)
             started = perf_counter()
             # The overlay's buffer is reused, as the pipeline does.
             result = segmenter.process(frame_bgr, mask=False, out=self._overlay)
-            self._e2e.add(1e3 * (perf_counter() - started))
+            times.append(1e3 * (perf_counter() - started))
             for stage in STAGES:
                 self._stages[stage].add(result.stages_ms[stage])
             done += 1
-        self._e2e_s += perf_counter() - began
-        joules = self._meter.joules(energy, self._meter.read_uj())
+        elapsed = perf_counter() - began
+        joules = self._meter.stop()
+        self._ended("e2e", times, elapsed)
         if joules is not None:
             self._joules = (self._joules or 0.0) + joules
+
+    def _ended(self, kind: str, times: list[float], elapsed_s: float) -> None:
+        samples = self._engine if kind == "engine" else self._e2e
+        for value in times:
+            samples.add(value)
+        if kind == "engine":
+            self._engine_s += elapsed_s
+        else:
+            self._e2e_s += elapsed_s
+        self.turns[f"{kind}_ms"].append(median(times))
+        self.turns[f"fps_{kind}"].append(len(times) / elapsed_s)
+
+    @property
+    def _refill(self) -> int:
+        # A network that takes longer than this has no use of warm caches, and the time is better spent on a measured run.
+        return REFILL if not self._cold or self._cold["fps"] > 5 else 1
 
     def _next(self, items: list[Frame]) -> Frame:
         self._at += 1
@@ -256,6 +344,10 @@ class Lane:
 def one_remark(error: BaseException) -> str:
     """An error as one remark of a note, whose remarks are separated by semicolons."""
     return " ".join(str(error).split()).replace("; ", ", ")
+
+
+def _peak(root: Path) -> dict[str, int | None]:
+    return {"process_peak_bytes": memory(root)["peak_bytes"]}
 
 
 def _dataset_for(segmenter: Segmenter, data: Path, split: str) -> SegDataset:

@@ -1,36 +1,112 @@
-"""The measured table for people: cells, footnotes, Markdown, all from the report that ``bench --json`` writes."""
+"""The measured tables for people: cells, footnotes, Markdown, CSV, all from the report that ``bench --json`` writes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import csv
+import io
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from .machine import summary
 
 DASH = "–"
+CAMERA_STAGES = ("capture", "pre", "engine", "post", "sink")
+Row = dict[str, Any]
 
-_COLUMNS = (
-    "model", "prec.", "engine", "thr.", "input", "params M", "GMAC", "MB", "engine ms p50 / p95 / p99",
-    "end to end ms p50 / p95 / p99", "e2e ÷ engine", "ms pre + engine + post", "FPS engine", "FPS e2e", "mIoU %", "W",
-    "J/frame", "°C", "note",
-)  # fmt: skip
+
+class Column(NamedTuple):
+    """A title and what a row shows under it; the dash where it has nothing."""
+
+    title: str
+    cell: Callable[[Row], str]
+
+
+class Table(NamedTuple):
+    """Titles, rows of cells, and the footnotes that the cells under ``note`` count from 1."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+_WHO = (
+    Column("model", lambda row: str(row["model"])),
+    Column("prec.", lambda row: row["precision"] or DASH),
+    Column("engine", lambda row: str(row["engine"])),
+    Column("thr.", lambda row: str(row["threads"])),
+)
+_SPEED = (
+    *_WHO,
+    Column("input", lambda row: _size(row["imgsz"])),
+    Column("params M", lambda row: _number(row["params"], 2, 1e-6)),
+    Column("GMAC", lambda row: _number(row["macs"], 2, 1e-9)),
+    Column("MB", lambda row: _number(row["bytes"], 2, 1e-6)),
+    Column("engine ms p50 / p95 / p99", lambda row: _percentiles(row["engine_ms"])),
+    Column("end to end ms p50 / p95 / p99", lambda row: _percentiles(row["e2e_ms"])),
+    Column("e2e ÷ engine", lambda row: _number(_quotient(row), 2)),
+    Column("ms pre + engine + post", lambda row: _joined(list(row["stages_ms"].values()), " + ")),
+    Column("FPS engine", lambda row: _number(row["fps_engine"], 1)),
+    Column("FPS e2e", lambda row: _number(row["fps_e2e"], 1)),
+    Column("95 %", lambda row: _range(row["interval"]["fps_e2e"], 1)),
+    Column("mIoU %", lambda row: _percent(row["miou"])),
+)
+_HEALTH = (
+    *_WHO,
+    Column("FPS cold", lambda row: _number(row["fps_cold"], 1)),
+    Column("start ms", lambda row: _number(row["startup_ms"], 0)),
+    Column("model in memory MB", lambda row: _number(row["memory"]["model_bytes"], 1, 1e-6)),
+    Column("process peak MB", lambda row: _number(row["memory"]["process_peak_bytes"], 0, 1e-6)),
+    Column("W", lambda row: _number(row["watts"], 1)),
+    Column("J/frame", lambda row: _number(row["joules_per_frame"], 3)),
+    Column("°C", lambda row: _number(row["temperature_c"], 0)),
+    Column("CPU MHz", lambda row: _range(row["clocks_mhz"]["cpu"], 0)),
+    Column("GPU MHz", lambda row: _range(row["clocks_mhz"]["gpu"], 0)),
+    Column("throttled", lambda row: _throttled(row["throttled"])),
+    Column("others' cores", lambda row: _number(row["other_cores"], 1)),
+)
+_CAMERA = (
+    *_WHO,
+    Column("FPS at the sink", lambda row: _number(row["camera"]["fps"], 1)),
+    Column("frames in", lambda row: str(row["camera"]["frames_in"])),
+    Column("dropped", lambda row: str(sum(row["camera"]["dropped"].values()))),
+    Column("frame age ms p50 / p95 / p99", lambda row: _percentiles(row["camera"]["frame_age_ms"])),
+    Column(
+        "ms capture + pre + engine + post + sink",
+        lambda row: _joined([row["camera"]["stages_ms"][key]["p50"] for key in CAMERA_STAGES], " + "),
+    ),
+)
 #: Columns of text; the others hold numbers and are aligned to the right.
-TEXT_COLUMNS = ("model", "prec.", "engine", "note")
+TEXT_COLUMNS = ("model", "prec.", "engine", "note", "throttled", "backbone", "verdict", "engine alone")
 REFERENCE_COLUMNS = ("model", "backbone", "mIoU %", "FPS")
 
 
-def table(report: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
-    """Column titles, rows of cells, and the footnotes that the cells in ``note`` count from 1.
-
-    A column that nobody could fill is left out.
-    """
+def table(report: dict[str, Any]) -> Table:
+    """Speed, one line a row of the report. A column that nobody could fill is left out."""
     remarks: dict[str, int] = {}
-    cells = []
+    notes = []
     for row in report["rows"]:
         numbers = [remarks.setdefault(text, len(remarks) + 1) for text in row["note"].split("; ") if text]
-        cells.append([*_cells(row), " ".join(f"[{i}]" for i in numbers)])
-    keep = [i for i in range(len(_COLUMNS)) if any(row[i] not in (DASH, "") for row in cells)]
-    return [_COLUMNS[i] for i in keep], [[row[i] for i in keep] for row in cells], list(remarks)
+        notes.append(" ".join(f"[{i}]" for i in numbers))
+    made = _table(_SPEED, report["rows"])
+    rows = [[*cells, note] for cells, note in zip(made.rows, notes, strict=True)]
+    return Table([*made.columns, "note"], rows, list(remarks))
+
+
+def health(report: dict[str, Any]) -> Table:
+    """Cold start, memory, power, heat, clocks. A column that nobody could fill is left out."""
+    return _table(_HEALTH, report["rows"])
+
+
+def camera(report: dict[str, Any]) -> Table | None:
+    """Camera to sink; None where it was not measured."""
+    rows = [row for row in report["rows"] if row["camera"]]
+    return _table(_CAMERA, rows) if rows else None
+
+
+def camera_title(report: dict[str, Any]) -> str:
+    """What the camera table is about."""
+    seen = next(row["camera"] for row in report["rows"] if row["camera"])
+    return f"Camera to sink: {seen['source']} to {seen['sink']}, {seen['seconds']:.1f} s each"
 
 
 def title(report: dict[str, Any]) -> str:
@@ -52,48 +128,88 @@ def reference_title(report: dict[str, Any]) -> str:
     return f"For reference: {reference['dataset']}, {reference['source']}"
 
 
+LEGEND = (
+    "Engine: the network alone, its input ready in memory. End to end: frame in memory to blended overlay in memory.",
+    "FPS: runs ÷ elapsed time; 95 %: interval of the median over the turns (order statistics). Stages: medians.",
+)
+
+
 def markdown(report: dict[str, Any]) -> str:
-    """The report as a Markdown document: measured table, footnotes, reference table."""
-    columns, rows, notes = table(report)
-    lines = ["# Benchmark", "", f"Measured: {title(report)}.", "", *_markdown_table(columns, rows), ""]
-    lines += [f"{i}. {text}" for i, text in enumerate(notes, 1)]
+    """The report as a Markdown document: measured tables, footnotes, reference table."""
+    speed = table(report)
+    lines = ["# Benchmark", "", f"Measured: {title(report)}.", "", *markdown_table(speed.columns, speed.rows), ""]
+    lines += [f"{i}. {text}" for i, text in enumerate(speed.notes, 1)]
+    lines += ["", *LEGEND, "", "## Start, memory, power, heat", "", *markdown_table(*health(report)[:2]), ""]
+    if (seen := camera(report)) is not None:
+        lines += [f"## {camera_title(report)}", "", *markdown_table(seen.columns, seen.rows), ""]
     lines += [
-        "", "Engine: the network alone, its input ready in memory.",
-        "End to end: frame in memory to blended overlay in memory. FPS: runs ÷ elapsed time. Stages: medians.",
-        "", "## Reference", "", f"{reference_title(report)}.", "",
-        *_markdown_table(REFERENCE_COLUMNS, reference_rows(report)), "",
+        "## Reference", "", f"{reference_title(report)}.", "",
+        *markdown_table(REFERENCE_COLUMNS, reference_rows(report)), "",
     ]  # fmt: skip
     return "\n".join(lines)
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
-    engine, whole, stages = row["engine_ms"], row["e2e_ms"], row["stages_ms"]
-    ratio = whole["p50"] / engine["p50"] if whole["p50"] and engine["p50"] else None
-    size = row["imgsz"]
-    return [
-        row["model"],
-        row["precision"] or DASH,
-        row["engine"],
-        str(row["threads"]),
-        f"{size[0]}x{size[1]}" if size else DASH,
-        _number(row["params"], 2, 1e-6),
-        _number(row["macs"], 2, 1e-9),
-        _number(row["bytes"], 2, 1e-6),
-        _joined((engine["p50"], engine["p95"], engine["p99"]), " / "),
-        _joined((whole["p50"], whole["p95"], whole["p99"]), " / "),
-        _number(ratio, 2),
-        _joined((stages["pre"], stages["engine"], stages["post"]), " + "),
-        _number(row["fps_engine"], 1),
-        _number(row["fps_e2e"], 1),
-        _percent(row["miou"]),
-        _number(row["watts"], 1),
-        _number(row["joules_per_frame"], 3),
-        _number(row["temperature_c"], 0),
-    ]
+def csv_text(report: dict[str, Any]) -> str:
+    """Every row with every value of the JSON report but the turns, one column a value (``e2e_ms.p50``); null is empty."""
+    flat = [_flat(row) for row in report["rows"]]
+    columns = list(dict.fromkeys(key for row in flat for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue()
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(inner, dict):
+            found |= _flat(inner, f"{name}.")
+        elif key in ("imgsz", "frame") and inner:
+            found[name] = f"{inner[0]}x{inner[1]}"
+        elif isinstance(inner, list) and len(inner) == 2 and prefix in ("interval.", "clocks_mhz."):
+            found |= {f"{name}.low": inner[0], f"{name}.high": inner[1]}
+        elif isinstance(inner, list):
+            if key == "throttled":
+                found[name] = ", ".join(inner) or "no"
+        else:
+            found[name] = inner
+    return found
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+    cells = [[column.cell(row) for column in columns] for row in rows]
+    keep = [i for i in range(len(columns)) if any(row[i] != DASH for row in cells)]
+    return Table([columns[i].title for i in keep], [[row[i] for i in keep] for row in cells], [])
+
+
+def _quotient(row: Row) -> float | None:
+    whole, engine = row["e2e_ms"]["p50"], row["engine_ms"]["p50"]
+    return whole / engine if whole and engine else None
+
+
+def _size(size_hw: Sequence[int] | None) -> str:
+    return f"{size_hw[0]}x{size_hw[1]}" if size_hw else DASH
 
 
 def _number(value: float | None, digits: int, scale: float = 1.0) -> str:
     return DASH if value is None else f"{value * scale:.{digits}f}"
+
+
+def _range(values: Sequence[float] | None, digits: int) -> str:
+    if values is None:
+        return DASH
+    low, high = (f"{value:.{digits}f}" for value in values)
+    return low if low == high else f"{low}–{high}"
+
+
+def _throttled(reasons: Sequence[str] | None) -> str:
+    return DASH if reasons is None else ", ".join(reasons) or "no"
+
+
+def _percentiles(values: dict[str, float | None]) -> str:
+    return _joined([values["p50"], values["p95"], values["p99"]], " / ")
 
 
 def _joined(values: Sequence[float | None], between: str) -> str:
@@ -105,9 +221,11 @@ def _percent(value: float | None) -> str:
     return DASH if value is None else f"{100 * value:.1f}"
 
 
-def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table."""
+
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
-    rule = ["---" if column in TEXT_COLUMNS or column == "backbone" else "---:" for column in columns]
+    rule = ["---" if column in TEXT_COLUMNS else "---:" for column in columns]
     return [line(columns), "| " + " | ".join(rule) + " |", *map(line, rows)]

@@ -1,10 +1,11 @@
-"""What a measurement can read beside the clock: energy, temperature, and the load by other processes."""
+"""What a measurement can read beside the clock: the CPU's energy and temperature, and the load by other processes."""
 
 from __future__ import annotations
 
 import os
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from .machine import ROOT, read
@@ -31,7 +32,7 @@ class EnergyMeter:
             # Packages only: cores and DRAM (…:0:1) are parts of them, psys holds them all again.
             if zone.name.count(":") == 1 and (read(zone / "name") or "").startswith("package")
         ]
-        self._zones = [zone for zone in zones if _number(zone / "energy_uj") is not None]
+        self._zones = [zone for zone in zones if number(zone / "energy_uj") is not None]
         if zones and not self._zones:
             self.reason = "the RAPL energy counters are there, but only root may read them"
         else:
@@ -39,7 +40,7 @@ class EnergyMeter:
 
     def read_uj(self) -> list[int] | None:
         """Microjoules on each package's counter; None where they can't be read."""
-        values = [_number(zone / "energy_uj") for zone in self._zones]
+        values = [number(zone / "energy_uj") for zone in self._zones]
         known = [value for value in values if value is not None]
         return known if known and len(known) == len(values) else None
 
@@ -51,7 +52,7 @@ class EnergyMeter:
         for zone, start, end in zip(self._zones, before, after, strict=True):
             spent = end - start
             if spent < 0:
-                spent += (_number(zone / "max_energy_range_uj") or 0) + 1
+                spent += (number(zone / "max_energy_range_uj") or 0) + 1
             total += spent
         return total / 1e6
 
@@ -66,10 +67,57 @@ def temperature_c(root: Path = ROOT) -> float | None:
     for chip in (root / "sys/class/hwmon").glob("hwmon*"):
         if read(chip / "name") in _CPU_CHIP:
             paths += chip.glob("temp*_input")
-    values = [_number(path) for path in paths]
+    values = [number(path) for path in paths]
     # Sensors that are off answer with 0 or below.
     degrees = [value / 1000 for value in values if value is not None and value > 0]
     return max(degrees, default=None)
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another process that took CPU time: its name, number, and how many cores it kept busy on average."""
+
+    name: str
+    pid: int
+    cores: float
+
+
+class Neighbours:
+    """Which other processes take CPU time, from :meth:`start` on. Processes that end meanwhile are not seen.
+
+    Args:
+        root: Where ``proc`` is looked for.
+    """
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._proc = root / "proc"
+        self._before: dict[int, tuple[str, float]] = {}
+        self._at = 0.0
+
+    def start(self) -> None:
+        self._before, self._at = self._spent(), time.perf_counter()
+
+    def busiest(self, least_cores: float, count: int = 3) -> list[Neighbour]:
+        """Those above ``least_cores``, the busiest first, at most ``count``."""
+        elapsed = time.perf_counter() - self._at
+        found = []
+        for pid, (name, spent_s) in self._spent().items():
+            known = self._before.get(pid)
+            # One that is new has done all its work since; a number taken over by another process has another name.
+            before_s = known[1] if known and known[0] == name else 0.0
+            if elapsed > 0 and (cores := (spent_s - before_s) / elapsed) >= least_cores:
+                found.append(Neighbour(name, pid, cores))
+        return sorted(found, key=lambda one: -one.cores)[:count]
+
+    def _spent(self) -> dict[int, tuple[str, float]]:
+        tick, own, found = float(os.sysconf("SC_CLK_TCK")), os.getpid(), {}
+        for folder in self._proc.glob("[0-9]*"):
+            # "pid (name) state …": the name may hold blanks and brackets, so the fields are counted behind its last one.
+            head, _, tail = (read(folder / "stat") or "").rpartition(")")
+            fields = tail.split()
+            if len(fields) > 12 and int(folder.name) != own:
+                found[int(folder.name)] = (head.partition("(")[2], (int(fields[11]) + int(fields[12])) / tick)
+        return found
 
 
 class OtherLoad:
@@ -112,7 +160,8 @@ class OtherLoad:
         return (user + nice + system + irq + softirq + steal) / float(os.sysconf("SC_CLK_TCK"))
 
 
-def _number(path: Path) -> int | None:
+def number(path: Path) -> int | None:
+    """The whole number in a small file; None if it can't be read."""
     try:
         return int(read(path) or "")
     except ValueError:

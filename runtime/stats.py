@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -17,6 +18,29 @@ def percentiles(values: Iterable[float]) -> dict[str, float | None]:
     if not data.size:
         return {f"p{p}": None for p in PERCENTILES}
     return {f"p{p}": float(value) for p, value in zip(PERCENTILES, np.percentile(data, PERCENTILES), strict=True)}
+
+
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> list[float] | None:
+    """Interval of the median by order statistics: the k-th smallest and k-th largest value, k as large as possible.
+
+    It holds the true median with at least ``confidence``, whatever the distribution, as long as the values are independent:
+    the number of values below the median is binomial (David and Nagaraja, Order Statistics, 2003, section 7.1). For 0.95 it
+    takes six values.
+
+    Returns:
+        [low, high]; None where there are too few values.
+    """
+    count = len(values)
+    tail, k = 0.0, 0
+    while k < count / 2:
+        tail += math.comb(count, k) / 2**count
+        if 1 - 2 * tail < confidence:
+            break
+        k += 1
+    if not k:
+        return None
+    ordered = sorted(values)
+    return [ordered[k - 1], ordered[count - k]]
 
 
 class Samples:

@@ -73,3 +73,25 @@ def test_nothing_measured_is_an_error_and_the_report_is_there(tmp_path, capsys):
     assert main(["bench", str(tmp_path / "bad.onnx"), *SHORT, "--json", str(target)]) == 1
     assert "no configuration could be measured" in capsys.readouterr().err
     assert json.loads(target.read_text())["rows"][0]["fps_e2e"] is None
+
+
+def test_compare(tiny_model, tmp_path, capsys):
+    a, b, target = tmp_path / "a.json", tmp_path / "b.json", tmp_path / "out/c.json"
+    assert main(["bench", str(tiny_model), *SHORT[:2], "--runs", "12", "--frame", "60x80", "--json", str(a)]) == 0
+    report = json.loads(a.read_text())
+    for row in report["rows"]:
+        for part in (row["turns"], row["interval"]):
+            part["e2e_ms"] = [3 * value for value in part["e2e_ms"]]
+    b.write_text(json.dumps(report))
+    capsys.readouterr()
+    words = ["--json", str(target), "--markdown", str(tmp_path / "c.md")]
+    assert main(["bench", "compare", str(a), str(b), "--max-regression", "50", *words]) == 3
+    said = capsys.readouterr()
+    assert "66.7 % slower (end to end)" in said.err
+    assert "no difference shown" in said.out
+    assert json.loads(target.read_text())["rows"][0]["verdict"] == "slower"
+    assert "| slower |" in (tmp_path / "c.md").read_text()
+    assert main(["bench", "compare", str(a), str(b), "--max-regression", "70"]) == 0
+    assert main(["bench", "compare", str(a), str(a), "--max-regression", "0"]) == 0
+    assert main(["bench", "compare", str(a)]) == 2
+    assert main(["bench", "compare", str(a), str(tmp_path / "away.json")]) == 1

@@ -43,8 +43,11 @@ def test_bench(tiny_model, tmp_path):
     target = tmp_path / "bench.json"
     words = ["--engine", "onnxruntime", "--runs", "5", "--frame", "60x80", "--json", str(target)]
     assert main(["bench", str(tiny_model), *words]) == 0
-    free = ("packages", "jetson")
+    free = ("packages", "jetson", "processes")
     assert shape(json.loads(target.read_text()), free) == shape(example("bench"), free)
+    compared = tmp_path / "compared.json"
+    assert main(["bench", "compare", str(target), str(target), "--json", str(compared)]) == 0
+    assert shape(json.loads(compared.read_text())) == shape(example("bench compare"))
 
 
 def test_doctor(capsys):

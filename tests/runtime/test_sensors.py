@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from seg_edge.runtime.sensors import EnergyMeter, OtherLoad, temperature_c
+from seg_edge.runtime.sensors import EnergyMeter, Neighbours, OtherLoad, temperature_c
 
 
 def plant(root, files):
@@ -105,3 +105,24 @@ def test_a_sandbox_that_shows_no_load(tmp_path, text):
     load.start()
     load.stop()
     assert load.cores is None
+
+
+def test_neighbours_are_named_by_what_they_spent(tmp_path, monkeypatch):
+    ticks = os.sysconf("SC_CLK_TCK")
+
+    def process(pid, name, user, system=0):
+        plant(tmp_path, {f"proc/{pid}/stat": f"{pid} ({name}) R 1 1 1 0 -1 0 0 0 0 0 {user} {system} 0 0 20 0\n"})
+
+    wall = iter([100.0, 102.0])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(wall))
+    process(7, "a (b) c", 50, 5)
+    process(8, "idle", 900)
+    process(os.getpid(), "we", 0)
+    neighbours = Neighbours(tmp_path)
+    neighbours.start()
+    process(7, "a (b) c", 50 + ticks, 5 + ticks)  # 2 s of work in 2 s
+    process(9, "new", ticks // 2)
+    process(os.getpid(), "we", 100 * ticks)
+    found = neighbours.busiest(0.1)
+    assert [(one.name, one.pid) for one in found] == [("a (b) c", 7), ("new", 9)]
+    assert [one.cores for one in found] == pytest.approx([1.0, 0.25])

@@ -1,0 +1,78 @@
+"""Camera to sink: the whole pipeline with its threads and queues, fed by a camera that doesn't wait."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from time import perf_counter, sleep
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core.errors import InputError
+from .pipeline import Pipeline
+from .segmenter import Segmenter
+from .sinks import open_sink
+from .sources import Source, SourceFrame, open_source
+
+Frame = npt.NDArray[np.uint8]
+
+_SIMULATED = re.compile(r"camera:(\d+(?:\.\d+)?)")
+
+
+class SimulatedCamera(Source):
+    """Delivers frames at a fixed rate, each in memory of its own as a driver does, whether or not anybody takes them.
+
+    Args:
+        frames: uint8 (H, W, 3) each; cycled through.
+        fps: Frames per second.
+    """
+
+    live = True
+
+    def __init__(self, frames: list[Frame], fps: float) -> None:
+        super().__init__(f"camera:{fps:g}", fps=fps)
+        self._frames, self._period_s = frames, 1 / fps
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        began, index = perf_counter(), 0
+        while True:
+            sleep(max(began + index * self._period_s - perf_counter(), 0))
+            image = self._frames[index % len(self._frames)].copy()
+            yield SourceFrame(image, index, f"camera_{index:06d}", perf_counter())
+            index += 1
+
+
+def watch(segmenter: Segmenter, frames: list[Frame], source: str, sink: str, seconds: float) -> dict[str, Any]:
+    """Runs a pipeline for ``seconds``.
+
+    Args:
+        segmenter: An open one.
+        frames: What a simulated camera shows.
+        source: ``camera:30``, a simulated camera of 30 frames per second, or what ``seg-edge run --source`` takes.
+        sink: What ``seg-edge run --sink`` takes.
+        seconds: How long, above 0.
+
+    Returns:
+        source, sink and, out of what ``run --json`` writes, seconds, frames_in, frames_out, dropped, fps, latency_ms,
+        frame_age_ms, stages_ms.
+
+    Raises:
+        InputError: a simulated camera without frames per second above 0.
+        SourceError, SinkError: as they say.
+    """
+    with open_watched(source, frames) as opened, open_sink(sink, opened.fps) as target:
+        stats = Pipeline(opened, segmenter, [target], duration_s=seconds).run()
+    keys = ("seconds", "frames_in", "frames_out", "dropped", "fps", "latency_ms", "frame_age_ms", "stages_ms")
+    return {"source": source, "sink": sink} | {key: stats[key] for key in keys}
+
+
+def open_watched(source: str, frames: list[Frame]) -> Source:
+    """The source that a text stands for; see :func:`watch`."""
+    if not source.startswith("camera:"):
+        return open_source(source)
+    match = _SIMULATED.fullmatch(source)
+    if not match or not float(match[1]) > 0:
+        raise InputError(f"bench: expected camera:FPS such as camera:30, got {source!r}")
+    return SimulatedCamera(frames, float(match[1]))

@@ -1,0 +1,112 @@
+"""Lines of ``tegrastats``, NVIDIA's monitor on Jetson boards, and which of a board's power rails make up its total.
+
+The format differs from board to board: rails with and without ``mW``, a GPU clock bare, in brackets or missing, CPUs that
+are off, zones that read -256 °C while their part is powered down, lines with and without a date in front.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+#: A zone that is powered down reads -256 °C; nothing on a working board is this cold.
+_OFF_C = -100.0
+# The processor's own zones. PMIC is a constant on most boards (50 or 100 °C), Tboard and Tdiode are the carrier's.
+_CPU_ZONES = re.compile(r"(?:[abm]?cpu|gpu|cv|soc|tj|thermal|ao|aux|pll)\d*", re.IGNORECASE)
+
+_MEMORY = re.compile(r"\b(RAM|SWAP) (\d+)/(\d+)MB")
+_CPU = re.compile(r"\bCPU \[([^\]]*)\]")
+_CORE = re.compile(r"(\d+)%(?:@(\d+))?")
+_GPU = re.compile(r"\bGR3D_FREQ (\d+)%(?:@\[?([\d,]+)\]?)?")
+_EMC = re.compile(r"\bEMC_FREQ (\d+)%")
+_ZONE = re.compile(r"\b([A-Za-z][\w-]*)@(-?\d+(?:\.\d+)?)C\b")
+# Now / average, on some boards / peak. Names have no lower case, so "RAM 1/2MB" and "lfb 3x4MB" don't fit.
+_RAIL = re.compile(r"\b([A-Z][A-Z0-9_]*) (\d+)(mW)?/(\d+)(?:mW)?(?:/\d+(?:mW)?)?(?=\s|$)")
+
+#: The first of these that a board has measures all that flows into it: Thor, Orin Nano / NX and Xavier NX, Nano.
+_INPUT_RAILS = ("VIN", "VDD_IN", "POM_5V_IN")
+#: Boards without one: rails that don't feed each other. VDDQ_VDD2_1V8AO of the AGX Orin is fed by VIN_SYS_5V0.
+_SUMS = (
+    ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"),  # AGX Orin
+    ("VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"),  # Thor, its input monitor left out by a carrier board
+    ("GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"),  # AGX Xavier
+)
+
+
+@dataclass(frozen=True)
+class TegraLine:
+    """One line. What it doesn't say is None or empty.
+
+    Attributes:
+        ram_bytes: Memory in use and in all.
+        cpus: Load in percent and clock in MHz of each CPU; None for one that is off. The clock is None where it isn't said.
+        gpu_percent: Load of the GPU.
+        gpu_mhz: Clock of each of its parts.
+        emc_percent: Load of the memory controller.
+        zones_c: Temperature by zone, degrees Celsius; zones that are powered down are left out.
+        rails_mw: Power by rail at that moment, milliwatts.
+    """
+
+    ram_bytes: tuple[int, int] | None = None
+    cpus: tuple[tuple[int, int | None] | None, ...] = ()
+    gpu_percent: int | None = None
+    gpu_mhz: tuple[int, ...] = ()
+    emc_percent: int | None = None
+    zones_c: Mapping[str, float] = field(default_factory=dict)
+    rails_mw: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def board_mw(self) -> int | None:
+        """See :func:`board_mw`."""
+        return board_mw(self.rails_mw)
+
+    @property
+    def hottest_c(self) -> float | None:
+        """The hottest zone of the processor."""
+        return max((value for zone, value in self.zones_c.items() if _CPU_ZONES.fullmatch(zone)), default=None)
+
+
+def parse(line: str) -> TegraLine | None:
+    """One line of ``tegrastats``; None for a line that is something else (a warning, an empty one)."""
+    memory = {kind: (int(used) << 20, int(total) << 20) for kind, used, total in _MEMORY.findall(line)}
+    if "RAM" not in memory:
+        return None
+    cpu, gpu, emc = _CPU.search(line), _GPU.search(line), _EMC.search(line)
+    return TegraLine(
+        ram_bytes=memory["RAM"],
+        cpus=tuple(_core(text) for text in cpu[1].split(",")) if cpu and cpu[1] else (),
+        gpu_percent=int(gpu[1]) if gpu else None,
+        gpu_mhz=tuple(int(part) for part in gpu[2].split(",") if part) if gpu and gpu[2] else (),
+        emc_percent=int(emc[1]) if emc else None,
+        zones_c={zone: degrees for zone, text in _ZONE.findall(line) if (degrees := float(text)) > _OFF_C},
+        rails_mw={name: int(now) for name, now, _, _ in _RAIL.findall(line) if name not in ("RAM", "SWAP", "IRAM")},
+    )
+
+
+def board_mw(rails_mw: Mapping[str, int]) -> int | None:
+    """What the whole board takes: its input rail where it has one, else the sum of rails that don't feed each other.
+
+    None for a set of rails of no known board: a sum of unknown rails might count some power twice.
+    """
+    for name in _INPUT_RAILS:
+        if name in rails_mw:
+            return rails_mw[name]
+    for names in _SUMS:
+        if rails_mw.keys() >= set(names):
+            return sum(rails_mw[name] for name in names)
+    return None
+
+
+def board_rails(names: Iterable[str]) -> tuple[str, ...]:
+    """Which rails :func:`board_mw` takes of these; empty for no known board."""
+    have = set(names)
+    for name in _INPUT_RAILS:
+        if name in have:
+            return (name,)
+    return next((rails for rails in _SUMS if have >= set(rails)), ())
+
+
+def _core(text: str) -> tuple[int, int | None] | None:
+    match = _CORE.fullmatch(text.strip())
+    return (int(match[1]), int(match[2]) if match[2] else None) if match else None
