@@ -60,12 +60,12 @@ def prune(
     )  # fmt: skip
     from ..export.pruning.report import PruneGateError
     from ..export.pruning.steps import prune as run_pruning
-    from .export import _Bars
+    from .export import Bars
 
     target = out or checkpoint.parent / "pruned"
     failed: PruneGateError | None = None
     try:
-        with _Bars() as progress:
+        with Bars() as progress:
             report = run_pruning(checkpoint, target, options, progress)
     except PruneGateError as error:
         report, failed = error.report, error
