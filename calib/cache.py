@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,6 +21,8 @@ from .scales import QuantParams
 
 CACHE_FILE = "calib.cache"
 FORMAT = 1
+#: Raised whenever the same inputs give another calibration, whatever the version number says.
+METHOD = 2
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,20 @@ class Calibration:
     biases: dict[str, npt.NDArray[np.float32]]
 
 
-def cache_key(model: onnx.ModelProto, frames: Iterable[Frames], algorithm: dict[str, Any]) -> dict[str, Any]:
+def cache_key(
+    model: onnx.ModelProto,
+    frames: Iterable[Frames],
+    algorithm: dict[str, Any],
+    preprocessing: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Everything that a calibration depends on, part by part, so that a mismatch can be named.
 
     Args:
         model: The float graph. Its metadata is left out: a new provenance doesn't change scales.
-        frames: The calibration frames at the network's input size; preprocessing is in their bytes.
+        frames: The calibration frames at the network's input size.
         algorithm: Observer and options.
+        preprocessing: How frames get to the network. Its effect is in the graph and in the frames' bytes, too; it is here so
+            that a rebuild names the cause.
     """
     from .. import __version__
 
@@ -54,14 +64,17 @@ def cache_key(model: onnx.ModelProto, frames: Iterable[Frames], algorithm: dict[
         digest.update(repr(frame.shape).encode() + frame.tobytes())
         count += 1
     return {
+        "preprocessing": preprocessing or {},
         "graph": hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest(),
         "frames": count,
         "calibration set": digest.hexdigest(),
         "algorithm": algorithm,
+        "method": METHOD,
         "versions": {
             "seg-edge": __version__,
             "onnxruntime": str(import_module("onnxruntime").__version__),
             "numpy": np.__version__,
+            "machine": platform.machine(),
         },
     }
 
@@ -103,11 +116,16 @@ def load(path: str | Path, key: dict[str, Any]) -> tuple[Calibration | None, str
 
 
 def _describe(part: str, old: Any, new: Any) -> str:
-    # Hashes tell a reader nothing; everything else is worth showing.
-    return part if isinstance(new, str) else f"{part} ({_short(old)} -> {_short(new)})"
+    # Hashes tell a reader nothing; everything else is worth showing, and of several values those that differ.
+    if isinstance(new, str):
+        return part
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        old, new = ({key: each[key] for key in keys if key in each} for each in (old, new))
+    return f"{part} ({_short(old)} -> {_short(new)})"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{k} {v}" for k, v in value.items())
+        return ", ".join(f"{k} {v}" for k, v in value.items()) or "none"
     return str(value)

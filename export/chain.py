@@ -29,8 +29,9 @@ from .batch import run_batched, with_batch
 from .compare import compare
 from .fallback import Limits, Mixtures
 from .folder import FAILED_DIR, check_target, replaced_folder
-from .frames import ChainData, network_inputs, open_data
+from .frames import ChainData, network_inputs, open_data, preprocessing
 from .golden import write_golden
+from .ledger import MIN_AGREEMENT, engine_rows
 from .measure import accuracy, float_kernels, latencies_ms, measured_engines, worst_class
 from .progress import Progress, Silent
 from .quantize import QuantOptions, calibrate, prepare
@@ -198,7 +199,9 @@ class _Chain:
         self.spec = spec
         self.report = Report(spec)
         self.data: ChainData = open_data(options.data, spec, calibrate=options.int8)
-        self.evaluation: Mapping[str, Any] | None = None
+        self._evaluation: Mapping[str, Any] | None = None
+        self._evaluations: dict[str, Mapping[str, Any]] = {}
+        self._torch: list[Array] = []
 
     def run(self, network: torch.nn.Module, simplifier: Simplifier | None) -> None:
         raw = self.export_step(network)
@@ -209,6 +212,7 @@ class _Chain:
             self.report.spec = self.report.spec.with_(
                 provenance={**self.spec.provenance, "int8": get_spec(models["int8"]).provenance["int8"]}
             )
+        self.engine_ledger(models)
         if self.options.batch > 1:
             models = self.batch_step(models)
         self.speed(models)
@@ -227,7 +231,8 @@ class _Chain:
         _save(model, path)
         step = Step.of("onnx", path, "fp32", kept=False)
         step.notes.append("compared with torch; the file is an intermediate")
-        self.compared(step, _torch_logits(network, self.spec, self.data.parity), self.logits(model), limit=_PARITY)
+        self._torch = _torch_logits(network, self.spec, self.data.parity)
+        self.compared(step, self._torch, self.logits(model), limit=_PARITY)
         if self.data.val is None:
             step.notes.append("mIoU is not measured without --data; compared on generated frames")
         self.measured(step, path)
@@ -270,9 +275,9 @@ class _Chain:
             _save(result, path)
             return self.evaluate(path, f"int8, {len(layers)} layers in fp32" if layers else "int8")
 
-        assert self.evaluation is not None
+        assert self._evaluation is not None
         limits = Limits(self.options.max_drop, self.options.max_class_drop, self.options.fallback)
-        mixtures = Mixtures(prepared, calibration, self.options.quant, frames, measure, self.evaluation, limits)
+        mixtures = Mixtures(prepared, calibration, self.options.quant, frames, measure, self._evaluation, limits)
         trial = mixtures.within_limits(most_sensitive(costs), self.progress)
         self.report.fallback = mixtures.trials if len(mixtures.trials) > 1 else []
         self.report.sensitivity = [
@@ -321,7 +326,7 @@ class _Chain:
         self.report.steps.append(engine_row(path, made))
 
     def calibrated(self, model: onnx.ModelProto, frames: list[Frames]) -> cache.Calibration:
-        key = cache.cache_key(model, frames, self.options.quant.algorithm())
+        key = cache.cache_key(model, frames, self.options.quant.algorithm(), preprocessing(self.spec))
         found, reason = cache.load(self.out / cache.CACHE_FILE, key)
         if self.options.recalibrate:
             found, reason = None, "--force-recalibrate"
@@ -358,6 +363,8 @@ class _Chain:
         self.report.steps.append(step)
         found = compare(before, after)
         step.agreement, step.max_abs_error = found.agreement, found.max_abs_error
+        whole = compare(self._torch, after)
+        step.against_torch = {"agreement": whole.agreement, "max_abs_error": whole.max_abs_error}
         if limit is not None:
             allowed = limit * max(1.0, found.peak)
             self.report.add_gate(
@@ -366,36 +373,60 @@ class _Chain:
                 f"{allowed:.3g}; the exporter computes another network: report this",
             )
 
-    def evaluate(self, path: Path, what: str) -> dict[str, Any]:
+    def evaluate(self, path: Path, what: str, engine: str | None = None) -> dict[str, Any]:
         assert self.data.val is not None
-        count = self.progress.count(f"{what}: mIoU on {self.engines[0]}")
-        return accuracy(path, self.data.val, self.engines[0], self.options.threads, count)
+        count = self.progress.count(f"{what}: mIoU on {engine or self.engines[0]}")
+        return accuracy(path, self.data.val, engine or self.engines[0], self.options.threads, count)
+
+    def engine_ledger(self, models: Mapping[str, onnx.ModelProto]) -> None:
+        def evaluate(file: Path, precision: str, engine: str) -> Mapping[str, Any] | None:
+            known = self._evaluations.get(precision) if engine == self.engines[0] else None
+            if self.data.val is None or (known is not None and file.name == onnx_name(precision)):
+                return known
+            return self.evaluate(file, precision, engine)
+
+        files = {precision: (self.folder / onnx_name(precision), model) for precision, model in models.items()}
+        for row, before in engine_rows(files, self.engines, self.data.parity, self.options.threads, evaluate, self.progress):
+            self.report.engines.append(row)
+            if row.simulated:
+                continue
+            least = MIN_AGREEMENT[row.precision]
+            self.report.add_gate(
+                Gate(f"{row.name}: parity", least, row.agreement, at_least=True),
+                f"step {row.name}: {100 * row.agreement:.2f} % of the pixels have the class that the graph gives, at least "
+                f"{100 * least:g} must; the engine computes another network: take another --engine and report this",
+            )
+            if before is not None and row.engine != self.engines[0]:
+                self.accuracy_gates(row.name, row.miou, row.worst_class, before["miou"], "")
 
     def measured(self, step: Step, path: Path, evaluation: Mapping[str, Any] | None = None, hint: str = "") -> None:
         if self.data.val is None:
             return
         found = evaluation or self.evaluate(path, step.step)
-        before, self.evaluation = self.evaluation, found
+        before, self._evaluation = self._evaluation, found
+        self._evaluations[step.precision] = found
         step.miou = found["miou"]
         step.notes.append(f"mIoU over {found['images']} images of the val split on {found['engine']}")
         if before is not None:
             step.worst_class = worst_class(before, found)
-            self.accuracy_gates(step, before["miou"], hint)
+            self.accuracy_gates(step.step, step.miou, step.worst_class, before["miou"], hint)
 
-    def accuracy_gates(self, step: Step, before: float | None, hint: str) -> None:
+    def accuracy_gates(
+        self, step: str, miou: float | None, worst: dict[str, Any] | None, before: float | None, hint: str
+    ) -> None:
         limits, where = self.options, f"{hint}the report is in {self.out / FAILED_DIR}"
-        if limits.max_drop is not None and before is not None and step.miou is not None:
-            drop = before - step.miou
+        if limits.max_drop is not None and before is not None and miou is not None:
+            drop = before - miou
             self.report.add_gate(
-                Gate(f"{step.step}: max_drop", limits.max_drop, drop),
-                f"step {step.step}: mIoU drops by {100 * drop:.2f} points ({100 * before:.2f} to {100 * step.miou:.2f}), "
+                Gate(f"{step}: max_drop", limits.max_drop, drop),
+                f"step {step}: mIoU drops by {100 * drop:.2f} points ({100 * before:.2f} to {100 * miou:.2f}), "
                 f"--max-drop allows {100 * limits.max_drop:g}; {where}",
             )
-        if limits.max_class_drop is not None and step.worst_class is not None:
-            drop = -step.worst_class["delta"]
+        if limits.max_class_drop is not None and worst is not None:
+            drop = -worst["delta"]
             self.report.add_gate(
-                Gate(f"{step.step}: max_class_drop", limits.max_class_drop, drop),
-                f"step {step.step}: IoU of {step.worst_class['name']} drops by {100 * drop:.2f} points, "
+                Gate(f"{step}: max_class_drop", limits.max_class_drop, drop),
+                f"step {step}: IoU of {worst['name']} drops by {100 * drop:.2f} points, "
                 f"--max-class-drop allows {100 * limits.max_class_drop:g}; {where}",
             )
 

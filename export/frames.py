@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +55,14 @@ def open_data(root: str | Path | None, spec: ModelSpec, *, calibrate: bool) -> C
 def network_inputs(dataset: SegDataset, spec: ModelSpec, count: int) -> list[Frame]:
     """Up to ``count`` frames, evenly spaced over a split, as the network gets them: uint8 (1, H, W, 3) each."""
     return [network_input(dataset.read(i)[0], spec) for i in evenly_spaced(len(dataset), count)]
+
+
+def preprocessing(spec: ModelSpec) -> dict[str, Any]:
+    """What turns a camera's frame into what the network computes on, for the key of the calibration cache."""
+    return {
+        "input": "x".join(map(str, spec.input_hw)), "resize": spec.resize, "color_order": spec.color_order,
+        "mean": list(spec.mean), "std": list(spec.std),
+    }  # fmt: skip
 
 
 def network_input(frame_bgr: Frame, spec: ModelSpec) -> Frame:

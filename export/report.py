@@ -12,6 +12,7 @@ from ..core.artifact import REPORT_JSON, REPORT_MD, sha256, write_json, write_te
 from ..core.errors import GateError, ModelFileError
 from ..core.spec import ModelSpec
 from .fallback import Trial
+from .ledger import EngineRow
 from .sensitivity import PLOT_FILE, LayerCost
 
 
@@ -26,6 +27,7 @@ class Step:
         miou: On the val split.
         worst_class: ``{name, delta}``: the class that lost most IoU against the step before.
         max_abs_error: Largest difference of a logit against the step before.
+        against_torch: ``{agreement, max_abs_error}`` against the network in torch: what all steps together changed.
         latency_ms: Median of one inference, engine by engine.
     """
 
@@ -38,6 +40,7 @@ class Step:
     miou: float | None = None
     worst_class: dict[str, Any] | None = None
     max_abs_error: float | None = None
+    against_torch: dict[str, float] | None = None
     latency_ms: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -64,6 +67,7 @@ class Step:
             "miou",
             "worst_class",
             "max_abs_error",
+            "against_torch",
             "latency_ms",
         )
         row: dict[str, Any] = {key: getattr(self, key) for key in keys}
@@ -110,6 +114,12 @@ class Report:
     gates: list[Gate] = field(default_factory=list)
     sensitivity: list[LayerCost] = field(default_factory=list)
     fallback: list[Trial] = field(default_factory=list)
+    engines: list[EngineRow] = field(default_factory=list)
+
+    @property
+    def first_bad_step(self) -> str | None:
+        """The step of the first gate that is broken, e.g. ``"int8"`` or ``"int8 on openvino"``; None if all hold."""
+        return next((gate.name.split(":")[0] for gate in self.gates if not gate.passed), None)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``export --json`` writes."""
@@ -118,6 +128,8 @@ class Report:
             "spec": self.spec.to_dict(),
             "steps": [step.to_dict() for step in self.steps],
             "gates": [gate.to_dict() for gate in self.gates],
+            "engines": [row.to_dict() for row in self.engines],
+            "first_bad_step": self.first_bad_step,
         }
         if self.sensitivity:
             data["sensitivity"] = [cost.to_dict() for cost in self.sensitivity]
@@ -175,11 +187,22 @@ class Report:
             _row(["---" if i == 0 else "---:" for i in range(len(COLUMNS))]),
             *(_row([cell(step) for _, cell in COLUMNS]) for step in self.steps),
         ]
+        lines += self._engines()
         notes = [f"- {step.step}: {note}" for step in self.steps for note in step.notes]
         if notes:
             lines += ["", "## Notes", "", *notes]
         if self.gates:
-            lines += ["", "## Gates", "", _row(["gate", "limit", "value", ""]), _row(["---", "---:", "---:", "---"])]
+            bad = self.first_bad_step
+            verdict = "Every limit holds." if bad is None else f"The first bad step is **{bad}**."
+            lines += [
+                "",
+                "## Gates",
+                "",
+                verdict,
+                "",
+                _row(["gate", "limit", "value", ""]),
+                _row(["---", "---:", "---:", "---"]),
+            ]
             for gate in self.gates:
                 sign = "≥" if gate.at_least else "≤"
                 lines.append(
@@ -189,6 +212,33 @@ class Report:
         lines += ["", "## Files", "", _row(["file", "sha256"]), _row(["---", "---"])]
         lines += [_row([step.file, f"`{step.sha256}`"]) for step in self.steps if step.file]
         return "\n".join(lines) + "\n"
+
+    def _engines(self) -> list[str]:
+        if not self.engines:
+            return []
+        titles = ["file", "engine", "agreement %", "logit error", "mIoU %", "worst class"]
+        rows = [
+            [
+                row.precision,
+                f"{row.engine} {row.version or ''}".strip() + (" (its dialect, simulated)" if row.simulated else ""),
+                _percent(row.agreement, 3),
+                f"{row.max_abs_error:.2g}",
+                _percent(row.miou),
+                _class(row.worst_class),
+            ]
+            for row in self.engines
+        ]
+        return [
+            "",
+            "## Engines",
+            "",
+            "Agreement and logit error: against the graph, computed in float as it is written. "
+            "Worst class: against fp32 on the same engine.",
+            "",
+            _row(titles),
+            _row(["---", "---", *["---:"] * 3, "---"]),
+            *map(_row, rows),
+        ]
 
     def _sensitivity(self) -> list[str]:
         if not self.sensitivity:
@@ -257,6 +307,7 @@ COLUMNS: tuple[tuple[str, Callable[[Step], str]], ...] = (
     ("mIoU %", lambda s: _percent(s.miou)),
     ("worst class", _worst),
     ("logit error", lambda s: "–" if s.max_abs_error is None else f"{s.max_abs_error:.2g}"),
+    ("since torch %", lambda s: _percent(s.against_torch["agreement"] if s.against_torch else None, 3)),
     ("ms", lambda s: ", ".join(f"{name} {value:.2f}" for name, value in s.latency_ms.items()) or "–"),
 )
 

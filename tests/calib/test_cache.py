@@ -48,8 +48,13 @@ def test_each_change_is_named(path, key, tiny, nets):
         (cache.cache_key(tiny, nets.frames(3), ALGORITHM), "frames (2 -> 3), calibration set changed"),
         (
             cache.cache_key(tiny, nets.frames(2), ALGORITHM | {"observer": "mse"}),
-            "algorithm (observer minmax, weights full -> observer mse, weights full) changed",
+            "algorithm (observer minmax -> observer mse) changed",
         ),
+        (
+            cache.cache_key(tiny, nets.frames(2), ALGORITHM, {"resize": "area", "input": "64x96"}),
+            "preprocessing (none -> resize area, input 64x96) changed",
+        ),
+        (key | {"method": 99}, f"method ({cache.METHOD} -> 99) changed"),
         (key | {"versions": {"onnxruntime": "0"}}, "-> onnxruntime 0) changed"),
     ):
         found, reason = cache.load(path, new)

@@ -10,7 +10,7 @@ import pytest
 from seg_edge.calib.graph import get_spec, load, set_weight, weights
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import GateError, InputError, UnknownNameError
-from seg_edge.export import chain
+from seg_edge.export import chain, ledger
 from seg_edge.export.chain import ExportOptions, export_network
 from seg_edge.export.quantize import QuantOptions
 from seg_edge.export.report import BrokenGateError
@@ -78,9 +78,42 @@ def test_each_step_is_measured_against_the_one_before(exported):
     assert int8.worst_class["delta"] < 0
 
 
+def test_every_step_is_also_held_against_torch(exported):
+    onnx_step, simplified, int8 = exported[1].steps
+    assert onnx_step.against_torch["agreement"] == simplified.against_torch["agreement"] == 1.0
+    # Both steps before changed nothing but rounding, so all that is lost was lost in INT8.
+    assert int8.against_torch["agreement"] == pytest.approx(int8.agreement, abs=1e-3)
+    assert int8.against_torch["max_abs_error"] == pytest.approx(int8.max_abs_error, rel=1e-2)
+
+
+def test_each_engine_is_held_against_the_graph(exported):
+    report = exported[1]
+    rows = {row.name: row for row in report.engines}
+    assert {"fp32 on onnxruntime", "int8 on onnxruntime", "int8 on tensorrt"} <= set(rows)
+    for name, row in rows.items():
+        assert row.agreement > (0.999 if row.precision == "fp32" else 0.96)
+        assert row.simulated == (name == "int8 on tensorrt")
+        assert (row.worst_class is None) == (row.precision == "fp32")
+        assert row.miou > 0.8
+    assert rows["int8 on tensorrt"].max_abs_error > 0
+    assert report.first_bad_step is None
+    assert "| int8 | tensorrt (its dialect, simulated) |" in report.to_markdown()
+
+
+def test_an_engine_that_computes_something_else_is_named(nets, tmp_path, monkeypatch):
+    real = ledger.engine_logits
+    monkeypatch.setattr(ledger, "engine_logits", lambda *args: [logits[:, ::-1] for logits in real(*args)])
+    with pytest.raises(BrokenGateError, match=r"step fp32 on onnxruntime: .* at least 99 must") as caught:
+        export_network(nets.tiny(), nets.SPEC, tmp_path / "art", ExportOptions(engine="onnxruntime", threads=1))
+    assert caught.value.report.first_bad_step == "fp32 on onnxruntime"
+
+
 def test_the_gates_are_recorded(exported):
     gates = {gate.name: gate for gate in exported[1].gates}
-    assert set(gates) == {
+    parity = {f"{row.name}: parity" for row in exported[1].engines if not row.simulated}
+    assert len(parity) >= 2
+    others = {gate for gate in gates if gate.startswith("int8 on ") and not gate.endswith("parity")}
+    assert set(gates) - parity - others == {
         "onnx: parity", "simplify: parity",
         "simplify: max_drop", "simplify: max_class_drop", "int8: max_drop", "int8: max_class_drop",
     }  # fmt: skip
@@ -170,8 +203,11 @@ def test_an_exporter_that_computes_something_else_is_caught(nets, tmp_path, monk
         return model
 
     monkeypatch.setattr(chain, "to_onnx", damaged)
-    with pytest.raises(BrokenGateError, match="step onnx: logits differ by"):
+    with pytest.raises(BrokenGateError, match="step onnx: logits differ by") as caught:
         export_network(nets.tiny(), nets.SPEC, tmp_path / "art", ExportOptions(engine="onnxruntime", threads=1))
+    assert caught.value.report.first_bad_step == "onnx"
+    assert json.loads((tmp_path / "art" / "failed" / "report.json").read_text())["first_bad_step"] == "onnx"
+    assert "The first bad step is **onnx**." in (tmp_path / "art" / "failed" / "report.md").read_text()
 
 
 def test_a_simplifier_that_breaks_the_graph_is_noted(nets, tmp_path):

@@ -16,6 +16,7 @@ def report(nets, tmp_path):
     step = Step.of("int8", file, "int8")
     step.agreement, step.miou, step.max_abs_error = 0.99123, 0.6425, 0.5
     step.worst_class, step.latency_ms = {"name": "pole", "delta": -0.012}, {"openvino": 4.2}
+    step.against_torch = {"agreement": 0.991, "max_abs_error": 0.6}
     return Report(nets.SPEC, [Step.of("onnx", file, "fp32", kept=False), step])
 
 
@@ -24,7 +25,7 @@ def test_json_has_the_documented_keys(report, tmp_path):
     report.add_gate(Gate("int8: max_drop", 0.003, 0.002), "")
     report.write(tmp_path / "out")
     data = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert set(data) == {"name", "spec", "steps", "gates"}
+    assert set(data) == {"name", "spec", "steps", "gates", "engines", "first_bad_step"}
     keys = [
         "step",
         "file",
@@ -35,6 +36,7 @@ def test_json_has_the_documented_keys(report, tmp_path):
         "miou",
         "worst_class",
         "max_abs_error",
+        "against_torch",
         "latency_ms",
     ]
     assert list(data["steps"][1]) == keys
@@ -50,7 +52,7 @@ def test_the_page_is_for_people(report):
     with pytest.raises(GateError):
         report.add_gate(Gate("int8: min_speedup", 2.0, 1.5, at_least=True), "too slow")
     text = report.to_markdown()
-    assert "| int8 | model.int8.onnx | int8 | 0.00 | 99.123 | 64.25 | pole -1.20 | 0.5 | openvino 4.20 |" in text
+    assert "| int8 | model.int8.onnx | int8 | 0.00 | 99.123 | 64.25 | pole -1.20 | 0.5 | 99.100 | openvino 4.20 |" in text
     assert "- onnx: not kept" in text
     assert "| int8: min_speedup | ≥ 2 | 1.5 | BROKEN |" in text
 
