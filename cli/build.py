@@ -39,6 +39,9 @@ def build(
     dla_core: Annotated[
         int | None, typer.Option(help="DLA core of a Jetson; what it can't take runs on the GPU (tensorrt to 10.7).")
     ] = None,
+    half_base: Annotated[
+        bool, typer.Option("--half-base", help="What of an INT8 model is not INT8 computes in fp16.")
+    ] = False,
     calibration_cache: Annotated[Path | None, typer.Option(help="INT8 scales for DLA. Default: the artefact's.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With --dla-core: only list what DLA would take. Needs no TensorRT.")
@@ -77,6 +80,7 @@ def build(
         version_compatible=version_compatible,
         hardware_compatible=hardware_compatible,
         dla_core=dla_core,
+        half_base=half_base,
         calibration_cache=calibration_cache,
     )
     options.check()

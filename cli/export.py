@@ -59,6 +59,12 @@ def export(
         int | None, typer.Option(help="With --engine rtx, tensorrt: most memory of one layer, MiB.")
     ] = None,
     dla_core: Annotated[int | None, typer.Option(help="With --engine tensorrt: DLA core of a Jetson.")] = None,
+    fp16: Annotated[bool, typer.Option("--fp16", "--half", help="Also write model.fp16.onnx, a graph with casts.")] = False,
+    head: Annotated[
+        str, typer.Option(help="logits, or labels: upsample and argmax in the graph (DeepStream, Triton, …).")
+    ] = "logits",
+    ir: Annotated[bool, typer.Option("--ir", help="Also write OpenVINO IR (.xml, .bin) of every model.")] = False,
+    triton: Annotated[Path | None, typer.Option(help="Put the smallest model into this Triton model repository.")] = None,
     dla_cache: Annotated[
         bool, typer.Option("--dla-cache", help="With --int8: also write calib.tensorrt.cache, the INT8 scales for DLA.")
     ] = False,
@@ -80,6 +86,7 @@ def export(
     try:
         from ..export.chain import ExportOptions
         from ..export.chain import export as run_chain
+        from ..export.deliver import DeliverOptions
         from ..export.quantize import QuantOptions
         from ..export.report import BrokenGateError
         from ..export.trt import BuildOptions
@@ -126,7 +133,8 @@ def export(
         engine=engine if plan is None else "auto",
         threads=threads,
         recalibrate=force_recalibrate,
-        plan=plan,
+        fp16=fp16,
+        deliver=DeliverOptions(head=head, plan=plan, ir=ir, triton=triton),
         dla_cache=dla_cache or (int8 and dla_core is not None),
     )
     target = out or checkpoint.parent / "artefact"

@@ -22,13 +22,13 @@ from ..calib.trt_cache import TRT_CACHE_FILE, tensor_scales
 from ..calib.trt_cache import write as write_trt_cache
 from ..core.artifact import SPEC_FILE, atomic_path, onnx_name, write_text
 from ..core.errors import InputError, UnknownNameError
-from ..core.plan import with_plan
 from ..core.spec import ModelSpec
-from ..runtime.gpu_support import gpus
 from .batch import run_batched, with_batch
 from .compare import compare
+from .deliver import DeliverOptions, Delivery, to_triton
 from .fallback import Limits, Mixtures
 from .folder import FAILED_DIR, check_target, replaced_folder
+from .fp16 import rounded, to_fp16
 from .frames import ChainData, network_inputs, open_data, preprocessing
 from .golden import write_golden
 from .ledger import MIN_AGREEMENT, engine_rows
@@ -39,8 +39,6 @@ from .report import BrokenGateError, Gate, Report, Step
 from .sensitivity import PLOT_FILE, most_sensitive, sensitivity, write_plot
 from .simplify import Simplifier, simplify
 from .to_onnx import check_size, to_onnx
-from .trt.artefact import engine_row
-from .trt.build import BuildOptions, build_file, plan_name
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +49,8 @@ if TYPE_CHECKING:
 _PARITY = 1e-3
 # Trained networks keep more than 98 % of their masks in INT8; whoever stated no limit is told about less than this.
 _SUSPICIOUS = 0.9
+# float16 rounds every value to 11 bits; twenty layers of it stay within a few hundredths of the largest logit.
+_HALF_PARITY = 0.05
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ class ExportOptions:
         engine: Engine to measure on; ``"auto"`` times all available ones and measures mIoU on the fastest.
         threads: CPU threads; None is every core.
         recalibrate: Ignore the calibration cache.
-        plan: How to build an engine file from the smallest model; None builds none.
+        fp16: Whether to write the cast graph too.
+        deliver: What to write beside the ONNX files.
         dla_cache: Whether to write INT8 scales for DLA too; needs ``int8``.
         prune: How to prune the checkpoint first; the pruned one is kept beside the artefact.
     """
@@ -89,7 +90,8 @@ class ExportOptions:
     engine: str = "auto"
     threads: int | None = None
     recalibrate: bool = False
-    plan: BuildOptions | None = None
+    fp16: bool = False
+    deliver: DeliverOptions = field(default_factory=DeliverOptions)
     dla_cache: bool = False
     prune: PruneOptions | None = None
 
@@ -116,8 +118,7 @@ class ExportOptions:
             raise InputError(f"--fallback: expected 0 or more convolutions, got {self.fallback}")
         if self.dla_cache and not self.int8:
             raise InputError("--dla-cache: INT8 scales come from calibration frames; pass --int8 and --data too")
-        if self.plan is not None:
-            self.plan.check()
+        self.deliver.check()  # whatever an installed version lacks is said before any work is done
         for option, number in (("--batch", self.batch), ("--calib-frames", self.calib_frames)):
             if number < 1:
                 raise InputError(f"{option}: expected at least 1, got {number}")
@@ -170,8 +171,6 @@ def export_network(
         before: Rows of what was done to the network before; they open the report.
     """
     options.check()
-    if options.plan is not None:
-        options.plan.open()  # whatever the installed version lacks is said before any work is done
     engines = measured_engines(options.engine)
     spec = spec.with_(input_hw=options.input_hw or spec.input_hw, precision="fp32")
     from ..train.models.registry import macs, parameters
@@ -188,6 +187,9 @@ def export_network(
             (out / FAILED_DIR).mkdir(parents=True, exist_ok=True)
             chain.report.write(out / FAILED_DIR)
             raise
+    if options.deliver.triton is not None:
+        placed = to_triton(out, options.deliver.triton, chain.report.spec, options.batch)
+        chain.progress.say(f"triton: {placed}")
     return chain.report
 
 
@@ -207,6 +209,8 @@ class _Chain:
         raw = self.export_step(network)
         fp32 = self.simplify_step(raw, simplifier)
         models = {"fp32": fp32}
+        if self.options.fp16:
+            models["fp16"] = self.fp16_step(fp32)
         if self.options.int8:
             models["int8"] = self.int8_step(fp32)
             self.report.spec = self.report.spec.with_(
@@ -215,9 +219,12 @@ class _Chain:
         self.engine_ledger(models)
         if self.options.batch > 1:
             models = self.batch_step(models)
+        delivery = Delivery(
+            self.folder, self.report, self.options.deliver, self.data.parity, self.options.batch, self.progress
+        )
+        models = delivery.heads(models)
         self.speed(models)
-        if self.options.plan is not None:
-            self.engine_step(self.options.plan, models)
+        delivery.files(models)
         self.progress.say("golden frames")
         files = {precision: self.folder / onnx_name(precision) for precision in models}
         write_golden(self.folder, self.data.golden, files, self.engines, self.options.threads)
@@ -250,6 +257,20 @@ class _Chain:
             self.progress.say(f"simplify: {note}")
         self.compared(step, self.logits(model), self.logits(result), limit=_PARITY)
         self.measured(step, path)
+        return result
+
+    def fp16_step(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        self.progress.say("fp16: cast graph")
+        result = to_fp16(model)
+        path = self.folder / onnx_name("fp16")
+        _save(result, path)
+        step = Step.of("fp16", path, "fp16")
+        step.notes.append("compared with every value rounded to float16; CPU engines compute it in float32, GPUs as it is")
+        # A value beyond 65504 becomes infinite and ruins whatever it meets.
+        self.compared(step, self.logits(model), self.logits(rounded(result)), limit=_HALF_PARITY)
+        before = self._evaluation
+        self.measured(step, path)
+        self._evaluation = before  # INT8 is made from fp32
         return result
 
     def int8_step(self, model: onnx.ModelProto) -> onnx.ModelProto:
@@ -308,22 +329,6 @@ class _Chain:
             self.progress.say(f"warning: int8: {warning}")
         self.measured(step, path, trial.evaluation, hint=mixtures.hint)
         return result
-
-    def engine_step(self, options: BuildOptions, models: Mapping[str, onnx.ModelProto]) -> None:
-        if options.dla_core is None:
-            precision = next(name for name in ("int8", "fp16", "fp32") if name in models)
-        else:  # DLA rejects Q/DQ
-            precision = "fp32"
-            cache = self.folder / TRT_CACHE_FILE
-            options = replace(options, calibration_cache=options.calibration_cache or (cache if cache.is_file() else None))
-        backend, here = options.open(), gpus()
-        final = "int8" if options.calibration_cache else precision
-        local = here[0]["compute_capability"] if here else None
-        path = self.folder / plan_name(final, options, backend.version, local)
-        self.progress.say(f"engine: {path.name} with {backend.title}")
-        made = build_file(self.folder / onnx_name(precision), path, options, self.progress)
-        self.report.spec = with_plan(self.report.spec, path.name, made)
-        self.report.steps.append(engine_row(path, made))
 
     def calibrated(self, model: onnx.ModelProto, frames: list[Frames]) -> cache.Calibration:
         key = cache.cache_key(model, frames, self.options.quant.algorithm(), preprocessing(self.spec))

@@ -55,7 +55,12 @@ def masks(engine: Engine, frames_bgr: Sequence[Frame]) -> list[Mask]:
         one = network_input(frame, engine.spec)
         # A model of batch 4 sees the frame four times.
         output = engine.infer(np.ascontiguousarray(np.repeat(one, engine.batch or 1, 0)))[0]
-        results.append(kernels.upsample_argmax(output, frame.shape[:2]))
+        height, width = frame.shape[:2]
+        if engine.spec.output == "labels":  # as Segmenter does
+            full = cv2.resize(output, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+            results.append(np.array(full, np.uint8))
+        else:
+            results.append(kernels.upsample_argmax(output, (height, width)))
     return results
 
 

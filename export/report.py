@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,11 @@ class Step:
             "latency_ms",
         )
         row: dict[str, Any] = {key: getattr(self, key) for key in keys}
-        return row | {"note": "; ".join(self.notes)} if self.notes else row
+        notes = list(self.notes)
+        if self.max_abs_error is not None and not math.isfinite(self.max_abs_error):
+            row["max_abs_error"] = None
+            notes.append("logits are not finite")
+        return row | {"note": "; ".join(notes)} if notes else row
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,16 @@ class Gate:
     def passed(self) -> bool:
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Gate:
+        """Reads what :meth:`to_dict` wrote."""
+        value = math.nan if row["value"] is None else float(row["value"])
+        return cls(row["name"], row["limit"], value, at_least=row["passed"] != (value <= row["limit"]))
+
     def to_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "limit": self.limit, "value": self.value, "passed": self.passed}
+        # JSON has no NaN and no infinity.
+        value = self.value if math.isfinite(self.value) else None
+        return {"name": self.name, "limit": self.limit, "value": value, "passed": self.passed}
 
 
 class BrokenGateError(GateError):
@@ -147,10 +160,7 @@ class Report:
         path = folder / REPORT_JSON
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            gates = [
-                Gate(row["name"], row["limit"], row["value"], row["passed"] != (row["value"] <= row["limit"]))
-                for row in data["gates"]
-            ]
+            gates = [Gate.from_dict(row) for row in data["gates"]]
             return cls(ModelSpec.from_dict(data["spec"]), [Step.from_dict(row) for row in data["steps"]], gates)
         except OSError as error:
             raise ModelFileError(

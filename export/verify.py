@@ -10,7 +10,6 @@ from typing import Any
 from ..core.artifact import REPORT_JSON, SPEC_FILE, onnx_name
 from ..core.errors import ModelFileError
 from ..core.metrics import agreement
-from ..core.plan import PLAN_SUFFIXES
 from ..core.spec import ModelSpec
 from ..runtime.engines import AUTO, open_engine
 from .golden import check_hash, masks, read_golden
@@ -102,5 +101,5 @@ def check_files(folder: Path) -> dict[str, Path]:
         raise ModelFileError(
             f"{folder / SPEC_FILE}: damaged or replaced: it is not the spec of {report}; copy the artefact again"
         )
-    # Engine files are checked as files; what they compute is compared where they run.
-    return {precision: folder / file for file, precision in precisions.items() if not file.endswith(PLAN_SUFFIXES)}
+    # Engine files and IR are checked as files only.
+    return {precision: folder / file for file, precision in precisions.items() if file == onnx_name(precision)}

@@ -128,6 +128,7 @@ def changes(old: PlanRecord, new: PlanRecord) -> list[str]:
         "hardware compatibility": lambda r: r.hardware,
         "DLA core": lambda r: r.dla_core,
         "workspace": lambda r: r.options.get("workspace_mib"),
+        "fp16 base": lambda r: r.options.get("half_base", False),
     }
     found = [f"{name} changed ({get(old)} → {get(new)})" for name, get in parts.items() if get(old) != get(new)]
     if old.onnx_sha256 != new.onnx_sha256:

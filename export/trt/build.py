@@ -21,6 +21,7 @@ from ...core.plan import FLAVOURS, PlanRecord
 from ...runtime import nvinfer
 from ...runtime.gpu_support import gpus
 from ...runtime.nvinfer import Backend
+from ..fp16 import to_fp16
 from ..progress import Progress, Silent
 from .dialect import for_tensorrt
 from .progress import Log, Phases, logger, monitor
@@ -39,6 +40,7 @@ class BuildOptions:
         version_compatible: The engine runs on later versions of the same major version too.
         hardware_compatible: The engine runs on every GPU from Ampere on.
         dla_core: DLA core to build for; layers that it can't take run on the GPU.
+        half_base: What of an INT8 graph is not INT8 computes in fp16.
         calibration_cache: INT8 scales for DLA, see :mod:`seg_edge.calib.trt_cache`.
     """
 
@@ -49,6 +51,7 @@ class BuildOptions:
     version_compatible: bool = False
     hardware_compatible: bool = False
     dla_core: int | None = None
+    half_base: bool = False
     calibration_cache: Path | None = None
 
     def check(self) -> None:
@@ -170,6 +173,7 @@ def record(
         dla_core=options.dla_core,
         options={
             "workspace_mib": options.workspace_mib,
+            "half_base": options.half_base,
             "calibration_cache_sha256": sha256(options.calibration_cache) if options.calibration_cache else None,
         },
     )
@@ -195,6 +199,10 @@ def build_plan(
     network = _made(builder.create_network(flags), backend, log)
     parser = trt.OnnxParser(network, heard)
     ours = for_tensorrt(model)
+    if options.half_base:
+        if _precision(ours) != "int8":
+            raise InputError("--half-base: only an INT8 graph has a base to choose; build model.fp16.onnx instead")
+        ours = to_fp16(ours)
     if not parser.parse(ours.SerializeToString()):
         text = "; ".join(_parser_error(ours, parser.get_error(i)) for i in range(parser.num_errors))
         raise EngineError(f"{backend.title} can't read the graph {model.graph.name}: {_line(text)}; report this")

@@ -95,3 +95,19 @@ def test_build_options_of_export_need_an_engine_to_build(nets, tmp_path, capsys)
     assert "pass --engine rtx or tensorrt, got --engine auto" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "best.pt"), "--dla-cache"]) == 1
     assert "--dla-cache: INT8 scales come from calibration frames" in capsys.readouterr().err
+
+
+def test_export_delivers_what_is_asked_for(nets, tmp_path, capsys):
+    pytest.importorskip("openvino")
+    nets.write_checkpoint(tmp_path / "best.pt")
+    words = ["--half", "--head", "labels", "--ir", "--triton", tmp_path / "repo", "--out", tmp_path / "art", "--threads", 1]
+    assert main(["export", *map(str, [tmp_path / "best.pt", *words, "--engine", "onnxruntime"])]) == 0
+    capsys.readouterr()
+    files = {path.name for path in (tmp_path / "art").iterdir()}
+    assert {"model.fp16.onnx", "model.fp16.xml", "model.fp16.bin", "model.fp32.onnx"} <= files
+    assert json.loads((tmp_path / "art" / "model.json").read_text())["output"] == "labels"
+    assert (tmp_path / "repo" / "unet-n" / "1" / "model.onnx").read_bytes() == (
+        tmp_path / "art" / "model.fp16.onnx"
+    ).read_bytes()
+    assert main(["export", str(tmp_path / "best.pt"), "--head", "mask"]) == 1
+    assert "--head: expected one of logits, labels" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from seg_edge.core.errors import InputError, ModelFileError
 from seg_edge.core.plan import PlanRecord
 from seg_edge.core.spec import ModelSpec
 from seg_edge.export.chain import ExportOptions, export_network
+from seg_edge.export.deliver import DeliverOptions
 from seg_edge.export.trt import BuildOptions
 from seg_edge.export.trt.artefact import build_engine, changes, graph_of
 from seg_edge.export.verify import check_files, verify
@@ -42,7 +43,9 @@ def exported(nets, tmp_path_factory):
     """An artefact with INT8, an engine file and scales for DLA."""
     folder = tmp_path_factory.mktemp("art")
     data = nets.write_dataset(folder / "data", nets.tiny(), train=3, val=2)
-    options = ExportOptions(int8=True, data=data, threads=1, engine="onnxruntime", plan=SM89, dla_cache=True)
+    options = ExportOptions(
+        int8=True, data=data, threads=1, engine="onnxruntime", deliver=DeliverOptions(plan=SM89), dla_cache=True
+    )
     return folder / "art", export_network(nets.tiny(), nets.SPEC, folder / "art", options)
 
 

@@ -1,0 +1,157 @@
+"""The chain's last steps: what other tools and devices get: another head, engine files, OpenVINO IR, Triton."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+
+from ..calib.graph import Frames
+from ..calib.trt_cache import TRT_CACHE_FILE
+from ..core.artifact import atomic_path, onnx_name
+from ..core.errors import InputError
+from ..core.plan import PLAN_SUFFIXES, with_plan
+from ..core.spec import ModelSpec
+from ..runtime.gpu_support import gpus
+from .batch import run_batched
+from .labels_head import MIN_AGREEMENT, agreement_of, check_head, kernel_masks, with_labels
+from .openvino_ir import write_ir
+from .progress import Progress
+from .report import Gate, Report, Step
+from .triton import platform_of, write_repository
+from .trt.artefact import engine_row
+from .trt.build import BuildOptions, build_file, plan_name
+
+#: Smallest first: what an artefact was made for.
+SMALLEST = ("int8", "fp16", "fp32")
+
+
+@dataclass(frozen=True)
+class DeliverOptions:
+    """What an export delivers beside the ONNX files.
+
+    Attributes:
+        head: ``"logits"``, or ``"labels"``: upsample and argmax inside the graph.
+        plan: How to build an engine file from the smallest model; None builds none.
+        ir: Whether to write OpenVINO IR of every model.
+        triton: Model repository to put the smallest model into (its engine of TensorRT, if one was built), or None.
+    """
+
+    head: str = "logits"
+    plan: BuildOptions | None = None
+    ir: bool = False
+    triton: Path | None = None
+
+    def check(self) -> None:
+        """Raises InputError, UnknownNameError or EngineError for what can't be delivered, before any work is done."""
+        check_head(self.head)
+        if self.triton is not None and self.triton.is_file():
+            raise InputError(f"--triton {self.triton}: is a file; choose a folder, Triton's model repository")
+        if self.plan is not None:
+            self.plan.open()
+
+
+class Delivery:
+    """The steps on the models of a chain.
+
+    Args:
+        folder: The artefact that is being built.
+        report: Gets a row for each file.
+        frames: uint8 (1, H, W, 3) each, to compare on.
+        batch: Frames per inference of the models.
+    """
+
+    def __init__(
+        self, folder: Path, report: Report, options: DeliverOptions, frames: Sequence[Frames], batch: int, progress: Progress
+    ) -> None:
+        self.folder, self.report, self.options = folder, report, options
+        self.frames, self.batch, self.progress = frames, batch, progress
+
+    def heads(self, models: Mapping[str, onnx.ModelProto]) -> dict[str, onnx.ModelProto]:
+        """Gives every model the labels head; each must give the masks that the runtime's kernel makes of its logits.
+
+        Raises:
+            BrokenGateError: it does not.
+        """
+        if self.options.head != "labels":
+            return dict(models)
+        results = {}
+        for precision, model in models.items():
+            self.progress.say(f"labels: {precision}")
+            result = results[precision] = with_labels(model)
+            path = self.folder / onnx_name(precision)
+            with atomic_path(path) as temporary:
+                onnx.save(result, str(temporary))
+            for row in self.report.steps:
+                if row.file == path.name:
+                    row.file = None
+                    row.notes.append("measured with logits; the file is an intermediate")
+            step = Step.of("labels", path, precision)
+            step.notes.append("compared with the runtime's kernel on the logits; mIoU is that of the logits")
+            self.report.steps.append(step)
+            size_hw = self.report.spec.input_hw
+            expected = kernel_masks(run_batched(model, self.frames, self.batch), size_hw)
+            step.agreement = agreement_of(expected, run_batched(result, self.frames, self.batch))
+            self.report.add_gate(
+                Gate(f"labels {precision}: parity", MIN_AGREEMENT[precision], step.agreement, at_least=True),
+                f"step labels, {precision}: {100 * step.agreement:.4f} % of the pixels are as the kernel makes them, "
+                f"at least {100 * MIN_AGREEMENT[precision]:g} % are needed; report this",
+            )
+        self.report.spec = self.report.spec.with_(output="labels")
+        return results
+
+    def files(self, models: Mapping[str, onnx.ModelProto]) -> None:
+        """Writes OpenVINO IR and the engine file."""
+        if self.options.ir:
+            for precision in models:
+                self._ir(precision)
+        if self.options.plan is not None:
+            self._engine(self.options.plan, models)
+
+    def _ir(self, precision: str) -> None:
+        source = self.folder / onnx_name(precision)
+        self.progress.say(f"ir: {source.stem}.xml")
+        spec = self.report.spec.with_(precision=precision)
+        for path in write_ir(source, spec, source.with_suffix(".xml")):
+            step = Step.of("ir", path, precision)
+            step.notes.append(f"OpenVINO IR of {source.name}")
+            self.report.steps.append(step)
+
+    def _engine(self, options: BuildOptions, models: Mapping[str, onnx.ModelProto]) -> None:
+        if options.dla_core is None:
+            precision = next(name for name in SMALLEST if name in models)
+            options = replace(options, half_base=options.half_base or (precision == "int8" and "fp16" in models))
+        else:  # DLA rejects Q/DQ
+            precision = "fp32"
+            cache = self.folder / TRT_CACHE_FILE
+            options = replace(options, calibration_cache=options.calibration_cache or (cache if cache.is_file() else None))
+        backend, here = options.open(), gpus()
+        final = "int8" if options.calibration_cache else precision
+        local = here[0]["compute_capability"] if here else None
+        path = self.folder / plan_name(final, options, backend.version, local)
+        self.progress.say(f"engine: {path.name} with {backend.title}")
+        made = build_file(self.folder / onnx_name(precision), path, options, self.progress)
+        self.report.spec = with_plan(self.report.spec, path.name, made)
+        self.report.steps.append(engine_row(path, made))
+
+
+def to_triton(artefact: Path, repository: Path, spec: ModelSpec, batch: int) -> Path:
+    """Puts an artefact's TensorRT engine, or its smallest ONNX file, into a Triton model repository.
+
+    Returns:
+        The model's folder in the repository.
+
+    Raises:
+        InputError: the folder can't be written.
+    """
+    engines = [path for path in sorted(artefact.iterdir()) if path.suffix in PLAN_SUFFIXES]
+    for path in engines:
+        try:
+            platform_of(path)
+        except InputError:  # of TensorRT-RTX: Triton takes the ONNX file
+            continue
+        return write_repository(path, spec.with_(precision=path.name.split(".")[1]), repository, batch)
+    precision = next(name for name in SMALLEST if (artefact / onnx_name(name)).is_file())
+    return write_repository(artefact / onnx_name(precision), spec.with_(precision=precision), repository, batch)
