@@ -76,6 +76,7 @@ def export(
         float | None, typer.Option(help="First remove this share of the channels (0.5); more choice: seg-edge prune.")
     ] = None,
     finetune: Annotated[int, typer.Option(help="Epochs of training after pruning.")] = 0,
+    teacher: Annotated[Path | None, typer.Option(help="Distil from this checkpoint in the training after pruning.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here too.", callback=writable)] = None,
 ) -> None:
     """Export a checkpoint: ONNX, simplified, INT8; each step gated and reported."""
@@ -109,14 +110,17 @@ def export(
             f"got --engine {engine}"
         )
     pruning = None
-    if prune is None and finetune:
-        raise InputError("--finetune: trains what --prune left; pass --prune too, or use seg-edge train --init")
+    if prune is None and (finetune or teacher):
+        raise InputError(
+            f"--{'finetune' if finetune else 'teacher'}: trains what --prune left; pass --prune too, or use "
+            "seg-edge train --init"
+        )
     if prune is not None:
         from .prune import pruning_options
 
         pruning = pruning_options(
             ratio=prune, finetune=finetune, data=data, engine="auto" if plan else engine, threads=threads, max_drop=max_drop,
-            max_class_drop=max_class_drop,
+            max_class_drop=max_class_drop, distill=(teacher, 2.0, 1.0, 0.1) if teacher else None,
         )  # fmt: skip
     options = ExportOptions(
         prune=pruning,

@@ -37,7 +37,15 @@ def prune(
     finetune: Annotated[int, typer.Option(help="Epochs of training after each step.")] = 0,
     lr: Annotated[float, typer.Option(help="Peak learning rate of the fine-tuning.")] = 5e-4,
     batch: Annotated[int, typer.Option(help="Images per step of the fine-tuning.")] = 8,
-    images: Annotated[int, typer.Option(help="Training images that taylor and hessian look at.")] = 64,
+    images: Annotated[
+        int, typer.Option(help="Training images for statistics after each step, and for taylor, hessian.")
+    ] = 64,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Distil from this checkpoint while fine-tuning, e.g. from the unpruned one.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="Temperature of both networks' logits for --teacher.")] = 2.0,
+    kd_weight: Annotated[float, typer.Option(help="Weight of the teacher's logits; 0 leaves them out.")] = 1.0,
+    feature_weight: Annotated[float, typer.Option(help="Weight of the teacher's features; 0 leaves them out.")] = 0.1,
     max_drop: Annotated[float | None, typer.Option(help="Fail (exit 3) if the result loses more mIoU points.")] = None,
     max_class_drop: Annotated[float | None, typer.Option(help="Fail (exit 3) if a class loses more IoU points.")] = None,
     out: Annotated[Path | None, typer.Option(help="Output folder. Default: pruned, beside the checkpoint.")] = None,
@@ -57,6 +65,7 @@ def prune(
         importance=importance, scope=scope, round_to=round_to, steps=steps, finetune=finetune, lr=lr, batch=batch,
         images=images, data=data, engine=engine, threads=threads, max_drop=max_drop, max_class_drop=max_class_drop,
         device=device, precision=precision, workers=workers, seed=seed,
+        distill=(teacher, temperature, kd_weight, feature_weight) if teacher else None,
     )  # fmt: skip
     from ..export.pruning.report import PruneGateError
     from ..export.pruning.steps import prune as run_pruning
@@ -81,7 +90,8 @@ def prune(
 
 def pruning_options(
     *, ratio: float | None = None, macs: float | None = None, params: float | None = None, latency: str | None = None,
-    fps: str | None = None, max_drop: float | None = None, max_class_drop: float | None = None, **others: Any,
+    fps: str | None = None, max_drop: float | None = None, max_class_drop: float | None = None,
+    distill: tuple[Path, float, float, float] | None = None, **others: Any,
 ) -> PruneOptions:  # fmt: skip
     """The options of a pruning from those of the command; drops in points.
 
@@ -93,6 +103,7 @@ def pruning_options(
     try:
         from ..export.pruning.goals import one_goal
         from ..export.pruning.steps import PruneOptions
+        from ..train.distill import DistillConfig
     except ImportError as error:
         raise InputError(
             f"prune needs packages that are not installed ({error}); pip install 'seg-edge[train,export]'"
@@ -101,6 +112,7 @@ def pruning_options(
         goal=one_goal(ratio, macs, params, latency, fps),
         max_drop=None if max_drop is None else max_drop / 100,
         max_class_drop=None if max_class_drop is None else max_class_drop / 100,
+        distill=DistillConfig(*distill) if distill else None,
         **others,
     )
 

@@ -32,6 +32,12 @@ def train(
     init: Annotated[
         Path | None, typer.Option(help="Begin with this checkpoint's network and weights, e.g. a pruned one.")
     ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Distil from this checkpoint: its logits and features are targets too.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="Temperature of both networks' logits for --teacher.")] = 2.0,
+    kd_weight: Annotated[float, typer.Option(help="Weight of the teacher's logits; 0 leaves them out.")] = 1.0,
+    feature_weight: Annotated[float, typer.Option(help="Weight of the teacher's features; 0 leaves them out.")] = 0.1,
     classes: Annotated[str | None, typer.Option(help="Class list of a known dataset, e.g. camvid.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here too.", callback=writable)] = None,
 ) -> None:
@@ -39,6 +45,7 @@ def train(
     from ..core.artifact import write_json
     from ..core.errors import InputError
     from ..train.data.augment import AugmentConfig
+    from ..train.distill import DistillConfig
     from ..train.trainer import TrainConfig, fit
 
     if half and precision:
@@ -48,6 +55,7 @@ def train(
         data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz), lr=lr, seed=seed,
         classes=classes, precision=precision or ("half" if half else None), device=device, workers=workers,
         augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter), init=init,
+        distill=DistillConfig(teacher, temperature, kd_weight, feature_weight) if teacher else None,
     )  # fmt: skip
     report = fit(config, resume=resume)
     if json:

@@ -19,6 +19,7 @@ from ..core.artifact import atomic_path, write_text
 from ..core.errors import InputError
 from .checkpoint import BEST
 
+#: Columns of ``metrics.csv``; the terms of a loss that has several, such as ``train_kd``, come after them.
 COLUMNS = ("epoch", "train_loss", "val_loss", "val_miou", "val_pixel_accuracy", "lr", "seconds")
 
 
@@ -97,10 +98,11 @@ class History(pl.Callback):
                 )
         row: dict[str, float] = {"epoch": trainer.current_epoch + 1}
         row |= {key: values[key] for key in COLUMNS[1:5] if key in values}
+        row |= {key: values[key] for key in sorted(values) if key.startswith("train_") and key not in COLUMNS}
         row |= {"lr": trainer.optimizers[0].param_groups[0]["lr"], "seconds": time.perf_counter() - self._start}
         self.rows.append(row)
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS)
+        writer = csv.DictWriter(text, [*COLUMNS, *(key for key in row if key not in COLUMNS)])
         writer.writeheader()
         writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in self.rows)
         write_text(self.out / "metrics.csv", text.getvalue())

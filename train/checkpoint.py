@@ -121,6 +121,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         if Path(path).name == BEST:
             checkpoint = {key: checkpoint[key] for key in _FOR_INFERENCE}
+            # Without what only training needs, such as a distillation's adapters.
+            checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k.startswith(PREFIX)}
         with atomic_path(path) as temporary:
             torch.save(checkpoint, temporary)
 

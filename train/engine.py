@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ..core.metrics import ConfusionMatrix, number
 from ..core.spec import ModelSpec
 from .checkpoint import KEY, describe
+from .distill import Distillation
 from .losses import SegmentationLoss
 from .models.unet import UNet
 
@@ -27,16 +28,19 @@ class SegmentationModule(pl.LightningModule):
         lr: Peak learning rate of AdamW.
         weight_decay: Of convolution weights; normalization and biases have none.
         warmup: Share of all steps with a linearly rising rate; after it the rate falls as (1 − t)^0.9 ("poly").
+        distillation: Terms of a teacher, added to the loss.
     """
 
     def __init__(
-        self, net: UNet, model: str, spec: ModelSpec, weights: Tensor, *, lr: float, weight_decay: float, warmup: float
-    ) -> None:
+        self, net: UNet, model: str, spec: ModelSpec, weights: Tensor, *, lr: float, weight_decay: float, warmup: float,
+        distillation: Distillation | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.net = net
         self.model_name = model
         self.spec = spec
         self.loss = SegmentationLoss(weights, spec.labels.ignore_index)
+        self.distillation = distillation
         self.lr, self.weight_decay, self.warmup = lr, weight_decay, warmup
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
@@ -51,7 +55,15 @@ class SegmentationModule(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         images, masks = batch
-        loss: Tensor = self.loss(self(images), masks)
+        if self.distillation is None:
+            loss: Tensor = self.loss(self(images), masks)
+        else:
+            with self.distillation.watching(self.net) as features:
+                logits = self(images)
+            terms = {"supervised": self.loss(logits, masks)} | self.distillation(images, logits, features)
+            loss = torch.stack(list(terms.values())).sum()
+            for name, term in terms.items():
+                self.log(f"train_{name}", term, on_step=False, on_epoch=True, batch_size=len(images))
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(images))
         return loss
 
@@ -78,9 +90,9 @@ class SegmentationModule(pl.LightningModule):
         checkpoint[KEY] = describe(self.model_name, self.net.config.to_dict(), self.spec.with_(provenance=provenance))
 
     def configure_optimizers(self) -> Any:
-        decayed = [m.weight for m in self.net.modules() if isinstance(m, nn.Conv2d)]
+        decayed = [m.weight for m in self.modules() if isinstance(m, nn.Conv2d)]
         chosen = {id(p) for p in decayed}
-        plain = [p for p in self.net.parameters() if id(p) not in chosen]
+        plain = [p for p in self.parameters() if id(p) not in chosen]
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=self.lr)
         total = max(1, int(self.trainer.estimated_stepping_batches))

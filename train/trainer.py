@@ -25,6 +25,7 @@ from .callbacks import EMA, EpochSeed, History, checkpoints
 from .checkpoint import BEST, KEY, AtomicCheckpointIO, Checkpoint, load_checkpoint, read_checkpoint
 from .data.augment import AugmentConfig
 from .data.module import class_frequencies, default_workers, loaders
+from .distill import Distillation, DistillConfig, open_teacher
 from .engine import SegmentationModule
 from .losses import class_weights
 from .models.registry import MODELS, build, macs, parameters
@@ -52,6 +53,7 @@ class TrainConfig:
         device: ``cpu``, ``cuda`` or None for the best that is there.
         workers: Loader processes; None takes one for each core up to 8.
         init: Checkpoint whose network, weights included, training begins with (a pruned one, or one to be tuned further).
+        distill: A teacher that takes part in the loss.
     """
 
     data: Path
@@ -73,6 +75,7 @@ class TrainConfig:
     val_split: str = "val"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     init: Path | None = None
+    distill: DistillConfig | None = None
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
@@ -128,6 +131,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     precision = _fast_precision(device, half=precision == "half") if precision in (None, "half") else precision
     _check_sizes(val)
     frequencies = class_frequencies(train)
+    teacher = open_teacher(config.distill.teacher, train.labels) if config.distill else None
 
     config.out.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
@@ -140,9 +144,13 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         spec = (base or ModelSpec(config.model, train.labels, size_hw, output_stride=OUTPUT_STRIDE)).with_(
             labels=train.labels, input_hw=size_hw, provenance=_provenance(config, train, base)
         )
+        distillation = None
+        if config.distill and teacher:
+            distillation = Distillation(config.distill, teacher, net, size_hw)
         module = SegmentationModule(
             net, config.model, spec, class_weights(frequencies),
             lr=config.lr, weight_decay=config.weight_decay, warmup=config.warmup,
+            distillation=distillation,
         )  # fmt: skip
         history = History(config.out, config.epochs, quiet=not progress)
         bar = [TQDMProgressBar(refresh_rate=1, leave=False)] if progress and sys.stderr.isatty() else []
@@ -199,9 +207,17 @@ def _report(
         "device": device,
         "precision": precision,
         "checkpoint": {"file": BEST, "sha256": sha256(config.out / BEST)},
-        "config": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()},
+        "config": _plain(asdict(config)),
         "versions": _versions(),
         "history": history.rows,
+    }
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Values that JSON can hold."""
+    return {
+        key: str(value) if isinstance(value, Path) else _plain(value) if isinstance(value, dict) else value
+        for key, value in values.items()
     }
 
 
@@ -273,7 +289,25 @@ def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[Mo
             f"train: {last} began with {init['file'] if init else 'no other checkpoint'}, got --init {config.init}; "
             "leave it out: a resumed training has all that it needs"
         )
+    _check_teacher(last, spec.provenance.get("teacher"), config.distill)
     return spec, about["config"]
+
+
+def _check_teacher(last: Path, before: dict[str, Any] | None, now: DistillConfig | None) -> None:
+    if before == (now.provenance() if now else None):
+        return
+    if before is None or now is None:
+        raise InputError(
+            f"train: {last} was trained {'with' if before else 'without'} --teacher, got {'one' if now else 'none'}; "
+            "pass the same options"
+        )
+    names = {"sha256": "--teacher", "temperature": "--temperature", "logits": "--kd-weight", "features": "--feature-weight"}
+    fields = now.provenance()
+    key = next((key for key in names if before[key] != fields[key]), None)
+    if key is not None:  # another name of the same file is no difference
+        raise InputError(
+            f"train: {last} was trained with another {names[key]} ({before[key]}), got {fields[key]}; pass the same"
+        )
 
 
 def _same_labels(train: SegDataset, val: SegDataset) -> tuple[SegDataset, SegDataset]:
@@ -325,6 +359,8 @@ def _provenance(config: TrainConfig, train: SegDataset, base: ModelSpec | None) 
     kept = {key: before[key] for key in ("init", "pruned") if key in before}
     if config.init is not None:
         kept["init"] = {"file": config.init.name, "sha256": sha256(config.init)}
+    if config.distill is not None:
+        kept["teacher"] = config.distill.provenance()
     return kept | {
         "dataset": config.data.resolve().name,
         "split": config.train_split,

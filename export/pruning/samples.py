@@ -1,4 +1,4 @@
-"""Losses on training images, for the importances that need gradients."""
+"""Training images for pruning: losses for the importances that need gradients, and statistics of batch normalization."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...core.dataset import SegDataset
 from ...core.spec import ModelSpec
 from ...train.losses import SegmentationLoss, class_weights
-from ..frames import evenly_spaced, network_input
+from ..frames import Frame, evenly_spaced, network_input
 from .importance import Loss
 
 
@@ -27,13 +27,42 @@ def losses(dataset: SegDataset, spec: ModelSpec, count: int) -> Iterator[Loss]:
     counts = np.bincount(np.concatenate([mask.numpy().ravel() for _, mask in pairs]), minlength=256)
     known = counts[: len(spec.labels)].astype(np.float64)
     criterion = SegmentationLoss(class_weights(known / max(known.sum(), 1.0)), spec.labels.ignore_index).eval()
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (spec.mean, spec.std))
     for frame, target in pairs:
-        rgb = torch.from_numpy(np.ascontiguousarray(frame[..., ::-1])).permute(0, 3, 1, 2).float()
-        image = (rgb - mean) / std
+        image = _normalized(frame, spec)
 
         def loss(net: nn.Module, image: Tensor = image, target: Tensor = target) -> Tensor:
             value: Tensor = criterion(net(image), target[None])
             return value
 
         yield loss
+
+
+def estimate_statistics(net: nn.Module, dataset: SegDataset, spec: ModelSpec, count: int, batch: int = 4) -> None:
+    """Measures the means and variances of batch normalization anew, on up to ``count`` images, evenly spaced over a split.
+
+    They are those of inputs that a pruned network no longer has: Li et al., "EagleEye" (2020), adaptive batch
+    normalization. Plain averages over all batches take the place of the moving ones. Weights stay as they are; the network
+    is in eval mode afterwards.
+    """
+    layers = [layer for layer in net.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    layers = [layer for layer in layers if layer.track_running_stats]
+    momenta = [layer.momentum for layer in layers]
+    net.eval()
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a plain average
+        layer.train()
+    indices = evenly_spaced(len(dataset), count)
+    with torch.no_grad():
+        for i in range(0, len(indices), batch):
+            frames = [network_input(dataset.read(k)[0], spec) for k in indices[i : i + batch]]
+            net(torch.cat([_normalized(frame, spec) for frame in frames]))
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+    net.eval()
+
+
+def _normalized(frame: Frame, spec: ModelSpec) -> Tensor:
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (spec.mean, spec.std))
+    rgb = torch.from_numpy(np.ascontiguousarray(frame[..., ::-1])).permute(0, 3, 1, 2).float()
+    return (rgb - mean) / std

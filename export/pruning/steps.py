@@ -17,6 +17,7 @@ from ...core.dataset import SegDataset
 from ...core.errors import InputError, ModelFileError, UnknownNameError
 from ...core.spec import ModelSpec
 from ...train.checkpoint import BEST, Checkpoint, load_checkpoint, save_checkpoint
+from ...train.distill import DistillConfig
 from ...train.models.registry import build, macs, parameters
 from ...train.models.unet import UNet, config_of
 from ...train.trainer import TrainConfig, fit, open_for
@@ -27,7 +28,7 @@ from ..report import Gate
 from .goals import Goal, MeasureLatency, example_for, latency_ms, save_onnx, search, value_of
 from .importance import NEED_DATA, Scorer, check_importance, scorer
 from .report import PruneGateError, PruneReport, Row
-from .samples import losses
+from .samples import estimate_statistics, losses
 from .structure import SCOPES, allocate, narrow, units
 
 
@@ -43,10 +44,11 @@ class PruneOptions:
         steps: The goal is approached in this many equal steps.
         finetune: Epochs of training after each step.
         data: Dataset folder; its val split measures, its train split fine-tunes and scores gradients.
-        images: Training images that gradients are taken of.
+        images: Training images that gradients are taken of, and that statistics are measured on after each step.
         engine: Engine to measure on; ``"auto"`` times all, measures mIoU on the fastest.
         threads: CPU threads; None is every core.
         max_drop, max_class_drop: Most mIoU or IoU of any class that the result may lose against the start, 0..1.
+        distill: A teacher for the fine-tuning, e.g. the parent itself.
         lr, batch, seed, device, precision, workers: Of the fine-tuning, see :class:`seg_edge.train.trainer.TrainConfig`.
     """
 
@@ -62,6 +64,7 @@ class PruneOptions:
     threads: int | None = None
     max_drop: float | None = None
     max_class_drop: float | None = None
+    distill: DistillConfig | None = None
     lr: float = 5e-4
     batch: int = 8
     seed: int = 0
@@ -87,6 +90,8 @@ class PruneOptions:
             ):  # fmt: skip
                 if wanted:
                     raise InputError(f"{option}: needs images and labels; pass --data DIR with images/train and images/val")
+        if self.distill is not None and not self.finetune:
+            raise InputError("--teacher: takes part in the fine-tuning; pass --finetune EPOCHS too")
         for option, value in (("--max-drop", self.max_drop), ("--max-class-drop", self.max_class_drop)):
             if value is not None and not 0 <= value <= 1:
                 raise InputError(f"{option}: expected 0 to 100 points, got {100 * value:g}")
@@ -156,6 +161,7 @@ class _Pruning:
             "goal": options.goal.text(),
             "importance": options.importance, "scope": options.scope, "round_to": options.round_to,
             "finetune": {key: getattr(options, key) for key in ("lr", "batch", "seed")} | {"epochs": options.finetune},
+            "teacher": options.distill.provenance() if options.distill else None,
             "steps": [],
         }  # fmt: skip
         if "pruned" in start.spec.provenance:
@@ -163,8 +169,7 @@ class _Pruning:
         self.report = PruneReport(start.spec.name, about)
 
     def _split(self, split: str) -> SegDataset | None:
-        needed = split == "val" or self.options.finetune > 0 or self.options.importance in NEED_DATA
-        if self.options.data is None or not needed:
+        if self.options.data is None:
             return None
         return open_for(self.options.data, split, None, self.start)
 
@@ -211,6 +216,8 @@ class _Pruning:
             )
         narrow(self.net, example, score, widths)
         self.net = self.rebuilt()
+        if self.train is not None:
+            estimate_statistics(self.net, self.train, self.spec, options.images)
         self.report.about["steps"].append(
             {"ratio": 1 - sum(widths.values()) / sum(self.original.values()), "params": parameters(self.net),
              "macs": macs(self.net, self.spec.input_hw)}
@@ -239,6 +246,7 @@ class _Pruning:
             data=options.data, out=work, model=self.start.name, epochs=options.finetune, batch=options.batch,
             size_hw=self.spec.input_hw, lr=options.lr, seed=options.seed, device=options.device,
             precision=options.precision, workers=options.workers, init=begin,
+            distill=options.distill,
         )  # fmt: skip
         fit(config, progress=not isinstance(self.progress, Silent))
         self.net = load_checkpoint(work / BEST).model

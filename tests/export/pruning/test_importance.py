@@ -11,7 +11,7 @@ from torch import nn
 from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import InputError, UnknownNameError
 from seg_edge.export.pruning.importance import scorer
-from seg_edge.export.pruning.samples import losses
+from seg_edge.export.pruning.samples import estimate_statistics, losses
 from seg_edge.export.pruning.structure import units
 
 X = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -106,3 +106,15 @@ def test_losses_on_images(nets, tmp_path):
         wrong = [float(loss(nets.tiny(seed=1))) for loss in losses(data, nets.SPEC, 3)]
     assert len(right) == 3
     assert max(right) < min(wrong)
+
+
+def test_statistics_are_those_of_the_images(net, nets, tmp_path):
+    """Of one batch: mean and variance of what the convolution gives; the weights stay."""
+    data = open_dataset(nets.write_dataset(tmp_path, nets.tiny(), train=4), "train", nets.SPEC.labels)
+    before = [p.clone() for p in net.parameters()]
+    expected = net[0](torch.cat([nets.normalized(data.read(k)[0][None]) for k in range(4)]))
+    estimate_statistics(net, data, nets.SPEC, 9)
+    torch.testing.assert_close(net[1].running_mean, expected.mean((0, 2, 3)), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(net[1].running_var, expected.var((0, 2, 3)), rtol=1e-4, atol=1e-4)
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+    assert (net[1].momentum, net[1].training) == (0.1, False)

@@ -16,6 +16,7 @@ from seg_edge.export.pruning.goals import Goal
 from seg_edge.export.pruning.report import PruneGateError
 from seg_edge.export.pruning.steps import PruneOptions, prune
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from seg_edge.train.distill import DistillConfig
 from seg_edge.train.models.registry import build, macs, parameters
 
 CONFIG = {"widths": [16, 16, 24, 32, 32], "depths": [1, 1, 1, 1, 1], "decoder_depths": [1, 1, 1]}
@@ -200,3 +201,14 @@ def test_as_the_first_step_of_an_export(parent, options, tmp_path):
 def test_export_prunes_at_one_size(parent, options, tmp_path):
     with pytest.raises(InputError, match=re.escape("export --prune: prunes and measures at the checkpoint's input size")):
         export(parent, tmp_path / "art", ExportOptions(input_hw=(96, 96), prune=options))
+
+
+def test_the_unpruned_network_teaches(parent, options, tmp_path):
+    wanted = replace(options, finetune=1, distill=DistillConfig(parent))
+    report = prune(parent, tmp_path / "out", wanted)
+    header = (tmp_path / "out" / "finetune1" / "metrics.csv").read_text().splitlines()[0]
+    assert header.endswith("train_features,train_kd,train_supervised")
+    about = load_checkpoint(tmp_path / "out" / "best.pt").spec.provenance["pruned"]
+    assert about["teacher"]["sha256"] == about["parent"]["sha256"] == report.about["teacher"]["sha256"]
+    with pytest.raises(InputError, match="--teacher: takes part in the fine-tuning; pass --finetune EPOCHS too"):
+        prune(parent, tmp_path / "other", replace(wanted, finetune=0))

@@ -1,0 +1,239 @@
+"""Distillation: a larger, trained network's outputs and features as additional targets.
+
+Two terms are added to the loss of the labels:
+
+- *logits*: Hinton et al., "Distilling the Knowledge in a Neural Network" (2015), section 2, pixel by pixel: the
+  Kullback-Leibler divergence of both networks' class probabilities at temperature T, times T², so that gradients stay
+  comparable across temperatures;
+- *features*: Romero et al., "FitNets" (2015), equation 3: the squared distance of the student's features, brought to the
+  teacher's number of channels by a 1×1 convolution, from the teacher's; divided by the mean square of the teacher's, so
+  that the weight means the same for every teacher. The convolutions are trained along and dropped afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..core.artifact import sha256
+from ..core.errors import DataError, InputError
+from ..core.labels import Labels
+from .checkpoint import Checkpoint, load_checkpoint
+
+#: Input pixels per feature along each axis at which features are compared, where both networks have some.
+STRIDES = (4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """How a teacher takes part.
+
+    Attributes:
+        teacher: Checkpoint of a network with the same classes.
+        temperature: Divides both networks' logits; the higher, the more the unlikely classes count.
+        logits: Weight of the logits' term; 0 leaves it out.
+        features: Weight of the features' term; 0 leaves it out.
+    """
+
+    teacher: Path
+    temperature: float = 2.0
+    logits: float = 1.0
+    features: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise InputError(f"--temperature: expected a number above 0, got {self.temperature:g}")
+        for option, value in (("--kd-weight", self.logits), ("--feature-weight", self.features)):
+            if not 0 <= value < math.inf:
+                raise InputError(f"{option}: expected 0 or more, got {value:g}")
+        if not self.logits and not self.features:
+            raise InputError("--teacher: --kd-weight and --feature-weight are both 0; leave --teacher out, or raise one")
+
+    def provenance(self) -> dict[str, Any]:
+        """For the checkpoint: the teacher by its hash, and the weights."""
+        return {
+            "file": self.teacher.name, "sha256": sha256(self.teacher), "temperature": self.temperature,
+            "logits": self.logits, "features": self.features,
+        }  # fmt: skip
+
+
+def open_teacher(path: Path, labels: Labels) -> Checkpoint:
+    """A teacher for networks with these classes.
+
+    Raises:
+        ModelFileError: no checkpoint.
+        DataError: it knows other classes.
+    """
+    teacher = load_checkpoint(path)
+    known, numbered = teacher.spec.labels, Labels.numbered(len(labels)).names
+    # Classes that are only numbered have no names that could differ.
+    same = known.names == labels.names or numbered in (known.names, labels.names)
+    if len(known) != len(labels) or not same:
+        raise DataError(
+            f"--teacher {path}: knows {len(known)} classes ({', '.join(known.names[:3])}, …), the data has {len(labels)} "
+            f"({', '.join(labels.names[:3])}, …); a teacher must have been trained on the same classes"
+        )
+    return teacher
+
+
+class Distillation(nn.Module):
+    """The two terms. Its parameters are the adapters' alone; the teacher is none of its submodules.
+
+    Args:
+        config: Weights and temperature.
+        teacher: In eval mode; never changed.
+        student: Network whose features are matched.
+        size_hw: Input size, pixels.
+
+    Raises:
+        InputError: features are asked for, but the networks have none at a common stride.
+    """
+
+    def __init__(self, config: DistillConfig, teacher: Checkpoint, student: nn.Module, size_hw: tuple[int, int]) -> None:
+        super().__init__()
+        self.config = config
+        self._teacher = _Frozen(teacher.model)
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (teacher.spec.mean, teacher.spec.std))
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        self.pairs: list[tuple[str, str]] = []
+        self.adapters = nn.ModuleList()
+        if config.features:
+            mine, theirs = feature_layers(student, size_hw), feature_layers(teacher.model, size_hw)
+            for stride in sorted(set(mine) & set(theirs)):
+                (name, channels), (other, others) = mine[stride], theirs[stride]
+                self.pairs.append((name, other))
+                self.adapters.append(nn.Conv2d(channels, others, 1))
+            if not self.pairs:
+                raise InputError(
+                    f"--feature-weight: student and teacher have no features at a common stride of {STRIDES}; pass 0"
+                )
+
+    @contextmanager
+    def watching(self, student: nn.Module) -> Iterator[dict[str, Tensor]]:
+        """Collects the student's features, by layer name, while it runs."""
+        with _captured(student, [mine for mine, _ in self.pairs]) as features:
+            yield features
+
+    def forward(self, images: Tensor, logits: Tensor, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weighted terms.
+
+        Args:
+            images: uint8 (N, 3, H, W) RGB, as the student got them.
+            logits: float (N, C, h, w), the student's.
+            features: As :meth:`watching` collected them.
+
+        Returns:
+            Scalars ``kd`` and ``features``, those that have a weight.
+        """
+        teacher = self._teacher.on(images.device)
+        with torch.no_grad(), _captured(teacher, [other for _, other in self.pairs]) as hints:
+            normalized = (images.float() - self.mean) / self.std  # type: ignore[operator]  # buffers are tensors
+            wanted = teacher(normalized.contiguous(memory_format=torch.channels_last))
+        terms = {}
+        with torch.autocast(images.device.type, enabled=False):
+            if self.config.logits:
+                terms["kd"] = self.config.logits * pixelwise_kl(logits.float(), wanted.float(), self.config.temperature)
+            if self.pairs:
+                terms["features"] = self.config.features * torch.stack(
+                    [
+                        hint_loss(adapter(features[mine].float()), hints[other].float())
+                        for adapter, (mine, other) in zip(self.adapters, self.pairs, strict=True)
+                    ]
+                ).mean()  # fmt: skip
+        return terms
+
+
+def pixelwise_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T² · KL(teacher ‖ student) at temperature T, mean over all pixels, void ones included: there the teacher knows more.
+
+    Args:
+        student: float (N, C, h, w), logits.
+        teacher: float (N, C, h', w'), logits; resized bilinearly to the student's size.
+    """
+    if teacher.shape[-2:] != student.shape[-2:]:
+        teacher = F.interpolate(teacher, size=student.shape[-2:], mode="bilinear", align_corners=False)
+    log_p, log_q = F.log_softmax(student / temperature, 1), F.log_softmax(teacher / temperature, 1)
+    divergence = F.kl_div(log_p, log_q, reduction="none", log_target=True).sum(1).mean()
+    return divergence * temperature**2
+
+
+def hint_loss(guess: Tensor, hint: Tensor) -> Tensor:
+    """Mean squared distance of two feature maps, float (N, C, h, w), in units of the hint's mean square."""
+    if guess.shape[-2:] != hint.shape[-2:]:  # sizes that no common stride divides
+        guess = F.interpolate(guess, size=hint.shape[-2:], mode="bilinear", align_corners=False)
+    return F.mse_loss(guess, hint) / hint.square().mean().clamp(min=1e-12)
+
+
+def feature_layers(net: nn.Module, size_hw: tuple[int, int]) -> dict[int, tuple[str, int]]:
+    """Where a network's features can be read: at each of :data:`STRIDES`, the last layer that runs, the classifier left out.
+
+    Returns:
+        Stride → name of the layer and its number of channels.
+    """
+    ran: list[tuple[str, nn.Module, tuple[int, ...]]] = []
+    hooks = [
+        layer.register_forward_hook(
+            lambda m, _i, o, name=name: ran.append((name, m, tuple(o.shape))) if isinstance(o, Tensor) else None
+        )
+        for name, layer in net.named_modules()
+        if not list(layer.children())
+    ]
+    parameter = next(net.parameters())
+    was_training = net.training
+    try:
+        with torch.no_grad():
+            net.eval()(torch.zeros(1, 3, *size_hw, device=parameter.device, dtype=parameter.dtype))
+    finally:
+        net.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    classifier = max(i for i, (_, layer, _) in enumerate(ran) if isinstance(layer, nn.Conv2d))
+    shapes: dict[str, set[tuple[int, ...]]] = {}
+    for name, _layer, shape in ran:
+        shapes.setdefault(name, set()).add(shape)
+    found = {}
+    for name, _layer, shape in ran[:classifier]:
+        for stride in STRIDES:
+            # A layer that runs at several sizes (one ReLU for all) would hand out another one's features.
+            if len(shapes[name]) == 1 and len(shape) == 4 and shape[-2:] == tuple(-(-side // stride) for side in size_hw):
+                found[stride] = (name, shape[1])
+    return found
+
+
+@contextmanager
+def _captured(net: nn.Module, names: list[str]) -> Iterator[dict[str, Tensor]]:
+    # Hooks only while it runs: a network that keeps them would be copied and saved with them.
+    features: dict[str, Tensor] = {}
+    layers = dict(net.named_modules())
+
+    def keep(name: str) -> Any:
+        return lambda _module, _inputs, output: features.__setitem__(name, output)
+
+    hooks = [layers[name].register_forward_hook(keep(name)) for name in names]
+    try:
+        yield features
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class _Frozen:
+    """Holds a network out of its owner's sight: it is no submodule, in no state dict, averaged and copied by nobody."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self._net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def on(self, device: torch.device) -> nn.Module:
+        return self._net.to(device)
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> _Frozen:
+        return self
