@@ -18,6 +18,7 @@ from ..core.errors import ModelFileError
 from ..core.metrics import agreement
 from ..runtime import kernels
 from ..runtime.engines import Engine, open_engine
+from ..runtime.fit import frame_window
 from .frames import Frame, network_input
 
 MANIFEST = "golden.json"
@@ -55,7 +56,8 @@ def masks(engine: Engine, frames_bgr: Sequence[Frame]) -> list[Mask]:
         one = network_input(frame, engine.spec)
         # A model of batch 4 sees the frame four times.
         output = engine.infer(np.ascontiguousarray(np.repeat(one, engine.batch or 1, 0)))[0]
-        results.append(kernels.upsample_argmax(output, frame.shape[:2]))
+        size_hw = frame.shape[:2]
+        results.append(kernels.upsample_argmax(output, size_hw, window=frame_window(engine.spec, size_hw)))
     return results
 
 
