@@ -13,7 +13,7 @@ from .errors import ModelFileError
 from .labels import Labels
 
 FORMAT = 1
-RESIZE_RULES = ("area", "bilinear")
+RESIZE_RULES = ("area", "bilinear", "letterbox")
 OUTPUTS = ("logits", "labels")
 PRECISIONS = ("fp32", "fp16", "int8")
 #: The key of the JSON text in an ONNX file's ``metadata_props``.
@@ -33,7 +33,8 @@ class ModelSpec:
         labels: Class names, palette, ignore index.
         input_hw: Height and width of the network's input, pixels.
         resize: How a frame is brought to ``input_hw``: ``"area"`` (exact box average when shrinking, bilinear when
-            enlarging) or ``"bilinear"``. The frame is stretched; its aspect ratio is not kept.
+            enlarging) or ``"bilinear"`` stretch it; ``"letterbox"`` is ``"area"`` with the frame's aspect ratio kept, in
+            the middle of a grey input.
         color_order: Channel order of the network's input frames. The exported graph always takes BGR.
         mean, std: Per-channel RGB normalization on the 0..255 scale. It is inside the exported graph; recorded here.
         output: ``"logits"`` (float, N×C×h×w at ``output_stride``) or ``"labels"`` (uint8, N×H×W).

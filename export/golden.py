@@ -18,6 +18,7 @@ from ..core.errors import ModelFileError
 from ..core.metrics import agreement
 from ..runtime import kernels
 from ..runtime.engines import Engine, open_engine
+from ..runtime.fit import frame_window
 from .frames import Frame, network_input
 
 MANIFEST = "golden.json"
@@ -55,12 +56,14 @@ def masks(engine: Engine, frames_bgr: Sequence[Frame]) -> list[Mask]:
         one = network_input(frame, engine.spec)
         # A model of batch 4 sees the frame four times.
         output = engine.infer(np.ascontiguousarray(np.repeat(one, engine.batch or 1, 0)))[0]
-        height, width = frame.shape[:2]
+        size_hw = frame.shape[:2]
+        window = frame_window(engine.spec, size_hw)
         if engine.spec.output == "labels":  # as Segmenter does
-            full = cv2.resize(output, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+            shown = output if window is None else output[window.slices]
+            full = cv2.resize(shown, size_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
             results.append(np.array(full, np.uint8))
         else:
-            results.append(kernels.upsample_argmax(output, (height, width)))
+            results.append(kernels.upsample_argmax(output, size_hw, window=window))
     return results
 
 

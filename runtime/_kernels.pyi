@@ -1,6 +1,10 @@
 # Private: kernels.py documents these. Arrays are checked by the extension; `isa` forces an instruction set for one call.
-def resize(frame_bgr: object, out: object, rule: str, isa: str | None = None, threads: int = 0, /) -> None: ...
-def upsample_argmax(logits_chw: object, out: object, isa: str | None = None, threads: int = 0, /) -> None: ...
+def resize(
+    frame: object, out: object, rule: str, isa: str | None = None, threads: int = 0, pixel_format: str = "bgr", /
+) -> None: ...
+def upsample_argmax(
+    logits_chw: object, out: object, isa: str | None = None, threads: int = 0, window: object | None = None, /
+) -> None: ...
 def upsample_overlay(
     logits_chw: object,
     frame_bgr: object,
@@ -12,6 +16,7 @@ def upsample_overlay(
     threads: int = 0,
     line_palette_bgr: object | None = None,
     line_alpha: object = 1.0,
+    window: object | None = None,
     /,
 ) -> None: ...
 def blend(

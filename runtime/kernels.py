@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from ..core.errors import InputError, UnknownNameError
 from ..core.spec import RESIZE_RULES
+from .fit import Window, letterbox
 
 try:
     from . import _kernels
@@ -35,13 +36,17 @@ except ImportError as error:
     raise InputError(str(error)) from error
 
 __all__ = [
+    "LETTERBOX_GREY",
     "MAX_THREADS",
+    "PIXEL_FORMATS",
     "available_isas",
     "blend",
+    "frame_hw",
     "isa",
     "resize",
     "set_threads",
     "threads",
+    "to_bgr",
     "upsample_argmax",
     "upsample_overlay",
 ]
@@ -50,6 +55,11 @@ U8 = npt.NDArray[np.uint8]
 Logits = npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8] | npt.NDArray[np.uint8]
 #: One opacity for all classes, or one per class.
 Alpha = float | Sequence[float] | npt.NDArray[np.floating[Any]]
+
+#: What :func:`resize` reads.
+PIXEL_FORMATS = ("bgr", "nv12", "yuyv")
+#: What surrounds a letterboxed frame: the usual choice (YOLO's), near the mean of natural pictures.
+LETTERBOX_GREY = 114
 
 _MAX_SIDE = 16384  # SE_MAX_SIDE in segedge.h
 MAX_THREADS = 64  # SEMAX_THREADS
@@ -76,34 +86,74 @@ def set_threads(count: int | None) -> None:
 
 
 def resize(
-    frame_bgr: U8, size_hw: tuple[int, int], rule: str = "area", out: U8 | None = None, *, threads: int | None = None
+    frame: U8,
+    size_hw: tuple[int, int],
+    rule: str = "area",
+    out: U8 | None = None,
+    *,
+    pixel_format: str = "bgr",
+    threads: int | None = None,
 ) -> U8:
-    """Resizes a frame; it is stretched, its aspect ratio is not kept.
+    """Brings a frame to a network's input size, and to BGR.
 
     Args:
-        frame_bgr: uint8, (H, W, 3), each row contiguous.
+        frame: uint8, each row contiguous: ``"bgr"`` (H, W, 3); ``"nv12"`` (3*H/2, W), H rows of luma and then H/2 rows of
+            u v, H and W even; ``"yuyv"`` (H, W, 2), W even.
         size_hw: Height h and width w of the result, pixels.
         rule: ``"area"``: average of the box that an output pixel covers, where neither side grows; else, and with
-            ``"bilinear"``: bilinear between pixel centres, edges clamped. Within 1 grey level of exact arithmetic.
-        out: uint8, (h, w, 3), C-contiguous, no overlap with the frame; allocated if None.
+            ``"bilinear"``: bilinear between pixel centres, edges clamped. Within 1 grey level of exact arithmetic. Both
+            stretch the frame. ``"letterbox"`` is ``"area"`` with the aspect ratio kept, in the middle of a grey (114)
+            picture: :func:`seg_edge.runtime.fit.letterbox` says where.
+        out: uint8, (h, w, 3), rows contiguous, no overlap with the frame; allocated if None.
+        pixel_format: What the frame's bytes mean. NV12 and YUYV are taken as BT.601, limited range, and each chroma sample
+            as that of all the pixels that share it, as ``cv2.cvtColor`` does (the same within 2 grey levels): rows are
+            averaged, converted with coefficients of 13 bits, rounded to 1/128 and clamped, then columns are averaged.
         threads: See the module.
 
     Returns:
         uint8, (h, w, 3).
 
     Raises:
-        UnknownNameError: no such rule.
+        UnknownNameError: no such rule or format.
         TypeError, ValueError: an array or size that does not fit.
     """
     if rule not in RESIZE_RULES:
         raise UnknownNameError("resize rule", rule, RESIZE_RULES)
+    if pixel_format not in PIXEL_FORMATS:
+        raise UnknownNameError("pixel format", pixel_format, PIXEL_FORMATS)
     out = _output("resize", out, (*_size("resize", size_hw), 3))
-    _kernels.resize(frame_bgr, out, rule, None, _threads("resize", threads))
+    inner = out
+    if rule == "letterbox":
+        shape = np.shape(frame)
+        if len(shape) < 2 or not min(shape[:2]):
+            raise ValueError(f"resize: frame must be (H, W, …) with H, W ≥ 1, got {shape}; pass a frame")
+        window = letterbox(frame_hw(frame, pixel_format), out.shape[:2])
+        inner = out[window.slices]
+        rows, columns = window.slices
+        for border in (out[: rows.start], out[rows.stop :], out[rows, : columns.start], out[rows, columns.stop :]):
+            border[...] = LETTERBOX_GREY
+    _kernels.resize(frame, inner, "area" if rule == "letterbox" else rule, None, _threads("resize", threads), pixel_format)
     return out
 
 
+def to_bgr(frame: U8, pixel_format: str, out: U8 | None = None, *, threads: int | None = None) -> U8:
+    """A frame of :func:`resize`'s formats as uint8 (H, W, 3), BGR, at its own size. Raises as :func:`resize` does."""
+    return resize(frame, frame_hw(frame, pixel_format), "bilinear", out, pixel_format=pixel_format, threads=threads)
+
+
+def frame_hw(frame: U8, pixel_format: str = "bgr") -> tuple[int, int]:
+    """Height and width of the picture that a frame's array holds."""
+    height, width = np.shape(frame)[:2]
+    return (height * 2 // 3 if pixel_format == "nv12" else height), width
+
+
 def upsample_argmax(
-    logits_chw: Logits, size_hw: tuple[int, int], out: U8 | None = None, *, threads: int | None = None
+    logits_chw: Logits,
+    size_hw: tuple[int, int],
+    out: U8 | None = None,
+    *,
+    window: Window | None = None,
+    threads: int | None = None,
 ) -> U8:
     """The highest class per pixel of logits upsampled bilinearly (pixel centres, edges clamped), in one pass.
 
@@ -113,6 +163,7 @@ def upsample_argmax(
             changes which class is highest at a pixel.
         size_hw: Height H and width W of the mask, pixels; may be smaller than the logits.
         out: uint8, (H, W), C-contiguous; allocated if None.
+        window: Where in the network's input the image lies; None: all over it. The logits cover the whole input.
         threads: See the module.
 
     Returns:
@@ -122,7 +173,7 @@ def upsample_argmax(
         TypeError, ValueError: an array or size that does not fit.
     """
     out = _output("upsample_argmax", out, _size("upsample_argmax", size_hw))
-    _kernels.upsample_argmax(logits_chw, out, None, _threads("upsample_argmax", threads))
+    _kernels.upsample_argmax(logits_chw, out, None, _threads("upsample_argmax", threads), window)
     return out
 
 
@@ -136,12 +187,13 @@ def upsample_overlay(
     *,
     line_palette_bgr: U8 | None = None,
     line_alpha: Alpha = 1.0,
+    window: Window | None = None,
     threads: int | None = None,
 ) -> U8:
     """Paints the classes of a network's logits over the frame, in one pass.
 
     Args:
-        logits_chw: As in :func:`upsample_argmax`; they cover the whole frame.
+        logits_chw, window: As in :func:`upsample_argmax`.
         frame_bgr: uint8, (H, W, 3), each row contiguous.
         palette_bgr: uint8, (C, 3), C-contiguous.
         alpha: Share of the colour, 0 to 1, rounded to 1/256: one for all, or C of them. A class with 0 stays uncoloured.
@@ -163,7 +215,7 @@ def upsample_overlay(
     out = _output("upsample_overlay", out, np.shape(frame_bgr))
     style = (_threads("upsample_overlay", threads), line_palette_bgr, _alpha("upsample_overlay", "line_alpha", line_alpha))
     fixed = _alpha("upsample_overlay", "alpha", alpha)
-    _kernels.upsample_overlay(logits_chw, frame_bgr, palette_bgr, fixed, out, mask_out, None, *style)
+    _kernels.upsample_overlay(logits_chw, frame_bgr, palette_bgr, fixed, out, mask_out, None, *style, window)
     return out
 
 

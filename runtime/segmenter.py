@@ -18,6 +18,7 @@ from ..core.labels import Labels
 from ..core.spec import ModelSpec
 from . import kernels
 from .engines import AUTO, Engine, open_engine
+from .fit import frame_window
 from .style import Style
 
 if TYPE_CHECKING:
@@ -235,8 +236,11 @@ class Segmenter:
         self, logits: Logits, frame_bgr: Frame, mask: bool, overlay: bool, mask_out: Mask | None, out: Frame | None
     ) -> tuple[Mask | None, Frame | None]:
         size_hw = frame_bgr.shape[:2]
+        window = frame_window(self.spec, size_hw)
         if not overlay:
-            return (kernels.upsample_argmax(logits, size_hw, mask_out, threads=self._threads) if mask else None), None
+            if not mask:
+                return None, None
+            return kernels.upsample_argmax(logits, size_hw, mask_out, window=window, threads=self._threads), None
         if mask and mask_out is None:
             mask_out = np.empty(size_hw, np.uint8)
         painted = kernels.upsample_overlay(
@@ -245,6 +249,7 @@ class Segmenter:
             self.style.palette_bgr,
             out=out,
             mask_out=mask_out if mask else None,
+            window=window,
             threads=self._threads,
             **self.style.arguments,
         )
@@ -257,6 +262,9 @@ class Segmenter:
         if mask_out is not None and (mask_out.dtype != np.uint8 or mask_out.shape != (height, width)):
             # OpenCV would quietly allocate another array and leave the caller's untouched.
             raise ValueError(f"process: mask_out must be uint8 ({height}, {width}), got {mask_out.dtype} {mask_out.shape}")
+        window = frame_window(self.spec, (height, width))
+        if window is not None:
+            labels = labels[window.slices]
         # EXACT: pixel centres map to pixel centres; plain INTER_NEAREST is off by up to half a pixel.
         full = cv2.resize(labels, (width, height), dst=mask_out, interpolation=cv2.INTER_NEAREST_EXACT)
         sized: Mask = np.asarray(full, np.uint8)

@@ -16,7 +16,9 @@ static const se_kernels *pick_isa(PyObject *module, const call *self, const char
 }
 
 static const rule frame_rule = {"frame_bgr", "uint8", "(H, W, 3)", 3, true, true, INPUT};
-static const rule resized_rule = {"out", "uint8", "(H, W, 3)", 3, true, false, OUTPUT};
+static const rule nv12_rule = {"frame_nv12", "uint8", "(3*H/2, W)", 2, false, true, INPUT};
+static const rule yuyv_rule = {"frame_yuyv", "uint8", "(H, W, 2)", 3, false, true, INPUT};
+static const rule resized_rule = {"out", "uint8", "(H, W, 3)", 3, true, true, OUTPUT};
 static const rule overlay_rule = {"out", "uint8", "(H, W, 3)", 3, true, true, OUTPUT};
 static const rule logits_rule = {"logits_chw", "float32, float16, int8 or uint8", "(C, H, W)", 3, false, false, INPUT};
 static const rule palette_rule = {"palette_bgr", "uint8", "(C, 3)", 2, true, false, INPUT};
@@ -37,16 +39,48 @@ static bool thread_count(const call *self, Py_ssize_t threads) {
   return false;
 }
 
+/* A frame of a named format. NV12 as OpenCV has it: the luma's rows, then half as many rows of u v. */
+static bool take_frame(call *self, PyObject *object, const char *format, se_frame *frame) {
+  const bool nv12 = strcmp(format, "nv12") == 0, yuyv = strcmp(format, "yuyv") == 0;
+  if (!nv12 && !yuyv && strcmp(format, "bgr") != 0) {
+    PyErr_Format(PyExc_ValueError, "%s: pixel_format must be 'bgr', 'nv12' or 'yuyv', got '%s'; use 'bgr'", self->function,
+                 format);
+    return false;
+  }
+  const array *a = &self->arrays[self->count];
+  if (!take(self, object, nv12 ? &nv12_rule : yuyv ? &yuyv_rule : &frame_rule)) return false;
+  const size_t rows = side(a, 0);
+  *frame = (se_frame){.h = rows, .w = side(a, 1), .data = a->view.buf, .stride = stride(a)};
+  if (nv12) {
+    if (rows % 3 || frame->w % 2) {
+      return refuse(self, a, PyExc_ValueError, " with H and W even", "H rows of luma, then H/2 rows of u v");
+    }
+    frame->format = SE_FRAME_NV12;
+    frame->h = rows / 3 * 2;
+    frame->chroma = frame->data + frame->h * frame->stride;
+    frame->chroma_stride = frame->stride;
+  } else if (yuyv) {
+    if (side(a, 2) != 2 || frame->w % 2) {
+      return refuse(self, a, PyExc_ValueError, " with W even", "pass an array of that shape");
+    }
+    frame->format = SE_FRAME_YUYV;
+  }
+  return true;
+}
+
 static PyObject *py_resize(PyObject *module, PyObject *args) {
   PyObject *frame_object, *out_object, *result = NULL;
-  const char *rule_name, *isa_name = NULL;
+  const char *rule_name, *isa_name = NULL, *format = "bgr";
   Py_ssize_t threads = 0;
-  if (!PyArg_ParseTuple(args, "OOs|zn:resize", &frame_object, &out_object, &rule_name, &isa_name, &threads)) return NULL;
+  if (!PyArg_ParseTuple(args, "OOs|zns:resize", &frame_object, &out_object, &rule_name, &isa_name, &threads, &format)) {
+    return NULL;
+  }
   call self = {.function = "resize"};
   const array *frame = &self.arrays[0], *out = &self.arrays[1];
   const se_kernels *isa = pick_isa(module, &self, isa_name);
+  se_frame src;
   void *workspace = NULL;
-  if (!isa || !thread_count(&self, threads) || !take(&self, frame_object, &frame_rule) ||
+  if (!isa || !thread_count(&self, threads) || !take_frame(&self, frame_object, format, &src) ||
       !take(&self, out_object, &resized_rule) || !disjoint(&self, out, frame, "pass another array")) {
     goto done;
   }
@@ -56,15 +90,14 @@ static PyObject *py_resize(PyObject *module, PyObject *args) {
     goto done;
   }
   const se_resize_rule how = area ? SE_RESIZE_AREA : SE_RESIZE_BILINEAR;
-  const size_t src_h = side(frame, 0), src_w = side(frame, 1), dst_h = side(out, 0), dst_w = side(out, 1);
-  workspace = PyMem_RawMalloc(se_resize_workspace(src_h, src_w, dst_h, dst_w, how, (size_t)threads));
+  const size_t dst_h = side(out, 0), dst_w = side(out, 1);
+  workspace = PyMem_RawMalloc(se_resize_workspace(&src, dst_h, dst_w, how, (size_t)threads));
   if (!workspace) {
     PyErr_NoMemory();
     goto done;
   }
   Py_BEGIN_ALLOW_THREADS;
-  se_resize_image(isa, frame->view.buf, src_h, src_w, stride(frame), out->view.buf, dst_h, dst_w, how, (size_t)threads,
-                  workspace);
+  se_resize_image(isa, &src, out->view.buf, dst_h, dst_w, stride(out), how, (size_t)threads, workspace);
   Py_END_ALLOW_THREADS;
   result = Py_NewRef(Py_None);
 done:
@@ -96,11 +129,37 @@ static void set_logits(se_paint_job *job, const array *logits) {
   job->w = side(logits, 2);
 }
 
+/* window: None, or (top, left, height, width, of_height, of_width) of the image in the network's input. */
+static bool set_window(const call *self, PyObject *window, se_paint_job *job) {
+  Py_ssize_t v[6];
+  if (!window || window == Py_None) return true;
+  if (!PyTuple_Check(window) || !PyArg_ParseTuple(window, "nnnnnn", v, v + 1, v + 2, v + 3, v + 4, v + 5)) {
+    PyErr_Format(PyExc_TypeError,
+                 "%s: window must be (top, left, height, width, of_height, of_width), got %R; use letterbox()",
+                 self->function, window);
+    return false;
+  }
+  for (int i = 0; i < 2; i++) {
+    if (v[i] < 0 || v[2 + i] < 1 || v[4 + i] > SE_MAX_SIDE || v[i] > v[4 + i] || v[2 + i] > v[4 + i] - v[i]) {
+      PyErr_Format(
+          PyExc_ValueError,
+          "%s: window must lie within of_height x of_width of at most 16384 and hold a pixel, got %R; use letterbox()",
+          self->function, window);
+      return false;
+    }
+  }
+  job->top = (size_t)v[0], job->left = (size_t)v[1], job->view_h = (size_t)v[2], job->view_w = (size_t)v[3];
+  job->of_h = (size_t)v[4], job->of_w = (size_t)v[5];
+  return true;
+}
+
 static PyObject *py_upsample_argmax(PyObject *module, PyObject *args) {
-  PyObject *logits_object, *out_object, *result = NULL;
+  PyObject *logits_object, *out_object, *window = NULL, *result = NULL;
   const char *isa_name = NULL;
   Py_ssize_t threads = 0;
-  if (!PyArg_ParseTuple(args, "OO|zn:upsample_argmax", &logits_object, &out_object, &isa_name, &threads)) return NULL;
+  if (!PyArg_ParseTuple(args, "OO|znO:upsample_argmax", &logits_object, &out_object, &isa_name, &threads, &window)) {
+    return NULL;
+  }
   call self = {.function = "upsample_argmax"};
   const array *logits = &self.arrays[0], *out = &self.arrays[1];
   const se_kernels *isa = pick_isa(module, &self, isa_name);
@@ -109,7 +168,7 @@ static PyObject *py_upsample_argmax(PyObject *module, PyObject *args) {
       disjoint(&self, out, logits, "pass another array")) {
     se_paint_job job = {.mask = out->view.buf, .dst_h = side(out, 0), .dst_w = side(out, 1)};
     set_logits(&job, logits);
-    result = paint(isa, &job, (size_t)threads);
+    if (set_window(&self, window, &job)) result = paint(isa, &job, (size_t)threads);
   }
   release(&self);
   return result;
@@ -158,7 +217,7 @@ static bool take_style(call *self, PyObject *palette, const rule *palette_is, Py
 
 /* upsample_overlay takes logits, blend a mask; the rest is the same. */
 static PyObject *paint_overlay(PyObject *module, const char *function, PyObject *const *objects, PyObject *mask_object,
-                               const char *isa_name, Py_ssize_t threads, bool from_logits) {
+                               PyObject *window, const char *isa_name, Py_ssize_t threads, bool from_logits) {
   PyObject *source_object = objects[0], *frame_object = objects[1], *palette_object = objects[2], *alpha_object = objects[3],
            *out_object = objects[4], *line_palette = objects[5], *line_alpha = objects[6], *result = NULL;
   call self = {.function = function};
@@ -204,6 +263,7 @@ static PyObject *paint_overlay(PyObject *module, const char *function, PyObject 
                       .line_alpha = line.fixed};
   if (from_logits) {
     set_logits(&job, source);
+    if (!set_window(&self, window, &job)) goto done;
   } else {
     job.labels = source->view.buf;
   }
@@ -214,14 +274,14 @@ done:
 }
 
 static PyObject *py_upsample_overlay(PyObject *module, PyObject *args) {
-  PyObject *o[7] = {NULL}, *mask;
+  PyObject *o[7] = {NULL}, *mask, *window = NULL;
   const char *isa_name = NULL;
   Py_ssize_t threads = 0;
-  if (!PyArg_ParseTuple(args, "OOOOOO|znOO:upsample_overlay", &o[0], &o[1], &o[2], &o[3], &o[4], &mask, &isa_name, &threads,
-                        &o[5], &o[6])) {
+  if (!PyArg_ParseTuple(args, "OOOOOO|znOOO:upsample_overlay", &o[0], &o[1], &o[2], &o[3], &o[4], &mask, &isa_name, &threads,
+                        &o[5], &o[6], &window)) {
     return NULL;
   }
-  return paint_overlay(module, "upsample_overlay", o, mask, isa_name, threads, true);
+  return paint_overlay(module, "upsample_overlay", o, mask, window, isa_name, threads, true);
 }
 
 static PyObject *py_blend(PyObject *module, PyObject *args) {
@@ -231,7 +291,7 @@ static PyObject *py_blend(PyObject *module, PyObject *args) {
   if (!PyArg_ParseTuple(args, "OOOOO|znOO:blend", &o[0], &o[1], &o[2], &o[3], &o[4], &isa_name, &threads, &o[5], &o[6])) {
     return NULL;
   }
-  return paint_overlay(module, "blend", o, Py_None, isa_name, threads, false);
+  return paint_overlay(module, "blend", o, Py_None, NULL, isa_name, threads, false);
 }
 
 static PyObject *py_threads(PyObject *module, PyObject *unused) {
@@ -298,11 +358,12 @@ static int module_exec(PyObject *module) {
 }
 
 static PyMethodDef methods[] = {
-    {"resize", py_resize, METH_VARARGS, "resize(frame_bgr, out, rule, isa=None, threads=0)"},
-    {"upsample_argmax", py_upsample_argmax, METH_VARARGS, "upsample_argmax(logits_chw, out, isa=None, threads=0)"},
+    {"resize", py_resize, METH_VARARGS, "resize(frame, out, rule, isa=None, threads=0, pixel_format='bgr')"},
+    {"upsample_argmax", py_upsample_argmax, METH_VARARGS,
+     "upsample_argmax(logits_chw, out, isa=None, threads=0, window=None)"},
     {"upsample_overlay", py_upsample_overlay, METH_VARARGS,
      "upsample_overlay(logits_chw, frame_bgr, palette_bgr, alpha, out, mask_out, isa=None, threads=0, line_palette=None, "
-     "line_alpha=None)"},
+     "line_alpha=None, window=None)"},
     {"blend", py_blend, METH_VARARGS,
      "blend(mask, frame_bgr, palette_bgr, alpha, out, isa=None, threads=0, line_palette=None, line_alpha=None)"},
     {"threads", py_threads, METH_NOARGS, "threads()"},

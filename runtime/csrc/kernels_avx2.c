@@ -94,6 +94,73 @@ static void i16_u8_hsum3__avx2(const int16_t *row, const int32_t *first, const i
   }
 }
 
+/* (low, high) 16-bit factors of PMADDWD, side by side. */
+static inline __m128i factors(int low, int high) {
+  return _mm_set1_epi32((int32_t)((uint32_t)(uint16_t)low | (uint32_t)(uint16_t)high << 16));
+}
+
+/* Sums of eight pixels to clamped values; packs saturates above 255 << 7, min brings the rest down. */
+static inline __m128i yuv_clamp(__m128i low, __m128i high) {
+  const __m128i half = _mm_set1_epi32(1 << (SE_YUV_SHIFT - 1));
+  low = _mm_srai_epi32(_mm_add_epi32(low, half), SE_YUV_SHIFT);
+  high = _mm_srai_epi32(_mm_add_epi32(high, half), SE_YUV_SHIFT);
+  const __m128i value = _mm_min_epi16(_mm_packs_epi32(low, high), _mm_set1_epi16(255 << SE_ROW_BITS));
+  return _mm_max_epi16(value, _mm_setzero_si128());
+}
+
+/* Eight pixels, u and v already one each, to 24 elements and one more. Every product and sum is exact in 32 bits. */
+static inline void yuv_to_bgr8(__m128i y, __m128i u, __m128i v, int16_t *out) {
+  y = _mm_max_epi16(_mm_sub_epi16(y, _mm_set1_epi16(16 << SE_ROW_BITS)), _mm_setzero_si128());
+  u = _mm_sub_epi16(u, _mm_set1_epi16(128 << SE_ROW_BITS));
+  v = _mm_sub_epi16(v, _mm_set1_epi16(128 << SE_ROW_BITS));
+  const __m128i zero = _mm_setzero_si128();
+  const __m128i yu0 = _mm_unpacklo_epi16(y, u), yu1 = _mm_unpackhi_epi16(y, u);
+  const __m128i yv0 = _mm_unpacklo_epi16(y, v), yv1 = _mm_unpackhi_epi16(y, v);
+  const __m128i v0 = _mm_unpacklo_epi16(v, zero), v1 = _mm_unpackhi_epi16(v, zero);
+  const __m128i to_b = factors(SE_YUV_Y, SE_YUV_BU), to_g = factors(SE_YUV_Y, SE_YUV_GU);
+  const __m128i to_r = factors(SE_YUV_Y, SE_YUV_RV), to_g2 = factors(SE_YUV_GV, 0);
+  const __m128i b = yuv_clamp(_mm_madd_epi16(yu0, to_b), _mm_madd_epi16(yu1, to_b));
+  const __m128i g = yuv_clamp(_mm_add_epi32(_mm_madd_epi16(yu0, to_g), _mm_madd_epi16(v0, to_g2)),
+                              _mm_add_epi32(_mm_madd_epi16(yu1, to_g), _mm_madd_epi16(v1, to_g2)));
+  const __m128i r = yuv_clamp(_mm_madd_epi16(yv0, to_r), _mm_madd_epi16(yv1, to_r));
+  const __m128i bg0 = _mm_unpacklo_epi16(b, g), bg1 = _mm_unpackhi_epi16(b, g);
+  const __m128i r0 = _mm_unpacklo_epi16(r, zero), r1 = _mm_unpackhi_epi16(r, zero);
+  const __m128i two[4] = {_mm_unpacklo_epi32(bg0, r0), _mm_unpackhi_epi32(bg0, r0), _mm_unpacklo_epi32(bg1, r1),
+                          _mm_unpackhi_epi32(bg1, r1)};
+  for (size_t k = 0; k < 4; k++) { /* pixels of four elements, the fourth stored over by the next */
+    _mm_storel_epi64((__m128i *)(out + 6 * k), two[k]);
+    _mm_storel_epi64((__m128i *)(out + 6 * k + 3), _mm_unpackhi_epi64(two[k], zero));
+  }
+}
+
+static void i16_nv12_bgr__avx2(const int16_t *y, const int16_t *uv, size_t n, int16_t *out) {
+  const __m128i each_u = _mm_setr_epi8(0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13);
+  const __m128i each_v = _mm_add_epi8(each_u, _mm_set1_epi8(2));
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const __m128i pairs = _mm_loadu_si128((const __m128i *)(uv + i));
+    yuv_to_bgr8(_mm_loadu_si128((const __m128i *)(y + i)), _mm_shuffle_epi8(pairs, each_u), _mm_shuffle_epi8(pairs, each_v),
+                out + 3 * i);
+  }
+  se_kernels__scalar.i16_nv12_bgr(y + i, uv + i, n - i, out + 3 * i);
+}
+
+static void i16_yuyv_bgr__avx2(const int16_t *yuyv, size_t n, int16_t *out) {
+  /* y u y v y u y v: y's to the low half, u u u u or v v v v to the low half */
+  const __m128i take_y = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1);
+  const __m128i take_u = _mm_setr_epi8(2, 3, 2, 3, 10, 11, 10, 11, -1, -1, -1, -1, -1, -1, -1, -1);
+  const __m128i take_v = _mm_setr_epi8(6, 7, 6, 7, 14, 15, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1);
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const __m128i a = _mm_loadu_si128((const __m128i *)(yuyv + 2 * i));
+    const __m128i b = _mm_loadu_si128((const __m128i *)(yuyv + 2 * i + 8));
+    yuv_to_bgr8(_mm_unpacklo_epi64(_mm_shuffle_epi8(a, take_y), _mm_shuffle_epi8(b, take_y)),
+                _mm_unpacklo_epi64(_mm_shuffle_epi8(a, take_u), _mm_shuffle_epi8(b, take_u)),
+                _mm_unpacklo_epi64(_mm_shuffle_epi8(a, take_v), _mm_shuffle_epi8(b, take_v)), out + 3 * i);
+  }
+  se_kernels__scalar.i16_yuyv_bgr(yuyv + 2 * i, n - i, out + 3 * i);
+}
+
 /* Takes class c where its value is higher. MAX returns its second operand if either is NaN: best never becomes NaN. */
 static inline void keep_higher(__m256 value, __m256i c, __m256 *best, __m256i *label) {
   const __m256 higher = _mm256_cmp_ps(value, *best, _CMP_GT_OQ);

@@ -58,6 +58,14 @@ static void i16_u8_hsum3__avx512(const int16_t *row, const int32_t *first, const
   se_kernels__avx2.i16_u8_hsum3(row, first, weights, pairs, n, out);
 }
 
+static void i16_nv12_bgr__avx512(const int16_t *y, const int16_t *uv, size_t n, int16_t *out) {
+  se_kernels__avx2.i16_nv12_bgr(y, uv, n, out);
+}
+
+static void i16_yuyv_bgr__avx512(const int16_t *yuyv, size_t n, int16_t *out) {
+  se_kernels__avx2.i16_yuyv_bgr(yuyv, n, out);
+}
+
 typedef enum { F32, F16, I8, U8 } logits_type; /* a constant wherever it is inlined */
 
 /* Elements i .. i + 15 as float: exact. */

@@ -57,6 +57,46 @@ static void i16_u8_hsum3__neon(const int16_t *row, const int32_t *first, const i
   se_kernels__scalar.i16_u8_hsum3(row, first + i, weights + taps * i, pairs, n - i, out + 3 * i);
 }
 
+static inline int32x4_t yuv_sum(int16x4_t y, int16x4_t u, int16_t u_factor, int16x4_t v, int16_t v_factor) {
+  return vmlal_n_s16(vmlal_n_s16(vmull_n_s16(y, SE_YUV_Y), u, u_factor), v, v_factor);
+}
+
+/* Eight pixels' values of one channel. */
+static inline int16x8_t yuv_channel(int16x8_t y, int16x8_t u, int16_t u_factor, int16x8_t v, int16_t v_factor) {
+  const int32x4_t low = yuv_sum(vget_low_s16(y), vget_low_s16(u), u_factor, vget_low_s16(v), v_factor);
+  const int32x4_t high = yuv_sum(vget_high_s16(y), vget_high_s16(u), u_factor, vget_high_s16(v), v_factor);
+  const int16x8_t value =
+      vcombine_s16(vqmovn_s32(vrshrq_n_s32(low, SE_YUV_SHIFT)), vqmovn_s32(vrshrq_n_s32(high, SE_YUV_SHIFT)));
+  return vmaxq_s16(vminq_s16(value, vdupq_n_s16(255 << SE_ROW_BITS)), vdupq_n_s16(0));
+}
+
+static inline void yuv_to_bgr8(int16x8_t y, int16x8_t u, int16x8_t v, int16_t *out) {
+  y = vmaxq_s16(vsubq_s16(y, vdupq_n_s16(16 << SE_ROW_BITS)), vdupq_n_s16(0));
+  u = vsubq_s16(u, vdupq_n_s16(128 << SE_ROW_BITS));
+  v = vsubq_s16(v, vdupq_n_s16(128 << SE_ROW_BITS));
+  const int16x8x3_t bgr = {
+      {yuv_channel(y, u, SE_YUV_BU, v, 0), yuv_channel(y, u, SE_YUV_GU, v, SE_YUV_GV), yuv_channel(y, u, 0, v, SE_YUV_RV)}};
+  vst3q_s16(out, bgr);
+}
+
+static void i16_nv12_bgr__neon(const int16_t *y, const int16_t *uv, size_t n, int16_t *out) {
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const int16x8_t pairs = vld1q_s16(uv + i);
+    yuv_to_bgr8(vld1q_s16(y + i), vtrn1q_s16(pairs, pairs), vtrn2q_s16(pairs, pairs), out + 3 * i);
+  }
+  se_kernels__scalar.i16_nv12_bgr(y + i, uv + i, n - i, out + 3 * i);
+}
+
+static void i16_yuyv_bgr__neon(const int16_t *yuyv, size_t n, int16_t *out) {
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const int16x8x2_t parts = vld2q_s16(yuyv + 2 * i); /* y y y ..., u v u ... */
+    yuv_to_bgr8(parts.val[0], vtrn1q_s16(parts.val[1], parts.val[1]), vtrn2q_s16(parts.val[1], parts.val[1]), out + 3 * i);
+  }
+  se_kernels__scalar.i16_yuyv_bgr(yuyv + 2 * i, n - i, out + 3 * i);
+}
+
 typedef enum { F32, F16, I8, U8 } logits_type; /* a constant wherever it is inlined */
 
 /* Elements i .. i + 7 as float: exact. */

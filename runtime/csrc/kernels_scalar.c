@@ -37,6 +37,16 @@ static void i16_u8_hsum3__scalar(const int16_t *row, const int32_t *first, const
   }
 }
 
+static void i16_nv12_bgr__scalar(const int16_t *y, const int16_t *uv, size_t n, int16_t *out) {
+  for (size_t i = 0; i < n; i++) se_yuv_to_bgr(y[i], uv[i / 2 * 2], uv[i / 2 * 2 + 1], out + 3 * i);
+}
+
+static void i16_yuyv_bgr__scalar(const int16_t *yuyv, size_t n, int16_t *out) {
+  for (size_t i = 0; i < n; i++) {
+    se_yuv_to_bgr(yuyv[2 * i], yuyv[i / 2 * 4 + 1], yuyv[i / 2 * 4 + 3], out + 3 * i);
+  }
+}
+
 static inline float f32_value(const void *plane, size_t i) {
   return ((const float *)plane)[i];
 }

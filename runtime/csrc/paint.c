@@ -83,17 +83,31 @@ size_t se_paint_scratch(const se_paint_job *job) {
   return lay_rows(job, NULL).size;
 }
 
-/* se_locate of every column, without its divisions: from one column to the next the position grows by 2 * w. */
-static void make_columns(const se_tables *tables, size_t w, size_t dst_w) {
-  const int32_t n_in = (int32_t)w, whole = 2 * (int32_t)dst_w;
-  int32_t cell = 0, part = n_in - (int32_t)dst_w + whole;
+static se_view view_y(const se_paint_job *job) {
+  if (!job->of_h) return (se_view){0, 1, 1};
+  return (se_view){(int32_t)job->top, (int32_t)job->view_h, (int32_t)job->of_h};
+}
+
+static se_view view_x(const se_paint_job *job) {
+  if (!job->of_w) return (se_view){0, 1, 1};
+  return (se_view){(int32_t)job->left, (int32_t)job->view_w, (int32_t)job->of_w};
+}
+
+/* se_locate_view of every column, without its divisions: from one column to the next `part` grows by one step. */
+static void make_columns(const se_tables *tables, const se_paint_job *job) {
+  const size_t w = job->w, dst_w = job->dst_w;
+  const se_view view = view_x(job);
+  const se_position64 first = se_locate_view(0, (int32_t)w, (int32_t)dst_w, view);
+  const int64_t whole = first.whole, step = 2 * (int64_t)view.length * (int64_t)w;
+  int64_t part = first.part;
+  int32_t cell = first.cell;
   size_t started = 0;
-  for (size_t x = 0; x < dst_w; x++, part += 2 * n_in) {
+  for (size_t x = 0; x < dst_w; x++, part += step) {
     for (; part >= whole; part -= whole) cell++;
     while (started <= (size_t)cell) tables->cell_start[started++] = (int32_t)x;
     tables->low[x] = cell > 0 ? cell - 1 : 0;
-    tables->high[x] = cell < n_in ? cell : n_in - 1;
-    tables->wx[x] = se_weight_f32((se_position){.part = part, .whole = whole});
+    tables->high[x] = cell < (int32_t)w ? cell : (int32_t)w - 1;
+    tables->wx[x] = se_weight64_f32(part, whole);
   }
   while (started < w + 2) tables->cell_start[started++] = (int32_t)dst_w;
   for (size_t x = dst_w; x < dst_w + PAD; x++) { /* vectors run past the end: give them something valid */
@@ -116,7 +130,7 @@ static void make_inks(se_ink *inks, const uint8_t *palette, const uint16_t *alph
 
 void se_paint_prepare(const se_paint_job *job, void *memory) {
   const se_tables tables = lay_tables(job, memory);
-  if (job->logits) make_columns(&tables, job->w, job->dst_w);
+  if (job->logits) make_columns(&tables, job);
   if (!job->overlay) return;
   make_inks(tables.fill, job->palette, job->alpha, job->classes);
   if (job->line_palette) make_inks(tables.line, job->line_palette, job->line_alpha, job->classes);
@@ -153,11 +167,11 @@ static void argmax_row(const se_painter *self, size_t row, uint8_t *out) {
   }
 }
 
-static void lerp_run(const se_painter *self, se_position p, size_t x0, size_t x1) {
+static void lerp_run(const se_painter *self, se_position64 p, size_t x0, size_t x1) {
   const se_paint_job *job = self->job;
   const se_tables *t = &self->tables;
   const size_t plane = job->h * job->w, above = (size_t)p.low * job->w, below = (size_t)p.high * job->w;
-  const float wy = se_weight_f32(p);
+  const float wy = se_weight64_f32(p.part, p.whole);
   uint8_t *out = self->rows.mixed;
 #define SE_LERP(name, type)                                                                                                 \
   self->isa->name((const type *)job->logits + above, (const type *)job->logits + below, plane, job->classes, job->w, wy,    \
@@ -219,7 +233,7 @@ static void paint_pixels(const se_painter *self, const se_ink *inks, const uint8
 static void next_row(se_painter *self, size_t y, bool want_labels, bool paint) {
   const se_paint_job *job = self->job;
   se_rows *rows = &self->rows;
-  const se_position p = se_locate((int32_t)y, (int32_t)job->h, (int32_t)job->dst_h);
+  const se_position64 p = se_locate_view((int32_t)y, (int32_t)job->h, (int32_t)job->dst_h, view_y(job));
   const bool fresh = p.cell != self->cell;
   if (fresh) {
     self->cell = p.cell;

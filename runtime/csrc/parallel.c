@@ -26,10 +26,9 @@ typedef struct {
   size_t scratch_size;    /* of one slot */
   const se_paint_job *paint;
   const void *tables;
-  const uint8_t *src;
-  size_t src_h, src_w, src_stride;
+  const se_frame *src;
   uint8_t *dst;
-  size_t dst_w;
+  size_t dst_w, dst_stride;
   se_resize_rule rule;
 } image;
 
@@ -41,8 +40,8 @@ static void paint_band(void *context, size_t band, size_t slot) {
 
 static void resize_band(void *context, size_t band, size_t slot) {
   const image *it = context;
-  se_resize(it->isa, it->src, it->src_h, it->src_w, it->src_stride, it->dst, it->h, it->dst_w, it->rule,
-            band * it->h / it->bands, (band + 1) * it->h / it->bands, it->scratch + slot * it->scratch_size);
+  se_resize(it->isa, it->src, it->dst, it->h, it->dst_w, it->dst_stride, it->rule, band * it->h / it->bands,
+            (band + 1) * it->h / it->bands, it->scratch + slot * it->scratch_size);
 }
 
 /* Slots lie a cache line apart, so that no line is written by two threads. */
@@ -64,24 +63,16 @@ void se_paint(const se_kernels *isa, const se_paint_job *job, size_t threads, vo
   se_pool_run(paint_band, &it, it.bands, threads);
 }
 
-size_t se_resize_workspace(size_t src_h, size_t src_w, size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads) {
-  return use_threads(threads, dst_h, dst_w) * slot_size(se_resize_scratch(src_h, src_w, dst_h, dst_w, rule));
+size_t se_resize_workspace(const se_frame *src, size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads) {
+  return use_threads(threads, dst_h, dst_w) * slot_size(se_resize_scratch(src, dst_h, dst_w, rule));
 }
 
-void se_resize_image(const se_kernels *isa, const uint8_t *src, size_t src_h, size_t src_w, size_t src_stride, uint8_t *dst,
-                     size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads, void *workspace) {
+void se_resize_image(const se_kernels *isa, const se_frame *src, uint8_t *dst, size_t dst_h, size_t dst_w, size_t dst_stride,
+                     se_resize_rule rule, size_t threads, void *workspace) {
   threads = use_threads(threads, dst_h, dst_w);
-  image it = {.isa = isa,
-              .h = dst_h,
-              .src = src,
-              .src_h = src_h,
-              .src_w = src_w,
-              .src_stride = src_stride,
-              .dst = dst,
-              .dst_w = dst_w,
-              .rule = rule,
-              .scratch = workspace};
+  image it = {.isa = isa, .h = dst_h, .src = src, .dst = dst, .dst_w = dst_w, .dst_stride = dst_stride, .rule = rule};
+  it.scratch = workspace;
   it.bands = threads; /* all rows cost the same */
-  it.scratch_size = slot_size(se_resize_scratch(src_h, src_w, dst_h, dst_w, rule));
+  it.scratch_size = slot_size(se_resize_scratch(src, dst_h, dst_w, rule));
   se_pool_run(resize_band, &it, it.bands, threads);
 }

@@ -12,6 +12,8 @@
  * u8_i16_vsum: out[i] = (sum over t of weights[t] * rows[t*stride + i] + 64) >> 7; weights >= 0 of sum 2^14, taps >= 1.
  * i16_u8_hsum3: out[3*i + c] = (sum over t < 2*pairs of weights[2*pairs*i + t] * row[3*(first[i] + t) + c] + 2^20) >> 21;
  *   row is readable SE_ROW_PAD elements past the last tap.
+ * i16_nv12_bgr, i16_yuyv_bgr: n pixels (even) with SE_ROW_BITS of fraction to BGR with as many (se_yuv_to_bgr); two
+ *   neighbours share their u and v: uv = u v u v ..., yuyv = y u y v ...; writes up to one element past 3*n.
  * f32_u8_argmax (f16, i8, u8 likewise): out[x] = class with the highest plane[c*plane_stride + x]; ties to the lowest,
  *   NaN = minus infinity.
  * f32_u8_lerp_argmax (f16, i8, u8 likewise, their values taken as float): out[x], x0 <= x < x1, = the same of the
@@ -25,6 +27,8 @@
 #define SE_KERNELS(X) \
   X(u8_i16_vsum, (const uint8_t *rows, size_t stride, const int16_t *weights, size_t taps, size_t n, int16_t *out)) \
   X(i16_u8_hsum3, (const int16_t *row, const int32_t *first, const int16_t *weights, size_t pairs, size_t n, uint8_t *out)) \
+  X(i16_nv12_bgr, (const int16_t *y, const int16_t *uv, size_t n, int16_t *out)) \
+  X(i16_yuyv_bgr, (const int16_t *yuyv, size_t n, int16_t *out)) \
   X(f32_u8_argmax, SE_ARGMAX) \
   X(f16_u8_argmax, SE_ARGMAX) \
   X(i8_u8_argmax, SE_ARGMAX) \

@@ -48,6 +48,33 @@ SE_HD static inline se_position se_locate(int32_t i, int32_t n_in, int32_t n_out
   return p;
 }
 
+/* The same where the output shows only a part of the input: of its `of` units (pixels of the network's input) those from
+ * `start`, `length` of them. se_locate is start = 0, length = of = 1, with the same numbers. */
+typedef struct {
+  int32_t start, length, of;
+} se_view;
+
+typedef struct {
+  int32_t cell, low, high;
+  int64_t part, whole;
+} se_position64;
+
+SE_HD static inline se_position64 se_locate_view(int32_t i, int32_t n_in, int32_t n_out, se_view view) {
+  se_position64 p;
+  const int64_t units = 2 * (int64_t)n_out * view.start + (2 * (int64_t)i + 1) * view.length; /* 1 / (2 * n_out) units */
+  const int64_t centre = units * n_in - (int64_t)n_out * view.of; /* 1 / whole input pixels; > -whole */
+  p.whole = 2 * (int64_t)n_out * view.of;
+  p.cell = centre < 0 ? 0 : (int32_t)(centre / p.whole) + 1;
+  p.part = centre - (p.cell - 1) * p.whole;
+  p.low = p.cell > 0 ? p.cell - 1 : 0;
+  p.high = p.cell < n_in ? p.cell : n_in - 1;
+  return p;
+}
+
+SE_HD static inline float se_weight64_f32(int64_t part, int64_t whole) {
+  return SE_DIV((float)part, (float)whole);
+}
+
 /* Weight of `high` in float arithmetic; `low` gets 1 - weight. */
 SE_HD static inline float se_weight_f32(se_position p) {
   return SE_DIV((float)p.part, (float)p.whole);
@@ -60,6 +87,30 @@ SE_HD static inline int32_t se_weight_fixed(se_position p) {
 
 SE_HD static inline float se_lerp(float w0, float a, float w1, float b) {
   return SE_ADD(SE_MUL(w0, a), SE_MUL(w1, b));
+}
+
+/* BT.601, limited range (luma 16..235, chroma 16..240), to B, G, R: 1.164383 (y - 16) + {2.017232 u; -0.391762 u - 0.812968
+ * v; 1.596027 v} with u, v less 128 and y at least 16 (as OpenCV). Coefficients are rounded to 2^-13, which fits a signed
+ * 16-bit factor; values have SE_ROW_BITS of fraction on both sides, are rounded to nearest and clamped to 0..255. */
+#define SE_YUV_SHIFT 13
+#define SE_YUV_Y 9539
+#define SE_YUV_BU 16525
+#define SE_YUV_GU (-3209)
+#define SE_YUV_GV (-6660)
+#define SE_YUV_RV 13075
+
+SE_HD static inline int16_t se_yuv_clamp(int32_t sum) {
+  const int32_t value = (sum + (1 << (SE_YUV_SHIFT - 1))) >> SE_YUV_SHIFT;
+  return (int16_t)(value < 0 ? 0 : value > 255 << SE_ROW_BITS ? 255 << SE_ROW_BITS : value);
+}
+
+SE_HD static inline void se_yuv_to_bgr(int32_t y, int32_t u, int32_t v, int16_t *bgr) {
+  const int32_t black = 16 << SE_ROW_BITS, luma = y < black ? 0 : SE_YUV_Y * (y - black);
+  u -= 128 << SE_ROW_BITS;
+  v -= 128 << SE_ROW_BITS;
+  bgr[0] = se_yuv_clamp(luma + SE_YUV_BU * u);
+  bgr[1] = se_yuv_clamp(luma + SE_YUV_GU * u + SE_YUV_GV * v);
+  bgr[2] = se_yuv_clamp(luma + SE_YUV_RV * v);
 }
 
 /* The box of output pixel i covers n_in / n_out input pixels: `first` .. `first + count - 1`. */

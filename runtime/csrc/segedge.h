@@ -5,8 +5,8 @@
  * At the end of this file: the same for whole images, split over a pool's threads.
  * Every instruction set returns the same bytes as "scalar".
  *
- * Sides (heights and widths) lie in 1..SE_MAX_SIDE, else behaviour is undefined. Strides count bytes between rows. Frames
- * are BGR or any other order of three channels. Buffers do not overlap, except that an overlay may be its own frame.
+ * Sides (heights and widths) lie in 1..SE_MAX_SIDE, else behaviour is undefined. Strides count bytes between rows. Buffers
+ * do not overlap, except that an overlay may be its own frame.
  */
 #ifndef SEGEDGE_H
 #define SEGEDGE_H
@@ -42,14 +42,31 @@ SE_API const char *se_isa_available(size_t i);
 SE_API const char *se_isa_known(size_t i);
 SE_API const char *se_isa_name(const se_kernels *isa);
 
-/* Bytes of scratch for se_resize; any alignment. */
-SE_API size_t se_resize_scratch(size_t src_h, size_t src_w, size_t dst_h, size_t dst_w, se_resize_rule rule);
+/* What a frame's bytes mean; its sides are h and w, its rows `stride` bytes apart.
+ * BGR: (h, w, 3), or any other order of three channels.
+ * NV12: `data` is luma, (h, w); `chroma` is (h/2, w/2, 2) u v, chroma_stride bytes apart; h and w are even.
+ * YUYV: (h, w/2, 4) y u y v; w is even. */
+typedef enum { SE_FRAME_BGR = 0, SE_FRAME_NV12 = 1, SE_FRAME_YUYV = 2 } se_frame_format;
 
-/* src: uint8 (src_h, src_w, 3), src_stride >= 3*src_w; dst: uint8 (dst_h, dst_w, 3), contiguous, no overlap.
+typedef struct {
+  se_frame_format format;
+  size_t h, w;
+  const uint8_t *data;
+  size_t stride;
+  const uint8_t *chroma; /* NV12 */
+  size_t chroma_stride;
+} se_frame;
+
+/* Bytes of scratch for se_resize; any alignment. */
+SE_API size_t se_resize_scratch(const se_frame *src, size_t dst_h, size_t dst_w, se_resize_rule rule);
+
+/* dst: uint8 (dst_h, dst_w, 3), dst_stride >= 3*dst_w; no overlap.
  * BILINEAR: half-pixel centres, edges clamped. AREA: box average where neither side grows, else BILINEAR.
- * Fixed point with 14-bit weights: within 1 grey level of exact arithmetic. */
-SE_API void se_resize(const se_kernels *isa, const uint8_t *src, size_t src_h, size_t src_w, size_t src_stride, uint8_t *dst,
-                      size_t dst_h, size_t dst_w, se_resize_rule rule, size_t y0, size_t y1, void *scratch);
+ * Fixed point with 14-bit weights: within 1 grey level of exact arithmetic.
+ * NV12 and YUYV become BGR on the way: BT.601 limited range, a chroma sample serving all the pixels that share it (as
+ * cv2.cvtColor); rows are averaged before the conversion, which is linear but for its clamping, and columns after it. */
+SE_API void se_resize(const se_kernels *isa, const se_frame *src, uint8_t *dst, size_t dst_h, size_t dst_w,
+                      size_t dst_stride, se_resize_rule rule, size_t y0, size_t y1, void *scratch);
 
 /* ---- logits or a mask to a mask, an overlay, or both, in one pass ---- */
 
@@ -57,7 +74,10 @@ SE_API void se_resize(const se_kernels *isa, const uint8_t *src, size_t src_h, s
  * class is highest, nor the place where two classes meet: they are not asked for. */
 typedef enum { SE_LOGITS_F32 = 0, SE_LOGITS_F16 = 1, SE_LOGITS_I8 = 2, SE_LOGITS_U8 = 3 } se_logits_type;
 
-/* Exactly one of logits and labels is given; mask, overlay or both. What is not wanted is NULL.
+/* Exactly one of logits and labels is given; top .. of_w are 0 where the logits cover exactly the image. With a letterboxed
+ * input they say where in it the image lies: the logits cover of_h x of_w pixels, the image view_h x view_w of them from
+ * (top, left); all of these are 1..SE_MAX_SIDE, and top + view_h <= of_h, left + view_w <= of_w.
+ * The rest: mask, overlay or both. What is not wanted is NULL.
  *
  * logits: type (classes, h, w), contiguous, 1 <= classes <= 256. labels: uint8 (dst_h, dst_w), contiguous.
  * mask: uint8 (dst_h, dst_w), contiguous; with logits only. frame, overlay: uint8 (dst_h, dst_w, 3), strides >= 3*dst_w,
@@ -79,6 +99,7 @@ typedef struct {
   const void *logits;
   se_logits_type type;
   size_t classes, h, w;
+  size_t top, left, view_h, view_w, of_h, of_w;
   const uint8_t *labels;
   size_t dst_h, dst_w;
   uint8_t *mask;
@@ -115,13 +136,12 @@ SE_API void se_set_threads(size_t threads);
 
 /* Bytes of workspace for the calls below with the same arguments; any alignment. threads: 0 as above. */
 SE_API size_t se_paint_workspace(const se_paint_job *job, size_t threads);
-SE_API size_t se_resize_workspace(size_t src_h, size_t src_w, size_t dst_h, size_t dst_w, se_resize_rule rule,
-                                  size_t threads);
+SE_API size_t se_resize_workspace(const se_frame *src, size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads);
 
 /* se_paint_prepare and se_paint_rows, se_resize: all rows. */
 SE_API void se_paint(const se_kernels *isa, const se_paint_job *job, size_t threads, void *workspace);
-SE_API void se_resize_image(const se_kernels *isa, const uint8_t *src, size_t src_h, size_t src_w, size_t src_stride,
-                            uint8_t *dst, size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads, void *workspace);
+SE_API void se_resize_image(const se_kernels *isa, const se_frame *src, uint8_t *dst, size_t dst_h, size_t dst_w,
+                            size_t dst_stride, se_resize_rule rule, size_t threads, void *workspace);
 
 #ifdef __cplusplus
 }

@@ -63,7 +63,7 @@ def test_with_changes_a_copy():
         ({"format": 2}, "this version reads format 1, got 2; export the model again"),
         ({"format": None}, "this version reads format 1, got None"),
         ({"stride": 4}, "key 'stride' is unknown"),
-        ({"resize": "nearest"}, "resize must be one of area, bilinear, got 'nearest'"),
+        ({"resize": "nearest"}, "resize must be one of area, bilinear, letterbox, got 'nearest'"),
         ({"resize": ["area"]}, "resize must be one of"),
         ({"color_order": "RGB"}, "color_order must be one of BGR, got 'RGB'"),
         ({"output": "mask"}, "output must be one of logits, labels, got 'mask'"),

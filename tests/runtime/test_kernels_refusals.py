@@ -69,9 +69,9 @@ REFUSALS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     (lambda: kernels.resize(FRAME, (4, 4), out=read_only(noise(4, 4, 3))), ValueError, "the array received is read-only"),
     (
-        lambda: kernels.resize(FRAME, (4, 4), out=noise(4, 9, 3)[:, :4]),
+        lambda: kernels.resize(FRAME, (4, 4), out=noise(4, 9, 3)[:, ::2][:, :4]),
         ValueError,
-        "C-contiguous, got byte strides (27, 3, 1)",
+        "each row contiguous and rows in ascending order, got byte strides (27, 6, 1)",
     ),
     (lambda: kernels.resize(FRAME, (2, 30), out=FRAME[:2]), ValueError, "resize: out must not overlap frame_bgr"),
     (
@@ -134,6 +134,30 @@ REFUSALS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         lambda: kernels.blend(MASK, FRAME, PALETTE, line_palette_bgr=PALETTE, line_alpha=2.0),
         ValueError,
         "blend: line_alpha must be 0 (frame only) to 1 (colour only), got 2.0",
+    ),
+    (
+        lambda: kernels.resize(noise(31, 20), (4, 4), pixel_format="nv12"),
+        ValueError,
+        "resize: frame_nv12 must be uint8 (3*H/2, W) with H and W even, got uint8 (31, 20); H rows of luma, then H/2",
+    ),
+    (lambda: kernels.resize(FRAME, (4, 4), pixel_format="nv12"), ValueError, "frame_nv12 must be uint8 (3*H/2, W), got"),
+    (
+        lambda: kernels.resize(FRAME, (4, 4), pixel_format="yuyv"),
+        ValueError,
+        "frame_yuyv must be uint8 (H, W, 2) with W even",
+    ),
+    (lambda: kernels.resize(noise(6, 5, 2), (4, 4), pixel_format="yuyv"), ValueError, "with W even, got uint8 (6, 5, 2)"),
+    (lambda: kernels.resize(FRAME, (4, 4), pixel_format="rgb"), UnknownNameError, "unknown pixel format 'rgb'"),
+    (lambda: kernels.resize(noise(0, 5, 3), (4, 4), "letterbox"), ValueError, "resize: frame must be (H, W"),
+    (
+        lambda: kernels.upsample_argmax(LOGITS, (8, 8), window=(0, 3, 4, 4, 4, 6)),  # type: ignore[arg-type]
+        ValueError,
+        "window must lie within of_height x of_width of at most 16384 and hold a pixel, got (0, 3, 4, 4, 4, 6)",
+    ),
+    (
+        lambda: kernels.upsample_argmax(LOGITS, (8, 8), window=(0, 3)),  # type: ignore[arg-type]
+        TypeError,
+        "window must be (top, left, height, width, of_height, of_width), got (0, 3)",
     ),
     (lambda: kernels.resize(FRAME, (4, 4), threads=0), ValueError, "resize: threads must be 1 to 64, or None"),
     (lambda: kernels.set_threads(65), ValueError, "set_threads: expected 1 to 64, or None for the default, got 65"),

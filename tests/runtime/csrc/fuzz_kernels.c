@@ -95,10 +95,12 @@ typedef struct {
   enum { RESIZE, LOGITS, LABELS, OPERATIONS } operation;
   size_t h, w, dst_h, dst_w, classes, frame_stride, out_stride;
   se_resize_rule rule;
+  se_frame_format format;
+  size_t chroma_stride, top, left, view_h, view_w, of_h, of_w;
   se_logits_type type;
   int in_place, want_mask, want_overlay, want_lines;
   void *logits;
-  uint8_t *frame, *palette, *line_palette, *labels; /* inputs */
+  uint8_t *frame, *chroma, *palette, *line_palette, *labels; /* inputs */
   uint16_t alpha[SE_MAX_CLASSES], line_alpha[SE_MAX_CLASSES];
   uint8_t *out_start, *mask_start; /* what outputs hold before */
   size_t out_bytes, mask_bytes;
@@ -116,6 +118,13 @@ static job draw_job(void) {
   j.classes = draw_classes();
   j.rule = draw() % 2 ? SE_RESIZE_AREA : SE_RESIZE_BILINEAR;
   j.type = draw() % 4;
+  if (draw() % 2) { /* letterboxed */
+    j.of_h = draw_side(), j.of_w = draw_side();
+    j.top = between(0, j.of_h - 1), j.left = between(0, j.of_w - 1);
+    j.view_h = between(1, j.of_h - j.top), j.view_w = between(1, j.of_w - j.left);
+  }
+  if (j.operation == RESIZE) j.format = draw() % 3;
+  if (j.format != SE_FRAME_BGR) j.h = (j.h + 1) / 2 * 2, j.w = (j.w + 1) / 2 * 2;
   draw_alpha(j.alpha, j.classes);
   draw_alpha(j.line_alpha, j.classes);
   j.want_mask = j.operation == LOGITS && draw() % 2;
@@ -123,12 +132,15 @@ static job draw_job(void) {
   j.want_lines = draw() % 2;
   j.in_place = j.operation != RESIZE && draw() % 4 == 0;
   const size_t frame_h = j.operation == RESIZE ? j.h : j.dst_h, frame_w = j.operation == RESIZE ? j.w : j.dst_w;
-  j.frame_stride = 3 * frame_w + (draw() % 2 ? between(0, 70) : 0);
+  const size_t pixel = j.format == SE_FRAME_NV12 ? 1 : j.format == SE_FRAME_YUYV ? 2 : 3;
+  j.frame_stride = pixel * frame_w + (draw() % 2 ? between(0, 70) : 0);
+  j.chroma_stride = frame_w + (draw() % 2 ? between(0, 70) : 0);
   j.out_stride = j.in_place ? j.frame_stride : 3 * j.dst_w + (draw() % 2 ? between(0, 70) : 0);
   j.mask_bytes = j.dst_h * j.dst_w;
-  j.out_bytes = j.operation == RESIZE ? 3 * j.mask_bytes : (j.dst_h - 1) * j.out_stride + 3 * j.dst_w;
+  j.out_bytes = (j.dst_h - 1) * j.out_stride + 3 * j.dst_w;
   j.logits = as_type(draw_logits(j.classes * j.h * j.w), j.classes * j.h * j.w, j.type);
-  j.frame = noise((frame_h - 1) * j.frame_stride + 3 * frame_w);
+  j.frame = noise((frame_h - 1) * j.frame_stride + pixel * frame_w);
+  j.chroma = j.format == SE_FRAME_NV12 ? noise((frame_h / 2 - 1) * j.chroma_stride + frame_w) : NULL;
   j.palette = noise(3 * j.classes);
   j.line_palette = noise(3 * j.classes);
   j.labels = noise(j.mask_bytes);
@@ -145,6 +157,8 @@ static se_paint_job paint_job(const job *j, uint8_t *out, uint8_t *mask) {
     paint.type = j->type;
     paint.h = j->h;
     paint.w = j->w;
+    paint.top = j->top, paint.left = j->left, paint.view_h = j->view_h, paint.view_w = j->view_w;
+    paint.of_h = j->of_h, paint.of_w = j->of_w;
   } else {
     paint.labels = j->labels;
   }
@@ -173,16 +187,23 @@ enum { WHOLE, PIECES, THREADS, WAYS };
 
 static void run(const job *j, const se_kernels *isa, int way, uint8_t *out, uint8_t *mask) {
   const se_paint_job paint = paint_job(j, out, mask);
+  const se_frame src = {.format = j->format,
+                        .h = j->h,
+                        .w = j->w,
+                        .data = j->frame,
+                        .stride = j->frame_stride,
+                        .chroma = j->chroma,
+                        .chroma_stride = j->chroma_stride};
   const size_t threads = between(2, 5);
   void *start, *tables_start = NULL;
   if (way == THREADS && j->operation == RESIZE) {
-    void *workspace = shifted(se_resize_workspace(j->h, j->w, j->dst_h, j->dst_w, j->rule, threads), &start);
-    se_resize_image(isa, j->frame, j->h, j->w, j->frame_stride, out, j->dst_h, j->dst_w, j->rule, threads, workspace);
+    void *workspace = shifted(se_resize_workspace(&src, j->dst_h, j->dst_w, j->rule, threads), &start);
+    se_resize_image(isa, &src, out, j->dst_h, j->dst_w, j->out_stride, j->rule, threads, workspace);
   } else if (way == THREADS) {
     se_paint(isa, &paint, threads, shifted(se_paint_workspace(&paint, threads), &start));
   } else {
-    const size_t bytes = j->operation == RESIZE ? se_resize_scratch(j->h, j->w, j->dst_h, j->dst_w, j->rule) //
-                                                : se_paint_scratch(&paint);
+    const size_t bytes =
+        j->operation == RESIZE ? se_resize_scratch(&src, j->dst_h, j->dst_w, j->rule) : se_paint_scratch(&paint);
     void *scratch = shifted(bytes, &start), *tables = NULL;
     if (j->operation != RESIZE) {
       tables = shifted(se_paint_tables(&paint), &tables_start);
@@ -191,7 +212,7 @@ static void run(const job *j, const se_kernels *isa, int way, uint8_t *out, uint
     for (size_t y = 0, next; y < j->dst_h; y = next) {
       next = way == PIECES ? between(y + 1, j->dst_h) : j->dst_h;
       if (j->operation == RESIZE) {
-        se_resize(isa, j->frame, j->h, j->w, j->frame_stride, out, j->dst_h, j->dst_w, j->rule, y, next, scratch);
+        se_resize(isa, &src, out, j->dst_h, j->dst_w, j->out_stride, j->rule, y, next, scratch);
       } else {
         se_paint_rows(isa, &paint, tables, y, next, scratch);
       }
@@ -214,6 +235,7 @@ static int differs(const job *j, const se_kernels *isa, int way, const uint8_t *
 static void free_job(job *j) {
   free(j->logits);
   free(j->frame);
+  free(j->chroma);
   free(j->palette);
   free(j->line_palette);
   free(j->labels);
