@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..core.artifact import check_writable
@@ -54,6 +57,39 @@ def writable(path: Path | None) -> Path | None:
     if path is not None:
         check_writable(path)
     return path
+
+
+@contextmanager
+def second_signal_ends() -> Iterator[None]:
+    """Ctrl-C or SIGTERM once stops in good order; a second one, while that goes on, ends the process at once.
+
+    One press may arrive several times within moments (to the process and to its group), and the entry point may send a
+    signal again that a library swallowed: what comes within 0.6 s of the first is left to the handler that was there before.
+    """
+    import os
+    import signal
+    import time
+
+    first_s: float | None = None
+    wanted = [number for number in (signal.SIGINT, signal.SIGTERM) if callable(signal.getsignal(number))]
+    before: dict[signal.Signals, Any] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal first_s
+        now_s = time.monotonic()
+        if first_s is None:
+            first_s = now_s
+        elif now_s - first_s > 0.6:
+            os._exit(130)
+        before[signal.Signals(number)](number, frame)
+
+    for number in wanted:
+        before[number] = signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def console() -> Console:

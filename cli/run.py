@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import progress_bar, writable
+from .common import progress_bar, second_signal_ends, writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,11 @@ def run(
         ),
     ] = "0",
     sink: Annotated[
-        list[str] | None, typer.Option(help="window, FILE.mp4 or none; may be given several times. Default: window.")
+        list[str] | None,
+        typer.Option(
+            help="window, FILE.mp4, FOLDER/, mjpeg://HOST:PORT, rtsp://…, rtmp://…, pipe: (raw masks), none. May be given "
+            "several times. Default: window."
+        ),
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads of the engine. Default: one for each core.")] = None,
@@ -39,12 +43,16 @@ def run(
     start_timeout: Annotated[
         float, typer.Option(help="Seconds that a camera or stream gets to answer at the start; inf waits for ever.")
     ] = 10.0,
+    hud: Annotated[
+        bool, typer.Option("--hud", help="Draw rate, latency, drops, engine and device into the overlay.")
+    ] = False,
     alpha: Annotated[float, typer.Option(help="Opacity of the classes' colours, 0 to 1.")] = 0.5,
     min_fps: Annotated[float | None, typer.Option(help="Fail (exit status 3) below this many frames per second.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the statistics here.", callback=writable)] = None,
 ) -> None:
     """Segment a camera, a video or images live, and report frames per second and latency."""
-    from contextlib import ExitStack
+    import sys
+    from contextlib import ExitStack, nullcontext, redirect_stdout
 
     from ..runtime import CameraOptions, LiveOptions, Pipeline, Segmenter, open_sink, open_source
 
@@ -52,23 +60,30 @@ def run(
     live = LiveOptions(start_s=start_timeout)
     targets = sink or ["window"]
     _refuse_overwrite(source, targets)
-    with ExitStack() as stack:
-        segmenter = stack.enter_context(Segmenter(model, engine, threads, alpha))
-        opened = stack.enter_context(open_source(source, camera, live))
-        chosen = segmenter.engine
-        print(f"{chosen.path}: {segmenter.spec.name}, {segmenter.spec.precision}")
-        print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")
-        sinks = [stack.enter_context(open_sink(target, opened.fps)) for target in targets]
-        segmenter.warmup()
-        pipeline = Pipeline(opened, segmenter, sinks, max_frames=max_frames, duration_s=duration)
-        with _progress() as bar:
-            try:
-                stats = pipeline.run(_ticker(bar, pipeline, _total(opened, max_frames)))
-            except KeyboardInterrupt:
-                bar.stop()
-                _report(pipeline.stats(), json)
-                raise  # the files are finished on the way out; the command exits with 130
-    _report(stats, json)
+    # Where standard output belongs to the masks, people's text goes to the other one.
+    with second_signal_ends(), redirect_stdout(sys.stderr) if "pipe:" in targets else nullcontext():
+        with ExitStack() as stack:
+            segmenter = stack.enter_context(Segmenter(model, engine, threads, alpha))
+            chosen = segmenter.engine
+            print(f"{chosen.path}: {segmenter.spec.name}, {segmenter.spec.precision}")
+            print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")
+            segmenter.warmup()
+            opened = stack.enter_context(open_source(source, camera, live))
+            sinks = [stack.enter_context(open_sink(target, opened.fps, opened.live)) for target in targets]
+            for one in sinks:
+                if one.about:
+                    print(f"sink {one.text}: {one.about}", flush=True)
+            shown = any(one.overlay for one in sinks)
+            limits: dict[str, Any] = {"max_frames": max_frames, "duration_s": duration}
+            pipeline = Pipeline(opened, segmenter, sinks, overlay=shown, hud=hud and shown, **limits)
+            with _progress() as bar:
+                try:
+                    stats = pipeline.run(_ticker(bar, pipeline, _total(opened, max_frames)))
+                except KeyboardInterrupt:
+                    bar.stop()
+                    _report(pipeline.stats(), json)
+                    raise  # the files are finished on the way out; the command exits with 130
+        _report(stats, json)
     _check_fps(stats, min_fps)
 
 

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from .modelfile import read_spec, resolve_model
     from .pipeline import Pipeline
     from .segmenter import Result, Segmenter
-    from .sinks import Sink, open_sink
+    from .sinks import CallbackSink, Sink, open_sink
     from .sources import CameraOptions, LiveOptions, Source, SourceFrame, open_source
 
 __all__ = [
+    "CallbackSink",
     "CameraOptions",
     "Engine",
     "LiveOptions",
@@ -37,6 +38,7 @@ __all__ = [
 
 # Loaded on first use: reading a model's spec needs neither OpenCV nor the kernels.
 _HOMES = {
+    "CallbackSink": ".sinks",
     "CameraOptions": ".sources",
     "Engine": ".engines",
     "LiveOptions": ".sources",

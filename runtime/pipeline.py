@@ -16,8 +16,9 @@ from typing import Any
 
 from ..core.errors import InputError
 from .channel import Channel
-from .segmenter import Frame, Result, Segmenter
-from .sinks import Sink
+from .hud import Hud
+from .segmenter import Frame, Mask, Result, Segmenter
+from .sinks import Run, Sink
 from .sources import Source, SourceFrame
 from .stats import Rate, Samples
 
@@ -34,10 +35,11 @@ class Pipeline:
 
     Args:
         source, segmenter, sinks: Open ones; the pipeline closes none of them.
-        mask, overlay: What the segmenter computes. Sinks need the overlay.
+        mask, overlay: What the segmenter computes; a mask also where a sink needs one.
         max_frames: Stop after this many results; None is no limit.
         duration_s: Stop after this many seconds; None is no limit.
         queue_size: Frames that may wait between two stages. More of them cost memory and age, and give no speed.
+        hud: Draw rate, latency, drops, engine and device into the overlay.
 
     Raises:
         InputError: a limit that is not positive.
@@ -54,22 +56,26 @@ class Pipeline:
         max_frames: int | None = None,
         duration_s: float | None = None,
         queue_size: int = 2,
+        hud: bool = False,
     ) -> None:
         for name, limit in (("max_frames", max_frames), ("duration_s", duration_s), ("queue_size", queue_size)):
             if limit is not None and not limit > 0:
                 raise InputError(f"{name}: expected a number above 0, got {limit}")
-        if sinks and not overlay:
-            raise InputError("Pipeline: sinks show overlays; pass overlay=True")
+        blind = [sink.text for sink in sinks if sink.overlay and not overlay]
+        if blind or (hud and not overlay):
+            raise InputError(f"Pipeline: {', '.join(blind) or 'hud'} shows overlays; pass overlay=True")
         self._source, self._segmenter, self._sinks = source, segmenter, tuple(sinks)
-        self._mask, self._overlay = mask, overlay
+        self._mask, self._overlay = mask or any(sink.mask for sink in sinks), overlay
+        self._hud = Hud(f"{segmenter.engine.name}, {segmenter.engine.device}") if hud else None
         self._max_frames, self._duration_s = max_frames, duration_s
         self._captured: Channel[SourceFrame] = Channel(queue_size, source.live)
         self._results: Channel[Result] = Channel(queue_size, source.live)
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
-        # Overlays that the sinks are done with, to be painted over: a frame-sized allocation costs page faults every time.
-        self._spare: deque[Frame] = deque()
+        # What the sinks are done with, to be painted over: a frame-sized allocation costs page faults every time.
+        self._spare_overlays: deque[Frame] = deque()
+        self._spare_masks: deque[Mask] = deque()
         self.state = "new"
         self._started = self._ended = 0.0
         self._frames_in = self._frames_out = self._abandoned = 0
@@ -81,7 +87,7 @@ class Pipeline:
         """Runs to the end of the source, a limit, or a sink's wish to stop.
 
         Args:
-            on_result: Called after the sinks took a result. Its overlay is overwritten afterwards: copy it to keep it.
+            on_result: Called after the sinks took a result. Its overlay and mask are overwritten then: copy what you keep.
 
         Returns:
             :meth:`stats`.
@@ -92,12 +98,16 @@ class Pipeline:
         """
         with closing(self.results()) as results:
             try:
+                for sink in self._sinks:
+                    sink.start(Run(self._segmenter.labels, self.stats))
                 for result in results:
                     self._deliver(result)
                     if on_result is not None:
                         on_result(result)
                     if result.overlay_bgr is not None:
-                        self._spare.append(result.overlay_bgr)
+                        self._spare_overlays.append(result.overlay_bgr)
+                    if result.mask is not None:
+                        self._spare_masks.append(result.mask)
                     if any(sink.stop for sink in self._sinks):
                         break
             except BaseException as error:
@@ -165,6 +175,7 @@ class Pipeline:
             "reconnects": self._source.reconnects,
             "state": self.state,
             "sources": self._source.health(),
+            "sinks": [{"sink": sink.text, "dropped": sink.dropped} for sink in self._sinks],
             "fps": self._rate.fps,
             "latency_ms": self._latency.percentiles(),
             "frame_age_ms": self._age.percentiles(),
@@ -176,8 +187,11 @@ class Pipeline:
 
     def _deliver(self, result: Result) -> None:
         started = perf_counter()
+        if self._hud is not None:
+            dropped = self._captured.dropped + self._results.dropped + self._source.corrupt
+            self._hud.draw(result, started, self._frames_in, dropped, self._source.reconnects)
         for sink in self._sinks:
-            sink.write(result.overlay_bgr)  # type: ignore[arg-type]  # there are sinks, so there is an overlay
+            sink.take(result)
         now = perf_counter()
         self._stages["sink"].add(1e3 * (now - started))
         self._age.add(1e3 * (now - result.captured_s))
@@ -220,7 +234,8 @@ class Pipeline:
                     frame.image_bgr,
                     mask=self._mask,
                     overlay=self._overlay,
-                    out=self._take_spare(frame.image_bgr),
+                    out=_spare(self._spare_overlays, frame.image_bgr.shape),
+                    mask_out=_spare(self._spare_masks, frame.image_bgr.shape[:2]),
                     index=frame.index,
                     name=frame.name,
                     captured_s=frame.captured_s,
@@ -233,13 +248,6 @@ class Pipeline:
                 self._stages[stage].add(spent_ms)
             if not self._results.put(result):
                 return
-
-    def _take_spare(self, frame_bgr: Frame) -> Frame | None:
-        try:
-            spare = self._spare.popleft()
-        except IndexError:
-            return None
-        return spare if spare.shape == frame_bgr.shape else None
 
     def _guard(self, work: Callable[[], None], channel: Channel[Any]) -> None:
         """Body of a stage's thread: whatever ``work`` does, the next stage takes what waits, then learns of the end."""
@@ -262,6 +270,15 @@ class Pipeline:
         for thread in threads:
             if thread.ident is not None:  # it was started
                 thread.join(max(deadline - perf_counter(), 0))
+
+
+def _spare(spares: deque[Frame], shape: tuple[int, ...]) -> Frame | None:
+    """One that fits; those of another size, from before it changed, are let go."""
+    while spares:
+        spare = spares.popleft()
+        if spare.shape == shape:
+            return spare
+    return None
 
 
 def _state_after(error: BaseException) -> str:

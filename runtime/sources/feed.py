@@ -26,7 +26,7 @@ from . import grabber
 #: Seconds that a connection's process gets to say goodbye before it is killed.
 GOODBYE_S = 0.4
 #: A pipe's own buffer: larger ones need privileges, smaller ones cost a system call for every 64 KiB.
-_PIPE_BYTES = 1 << 20
+PIPE_BYTES = 1 << 20
 #: Larger frames than this are no frames: a process that writes something else must not make us allocate it.
 _MAX_SIDE = 16384
 _MAX_TEXT = 1 << 16
@@ -36,7 +36,7 @@ def grow_pipe(fd: int) -> None:
     """Gives a pipe the largest buffer that needs no privileges, where the system can."""
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with contextlib.suppress(OSError):
-            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 class FeedLost(Exception):

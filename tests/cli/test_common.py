@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 from rich.table import Table
@@ -90,3 +93,34 @@ def test_bar_is_on_stderr_of_a_terminal_only(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", None)
     draw()
     assert capsys.readouterr().out == ""
+
+
+SLOW = """
+import sys, time
+from seg_edge.cli.common import second_signal_ends
+with second_signal_ends():
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("stopping", flush=True)
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            print("cut short", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("pause_s", "status", "said"), [(0.8, 130, "stopping"), (0.1, 0, "stopping\ncut short")])
+def test_a_second_signal_ends_at_once(pause_s, status, said):
+    """A press that arrives twice within moments is left to the handler before: here Python's, which raises each time."""
+    with subprocess.Popen([sys.executable, "-c", SLOW], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        time.sleep(pause_s)
+        process.send_signal(signal.SIGINT)
+        started = time.perf_counter()
+        out, _ = process.communicate(timeout=20)
+        assert time.perf_counter() - started < 1
+    assert (process.returncode, out.strip()) == (status, said)

@@ -135,7 +135,8 @@ def test_interrupt_leaves_a_playable_video_and_the_statistics(tiny_model, images
         [sys.executable, "-m", "seg_edge.cli", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
-    while not any(path.stat().st_size for path in tmp_path.glob(".out.*.tmp.mp4")):  # until frames are being written
+    # Until frames are being written: by ffmpeg under the final name, by OpenCV under a temporary one.
+    while not any(path.stat().st_size for path in [*tmp_path.glob(".out.*.tmp.mp4"), *tmp_path.glob("out.mp4")]):
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.02)

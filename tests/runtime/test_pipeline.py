@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -94,8 +95,8 @@ def test_a_file_loses_nothing_and_keeps_order(seg, pause_s, sink_pause_s):
 def test_statistics(seg):
     stats = Pipeline(Frames(30, pause_s=0.002), seg, [Keep(pause_s=0.01)]).run()
     assert set(stats) == {
-        "engine", "device", "seconds", "frames_in", "frames_out", "dropped", "reconnects", "state", "sources", "fps",
-        "latency_ms", "frame_age_ms", "stages_ms",
+        "engine", "device", "seconds", "frames_in", "frames_out", "dropped", "reconnects", "state", "sources", "sinks",
+        "fps", "latency_ms", "frame_age_ms", "stages_ms",
     }  # fmt: skip
     assert stats["engine"] == seg.engine.name
     assert stats["device"] == "CPU, 1 thread"
@@ -115,6 +116,36 @@ def test_overlays_are_painted_into_the_same_few_arrays(seg):
     seen = []  # holds every array, so that none can be another one at the same address
     Pipeline(Frames(50), seg, [Keep()]).run(lambda result: seen.append(result.overlay_bgr))
     assert len({id(overlay) for overlay in seen}) <= 8
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_no_stage_copies_a_frame(tiny_model, mask):
+    """Once every buffer is there, not one block of a frame's or a mask's size is allocated: all copies would be."""
+    frame = np.full((720, 1280, 3), 7, np.uint8)
+
+    class Same(Frames):
+        def __iter__(self):
+            for i in range(self.count):
+                yield SourceFrame(frame, i, f"f{i}", time.perf_counter())
+
+    peaks, inputs, outputs = [], set(), set()
+
+    def look(result):
+        inputs.add(id(result.frame_bgr))
+        outputs.add(id(result.overlay_bgr))
+        if result.index == 20:
+            tracemalloc.start()
+        elif result.index == 60:
+            peaks.append(tracemalloc.get_traced_memory()[1])
+
+    with Segmenter(tiny_model, threads=1) as segmenter:
+        try:
+            Pipeline(Same(80), segmenter, [Keep()], mask=mask).run(look)
+        finally:
+            tracemalloc.stop()
+    assert inputs == {id(frame)}
+    assert len(outputs) <= 6
+    assert peaks[0] < 720 * 1280 / 2  # a mask is 720 x 1280 bytes, a frame three times that
 
 
 def test_stages_overlap(seg):
@@ -296,7 +327,7 @@ def test_bad_limits(seg):
     for options in ({"max_frames": 0}, {"duration_s": -1}, {"queue_size": 0}):
         with pytest.raises(InputError, match=f"{next(iter(options))}: expected a number above 0"):
             Pipeline(Frames(), seg, **options)
-    with pytest.raises(InputError, match="sinks show overlays"):
+    with pytest.raises(InputError, match="keep shows overlays"):
         Pipeline(Frames(), seg, [Keep()], overlay=False)
     pipeline = Pipeline(Frames(2), seg)
     pipeline.run()

@@ -1,0 +1,135 @@
+"""What every sink is: it takes results, one after the other."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ...core.errors import SinkError
+from ...core.labels import Labels
+
+if TYPE_CHECKING:
+    from ..segmenter import Result
+
+logger = logging.getLogger(__name__)
+
+Frame = npt.NDArray[np.uint8]
+
+#: Frame rate of a recording whose source states none.
+DEFAULT_FPS = 30.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a sink may want to know of the run that it serves: its classes, and its statistics at any time."""
+
+    labels: Labels
+    stats: Callable[[], dict[str, Any]]
+
+
+class Sink(ABC):
+    """Takes results, one after the other, in the thread that opened it.
+
+    Attributes:
+        text: What the user called it, without a password.
+        about: How it does it, for people; may be empty.
+        mask, overlay: What it needs of a result; the pipeline computes nothing else.
+        stop: The user asked to stop (closed the window), or nobody takes the output any more.
+        dropped: Results that it left out, because its reader was late.
+    """
+
+    mask = False
+    overlay = True
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.about = ""
+        self.stop = False
+        self.dropped = 0
+
+    def start(self, run: Run) -> None:  # noqa: B027  # not every sink wants to know
+        """Called once, before the first result."""
+
+    def take(self, result: Result) -> None:
+        """Takes a result. Its arrays are painted over afterwards.
+
+        Raises:
+            SinkError: it can't be written.
+        """
+        assert result.overlay_bgr is not None
+        self.write(result.overlay_bgr)
+
+    @abstractmethod
+    def write(self, frame_bgr: Frame) -> None:
+        """Takes a frame, uint8 (H, W, 3), C-contiguous; it is not kept.
+
+        Raises:
+            SinkError: it can't be written.
+        """
+
+    def close(self) -> None:  # noqa: B027  # not every sink has something to finish
+        """Finishes the output. May be called twice.
+
+        Raises:
+            SinkError: the output can't be finished.
+        """
+
+    def __enter__(self) -> Sink:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class NullSink(Sink):
+    """Takes frames and does nothing: what is left is the speed of everything else."""
+
+    def write(self, frame_bgr: Frame) -> None:
+        pass
+
+
+class CallbackSink(Sink):
+    """Calls a function with every result; its arrays are painted over afterwards: copy what shall be kept.
+
+    Args:
+        function: What is called, in the thread that runs the pipeline.
+        mask, overlay: What it needs.
+    """
+
+    def __init__(self, function: Callable[[Result], None], *, mask: bool = True, overlay: bool = False) -> None:
+        super().__init__("callback")
+        self.mask, self.overlay = mask, overlay
+        self._function = function
+
+    def take(self, result: Result) -> None:
+        self._function(result)
+
+    def write(self, frame_bgr: Frame) -> None:
+        raise TypeError("CallbackSink: takes results; call take")
+
+
+def fitted(image: Frame, size_hw: tuple[int, int], text: str, live: bool) -> Frame:
+    """The frame or mask itself if it has the size that the output began with; that of a live source is scaled to it.
+
+    Raises:
+        SinkError: another size, and the source is not live.
+    """
+    if image.shape[:2] == size_hw:
+        return image
+    (height, width), (h, w) = size_hw, image.shape[:2]
+    if not live:
+        raise SinkError(
+            f"sink {text}: a frame is {w}x{h}, but the video is {width}x{height}: a video has one size; "
+            "write images of several sizes with: seg-edge predict"
+        )
+    # Class numbers must not be mixed; frames are scaled as they come, the size changes once in a blue moon.
+    rule = cv2.INTER_NEAREST_EXACT if image.ndim == 2 else cv2.INTER_AREA
+    return np.asarray(cv2.resize(image, (width, height), interpolation=rule), np.uint8)

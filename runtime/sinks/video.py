@@ -1,0 +1,174 @@
+"""Recordings: MP4 files."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+
+from ...core.artifact import atomic_path
+from ...core.errors import InputError, SinkError
+from ..sources import quiet_opencv
+from .base import DEFAULT_FPS, Frame, Sink, fitted
+from .ffmpeg import Encoder, codec_options, encoder
+
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
+#: Seconds of video in one piece of the file: what a kill or a power failure may lose.
+_FRAGMENT_S = 0.5
+#: Seconds that the encoder may take for one frame before it counts as hung.
+_PATIENCE_S = 10.0
+#: Seconds that it gets to finish the file; a run ends within two seconds of Ctrl-C.
+_FINISH_S = 1.2
+
+
+def open_video(path: str | Path, fps: float | None = None, live: bool = False) -> Sink:
+    """A recording: by ffmpeg where it is installed, else by OpenCV."""
+    return RecordingSink(path, fps, live) if encoder() else OpenCvVideoSink(path, fps, live)
+
+
+class RecordingSink(Sink):
+    """An MP4 file in pieces of half a second, written by ffmpeg: whatever happens, what is on disk plays.
+
+    It stands under its final name from the first frame on (which is when an existing file is replaced), so that a killed
+    process or a power failure leaves a video, not a hidden temporary file. If this process is killed, ffmpeg finishes the
+    file.
+
+    Args:
+        path: The file.
+        fps: Frame rate that the file states.
+        live: Frames get the time at which they come, so that dropped ones leave no time lapse; those of another size
+            than the first are scaled.
+
+    Raises:
+        SinkError: the folder can't be written.
+    """
+
+    def __init__(self, path: str | Path, fps: float | None = None, live: bool = False) -> None:
+        super().__init__(str(path))
+        found = encoder()
+        if found is None:
+            raise SinkError(f"sink {path}: ffmpeg is not installed; apt-get install ffmpeg")
+        self._codec, version = found
+        self.about = f"{self._codec} in pieces of {_FRAGMENT_S:g} s by ffmpeg {version}: playable even after a kill"
+        self._path, self._fps, self._live = Path(path), fps or DEFAULT_FPS, live
+        self._encoder: Encoder | None = None
+        self._size_hw = (0, 0)
+        self._failed = False
+        refuse_folder(path)
+        try:
+            # The folder is made, and tried, now: not after the first frame.
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            new = not self._path.exists()
+            self._path.open("ab").close()
+            if new:
+                self._path.unlink()
+        except OSError as error:
+            raise SinkError(f"sink {path}: can't be written ({error.strerror}); choose another folder") from error
+
+    def write(self, frame_bgr: Frame) -> None:
+        if self._encoder is None:
+            self._size_hw = (frame_bgr.shape[0], frame_bgr.shape[1])
+            flags = "frag_keyframe+empty_moov+default_base_moof"
+            output = codec_options(self._codec, self._fps, gop_s=1)
+            output += ["-movflags", flags, "-frag_duration", str(round(1e6 * _FRAGMENT_S)), "-flush_packets", "1"]
+            # "file:" because a name may look like a protocol or an option.
+            self._encoder = Encoder(self._size_hw, self._fps, self._live, [*output, "-f", "mp4", f"file:{self._path}"])
+        frame_bgr = fitted(frame_bgr, self._size_hw, self.text, self._live)
+        try:
+            if self._encoder.write(frame_bgr, _PATIENCE_S):
+                return
+            reason = f"ffmpeg took no frame for {_PATIENCE_S:g} s"
+        except BrokenPipeError:
+            reason = self._encoder.why()
+        self._failed = True
+        raise SinkError(f"sink {self.text}: the recording stopped: {reason}; free some space, or choose another --sink")
+
+    def close(self) -> None:
+        if self._encoder is None:
+            return
+        encoder, self._encoder = self._encoder, None
+        # A file that was cut short plays; that its end is missing must be said, but not twice.
+        if not encoder.close(_FINISH_S) and not self._failed:
+            raise SinkError(f"sink {self.text}: the end of the video could not be written: {encoder.why()}; free some space")
+
+
+class OpenCvVideoSink(Sink):
+    """An MP4 file (MPEG-4 part 2, which every OpenCV can write), where ffmpeg is not installed.
+
+    It is written under a temporary name beside ``path`` and renamed by :meth:`close`, also after an error or Ctrl-C: a file
+    of the final name is whole and playable. Without a single frame no file is made.
+
+    Args:
+        path: The file; an existing one is replaced at the end.
+        fps: Frame rate that the file states.
+        live: Its frames may change their size: they are scaled to that of the first.
+
+    Raises:
+        SinkError: the folder can't be written.
+    """
+
+    def __init__(self, path: str | Path, fps: float | None = None, live: bool = False) -> None:
+        super().__init__(str(path))
+        self.about = "MPEG-4 by OpenCV, playable only after a clean end; with ffmpeg installed it survives a kill"
+        self._live = live
+        self._fps = fps or DEFAULT_FPS
+        self._closed = False
+        self._writer: cv2.VideoWriter | None = None
+        self._size_hw = (0, 0)
+        self._target = ExitStack()
+        refuse_folder(path)
+        try:
+            self._path = self._target.enter_context(atomic_path(path))
+        except InputError as error:
+            raise SinkError(f"sink {error}") from error
+
+    def write(self, frame_bgr: Frame) -> None:
+        if self._writer is None:
+            self._size_hw = (frame_bgr.shape[0], frame_bgr.shape[1])
+            self._writer = self._create()
+        # OpenCV's writer would drop a frame of another size without a word.
+        frame_bgr = fitted(frame_bgr, self._size_hw, self.text, self._live)
+        self._writer.write(frame_bgr)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._writer is not None:
+            self._writer.release()
+            # The writer reports no failure, not even a full disk; a file without its index can't be opened.
+            if not _playable(self._path):
+                self._discard()
+                raise SinkError(f"sink {self.text}: the video could not be finished (a full disk?); free some space")
+            self._target.close()
+        else:
+            self._discard()
+
+    def _discard(self) -> None:
+        # Leaving with an error is how atomic_path is told to put no file there.
+        self._target.__exit__(SinkError, SinkError("discarded"), None)
+
+    def _create(self) -> cv2.VideoWriter:
+        height, width = self._size_hw
+        writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, (width, height))
+        if not writer.isOpened():
+            writer.release()
+            raise SinkError(
+                f"sink {self.text}: this OpenCV can't write MP4 video of {width}x{height}; install opencv-python from PyPI"
+            )
+        return writer
+
+
+def _playable(path: Path) -> bool:
+    with quiet_opencv():
+        capture = cv2.VideoCapture(str(path))
+        opened = capture.isOpened()
+    capture.release()
+    return opened
+
+
+def refuse_folder(path: str | Path) -> None:
+    """Raises SinkError where a folder has the file's name."""
+    if Path(path).is_dir():
+        raise SinkError(f"sink {path}: this is a folder; expected a file name ending in {', '.join(VIDEO_SUFFIXES)}")
