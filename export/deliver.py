@@ -6,17 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from ..calib.graph import Frames
 from ..calib.trt_cache import TRT_CACHE_FILE
-from ..core.artifact import atomic_path, onnx_name
-from ..core.errors import InputError
+from ..core.artifact import SPEC_FILE, atomic_path, onnx_name, write_text
+from ..core.errors import InputError, SegEdgeError
 from ..core.plan import PLAN_SUFFIXES, with_plan
 from ..core.spec import ModelSpec
+from ..runtime.engines import open_engine
 from ..runtime.gpu_support import gpus
 from .batch import run_batched
+from .compare import compare
 from .labels_head import MIN_AGREEMENT, agreement_of, check_head, kernel_masks, with_labels
+from .measure import latencies_ms
 from .openvino_ir import write_ir
 from .progress import Progress
 from .report import Gate, Report, Step
@@ -134,7 +138,28 @@ class Delivery:
         self.progress.say(f"engine: {path.name} with {backend.title}")
         made = build_file(self.folder / onnx_name(precision), path, options, self.progress)
         self.report.spec = with_plan(self.report.spec, path.name, made)
-        self.report.steps.append(engine_row(path, made))
+        write_text(self.folder / SPEC_FILE, self.report.spec.to_json() + "\n")  # the engine is opened with it
+        step = engine_row(path, made)
+        self.report.steps.append(step)
+        self._try(step, path, models[precision], options.flavour)
+
+    def _try(self, step: Step, path: Path, model: onnx.ModelProto, flavour: str) -> None:
+        """Runs an engine file where that is possible, and compares it with the graph that it was built from."""
+        try:
+            with open_engine(path, flavour) as engine:
+                groups = [np.repeat(frame, self.batch, 0) for frame in self.frames]
+                found = [engine.infer(group)[:1].copy() for group in groups]
+        except SegEdgeError as error:  # no GPU, or another one than it was built for
+            step.notes.append(f"not run here: {error}")
+            return
+        expected = run_batched(model, self.frames, self.batch)
+        if self.report.spec.output == "labels":
+            step.agreement = agreement_of(expected, found)
+        else:
+            difference = compare(expected, found)
+            step.agreement, step.max_abs_error = difference.agreement, difference.max_abs_error
+        step.notes.append("compared with its graph on ONNX Runtime")
+        step.latency_ms = latencies_ms({"engine": path}, groups[0], [flavour], None)["engine"]
 
 
 def to_triton(artefact: Path, repository: Path, spec: ModelSpec, batch: int) -> Path:

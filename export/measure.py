@@ -41,9 +41,9 @@ def measured_engines(name: str) -> list[str]:
         if not state.ok:
             raise EngineError(f"engine {name}: not available: {state.reason}")
         return [name]
-    usable = [row.name for row in engines() if row.available]
+    usable = [row.name for row in engines(".onnx") if row.available]
     if not usable:
-        raise EngineError("no engine is available: " + "; ".join(f"{row.name}: {row.reason}" for row in engines()))
+        raise EngineError("no engine is available: " + "; ".join(f"{row.name}: {row.reason}" for row in engines(".onnx")))
     return usable
 
 

@@ -301,7 +301,7 @@ def _evaluate(lanes: list[Lane], data: Path, split: str, progress: Progress | No
 def _engine_names(names: Sequence[str] | None) -> list[str]:
     if names and AUTO not in names:
         return [name for name in dict.fromkeys(names) if engine_class(name)]
-    known = engines()
+    known = engines(".onnx")
     usable = [row.name for row in known if row.available]
     if not usable:
         raise EngineError("no engine is available: " + "; ".join(f"{row.name}: {row.reason}" for row in known))

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..core.artifact import onnx_name
 from ..core.errors import ModelFileError
 from ..core.spec import METADATA_KEY, ModelSpec
+from .planfile import is_plan, read_plan
 from .wire import BYTES, Buffer, WireError, fields
 
 # Field numbers of ModelProto and StringStringEntryProto (onnx.proto).
@@ -48,10 +49,14 @@ def resolve_model(path: str | Path) -> Path:
 def read_spec(path: str | Path) -> ModelSpec:
     """The :class:`ModelSpec` that an exported ONNX file carries; a folder is resolved by :func:`resolve_model`.
 
+    An engine file carries none: its spec stands in the ``model.json`` beside it.
+
     Raises:
         ModelFileError: missing, not ONNX, damaged, or not exported by seg-edge.
     """
     path = resolve_model(path)
+    if is_plan(path):
+        return read_plan(path)[0]
     text = read_metadata(path).get(METADATA_KEY)
     if text is None:
         raise ModelFileError(

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from ...core.errors import EngineError, UnknownNameError
+from ...core.errors import EngineError, ModelFileError, UnknownNameError
+from ...core.plan import FLAVOURS, PLAN_SUFFIXES
 from ..modelfile import read_spec, resolve_model
+from ..planfile import find_plan, is_plan, read_plan
 from .base import Availability, Engine
 
 __all__ = ["AUTO", "TABLE", "Availability", "Engine", "EngineInfo", "engine_class", "engines", "open_engine"]
@@ -18,11 +20,14 @@ AUTO = "auto"
 
 _X86 = platform.machine().lower() in ("x86_64", "amd64")
 
-#: Name → (module, class), fastest first; modules are imported when they are asked about. OpenVINO is about twice as fast as
-#: ONNX Runtime on x86-64; elsewhere that has not been measured, so the engine that every installation has goes first.
+#: Name → (module, class), fastest first; modules are imported when they are asked about. GPUs come before CPUs and open
+#: engine files only. OpenVINO is about twice as fast as ONNX Runtime on x86-64; elsewhere that has not been measured, so the
+#: engine that every installation has goes first.
 TABLE: dict[str, tuple[str, str]] = dict(
     sorted(
         {
+            "tensorrt": (".tensorrt", "TensorRtEngine"),
+            "rtx": (".tensorrt", "TensorRtRtxEngine"),
             "openvino": (".openvino", "OpenVinoEngine"),
             "onnxruntime": (".onnxruntime", "OnnxRuntimeEngine"),
         }.items(),
@@ -54,9 +59,14 @@ def engine_class(name: str) -> type[Engine]:
     return found
 
 
-def engines() -> list[EngineInfo]:
-    """Every engine, fastest first; one that is missing stays listed, with its reason."""
-    states = ((name, engine_class(name).available()) for name in TABLE)
+def engines(reading: str | None = None) -> list[EngineInfo]:
+    """Every engine, fastest first; one that is missing stays listed, with its reason.
+
+    Args:
+        reading: Only those that open files with this suffix (``".onnx"``, ``".engine"``).
+    """
+    names = [name for name in TABLE if reading is None or reading in engine_class(name).suffixes]
+    states = ((name, engine_class(name).available()) for name in names)
     return [EngineInfo(name, state.ok, state.reason, state.version) for name, state in states]
 
 
@@ -64,7 +74,7 @@ def open_engine(path: str | Path, engine: str = AUTO, threads: int | None = None
     """Opens a model file or artefact folder with an engine.
 
     Args:
-        path: An ONNX file that seg-edge exported, or an artefact folder.
+        path: An ONNX file that seg-edge exported, an engine file that seg-edge built, or an artefact folder.
         engine: A name of :data:`TABLE`, or ``"auto"``: the fastest one available. ``Engine.why`` says the choice.
             A model that the fastest engine can't open is an error; no other one is tried behind the user's back.
         threads: CPU threads; None is every core.
@@ -74,19 +84,58 @@ def open_engine(path: str | Path, engine: str = AUTO, threads: int | None = None
         UnknownNameError: no such engine.
         EngineError: no engine is available, or this one can't open the model.
     """
-    if engine == AUTO:
-        known = engines()
-        usable = [row for row in known if row.available]
-        if not usable:
-            raise EngineError("no engine is available: " + "; ".join(f"{row.name}: {row.reason}" for row in known))
-        engine = usable[0].name
-        why = f"the fastest available of {', '.join(row.name for row in known)}"
-        skipped = [f"{row.name} is not: {row.reason}" for row in known[: known.index(usable[0])]]
-        why = "; ".join([why, *skipped])
+    path = Path(path)
+    if engine != AUTO:
+        kind, why = engine_class(engine), "asked for"
+        file = _file_for(kind, path)
+        if file is None:
+            raise ModelFileError(_no_file(kind, path))
     else:
-        why = "asked for"
-    kind = engine_class(engine)
-    path = resolve_model(path)
-    opened = kind(path, read_spec(path), threads)
+        kind, file, why = _fastest(path)
+    opened = kind(file, read_spec(file), threads)
     opened.why = why
     return opened
+
+
+def _fastest(path: Path) -> tuple[type[Engine], Path, str]:
+    """The first engine that is available and has a file to open at ``path``; that file; and why it was taken."""
+    if not path.is_dir():
+        resolve_model(path)  # says what is missing
+    known = [
+        row for row in engines() if path.is_dir() or (path.suffix in PLAN_SUFFIXES) == (row.name in FLAVOURS)
+    ]  # fmt: skip
+    if is_plan(path):  # only the one that built it can open it
+        flavour = read_plan(path)[1].flavour
+        known = [row for row in known if row.name == flavour]
+    why = [f"the fastest available of {', '.join(row.name for row in known)}"]
+    for row in known:
+        kind = engine_class(row.name)
+        if row.available and (file := _file_for(kind, path)) is not None:
+            return kind, file, "; ".join(why)
+        why.append(f"{row.name} is not: {row.reason or 'no engine file here that fits this GPU'}")
+    raise EngineError("no engine is available: " + "; ".join(f"{row.name}: {row.reason}" for row in known))
+
+
+def _file_for(kind: type[Engine], path: Path) -> Path | None:
+    """What an engine opens at a path: the path itself or a file of the folder; None if there is nothing for it.
+
+    Raises:
+        ModelFileError: nothing there at all.
+    """
+    if not path.is_dir():
+        return (
+            resolve_model(path) if (path.suffix in kind.suffixes) or not (is_plan(path) or kind.name in FLAVOURS) else None
+        )
+    if kind.name not in FLAVOURS:
+        return resolve_model(path)
+    host = getattr(kind, "host")()  # noqa: B009  # only these have one
+    return find_plan(path, host)
+
+
+def _no_file(kind: type[Engine], path: Path) -> str:
+    if not path.is_dir():
+        return f"{path}: engine {kind.name} opens {' and '.join(kind.suffixes)} files; take another --engine"
+    return (
+        f"{path}: no engine file in this folder fits {kind.name} on this machine; build one: "
+        f"seg-edge build {path} --engine {kind.name}"
+    )

@@ -69,6 +69,8 @@ class Engine(ABC):
     name: ClassVar[str]
     #: Kind of device, for people.
     device_kind: ClassVar[str] = "CPU"
+    #: Files that it opens.
+    suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
 
     def __init__(self, path: str | Path, spec: ModelSpec, threads: int | None = None) -> None:
         self.path = Path(path)

@@ -23,7 +23,7 @@ from seg_edge.runtime.engines import engines
 from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from seg_edge.runtime.power import Meter
 
-AVAILABLE = [row.name for row in engines() if row.available]
+AVAILABLE = [row.name for row in engines(".onnx") if row.available]
 FRAME_HW = (60, 80)
 ROW_KEYS = [
     "model", "file", "precision", "engine", "threads", "imgsz", "frame", "batch", "params", "macs", "bytes", "engine_ms",

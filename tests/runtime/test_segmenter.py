@@ -9,7 +9,7 @@ from seg_edge.core.errors import EngineError, InputError
 from seg_edge.runtime import Segmenter, open_engine
 from seg_edge.runtime.engines import engines
 
-ENGINES = [row.name for row in engines() if row.available]
+ENGINES = [row.name for row in engines(".onnx") if row.available]
 
 
 def upsample(logits: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -31,7 +31,7 @@ while many:
 """
 
 
-@pytest.mark.parametrize("name", [info.name for info in engines() if info.available])
+@pytest.mark.parametrize("name", [info.name for info in engines(".onnx") if info.available])
 def test_ctrl_c_after_models_were_closed(name, tiny_model):
     done = subprocess.run(
         [sys.executable, "-c", CTRL_C, str(tiny_model), name], capture_output=True, text=True, timeout=120, check=False
@@ -39,7 +39,7 @@ def test_ctrl_c_after_models_were_closed(name, tiny_model):
     assert (done.returncode, done.stdout) == (0, "handled\n" * 3), done.stderr
 
 
-@pytest.mark.parametrize("name", [info.name for info in engines() if info.available])
+@pytest.mark.parametrize("name", [info.name for info in engines(".onnx") if info.available])
 def test_opening_an_engine_leaves_the_stack_alone(name, tiny_model):
     before = signal_stack()
     with open_engine(tiny_model, name):

@@ -1,0 +1,243 @@
+"""TensorRT and TensorRT-RTX on NVIDIA GPUs: two modules with one API, behind one class.
+
+Memory is pinned and allocated once; one stream carries the frame up, the network, and its output down. On boards whose GPU
+shares the processor's memory (Jetson) the buffers are mapped instead, and nothing is copied. Where it is possible the whole
+network is one CUDA graph: TensorRT-RTX does that itself when it is told to; for TensorRT the stream is captured
+(:mod:`seg_edge.runtime.cuda.graph`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ...core.errors import EngineError
+from ...core.plan import PLAN_SUFFIXES, PlanHost
+from .. import gpu_support, nvinfer
+from ..cuda.graph import CudaGraph
+from ..planfile import check_plan, read_plan
+from .base import INPUT_NAME, Availability, Engine, Frames, Output, Tensor
+
+
+class TensorRtEngine(Engine):
+    """An engine file on the first GPU."""
+
+    name: ClassVar[str] = "tensorrt"
+    device_kind: ClassVar[str] = "GPU"
+    suffixes: ClassVar[tuple[str, ...]] = PLAN_SUFFIXES
+
+    @classmethod
+    def available(cls) -> Availability:
+        # What fails fast is asked first: the module alone takes half a second to load.
+        library = gpu_support.libcuda()
+        if not library["devices"]:
+            return Availability(False, f"no NVIDIA GPU can be used here ({library['reason']})")
+        if find_spec("pycuda") is None:
+            return Availability(False, f"pycuda is not installed; {gpu_support.MODULES['pycuda']}")
+        try:
+            import_module("pycuda.driver")
+        except Exception as error:  # its native part raises what its loader raises
+            return Availability(False, f"pycuda can't be imported ({' '.join(str(error).split())[:200]})")
+        return nvinfer.module_available(cls.name)
+
+    @classmethod
+    def host(cls) -> PlanHost:
+        """What this machine has, as far as it can be known without TensorRT's libraries being loaded twice."""
+        library = gpu_support.libcuda()
+        gpu = library["devices"][0] if library["devices"] else {"name": None, "compute_capability": None}
+        version = nvinfer.module_available(cls.name).version or ""
+        return PlanHost(cls.name, version, gpu["compute_capability"], gpu["name"], library["version"])
+
+    @property
+    def device(self) -> str:
+        """``"GPU, NVIDIA H200"``"""
+        return f"{self.device_kind}, {self._gpu_name}"
+
+    def _open(self) -> tuple[list[Tensor], list[Tensor]]:
+        _spec, record = read_plan(self.path)
+        check_plan(self.path, record, self.host())
+        backend = nvinfer.load(self.name)
+        self._cuda: Any = import_module("pycuda.driver")
+        self._cuda.init()
+        gpu = self._cuda.Device(0)
+        self._gpu_name = str(gpu.name())
+        # The primary context is the one that every library in the process shares.
+        self._cuda_context: Any = gpu.retain_primary_context()
+        self._graph: CudaGraph | None = None
+        self._context: Any = None
+        self._buffers: dict[str, _Buffer] = {}
+        self._log: list[str] = []
+        self._runtime: Any = None
+        self._plan: Any = None
+        self._stream: Any = None
+        try:
+            with self._current():
+                self._runtime, self._plan = deserialize(
+                    backend, self.path.read_bytes(), record.version_compatible, record.dla_core, self._log
+                )
+                inputs, outputs = tensors(backend.trt, self._plan)
+                if self.fits(inputs, outputs):  # else the base class refuses it, with the names
+                    mapped = bool(gpu.get_attribute(self._cuda.device_attribute.INTEGRATED))
+                    self._start(backend, [*inputs, *outputs], mapped)
+        except BaseException:
+            self._close()
+            raise
+        return inputs, outputs
+
+    def fits(self, inputs: list[Tensor], outputs: list[Tensor]) -> bool:
+        """Whether buffers can be made: one input and one output, of fixed sizes but for the batch."""
+        return len(inputs) == len(outputs) == 1 and None not in (*inputs[0].shape[1:], *outputs[0].shape[1:])
+
+    def _start(self, backend: nvinfer.Backend, both: list[Tensor], mapped: bool) -> None:
+        """Makes the execution context, the buffers and the stream; runs once, because the first run allocates."""
+        self._stream = self._cuda.Stream()
+        self._context = execution_context(backend, self._plan)
+        if self._context is None:
+            raise EngineError(f"engine {self.name}: {self.path}: no execution context: {'; '.join(self._log)[:300]}")
+        for tensor in both:
+            shape = tuple(1 if side is None else side for side in tensor.shape)
+            if tensor.shape[0] is None and tensor.name == both[0].name:
+                self._context.set_input_shape(tensor.name, shape)
+            buffer = self._buffers[tensor.name] = _Buffer(self._cuda, shape, tensor.dtype, mapped)
+            if not self._context.set_tensor_address(tensor.name, buffer.address):
+                raise EngineError(f"engine {self.name}: {self.path}: TensorRT refuses the buffer of {tensor}")
+        self._enqueue()
+        self._stream.synchronize()
+        if not graphs_itself(backend):
+            self._graph = CudaGraph.capture(int(self._stream.handle), self._enqueue)
+
+    def _enqueue(self) -> None:
+        if not self._context.execute_async_v3(self._stream.handle):
+            raise RuntimeError("; ".join(self._log[-3:]) or "TensorRT could not start the network")
+
+    def _infer(self, frames: Frames) -> Output:
+        source, target = self._buffers[INPUT_NAME], self._buffers[self.spec.output]
+        if frames.shape != source.host.shape:
+            raise ValueError(f"this engine runs batches of {source.host.shape[0]}, got {frames.shape[0]}")
+        with self._current():
+            np.copyto(source.host, frames)
+            source.upload(self._stream)
+            if self._graph is not None:
+                self._graph.launch()
+            else:
+                self._enqueue()
+            target.download(self._stream)
+            self._stream.synchronize()
+        result: Output = target.host
+        return result
+
+    def _close(self) -> None:
+        with self._current():
+            if self._graph is not None:
+                self._graph.close()
+            # In this order: what uses memory goes before the memory.
+            self._graph = self._context = self._plan = self._runtime = self._stream = None
+            self._buffers.clear()
+        self._cuda_context.detach()
+
+    @contextmanager
+    def _current(self) -> Iterator[None]:
+        """The GPU's context is the calling thread's: pipelines infer in a thread of their own."""
+        self._cuda_context.push()
+        try:
+            yield
+        finally:
+            self._cuda.Context.pop()
+
+
+class TensorRtRtxEngine(TensorRtEngine):
+    """The same on TensorRT-RTX."""
+
+    name: ClassVar[str] = "rtx"
+
+
+class _Buffer:
+    """A tensor's memory: pinned on the host, and either mapped into the GPU's address space or twinned there."""
+
+    def __init__(self, cuda: Any, shape: tuple[int, ...], dtype: str, mapped: bool) -> None:
+        self._cuda = cuda
+        self._device: Any = None
+        if mapped:
+            self.host = cuda.pagelocked_empty(shape, dtype, mem_flags=cuda.host_alloc_flags.DEVICEMAP)
+            self.address = int(self.host.base.get_device_pointer())
+        else:
+            self.host = cuda.pagelocked_empty(shape, dtype)
+            self._device = cuda.mem_alloc(self.host.nbytes)
+            self.address = int(self._device)
+
+    def upload(self, stream: Any) -> None:
+        if self._device is not None:
+            self._cuda.memcpy_htod_async(self._device, self.host, stream)
+
+    def download(self, stream: Any) -> None:
+        if self._device is not None:
+            self._cuda.memcpy_dtoh_async(self.host, self._device, stream)
+
+
+def deserialize(
+    backend: nvinfer.Backend, plan: bytes, version_compatible: bool, dla_core: int | None, log: list[str]
+) -> tuple[Any, Any]:
+    """TensorRT's runtime, which must outlive the network, and the network of a plan.
+
+    Args:
+        version_compatible: Such a plan holds code of its own, which TensorRT only runs when it is told that it may.
+        dla_core: The DLA core to run on, or None.
+        log: Gets what TensorRT says.
+
+    Raises:
+        EngineError: TensorRT refuses it; the text is its own first error.
+    """
+    trt = backend.trt
+
+    class Logger(trt.ILogger):  # type: ignore[misc,name-defined]  # a class of a module that is loaded at run time
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                log.append(" ".join(str(message).split()))
+
+    runtime = trt.Runtime(Logger())
+    if version_compatible:
+        runtime.engine_host_code_allowed = True
+    if dla_core is not None:
+        runtime.DLA_core = dla_core
+    network = runtime.deserialize_cuda_engine(plan)
+    if network is None:
+        raise EngineError(
+            f"engine {backend.flavour}: {backend.title} refuses the file: {'; '.join(log)[:300] or 'no reason given'}; "
+            f"build it again on this machine: seg-edge build MODEL --engine {backend.flavour} --force"
+        )
+    return runtime, network
+
+
+def execution_context(backend: nvinfer.Backend, network: Any) -> Any:
+    """An execution context; TensorRT-RTX is told to capture the network as one CUDA graph."""
+    if graphs_itself(backend):
+        config = network.create_runtime_config()
+        config.cuda_graph_strategy = backend.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        return network.create_execution_context(config)
+    return network.create_execution_context()
+
+
+def graphs_itself(backend: nvinfer.Backend) -> bool:
+    """Whether the version captures CUDA graphs on its own (TensorRT-RTX)."""
+    return hasattr(backend.trt, "CudaGraphStrategy") and hasattr(backend.trt.ICudaEngine, "create_runtime_config")
+
+
+def tensors(trt: Any, network: Any) -> tuple[list[Tensor], list[Tensor]]:
+    """Inputs and outputs of a network as the base class compares them."""
+    found: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for i in range(network.num_io_tensors):
+        name = network.get_tensor_name(i)
+        shape = tuple(None if side < 0 else int(side) for side in network.get_tensor_shape(name))
+        dtype = str(network.get_tensor_dtype(name)).rpartition(".")[2].lower()
+        dtype = {"float": "float32", "half": "float16", "bool": "bool"}.get(dtype, dtype)
+        is_input = network.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+        found[0 if is_input else 1].append(Tensor(name, dtype, shape))
+    return found
