@@ -18,6 +18,7 @@ from ..core.artifact import atomic_path
 from ..core.errors import ModelFileError, UnknownNameError
 from ..core.labels import Labels
 from ..core.spec import ModelSpec
+from ..runtime.bench_untrained import RANDOM
 from ..runtime.modelfile import read_spec
 from ..train.models import registry, zoo
 from ..train.models.unet import OUTPUT_STRIDE
@@ -25,7 +26,10 @@ from .cache_folder import cache_folder
 from .to_onnx import check_size, to_onnx
 
 #: In a spec's provenance: these weights were never trained.
-RANDOM = {"weights": "random", "note": "random weights: what it costs doesn't depend on them, its masks mean nothing"}
+UNTRAINED = {
+    "weights": RANDOM,
+    "note": "random weights: the network costs the same; post-processing was fed with scores that have a street's structure",
+}
 
 Progress = Callable[[str], None]
 
@@ -76,7 +80,7 @@ def reference(
         input_hw=input_hw,
         output_stride=stride,
         provenance={
-            **RANDOM,
+            **UNTRAINED,
             "params": registry.parameters(network),
             "macs": registry.macs(network, input_hw),
             "versions": versions,

@@ -19,6 +19,7 @@ from ..core.labels import Labels
 from ..core.spec import ModelSpec
 from . import kernels
 from .bench_camera import watch
+from .bench_untrained import RANDOM, UntrainedSegmenter
 from .evaluate import evaluate
 from .machine import ROOT
 from .modelfile import read_spec
@@ -104,7 +105,11 @@ class Lane:
                 self.notes.append(one_remark(note))
             before = memory(self._root)["rss_bytes"]
             overlay, began = np.empty_like(frames[0]), perf_counter()
-            self._segmenter = segmenter = Segmenter(self.path, engine=self.engine, threads=self.threads)
+            words: dict[str, Any] = {"engine": self.engine, "threads": self.threads}
+            random = spec.provenance.get("weights") == RANDOM
+            self._segmenter = segmenter = (
+                UntrainedSegmenter(self.path, frames, **words) if random else Segmenter(self.path, **words)
+            )
             first = perf_counter()
             segmenter.process(frames[0], mask=False, out=overlay)
             self._startup_ms = 1e3 * (perf_counter() - began)
@@ -164,7 +169,7 @@ class Lane:
         segmenter = self._segmenter
         if self.failed is not None or segmenter is None:
             return
-        if segmenter.spec.provenance.get("weights") == "random":
+        if segmenter.spec.provenance.get("weights") == RANDOM:
             return  # a mIoU of chance would look like one that was measured; the row's note says that the weights are random
         try:
             self.miou = evaluate(segmenter, _dataset_for(segmenter, data, split))["miou"]

@@ -52,7 +52,9 @@ def test_published_ratios_stand_beside_the_measured_ones(tmp_path, monkeypatch, 
         path = tmp_path / f"{name}.onnx"
         spec = tiny_onnx(path)
         model = onnx.load(path)
-        onnx.helper.set_model_props(model, {"seg_edge.spec": spec.with_(name=name, provenance=reference.RANDOM).to_json()})
+        onnx.helper.set_model_props(
+            model, {"seg_edge.spec": spec.with_(name=name, provenance=reference.UNTRAINED).to_json()}
+        )
         onnx.save(model, path)
         return path
 
