@@ -11,7 +11,7 @@ QEMU_AARCH64 ?= qemu-aarch64-static
 KERNELS := CMakeLists.txt $(wildcard runtime/csrc/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench asan tsan aarch64 avx512 clean
+.PHONY: help setup demo test check format bench table asan tsan aarch64 avx512 clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -73,9 +73,14 @@ avx512: setup  ## AVX-512 kernels with the instructions emulated in C (SIMDe), a
 	$(BIN)/cmake --build build/avx512
 	build/avx512/fuzz_kernels 1500
 
-bench: setup  ## Re-run the recorded benchmarks of this machine; MODEL=artefact adds the end-to-end one
+bench: setup  ## Measure the quick set into build/bench, under 5 minutes; MODEL=artefact adds the end-to-end benchmark
 	$(PY) benchmarks/kernels.py
+	$(SEG) bench $(or $(MODEL),tests/data/street.int8.onnx) --threads 1,2 --source camera:30 --duration 5 \
+		--json build/bench/bench.json --html build/bench/bench.html --csv build/bench/bench.csv --plots build/bench
 	@test -z "$(MODEL)" || $(PY) benchmarks/end_to_end.py --model "$(MODEL)"
+
+table: setup  ## Re-run the published networks beside ours into build/bench, under 10 minutes on 2 cores; MODEL=artefact adds it
+	$(SEG) bench --table $(MODEL) --wait 60 --json build/bench/table.json --html build/bench/table.html --plots build/bench/table
 
 clean:  ## Remove everything that make made
 	rm -rf $(VENV) build demo .pytest_cache .mypy_cache .ruff_cache

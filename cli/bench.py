@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,10 @@ from .common import console, parse_size, progress_bar, writable
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+#: Seconds of measurement per configuration of the table: ten networks then take some minutes on two cores.
+TABLE_DURATION_S = 3.0
 
 
 class _Group(TyperGroup):
@@ -61,6 +65,20 @@ def bench(
     engine: Annotated[
         list[str] | None, typer.Option(help="Engine; may be repeated. Default: every one available. auto: the fastest.")
     ] = None,
+    table: Annotated[
+        bool, typer.Option("--table", help="Also measure the published table's networks and our family (random weights).")
+    ] = False,
+    peer: Annotated[list[Path] | None, typer.Option(help="Anybody's ONNX file to measure beside; may be repeated.")] = None,
+    network: Annotated[
+        list[str] | None, typer.Option(help="With --table: this network instead of all; may be repeated.")
+    ] = None,
+    imgsz: Annotated[
+        str, typer.Option(help="Input size HxW of the table's networks; of peers that leave it free.")
+    ] = "352x480",
+    relative_to: Annotated[
+        str | None, typer.Option(help="Model that the others are divided by. Default with --table: its first network.")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Where exported networks are kept. Default: ~/.cache/seg-edge.")] = None,
     frame: Annotated[str, typer.Option(help="Size HxW of the frames fed in.")] = "720x1280",
     threads: Annotated[
         list[str] | None, typer.Option(help="CPU threads: a number or several (1,2); may be repeated. Default: every core.")
@@ -91,17 +109,29 @@ def bench(
     Two reports are compared with: seg-edge bench compare A.json B.json
     """
     from ..core.artifact import write_json, write_text
+    from ..core.errors import InputError
     from ..runtime import bench as measure
     from ..runtime import bench_report
+    from ..runtime.modelfile import read_spec
 
     size_hw = parse_size(frame, "--frame")
     assert size_hw is not None
     counts = _threads(threads)
+    given: list[Path] = measure.find_models(models or ()) if models or not (table or peer) else []
+    if network and not table:
+        raise InputError("bench: --network goes with --table")
+    if table:
+        # Ten networks on every engine would take too long, so it is the fastest one; the largest take a second a run.
+        engine, duration = engine or ["auto"], TABLE_DURATION_S if duration is None and runs is None else duration
     with progress_bar(refresh_per_second=2) as bar:
         task = bar.add_task("opening", total=None)
+        added = _added(given, table, network, peer, imgsz, cache, lambda what: bar.update(task, description=what))
+        if table and relative_to is None and added:
+            relative_to = read_spec(added[0]).name
         report = measure.bench(
-            models or (), engine_names=engine, threads=counts, frame_hw=size_hw, duration_s=duration, runs=runs, data=data,
-            split=split, settle=None if settle is None else settle / 100, wait_s=wait, source=source, sink=sink,
+            [*added, *given], engine_names=engine, threads=counts, frame_hw=size_hw, duration_s=duration, runs=runs,
+            data=data, split=split, settle=None if settle is None else settle / 100, wait_s=wait, source=source, sink=sink,
+            relative_to=relative_to,
             progress=lambda done, total, what: bar.update(task, completed=done, total=total, description=what),
         )  # fmt: skip
     # Written before anything is judged: a report that broke a limit is the one that is read.
@@ -116,6 +146,32 @@ def bench(
     for reason in reasons:
         console().print(reason, style="yellow", highlight=False, markup=False)
     measure.check(report, min_fps)
+
+
+def _added(
+    given: list[Path], table: bool, networks: list[str] | None, peers: list[Path] | None, imgsz: str, cache: Path | None,
+    say: Callable[[str], None],
+) -> list[Path]:  # fmt: skip
+    """The table's networks, then peers; exported into the cache where they are not there yet."""
+    from ..core.errors import InputError
+
+    size_hw = parse_size(imgsz)
+    assert size_hw is not None
+    found: list[Path] = []
+    if table:
+        try:
+            from ..export.reference import table_models
+        except ImportError as error:
+            remedy = "pip install 'seg-edge[train,export,zoo]'"
+            raise InputError(f"bench --table: needs torch and onnx ({error}); {remedy}") from error
+        found += table_models(given, size_hw, networks, cache, say)
+    for path in peers or ():
+        try:
+            from ..export.peer import wrap_peer
+        except ImportError as error:
+            raise InputError(f"bench --peer: needs the package onnx ({error}); pip install 'seg-edge[export]'") from error
+        found.append(wrap_peer(path, size_hw, cache))
+    return found
 
 
 def _pictures(report: dict[str, Any], html: Path | None, folder: Path | None) -> list[str]:
@@ -149,11 +205,9 @@ def _threads(texts: Sequence[str] | None) -> list[int] | None:
 def _print(report: dict[str, Any]) -> None:
     from ..runtime.bench import load_warning
     from ..runtime.bench_report import (
-        LEGEND,
         REFERENCE_COLUMNS,
-        camera,
-        camera_title,
-        health,
+        legend,
+        others,
         reference_rows,
         reference_title,
         table,
@@ -161,17 +215,18 @@ def _print(report: dict[str, Any]) -> None:
     )  # fmt: skip
 
     out = console()
-    columns, rows, notes = table(report)
-    _show(out, title(report), columns, rows)
-    for number, text in enumerate(notes, 1):
+    speed = table(report)
+    _show(out, title(report), speed.columns, speed.rows)
+    for number, text in enumerate(speed.notes, 1):
         out.print(f"[{number}] {text}", highlight=False, markup=False)
-    for text in LEGEND:
+    for text in speed.shared:
+        out.print(f"all rows: {text}", highlight=False, markup=False)
+    for text in legend(report):
         out.print(text, highlight=False, markup=False)
     out.print()
-    _show(out, "Start, memory, power, heat", *health(report)[:2])
-    if (seen := camera(report)) is not None:
-        _show(out, camera_title(report), seen.columns, seen.rows)
-    out.print()
+    for heading, more in others(report):
+        _show(out, heading, more.columns, more.rows)
+        out.print()
     _show(out, reference_title(report), REFERENCE_COLUMNS, reference_rows(report))
     if warning := load_warning(report):
         out.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)

@@ -21,6 +21,7 @@ from ..core.spec import PRECISIONS
 from . import kernels
 from .bench_frames import dataset_frames, generated_frames
 from .bench_lane import QUIET_CORES, Lane, Share
+from .bench_ratio import add_ratios
 from .engines import AUTO, engine_class, engines
 from .engines.base import resolve_threads
 from .machine import machine, packages
@@ -62,6 +63,7 @@ def bench(
     wait_s: float = 0.0,
     source: str | None = None,
     sink: str = "none",
+    relative_to: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measures every model × engine × number of threads.
@@ -81,6 +83,7 @@ def bench(
         wait_s: Seconds to wait, at most, until other processes leave the machine alone; then it is measured all the same.
         source, sink: Also run the pipeline from this source (``camera:30`` is a simulated camera of 30 frames per second) to
             this sink, for as long as ``duration_s``, each configuration once; None doesn't.
+        relative_to: Name of the model whose rows the others are divided by; None divides nothing.
         progress: Called with (turns done, turns in all, what runs now).
 
     Returns:
@@ -89,7 +92,7 @@ def bench(
 
     Raises:
         ModelFileError: a path that holds no model.
-        UnknownNameError: no such engine.
+        UnknownNameError: no such engine, or no row of the model ``relative_to``.
         EngineError: no engine was named and none is available.
         InputError: an option out of range.
         DataError: ``data`` is no dataset, or an image can't be read.
@@ -137,6 +140,8 @@ def bench(
             lane.close()
     rows = [lane.row(frame_hw) for lane in lanes]
     _tell_models_apart(rows)
+    if relative_to is not None:
+        add_ratios(rows, relative_to)
     about = machine() | {"python": platform.python_version(), "isa": kernels.isa(), "packages": packages()}
     return {
         "machine": about,

@@ -9,12 +9,10 @@ from html import escape
 from typing import Any
 
 from .bench_report import (
-    LEGEND,
     REFERENCE_COLUMNS,
     TEXT_COLUMNS,
-    camera,
-    camera_title,
-    health,
+    legend,
+    others,
     reference_rows,
     reference_title,
     table,
@@ -49,14 +47,14 @@ def page(
     if warning:
         parts.append(f'<p class="warning">{escape(warning)}</p>')
     parts += [_table(speed.columns, speed.rows), "<ol>", *(f"<li>{escape(text)}</li>" for text in speed.notes), "</ol>"]
-    parts += [f'<p class="small">{escape(text)}</p>' for text in (*LEGEND, *remarks)]
+    parts += [f'<p class="small">All rows: {escape(text)}</p>' for text in speed.shared]
+    parts += [f'<p class="small">{escape(text)}</p>' for text in (*legend(report), *remarks)]
     for name, data in pictures.items():
         caption = _CAPTIONS.get(name, name)
         source = base64.b64encode(data).decode("ascii")
         parts.append(f'<h2>{escape(caption)}</h2><img alt="{escape(caption)}" src="data:image/png;base64,{source}">')
-    parts += ["<h2>Start, memory, power, heat</h2>", _table(*health(report)[:2])]
-    if (seen := camera(report)) is not None:
-        parts += [f"<h2>{escape(camera_title(report))}</h2>", _table(seen.columns, seen.rows)]
+    for heading, more in others(report):
+        parts += [f"<h2>{escape(heading)}</h2>", _table(more.columns, more.rows)]
     parts += ["<h2>Reference</h2>", f"<p>{escape(reference_title(report))}.</p>"]
     parts.append(_table(REFERENCE_COLUMNS, reference_rows(report)))
     # "<" can't stand in a script: "</script>" in a file's name would end it.

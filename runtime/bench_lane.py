@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from ..core.dataset import SegDataset, open_dataset
 from ..core.errors import SegEdgeError
+from ..core.labels import Labels
 from ..core.spec import ModelSpec
 from . import kernels
 from .bench_camera import watch
+from .bench_untrained import RANDOM, UntrainedSegmenter
 from .evaluate import evaluate
 from .machine import ROOT
 from .modelfile import read_spec
@@ -99,9 +101,15 @@ class Lane:
         """
         with self._guard():
             self._spec = spec = read_spec(self.path)
+            if note := spec.provenance.get("note"):
+                self.notes.append(one_remark(note))
             before = memory(self._root)["rss_bytes"]
             overlay, began = np.empty_like(frames[0]), perf_counter()
-            self._segmenter = segmenter = Segmenter(self.path, engine=self.engine, threads=self.threads)
+            words: dict[str, Any] = {"engine": self.engine, "threads": self.threads}
+            random = spec.provenance.get("weights") == RANDOM
+            self._segmenter = segmenter = (
+                UntrainedSegmenter(self.path, frames, **words) if random else Segmenter(self.path, **words)
+            )
             first = perf_counter()
             segmenter.process(frames[0], mask=False, out=overlay)
             self._startup_ms = 1e3 * (perf_counter() - began)
@@ -161,6 +169,8 @@ class Lane:
         segmenter = self._segmenter
         if self.failed is not None or segmenter is None:
             return
+        if segmenter.spec.provenance.get("weights") == RANDOM:
+            return  # a mIoU of chance would look like one that was measured; the row's note says that the weights are random
         try:
             self.miou = evaluate(segmenter, _dataset_for(segmenter, data, split))["miou"]
         except SegEdgeError as error:
@@ -220,6 +230,7 @@ class Lane:
             "throttled": vitals.throttled if vitals else None,
             "other_cores": self._load.cores,
             "camera": self.camera if measured else None,
+            "ratio": None,
             "note": "; ".join(self._remarks(params is None or macs is None)),
         }
 
@@ -325,8 +336,9 @@ class Lane:
 
     @property
     def _refill(self) -> int:
-        # A network that takes longer than this has no use of warm caches, and the time is better spent on a measured run.
-        return REFILL if not self._cold or self._cold["fps"] > 5 else 1
+        # A long run has little use of warm caches, and the time is better spent on a measured one.
+        fps = self._cold["fps"] if self._cold else 0.0
+        return REFILL if fps > 5 else int(fps > 1)
 
     def _next(self, items: list[Frame]) -> Frame:
         self._at += 1
@@ -341,8 +353,8 @@ class Lane:
             self.close()
 
 
-def one_remark(error: BaseException) -> str:
-    """An error as one remark of a note, whose remarks are separated by semicolons."""
+def one_remark(error: object) -> str:
+    """An error or a text as one remark of a note, whose remarks are separated by semicolons."""
     return " ".join(str(error).split()).replace("; ", ", ")
 
 
@@ -352,6 +364,10 @@ def _peak(root: Path) -> dict[str, int | None]:
 
 def _dataset_for(segmenter: Segmenter, data: Path, split: str) -> SegDataset:
     found = open_dataset(data, split)
+    numbered = Labels.numbered(len(segmenter.labels))
+    if len(found.labels) == len(numbered) and segmenter.labels.names == numbered.names:
+        # A model that names no classes (a peer) and has as many: taken to be in the dataset's order.
+        return replace(found, labels=replace(found.labels, names=numbered.names))
     if found.labels.names != segmenter.labels.names and not (data / "classes.json").is_file():
         # Numbers alone name no classes: take the model's; reading checks that the values fit.
         found = open_dataset(data, split, segmenter.labels)

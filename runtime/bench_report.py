@@ -22,11 +22,12 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Titles, rows of cells, and the footnotes that the cells under ``note`` count from 1."""
+    """Titles, rows of cells, the footnotes that the cells under ``note`` count from 1, and those that all rows share."""
 
     columns: list[str]
     rows: list[list[str]]
-    notes: list[str]
+    notes: Sequence[str] = ()
+    shared: Sequence[str] = ()
 
 
 _WHO = (
@@ -40,15 +41,23 @@ _SPEED = (
     Column("input", lambda row: _size(row["imgsz"])),
     Column("params M", lambda row: _number(row["params"], 2, 1e-6)),
     Column("GMAC", lambda row: _number(row["macs"], 2, 1e-9)),
-    Column("MB", lambda row: _number(row["bytes"], 2, 1e-6)),
-    Column("engine ms p50 / p95 / p99", lambda row: _percentiles(row["engine_ms"])),
-    Column("end to end ms p50 / p95 / p99", lambda row: _percentiles(row["e2e_ms"])),
-    Column("e2e ÷ engine", lambda row: _number(_quotient(row), 2)),
-    Column("ms pre + engine + post", lambda row: _joined(list(row["stages_ms"].values()), " + ")),
+    Column("mIoU %", lambda row: _percent(row["miou"])),
     Column("FPS engine", lambda row: _number(row["fps_engine"], 1)),
     Column("FPS e2e", lambda row: _number(row["fps_e2e"], 1)),
     Column("95 %", lambda row: _range(row["interval"]["fps_e2e"], 1)),
-    Column("mIoU %", lambda row: _percent(row["miou"])),
+    Column("ratio", lambda row: _number(row["ratio"]["e2e"], 2) if row["ratio"] else DASH),
+    Column("95 %", lambda row: _range(row["ratio"]["e2e_interval"], 2) if row["ratio"] else DASH),
+    Column("published ratio", lambda row: _number(row["ratio"]["published"], 2) if row["ratio"] else DASH),
+    Column("J/frame", lambda row: _number(row["joules_per_frame"], 3)),
+)
+_LATENCY = (
+    *_WHO,
+    Column("MB", lambda row: _number(row["bytes"], 2, 1e-6)),
+    Column("engine p50 / p95 / p99", lambda row: _percentiles(row["engine_ms"])),
+    Column("end to end p50 / p95 / p99", lambda row: _percentiles(row["e2e_ms"])),
+    Column("e2e ÷ engine", lambda row: _number(_quotient(row), 2)),
+    Column("pre + engine + post", lambda row: _joined(list(row["stages_ms"].values()), " + ")),
+    Column("engine ratio", lambda row: _number(row["ratio"]["engine"], 2) if row["ratio"] else DASH),
 )
 _HEALTH = (
     *_WHO,
@@ -57,7 +66,6 @@ _HEALTH = (
     Column("model in memory MB", lambda row: _number(row["memory"]["model_bytes"], 1, 1e-6)),
     Column("process peak MB", lambda row: _number(row["memory"]["process_peak_bytes"], 0, 1e-6)),
     Column("W", lambda row: _number(row["watts"], 1)),
-    Column("J/frame", lambda row: _number(row["joules_per_frame"], 3)),
     Column("°C", lambda row: _number(row["temperature_c"], 0)),
     Column("CPU MHz", lambda row: _range(row["clocks_mhz"]["cpu"], 0)),
     Column("GPU MHz", lambda row: _range(row["clocks_mhz"]["gpu"], 0)),
@@ -82,14 +90,38 @@ REFERENCE_COLUMNS = ("model", "backbone", "mIoU %", "FPS")
 
 def table(report: dict[str, Any]) -> Table:
     """Speed, one line a row of the report. A column that nobody could fill is left out."""
-    remarks: dict[str, int] = {}
-    notes = []
-    for row in report["rows"]:
-        numbers = [remarks.setdefault(text, len(remarks) + 1) for text in row["note"].split("; ") if text]
-        notes.append(" ".join(f"[{i}]" for i in numbers))
+    said = [[text for text in row["note"].split("; ") if text] for row in report["rows"]]
+    # What every row says is said once.
+    shared = [text for text in said[0] if len(said) > 1 and all(text in remarks for remarks in said)]
+    numbers: dict[str, int] = {}
     made = _table(_SPEED, report["rows"])
-    rows = [[*cells, note] for cells, note in zip(made.rows, notes, strict=True)]
-    return Table([*made.columns, "note"], rows, list(remarks))
+    rows = [
+        [*cells, " ".join(f"[{numbers.setdefault(text, len(numbers) + 1)}]" for text in remarks if text not in shared)]
+        for cells, remarks in zip(made.rows, said, strict=True)
+    ]
+    return Table([*made.columns, "note"], rows, list(numbers), shared)
+
+
+def others(report: dict[str, Any]) -> list[tuple[str, Table]]:
+    """The further tables with their titles: latency; start, memory, power, heat; camera to sink where it was measured."""
+    found = [
+        ("Latency, milliseconds", _table(_LATENCY, report["rows"])),
+        ("Start, memory, power, heat", _table(_HEALTH, report["rows"])),
+    ]
+    rows = [row for row in report["rows"] if row["camera"]]
+    if rows:
+        seen = rows[0]["camera"]
+        heading = f"Camera to sink: {seen['source']} to {seen['sink']}, {seen['seconds']:.1f} s each"
+        found.append((heading, _table(_CAMERA, rows)))
+    return found
+
+
+def ratio_title(report: dict[str, Any]) -> str | None:
+    """What the ratios are to; None where there are none."""
+    to = next((row["ratio"]["to"] for row in report["rows"] if row["ratio"]), None)
+    if to is None:
+        return None
+    return f"Ratio: FPS ÷ that of {to}, turn by turn; published: the ratio of the published FPS, of another machine."
 
 
 def health(report: dict[str, Any]) -> Table:
@@ -101,12 +133,6 @@ def camera(report: dict[str, Any]) -> Table | None:
     """Camera to sink; None where it was not measured."""
     rows = [row for row in report["rows"] if row["camera"]]
     return _table(_CAMERA, rows) if rows else None
-
-
-def camera_title(report: dict[str, Any]) -> str:
-    """What the camera table is about."""
-    seen = next(row["camera"] for row in report["rows"] if row["camera"])
-    return f"Camera to sink: {seen['source']} to {seen['sink']}, {seen['seconds']:.1f} s each"
 
 
 def title(report: dict[str, Any]) -> str:
@@ -128,10 +154,16 @@ def reference_title(report: dict[str, Any]) -> str:
     return f"For reference: {reference['dataset']}, {reference['source']}"
 
 
-LEGEND = (
+_LEGEND = (
     "Engine: the network alone, its input ready in memory. End to end: frame in memory to blended overlay in memory.",
     "FPS: runs ÷ elapsed time; 95 %: interval of the median over the turns (order statistics). Stages: medians.",
 )
+
+
+def legend(report: dict[str, Any]) -> list[str]:
+    """Sentences that explain the columns."""
+    ratios = ratio_title(report)
+    return [*_LEGEND, *([ratios] if ratios else [])]
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -139,9 +171,10 @@ def markdown(report: dict[str, Any]) -> str:
     speed = table(report)
     lines = ["# Benchmark", "", f"Measured: {title(report)}.", "", *markdown_table(speed.columns, speed.rows), ""]
     lines += [f"{i}. {text}" for i, text in enumerate(speed.notes, 1)]
-    lines += ["", *LEGEND, "", "## Start, memory, power, heat", "", *markdown_table(*health(report)[:2]), ""]
-    if (seen := camera(report)) is not None:
-        lines += [f"## {camera_title(report)}", "", *markdown_table(seen.columns, seen.rows), ""]
+    lines += [f"- All rows: {text}" for text in speed.shared]
+    lines += ["", *legend(report), ""]
+    for heading, more in others(report):
+        lines += [f"## {heading}", "", *markdown_table(more.columns, more.rows), ""]
     lines += [
         "## Reference", "", f"{reference_title(report)}.", "",
         *markdown_table(REFERENCE_COLUMNS, reference_rows(report)), "",
@@ -181,7 +214,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     cells = [[column.cell(row) for column in columns] for row in rows]
     keep = [i for i in range(len(columns)) if any(row[i] != DASH for row in cells)]
-    return Table([columns[i].title for i in keep], [[row[i] for i in keep] for row in cells], [])
+    return Table([columns[i].title for i in keep], [[row[i] for i in keep] for row in cells])
 
 
 def _quotient(row: Row) -> float | None:

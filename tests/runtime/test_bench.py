@@ -18,7 +18,7 @@ from seg_edge.core.spec import METADATA_KEY
 from seg_edge.runtime import bench as bench_module
 from seg_edge.runtime import bench_lane, kernels, vitals
 from seg_edge.runtime.bench import _schedule, bench, check, find_models, load_warning
-from seg_edge.runtime.bench_report import markdown, table
+from seg_edge.runtime.bench_report import markdown, others, table
 from seg_edge.runtime.engines import engines
 from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from seg_edge.runtime.power import Meter
@@ -29,7 +29,7 @@ ROW_KEYS = [
     "model", "file", "precision", "engine", "threads", "imgsz", "frame", "batch", "params", "macs", "bytes", "engine_ms",
     "e2e_ms", "stages_ms", "fps_engine", "fps_e2e", "fps_cold", "cold", "interval", "turns", "runs", "startup_ms", "memory",
     "miou", "watts", "joules_per_frame", "power_source", "temperature_c", "clocks_mhz", "throttled", "other_cores", "camera",
-    "note",
+    "ratio", "note",
 ]  # fmt: skip
 
 
@@ -409,14 +409,18 @@ def test_wrong_options(tiny_model, tmp_path):
 
 
 def test_table_counts_its_footnotes_and_leaves_empty_columns_out(report):
-    columns, rows, notes = table(report)
+    columns, rows, notes, shared = table(report)
     assert columns[-1] == "note"
+    assert any(text.startswith("fed 8 generated street scenes") for text in shared)
+    assert not set(shared) & set(notes)
     assert "mIoU %" not in columns
     assert "params M" not in columns
     assert len(rows) == len(report["rows"])
     used = {int(word.strip("[]")) for row in rows for word in row[-1].split()}
     assert used == set(range(1, len(notes) + 1))
-    ratio = rows[0][columns.index("e2e ÷ engine")]
+    (_, latency), (_, health) = others(report)
+    ratio = latency.rows[0][latency.columns.index("e2e ÷ engine")]
+    assert "FPS cold" in health.columns
     first = report["rows"][0]
     assert float(ratio) == pytest.approx(first["e2e_ms"]["p50"] / first["engine_ms"]["p50"], abs=0.006)
 
