@@ -75,6 +75,7 @@ avx512: setup  ## AVX-512 kernels with the instructions emulated in C (SIMDe), a
 
 bench: setup  ## Re-run the recorded benchmarks of this machine; MODEL=artefact adds the end-to-end one
 	$(PY) benchmarks/kernels.py
+	$(PY) benchmarks/roofline.py
 	@test -z "$(MODEL)" || $(PY) benchmarks/end_to_end.py --model "$(MODEL)"
 
 clean:  ## Remove everything that make made

@@ -29,6 +29,13 @@ def run(
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
     duration: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
     alpha: Annotated[float, typer.Option(help="Opacity of the classes' colours, 0 to 1.")] = 0.5,
+    classes: Annotated[
+        list[str] | None, typer.Option(help="Colour this class only; may be given several times. Default: all.")
+    ] = None,
+    contours: Annotated[bool, typer.Option(help="Draw the borders between classes.")] = False,
+    smooth: Annotated[
+        float | None, typer.Option(help="Smooth over time: the new frame's share, above 0 to 1. Default: every frame alone.")
+    ] = None,
     min_fps: Annotated[float | None, typer.Option(help="Fail (exit status 3) below this many frames per second.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the statistics here.")] = None,
 ) -> None:
@@ -40,7 +47,9 @@ def run(
     targets = sink or ["window"]
     _refuse_overwrite(source, targets)
     with ExitStack() as stack:
-        segmenter = stack.enter_context(Segmenter(model, engine, threads, alpha))
+        segmenter = stack.enter_context(
+            Segmenter(model, engine, threads, alpha, classes=classes, contours=contours, smooth=smooth)
+        )
         opened = stack.enter_context(open_source(source))
         chosen = segmenter.engine
         print(f"{chosen.path}: {segmenter.spec.name}, {segmenter.spec.precision}")
