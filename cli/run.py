@@ -47,6 +47,13 @@ def run(
         bool, typer.Option("--hud", help="Draw rate, latency, drops, engine and device into the overlay.")
     ] = False,
     alpha: Annotated[float, typer.Option(help="Opacity of the classes' colours, 0 to 1.")] = 0.5,
+    classes: Annotated[
+        list[str] | None, typer.Option(help="Colour this class only; may be given several times. Default: all.")
+    ] = None,
+    contours: Annotated[bool, typer.Option(help="Draw the borders between classes.")] = False,
+    smooth: Annotated[
+        float | None, typer.Option(help="Smooth over time: the new frame's share, above 0 to 1. Default: every frame alone.")
+    ] = None,
     min_fps: Annotated[float | None, typer.Option(help="Fail (exit status 3) below this many frames per second.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the statistics here.", callback=writable)] = None,
 ) -> None:
@@ -63,7 +70,9 @@ def run(
     # Where standard output belongs to the masks, people's text goes to the other one.
     with second_signal_ends(), redirect_stdout(sys.stderr) if "pipe:" in targets else nullcontext():
         with ExitStack() as stack:
-            segmenter = stack.enter_context(Segmenter(model, engine, threads, alpha))
+            segmenter = stack.enter_context(
+                Segmenter(model, engine, threads, alpha, classes=classes, contours=contours, smooth=smooth)
+            )
             chosen = segmenter.engine
             print(f"{chosen.path}: {segmenter.spec.name}, {segmenter.spec.precision}")
             print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")

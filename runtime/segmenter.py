@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..core.errors import EngineError
+from ..core.errors import EngineError, InputError
 from ..core.labels import Labels
 from ..core.spec import ModelSpec
 from . import kernels
 from .engines import AUTO, Engine, open_engine
 from .fit import frame_window
 from .style import Style
+from .temporal import LogitsSmoother
 
 if TYPE_CHECKING:
     from .sources import Source
@@ -71,11 +72,13 @@ class Segmenter:
         alpha: Opacity of the overlay's colours, 0 to 1; or of some classes' by name (the others have 0.5).
         classes: Names of the classes that the overlay colours; None is all. The mask always has all of them.
         contours: Whether the overlay draws the borders between classes.
+        smooth: Share of the new frame, above 0 to 1, in an exponential mean of the logits over the frames processed; for one
+            video, see :meth:`reset`. None: every frame by itself.
 
     Raises:
         ModelFileError, UnknownNameError, EngineError: as :func:`seg_edge.runtime.open_engine` says.
         UnknownNameError: a class that the model doesn't have.
-        InputError: ``alpha`` out of range.
+        InputError: ``alpha`` or ``smooth`` out of range; ``smooth`` with a model that gives no logits.
     """
 
     def __init__(
@@ -87,10 +90,17 @@ class Segmenter:
         *,
         classes: Iterable[str] | None = None,
         contours: bool = False,
+        smooth: float | None = None,
     ) -> None:
         self.engine = model if isinstance(model, Engine) else open_engine(model, engine, threads)
         try:
             self.style = Style.make(self.labels, alpha, classes, contours)
+            self._smoother = None if smooth is None else LogitsSmoother(smooth)
+            if smooth is not None and self.spec.output != "logits":
+                raise InputError(
+                    f"smooth: {self.engine.path} was exported with --head labels and gives no logits; "
+                    "export it with --head logits"
+                )
         except BaseException:
             self.engine.close()
             raise
@@ -215,6 +225,12 @@ class Segmenter:
         frame = np.zeros((*self.spec.input_hw, 3), np.uint8)
         for _ in range(count):
             self.process(frame)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the frames so far, where ``smooth`` remembers them: before another video, after a cut."""
+        if self._smoother is not None:
+            self._smoother.reset()
 
     def close(self) -> None:
         """Closes the engine. May be called twice."""
@@ -235,6 +251,8 @@ class Segmenter:
     def _from_logits(
         self, logits: Logits, frame_bgr: Frame, mask: bool, overlay: bool, mask_out: Mask | None, out: Frame | None
     ) -> tuple[Mask | None, Frame | None]:
+        if self._smoother is not None:
+            logits = self._smoother(logits)
         size_hw = frame_bgr.shape[:2]
         window = frame_window(self.spec, size_hw)
         if not overlay:

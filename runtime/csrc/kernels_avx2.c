@@ -266,22 +266,23 @@ typedef void(*lerp_kernel) SE_LERP_ARGMAX;
  * spread by permutes. Where sixteen pixels need more than eight columns (factors below about 2.3), or the logits are
  * narrower than a window, floats are gathered; the other types, which have no gather, are left to `one_by_one`. */
 static inline __attribute__((always_inline)) void lerp_row(logits_type type, lerp_kernel one_by_one, const void *above,
-                                                           const void *below, size_t plane_stride, size_t classes, size_t w,
-                                                           float wy, const int32_t *low, const int32_t *high,
-                                                           const float *wx, size_t x0, size_t x1, uint8_t *out) {
+                                                           const void *below, size_t plane_stride, const uint8_t *classes,
+                                                           size_t count, size_t w, float wy, const int32_t *low,
+                                                           const int32_t *high, const float *wx, size_t x0, size_t x1,
+                                                           uint8_t *out) {
   const __m256 wy1 = _mm256_set1_ps(wy), wy0 = _mm256_set1_ps(1.0f - wy);
   for (size_t x = x0; x < x1; x += 16) {
     const int32_t base = w < 8 ? 0 : low[x] + 8 <= (int32_t)w ? low[x] : (int32_t)w - 8;
     const bool window = w >= 8 && high[x + 15] - base < 8;
     if (!window && type != F32) {
-      one_by_one(above, below, plane_stride, classes, w, wy, low, high, wx, x, x + 16 < x1 ? x + 16 : x1, out);
+      one_by_one(above, below, plane_stride, classes, count, w, wy, low, high, wx, x, x + 16 < x1 ? x + 16 : x1, out);
       continue;
     }
     const columns8 columns0 = load_columns(low, high, wx, x, base), columns1 = load_columns(low, high, wx, x + 8, base);
     __m256 best0 = _mm256_set1_ps(-INFINITY), best1 = best0;
     __m256i label0 = _mm256_setzero_si256(), label1 = label0;
-    for (size_t c = 0; c < classes; c++) {
-      const size_t at = c * plane_stride + (size_t)base;
+    for (size_t k = 0; k < count; k++) {
+      const size_t c = classes[k], at = c * plane_stride + (size_t)base;
       const __m256i name = _mm256_set1_epi32((int)c);
       __m256 value0, value1;
       if (window) {
@@ -309,8 +310,8 @@ static inline __attribute__((always_inline)) void lerp_row(logits_type type, ler
     }                                                                                                                       \
   }                                                                                                                         \
   static void type##_u8_lerp_argmax__avx2 SE_LERP_ARGMAX {                                                                  \
-    lerp_row(TYPE, se_kernels__scalar.type##_u8_lerp_argmax, above, below, plane_stride, classes, w, wy, low, high, wx, x0, \
-             x1, out);                                                                                                      \
+    lerp_row(TYPE, se_kernels__scalar.type##_u8_lerp_argmax, above, below, plane_stride, classes, count, w, wy, low, high,  \
+             wx, x0, x1, out);                                                                                              \
   }
 LOGITS(f32, F32, 16, argmax_row(F32, plane, plane_stride, classes, n, out))
 LOGITS(f16, F16, 16, argmax_row(F16, plane, plane_stride, classes, n, out))

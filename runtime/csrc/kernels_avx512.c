@@ -132,14 +132,15 @@ typedef void(*lerp_kernel) SE_LERP_ARGMAX;
 /* Sixteen pixels a turn, out of a window of sixteen columns of the logits that is interpolated along y and then spread by
  * permutes. Where sixteen pixels need more columns (factors below about 1.1), or the logits are narrower, AVX2 does it. */
 static inline __attribute__((always_inline)) void lerp_row(logits_type type, lerp_kernel narrow, const void *above,
-                                                           const void *below, size_t plane_stride, size_t classes, size_t w,
-                                                           float wy, const int32_t *low, const int32_t *high,
-                                                           const float *wx, size_t x0, size_t x1, uint8_t *out) {
+                                                           const void *below, size_t plane_stride, const uint8_t *classes,
+                                                           size_t count, size_t w, float wy, const int32_t *low,
+                                                           const int32_t *high, const float *wx, size_t x0, size_t x1,
+                                                           uint8_t *out) {
   const __m512 wy1 = _mm512_set1_ps(wy), wy0 = _mm512_set1_ps(1.0f - wy);
   for (size_t x = x0; x < x1; x += 16) {
     const int32_t base = w < 16 ? 0 : low[x] + 16 <= (int32_t)w ? low[x] : (int32_t)w - 16;
     if (w < 16 || high[x + 15] - base >= 16) {
-      narrow(above, below, plane_stride, classes, w, wy, low, high, wx, x, x + 16 < x1 ? x + 16 : x1, out);
+      narrow(above, below, plane_stride, classes, count, w, wy, low, high, wx, x, x + 16 < x1 ? x + 16 : x1, out);
       continue;
     }
     const __m512i origin = _mm512_set1_epi32(base);
@@ -148,8 +149,8 @@ static inline __attribute__((always_inline)) void lerp_row(logits_type type, ler
     const __m512 wx1 = _mm512_loadu_ps(wx + x), wx0 = _mm512_sub_ps(_mm512_set1_ps(1.0f), wx1);
     __m512 best = _mm512_set1_ps(-INFINITY);
     __m512i label = _mm512_setzero_si512();
-    for (size_t c = 0; c < classes; c++) {
-      const size_t at = c * plane_stride + (size_t)base;
+    for (size_t k = 0; k < count; k++) {
+      const size_t c = classes[k], at = c * plane_stride + (size_t)base;
       const __m512 window = lerp16(wy0, load16(type, above, at), wy1, load16(type, below, at));
       const __m512 value = lerp16(wx0, _mm512_permutexvar_ps(left, window), wx1, _mm512_permutexvar_ps(right, window));
       keep_higher(value, _mm512_set1_epi32((int)c), &best, &label);
@@ -167,8 +168,8 @@ static inline __attribute__((always_inline)) void lerp_row(logits_type type, ler
     }                                                                                                                       \
   }                                                                                                                         \
   static void type##_u8_lerp_argmax__avx512 SE_LERP_ARGMAX {                                                                \
-    lerp_row(TYPE, se_kernels__avx2.type##_u8_lerp_argmax, above, below, plane_stride, classes, w, wy, low, high, wx, x0,   \
-             x1, out);                                                                                                      \
+    lerp_row(TYPE, se_kernels__avx2.type##_u8_lerp_argmax, above, below, plane_stride, classes, count, w, wy, low, high,    \
+             wx, x0, x1, out);                                                                                              \
   }
 LOGITS(f32, F32, 16, argmax_row(F32, plane, plane_stride, classes, n, out))
 LOGITS(f16, F16, 16, argmax_row(F16, plane, plane_stride, classes, n, out))

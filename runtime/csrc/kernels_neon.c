@@ -198,14 +198,15 @@ typedef void(*lerp_kernel) SE_LERP_ARGMAX;
  * table look-ups. Where sixteen pixels need more columns (factors below about 2.3), or the logits are narrower:
  * `one_by_one`. */
 static inline __attribute__((always_inline)) void lerp_row(logits_type type, lerp_kernel one_by_one, const void *above,
-                                                           const void *below, size_t plane_stride, size_t classes, size_t w,
-                                                           float wy, const int32_t *low, const int32_t *high,
-                                                           const float *wx, size_t x0, size_t x1, uint8_t *out) {
+                                                           const void *below, size_t plane_stride, const uint8_t *classes,
+                                                           size_t count, size_t w, float wy, const int32_t *low,
+                                                           const int32_t *high, const float *wx, size_t x0, size_t x1,
+                                                           uint8_t *out) {
   const float32x4_t wy1 = vdupq_n_f32(wy), wy0 = vdupq_n_f32(1.0f - wy);
   for (size_t x = x0; x < x1; x += 16) {
     const int32_t base = w < 8 ? 0 : low[x] + 8 <= (int32_t)w ? low[x] : (int32_t)w - 8;
     if (w < 8 || high[x + 15] - base >= 8) {
-      one_by_one(above, below, plane_stride, classes, w, wy, low, high, wx, x, x + 16 < x1 ? x + 16 : x1, out);
+      one_by_one(above, below, plane_stride, classes, count, w, wy, low, high, wx, x, x + 16 < x1 ? x + 16 : x1, out);
       continue;
     }
     uint8x16_t left[4], right[4];
@@ -219,8 +220,8 @@ static inline __attribute__((always_inline)) void lerp_row(logits_type type, ler
       best[k] = vdupq_n_f32(-INFINITY);
       label[k] = vdupq_n_u32(0);
     }
-    for (size_t c = 0; c < classes; c++) {
-      const size_t at = c * plane_stride + (size_t)base;
+    for (size_t i = 0; i < count; i++) {
+      const size_t c = classes[i], at = c * plane_stride + (size_t)base;
       const uint32x4_t name = vdupq_n_u32((uint32_t)c);
       const float32x4x2_t top = load8(type, above, at), bottom = load8(type, below, at);
       uint8x16x2_t window;
@@ -243,8 +244,8 @@ static inline __attribute__((always_inline)) void lerp_row(logits_type type, ler
     }                                                                                                                       \
   }                                                                                                                         \
   static void type##_u8_lerp_argmax__neon SE_LERP_ARGMAX {                                                                  \
-    lerp_row(TYPE, se_kernels__scalar.type##_u8_lerp_argmax, above, below, plane_stride, classes, w, wy, low, high, wx, x0, \
-             x1, out);                                                                                                      \
+    lerp_row(TYPE, se_kernels__scalar.type##_u8_lerp_argmax, above, below, plane_stride, classes, count, w, wy, low, high,  \
+             wx, x0, x1, out);                                                                                              \
   }
 LOGITS(f32, F32, argmax_row(F32, plane, plane_stride, classes, n, out))
 LOGITS(f16, F16, argmax_row(F16, plane, plane_stride, classes, n, out))

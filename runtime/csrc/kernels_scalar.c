@@ -83,16 +83,16 @@ static inline __attribute__((always_inline)) void argmax(value_at value, const v
 }
 
 static inline __attribute__((always_inline)) void lerp_argmax(value_at value, const void *above, const void *below,
-                                                              size_t plane_stride, size_t classes, float wy,
-                                                              const int32_t *low, const int32_t *high, const float *wx,
-                                                              size_t x0, size_t x1, uint8_t *out) {
+                                                              size_t plane_stride, const uint8_t *classes, size_t count,
+                                                              float wy, const int32_t *low, const int32_t *high,
+                                                              const float *wx, size_t x0, size_t x1, uint8_t *out) {
   const float wy0 = 1.0f - wy;
   for (size_t x = x0; x < x1; x++) {
     const float wx0 = 1.0f - wx[x];
     float best = -INFINITY;
     uint8_t label = 0;
-    for (size_t c = 0; c < classes; c++) {
-      const size_t a = c * plane_stride + (size_t)low[x], b = c * plane_stride + (size_t)high[x];
+    for (size_t k = 0; k < count; k++) {
+      const size_t c = classes[k], a = c * plane_stride + (size_t)low[x], b = c * plane_stride + (size_t)high[x];
       const float left = se_lerp(wy0, value(above, a), wy, value(below, a));
       const float right = se_lerp(wy0, value(above, b), wy, value(below, b));
       const float here = se_lerp(wx0, left, wx[x], right);
@@ -111,7 +111,7 @@ static inline __attribute__((always_inline)) void lerp_argmax(value_at value, co
   }                                                                                                                         \
   static void type##_u8_lerp_argmax__scalar SE_LERP_ARGMAX {                                                                \
     (void)w;                                                                                                                \
-    lerp_argmax(type##_value, above, below, plane_stride, classes, wy, low, high, wx, x0, x1, out);                         \
+    lerp_argmax(type##_value, above, below, plane_stride, classes, count, wy, low, high, wx, x0, x1, out);                  \
   }
 LOGITS(f32)
 LOGITS(f16)

@@ -6,6 +6,8 @@
 #include "se_kernels.h"
 #include "se_pixel.h"
 #include "se_scratch.h"
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 /* Runs are painted in steps of 16 pixels from left to right; what goes past a run's end is painted over by the next, and
@@ -18,8 +20,11 @@ typedef struct {
 } se_ink;
 
 typedef struct {
-  int32_t end;   /* first pixel after the run */
-  int32_t label; /* class, or MIXED */
+  int32_t end;            /* first pixel after the run */
+  int32_t label;          /* class, or MIXED */
+  size_t cell;            /* its first cell */
+  const uint8_t *classes; /* MIXED: those that may win there, ascending */
+  size_t count;
 } se_run;
 
 /* Written once for an image. */
@@ -35,6 +40,8 @@ typedef struct {
 typedef struct {
   uint8_t *corner[2]; /* highest class of the logits' rows above and below the current row of cells */
   se_run *runs;
+  uint8_t *classes; /* 0, 1, 2, ... and then the runs' own lists */
+  size_t classes_size;
   uint8_t *labels;      /* one output row */
   uint8_t *mixed;       /* the same; valid where a run is MIXED */
   uint8_t *window[3];   /* contours: the rows above, here and below */
@@ -64,6 +71,9 @@ static se_rows lay_rows(const se_paint_job *job, void *memory) {
   rows.corner[0] = se_scratch_take(&scratch, w);
   rows.corner[1] = se_scratch_take(&scratch, w);
   rows.runs = se_scratch_take(&scratch, job->logits ? (w + 1) * sizeof(se_run) : 0);
+  /* A few classes meet at a border; a run whose list finds no room here is given all of them. */
+  rows.classes_size = job->logits ? job->classes + 8 * (w + 1) : 0;
+  rows.classes = se_scratch_take(&scratch, rows.classes_size);
   rows.labels = se_scratch_take(&scratch, labels);
   rows.mixed = se_scratch_take(&scratch, labels);
   for (size_t i = 0; i < 3; i++) rows.window[i] = se_scratch_take(&scratch, job->line_palette ? labels : 0);
@@ -167,15 +177,16 @@ static void argmax_row(const se_painter *self, size_t row, uint8_t *out) {
   }
 }
 
-static void lerp_run(const se_painter *self, se_position64 p, size_t x0, size_t x1) {
+static void lerp_run(const se_painter *self, const se_run *run, se_position64 p, size_t x0) {
   const se_paint_job *job = self->job;
   const se_tables *t = &self->tables;
   const size_t plane = job->h * job->w, above = (size_t)p.low * job->w, below = (size_t)p.high * job->w;
   const float wy = se_weight64_f32(p.part, p.whole);
+  const size_t x1 = (size_t)run->end;
   uint8_t *out = self->rows.mixed;
 #define SE_LERP(name, type)                                                                                                 \
-  self->isa->name((const type *)job->logits + above, (const type *)job->logits + below, plane, job->classes, job->w, wy,    \
-                  t->low, t->high, t->wx, x0, x1, out)
+  self->isa->name((const type *)job->logits + above, (const type *)job->logits + below, plane, run->classes, run->count,    \
+                  job->w, wy, t->low, t->high, t->wx, x0, x1, out)
   switch (job->type) {
   case SE_LOGITS_F16:
     SE_LERP(f16_u8_lerp_argmax, uint16_t);
@@ -192,11 +203,91 @@ static void lerp_run(const se_painter *self, se_position64 p, size_t x0, size_t 
 #undef SE_LERP
 }
 
+/* ---- which classes can win in a run ---- */
+
+/* Between corners a value leaves their range by rounding only: weights that sum to 1 within an ulp, and three roundings
+ * along each axis, make less than 8 ulps (2^-21) of the largest corner, or next to nothing among subnormals. Four times
+ * that. */
+static float rounding(float low, float high) {
+  const float largest = fabsf(low) > fabsf(high) ? fabsf(low) : fabsf(high);
+  return largest * 0x1p-19f + FLT_MIN;
+}
+
+static inline __attribute__((always_inline)) float value_of(se_logits_type type, const void *logits, size_t i) {
+  switch (type) {
+  case SE_LOGITS_F16:
+    return se_f16_to_f32(((const uint16_t *)logits)[i]);
+  case SE_LOGITS_I8:
+    return ((const int8_t *)logits)[i];
+  case SE_LOGITS_U8:
+    return ((const uint8_t *)logits)[i];
+  default:
+    return ((const float *)logits)[i];
+  }
+}
+
+/* Marks the classes that may be highest somewhere in a cell: not those which everywhere stay below another. Exact: what is
+ * left out is lower than that other one in the arithmetic that segedge.h states, so leaving it out changes no result. */
+static inline __attribute__((always_inline)) void mark_cell(se_logits_type type, const se_paint_job *job, se_position64 p,
+                                                            size_t left, size_t right, uint8_t *marks) {
+  const size_t plane = job->h * job->w, above = (size_t)p.low * job->w, below = (size_t)p.high * job->w;
+  float highest[SE_MAX_CLASSES], bar = -INFINITY;
+  for (size_t c = 0; c < job->classes; c++) {
+    const float v[4] = {
+        value_of(type, job->logits, c * plane + above + left), value_of(type, job->logits, c * plane + above + right),
+        value_of(type, job->logits, c * plane + below + left), value_of(type, job->logits, c * plane + below + right)};
+    const float low0 = v[0] < v[1] ? v[0] : v[1], low1 = v[2] < v[3] ? v[2] : v[3], low = low0 < low1 ? low0 : low1;
+    const float high0 = v[0] > v[1] ? v[0] : v[1], high1 = v[2] > v[3] ? v[2] : v[3], high = high0 > high1 ? high0 : high1;
+    const float sure = low - rounding(low, high); /* what the class reaches everywhere in the cell */
+    const bool finite = (v[0] - v[0]) + (v[1] - v[1]) + (v[2] - v[2]) + (v[3] - v[3]) == 0; /* infinity - infinity is NaN */
+    highest[c] = finite ? high + rounding(low, high) : INFINITY;                            /* left to the arithmetic */
+    if (finite && sure > bar) bar = sure;
+  }
+  for (size_t c = 0; c < job->classes; c++) marks[c] |= highest[c] >= bar;
+}
+
+static void mark_classes(const se_paint_job *job, se_position64 p, size_t left, size_t right, uint8_t *marks) {
+  switch (job->type) {
+  case SE_LOGITS_F16:
+    mark_cell(SE_LOGITS_F16, job, p, left, right, marks);
+    break;
+  case SE_LOGITS_I8:
+    mark_cell(SE_LOGITS_I8, job, p, left, right, marks);
+    break;
+  case SE_LOGITS_U8:
+    mark_cell(SE_LOGITS_U8, job, p, left, right, marks);
+    break;
+  default:
+    mark_cell(SE_LOGITS_F32, job, p, left, right, marks);
+  }
+}
+
+/* Gives a run of the cells from `cell` to `end_cell` its list, at classes[used]; returns where the next list goes. */
+static size_t choose_classes(const se_painter *self, se_position64 p, se_run *run, size_t end_cell, size_t used) {
+  const se_paint_job *job = self->job;
+  const int32_t *start = self->tables.cell_start;
+  uint8_t *list = self->rows.classes, marks[SE_MAX_CLASSES] = {0};
+  for (size_t cell = run->cell; cell < end_cell; cell++) {
+    if (start[cell] == start[cell + 1]) continue;
+    mark_classes(job, p, cell ? cell - 1 : 0, cell < job->w ? cell : job->w - 1, marks);
+  }
+  size_t next = used;
+  for (size_t c = 0; c < job->classes; c++) {
+    if (!marks[c]) continue;
+    if (next == self->rows.classes_size) return used; /* no room: the run keeps all classes */
+    list[next++] = (uint8_t)c;
+  }
+  run->classes = list + used;
+  run->count = next - used;
+  return next;
+}
+
 /* Lists the runs of one row of cells. */
-static void make_runs(se_painter *self) {
+static void make_runs(se_painter *self, se_position64 p) {
+  const se_paint_job *job = self->job;
   const uint8_t *above = self->rows.corner[0], *below = self->rows.corner[1];
   const int32_t *start = self->tables.cell_start;
-  const size_t w = self->job->w;
+  const size_t w = job->w;
   se_run *runs = self->rows.runs;
   size_t count = 0;
   for (size_t cell = 0; cell <= w; cell++) {
@@ -209,10 +300,16 @@ static void make_runs(se_painter *self) {
     if (count && runs[count - 1].label == label) {
       runs[count - 1].end = end;
     } else {
-      runs[count++] = (se_run){end, label};
+      runs[count++] = (se_run){end, label, cell, self->rows.classes, job->classes};
     }
   }
   self->run_count = count;
+  /* The lists pay where several rows of pixels use them. */
+  size_t used = job->classes;
+  for (size_t r = 0; job->dst_h >= 3 * job->h && r < count; r++) {
+    if (runs[r].label != MIXED) continue;
+    used = choose_classes(self, p, runs + r, r + 1 < count ? runs[r + 1].cell : w + 1, used);
+  }
 }
 
 static void paint_run(const se_painter *self, const se_ink *ink, size_t x0, size_t x1) {
@@ -247,7 +344,7 @@ static void next_row(se_painter *self, size_t y, bool want_labels, bool paint) {
     argmax_row(self, (size_t)p.high, rows->corner[1]);
     self->labelled[0] = p.low;
     self->labelled[1] = p.high;
-    make_runs(self);
+    make_runs(self, p);
     size_t x = 0;
     for (size_t r = 0; r < self->run_count; r++) {
       const size_t end = (size_t)rows->runs[r].end;
@@ -263,7 +360,7 @@ static void next_row(se_painter *self, size_t y, bool want_labels, bool paint) {
   for (size_t r = 0; r < self->run_count; r++) {
     const size_t end = (size_t)rows->runs[r].end;
     if (rows->runs[r].label == MIXED) {
-      lerp_run(self, p, x, end);
+      lerp_run(self, rows->runs + r, p, x);
       if (want_labels) memcpy(rows->labels + x, rows->mixed + x, end - x);
       if (paint) paint_pixels(self, self->tables.fill, rows->mixed, x, end);
     }
@@ -365,6 +462,7 @@ void se_paint_rows(const se_kernels *isa, const se_paint_job *job, const void *t
   se_painter self = {.isa = isa, .job = job, .cell = -1, .labelled = {-1, -1}};
   self.tables = lay_tables(job, (void *)(uintptr_t)tables); /* read only from here on */
   self.rows = lay_rows(job, scratch);
+  for (size_t c = 0; job->logits && c < job->classes; c++) self.rows.classes[c] = (uint8_t)c;
   self.each = job->overlay && (job->labels || job->line_palette || alphas_differ(job));
   if (job->overlay && job->line_palette) {
     paint_with_lines(&self, y0, y1);

@@ -17,12 +17,13 @@
  * f32_u8_argmax (f16, i8, u8 likewise): out[x] = class with the highest plane[c*plane_stride + x]; ties to the lowest,
  *   NaN = minus infinity.
  * f32_u8_lerp_argmax (f16, i8, u8 likewise, their values taken as float): out[x], x0 <= x < x1, = the same of the
- *   interpolated value (segedge.h); `above` and `below` are rows of class 0, w long; columns low[x], high[x], weights wx[x];
+ *   interpolated value (segedge.h) over `count` classes in ascending order; 0 if none is above minus infinity. `above` and
+ *   `below` are rows of class 0, w long; columns low[x], high[x], weights wx[x];
  *   writes up to SE_LABEL_PAD elements past x1 and reads the tables as far.
  * u8_u16_mix: out[i] = (frame[i]*keep + add[i]) >> 8, where the sum is below 2^16; out may be frame.
  * u8_u16_mix_each: the same with keep[i]. */
 #define SE_ARGMAX (const void *plane, size_t plane_stride, size_t classes, size_t n, uint8_t *out)
-#define SE_LERP_ARGMAX (const void *above, const void *below, size_t plane_stride, size_t classes, size_t w, float wy, \
+#define SE_LERP_ARGMAX (const void *above, const void *below, size_t plane_stride, const uint8_t *classes, size_t count, size_t w, float wy, \
                         const int32_t *low, const int32_t *high, const float *wx, size_t x0, size_t x1, uint8_t *out)
 #define SE_KERNELS(X) \
   X(u8_i16_vsum, (const uint8_t *rows, size_t stride, const int16_t *weights, size_t taps, size_t n, int16_t *out)) \

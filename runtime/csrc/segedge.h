@@ -91,6 +91,8 @@ typedef enum { SE_LOGITS_F32 = 0, SE_LOGITS_F16 = 1, SE_LOGITS_I8 = 2, SE_LOGITS
  * its mean is lower. Rounding keeps the first (each operation is monotonic) and can only make the second equal: the shortcut
  * then says what exact arithmetic says. It is part of the definition: every instruction set, "scalar" too, takes it.
  * Elsewhere: ((wy0*a + wy1*c) * wx0) + ((wy0*b + wy1*d) * wx1) in float32, each operation rounded (a b above c d).
+ * (Classes that stay below another one at all corners by more than rounding can make up are not computed: no result
+ * differs.)
  *
  * overlay = (frame * (256 - a) + colour * a + 128) >> 8 with the class's colour and alpha; labels >= classes keep the frame.
  * With contours, a pixel one of whose four neighbours has another class takes its class's colour from line_palette and

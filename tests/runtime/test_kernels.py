@@ -232,6 +232,33 @@ def test_agreeing_corners_decide_where_rounding_would_make_a_tie(isa: str) -> No
     assert (reference_mask(logits, (57, 83), shortcut=False) == 0).any()  # what arithmetic alone would say
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-38, 1e-44, 3e37])
+def test_classes_left_out_of_a_cell_could_not_have_won(scale: float) -> None:
+    """Classes that differ by few units in the last place, where rounding decides; subnormal and huge values; infinities."""
+    rng = np.random.default_rng(int(-np.log10(scale)) % 97)
+    for i in range(25):
+        h, w = (int(side) for side in rng.integers(1, 14, 2))
+        logits = (rng.integers(1, 4, (9, h, w)) * (scale if i % 2 else scale / 3)).astype(np.float32)
+        steps = rng.integers(-6, 7, logits.shape).astype(np.float32) * np.spacing(logits) * np.float32(2 ** (i % 4))
+        logits = (logits + steps).astype(np.float32)
+        if i % 5 == 4:
+            odd = np.array([np.inf, -np.inf, np.nan, 3.4e38, -3.4e38], np.float32)
+            logits = np.where(rng.random(logits.shape) < 0.05, rng.choice(odd, logits.shape), logits)
+        size_hw = int(rng.integers(3 * h, 12 * h + 1)), int(rng.integers(1, 12 * w + 1))
+        np.testing.assert_array_equal(kernels.upsample_argmax(logits, size_hw), reference_mask(logits, size_hw))
+
+
+def test_a_class_one_unit_below_is_not_left_out() -> None:
+    # Class 1 is one unit in the last place above class 0; a peak of class 2 sends the cells around it to the arithmetic, in
+    # which the two are equal at some pixels: the lower one's.
+    logits = np.full((3, 5, 5), 1, np.float32)
+    logits[1] = np.nextafter(np.float32(1), np.float32(2))
+    logits[2], logits[2, 2, 2] = -9, 2
+    mask = kernels.upsample_argmax(logits, (57, 83))
+    np.testing.assert_array_equal(mask, reference_mask(logits, (57, 83)))
+    assert set(np.unique(mask)) == {0, 1, 2}
+
+
 @pytest.mark.parametrize("isa", ISAS)
 def test_overlay_is_the_mask_blended(isa: str) -> None:
     for h, w, dst_h, dst_w in shapes(30):
