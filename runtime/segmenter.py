@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -20,11 +20,13 @@ from . import kernels
 from .engines import AUTO, Engine, open_engine
 
 if TYPE_CHECKING:
-    from .sources import Source
+    from .sources import Source, SourceFrame
 
 Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
 Logits = npt.NDArray[np.float32]
+#: Where a mask and an overlay are written; None allocates.
+Outs = tuple["Mask | None", "Frame | None"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Result:
         index: Number of the frame in its source, from 0.
         name: A name for files made from it.
         captured_s: ``time.perf_counter`` when the frame was in memory.
+        origin: Number of its source where several are read together, else 0.
     """
 
     frame_bgr: Frame
@@ -48,6 +51,7 @@ class Result:
     index: int = 0
     name: str = ""
     captured_s: float = 0.0
+    origin: int = 0
 
     @property
     def latency_ms(self) -> float:
@@ -90,6 +94,7 @@ class Segmenter:
         self._palette_bgr = self.labels.palette_bgr
         # One input buffer for every frame: (1, H, W, 3), filled by the resize.
         self._input = np.zeros((1, *self.spec.input_hw, 3), np.uint8)
+        self._batch = self._input
 
     @property
     def spec(self) -> ModelSpec:
@@ -153,7 +158,7 @@ class Segmenter:
             frame_bgr: uint8 (H, W, 3), each row contiguous (a crop will do).
             mask, overlay: What to compute; both cost one pass over the frame together.
             mask_out, out: Arrays to write the mask and the overlay into; None allocates.
-            about: ``index``, ``name`` and ``captured_s`` of the result.
+            about: ``index``, ``name``, ``captured_s`` and ``origin`` of the result.
 
         Raises:
             TypeError, ValueError: an array of another dtype or shape.
@@ -172,6 +177,43 @@ class Segmenter:
         done = perf_counter()
         stages_ms = {"pre": 1e3 * (fed - started), "engine": 1e3 * (inferred - fed), "post": 1e3 * (done - inferred)}
         return Result(frame_bgr, *made, stages_ms, **about)
+
+    def process_batch(
+        self, frames: Sequence[SourceFrame], outs: Sequence[Outs], *, mask: bool = True, overlay: bool = True
+    ) -> list[Result]:
+        """Mask and overlay of several frames, of any sizes, with one inference. The engine's batch must be free.
+
+        Args:
+            frames: From one source or several.
+            outs: For each the arrays to write the mask and the overlay into, as ``mask_out`` and ``out`` of :meth:`process`.
+            mask, overlay: What to compute.
+
+        Returns:
+            A result for each frame. Its ``pre`` and ``engine`` are the whole batch's, its ``post`` lasts until it was done
+            itself: their sum is what the frame waited for.
+
+        Raises:
+            TypeError, ValueError, EngineError: as :meth:`process` says.
+        """
+        started = perf_counter()
+        count = len(frames)
+        if len(self._batch) < count:
+            self._batch = np.zeros((count, *self.spec.input_hw, 3), np.uint8)
+        for i, frame in enumerate(frames):
+            _check_frame(frame.image_bgr)
+            kernels.resize(frame.image_bgr, self.spec.input_hw, self.spec.resize, out=self._batch[i])
+        fed = perf_counter()
+        outputs = self.engine.infer(self._batch[:count])
+        inferred = perf_counter()
+        finish = self._from_labels if self.spec.output == "labels" else self._from_logits
+        results = []
+        for frame, output, (mask_out, out) in zip(frames, outputs, outs, strict=True):
+            made = finish(output, frame.image_bgr, mask, overlay, mask_out, out)
+            stages_ms = {"pre": 1e3 * (fed - started), "engine": 1e3 * (inferred - fed)}
+            stages_ms["post"] = 1e3 * (perf_counter() - inferred)
+            painted = Result(frame.image_bgr, *made, stages_ms, frame.index, frame.name, frame.captured_s, frame.origin)
+            results.append(painted)
+        return results
 
     def stream(
         self, source: str | Path | int | Source, *, mask: bool = True, overlay: bool = True, max_frames: int | None = None
