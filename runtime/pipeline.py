@@ -232,7 +232,7 @@ class Pipeline:
                 self._stages["capture"].add(1e3 * (perf_counter() - asked))
                 self._frames_in += 1
                 enough = self._frames_in >= limit
-            if origin:
+            if len(self._sources) > 1:
                 # Names are unique within a source, and become files.
                 frame = replace(frame, origin=origin, name=f"{origin}_{frame.name}")
             if not self._captured.put(frame) or enough:

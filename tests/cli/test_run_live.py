@@ -170,3 +170,23 @@ def children(pid):
 def command_of(pid):
     with open(f"/proc/{pid}/cmdline", "rb") as file:
         return file.read().replace(b"\0", b" ").decode(errors="replace")
+
+
+def test_several_sources_in_one_picture(tiny_model, images, tmp_path, capsys):
+    report = tmp_path / "s.json"
+    words = ["--source", str(images), "--source", str(images), "--sink", f"{tmp_path}/o.mp4", "--json", str(report)]
+    assert (
+        main(["run", str(tiny_model), *words, "--sink", f"pipe:{tmp_path}/masks-{{source}}", "--sink", f"{tmp_path}/d/"])
+        == 0
+    )
+    more, picture = cv2.VideoCapture(str(tmp_path / "o.mp4")).read()
+    assert more
+    assert picture.shape == (48, 128, 3)
+    expected = bytes([0] * 2 * 48 * 64 + [1] * 2 * 48 * 64)
+    assert [(tmp_path / f"masks-{i}").read_bytes() == expected for i in (0, 1)] == [True, True]
+    assert sorted(os.listdir(tmp_path / "d/masks")) == [f"{k}_{i}.png" for k in range(2) for i in range(4)]
+    stats = json.loads(report.read_text())
+    assert (stats["frames_in"], stats["frames_out"], len(stats["sources"])) == (8, 8, 2)
+    words = ["--source", str(images), "--source", "gst://videotestsrc", "--sink", "none"]
+    assert main(["run", str(tiny_model), *words]) == 1
+    assert "all live or all files" in capsys.readouterr().err
