@@ -24,8 +24,8 @@ def run(
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="Camera number, /dev/videoN, video, image, folder, rtsp://…, http(s)://…, csi://N (Jetson), gst://PIPELINE; "
-            "may be given several times: all live, or all files. Default: 0."
+            help="Camera (0, /dev/videoN), video, image, folder, rtsp://…, http(s)://…, csi://N (Jetson), gst://PIPELINE. "
+            "May be given several times: all live, or all files. Default: 0."
         ),
     ] = None,
     sink: Annotated[
