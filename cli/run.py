@@ -64,24 +64,26 @@ def run(
     texts, targets = source or ["0"], sink or ["window"]
     _refuse_overwrite(texts, targets)
     # Where standard output belongs to the masks, people's text goes to the other one.
-    with second_signal_ends(), redirect_stdout(sys.stderr) if "pipe:" in targets else nullcontext():
+    with second_signal_ends() as check, redirect_stdout(sys.stderr) if "pipe:" in targets else nullcontext():
         with ExitStack() as stack:
             segmenter = stack.enter_context(Segmenter(model, engine, threads, alpha))
             chosen = segmenter.engine
             print(f"{chosen.path}: {segmenter.spec.name}, {segmenter.spec.precision}")
             print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")
             segmenter.warmup()
+            check()
             sources = [stack.enter_context(open_source(text, camera, live)) for text in texts]
             sinks, named = open_sinks(targets, sources, stack)
             for one in named:
                 if one.about:
                     print(f"sink {one.text}: {one.about}", flush=True)
+            check()
             shown = any(one.overlay for one in sinks)
             limits: dict[str, Any] = {"max_frames": max_frames, "duration_s": duration}
             pipeline = Pipeline(sources, segmenter, sinks, overlay=shown, hud=hud and shown, **limits)
             with _progress() as bar:
                 try:
-                    stats = pipeline.run(_ticker(bar, pipeline, _total(sources, max_frames)))
+                    stats = pipeline.run(_ticker(bar, pipeline, _total(sources, max_frames), check))
                 except KeyboardInterrupt:
                     bar.stop()
                     _report(pipeline.stats(), json)
@@ -111,7 +113,7 @@ def _progress() -> Progress:
     return progress_bar(BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), auto_refresh=False)
 
 
-def _ticker(bar: Progress, pipeline: Pipeline, total: int | None) -> Callable[[Result], None]:
+def _ticker(bar: Progress, pipeline: Pipeline, total: int | None, check: Callable[[], None]) -> Callable[[Result], None]:
     """What the pipeline calls for every frame: redraws the progress line four times a second."""
     task = bar.add_task("run", total=total, note="")
     due = 0.0
@@ -119,6 +121,7 @@ def _ticker(bar: Progress, pipeline: Pipeline, total: int | None) -> Callable[[R
 
     def tick(result: Result) -> None:
         nonlocal due, done
+        check()
         done += 1
         now = perf_counter()
         if bar.disable or now < due:

@@ -106,6 +106,30 @@ def stop(process, number):
     return out.decode()
 
 
+SWALLOWED = """
+import signal, sys
+from seg_edge.cli.main import main
+from seg_edge.runtime.segmenter import Segmenter
+opened = Segmenter.__init__
+
+def loading(self, *words, **options):
+    opened(self, *words, **options)
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except BaseException:
+        pass  # as libraries do while they are loaded
+
+Segmenter.__init__ = loading
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_signal_that_a_library_swallowed_counts(tiny_model, images):
+    words = ["run", str(tiny_model), "--source", str(images), "--sink", "none"]
+    done = subprocess.run([sys.executable, "-c", SWALLOWED, *words], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "seg-edge: interrupted\n")
+
+
 def test_stop_while_connecting(tiny_model):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x"
