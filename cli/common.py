@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -60,8 +60,11 @@ def writable(path: Path | None) -> Path | None:
 
 
 @contextmanager
-def second_signal_ends() -> Iterator[None]:
+def second_signal_ends() -> Iterator[Callable[[], None]]:
     """Ctrl-C or SIGTERM once stops in good order; a second one, while that goes on, ends the process at once.
+
+    Yields a function that raises KeyboardInterrupt if a signal has come: a library may catch the one that the signal itself
+    raised (OpenVINO's telemetry does, while it is loaded), and the run would go on as if nothing had been said.
 
     One press may arrive several times within moments (to the process and to its group), and the entry point may send a
     signal again that a library swallowed: what comes within 0.6 s of the first is left to the handler that was there before.
@@ -83,10 +86,14 @@ def second_signal_ends() -> Iterator[None]:
             os._exit(130)
         before[signal.Signals(number)](number, frame)
 
+    def check() -> None:
+        if first_s is not None:
+            raise KeyboardInterrupt
+
     for number in wanted:
         before[number] = signal.signal(number, note)
     try:
-        yield
+        yield check
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,16 +22,17 @@ if TYPE_CHECKING:
 def run(
     model: Annotated[Path, typer.Argument(help="Exported ONNX file or artefact folder.")],
     source: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            help="Camera number or /dev/videoN, video, image, folder, rtsp://…, http(s)://…, csi://N (Jetson), gst://PIPELINE."
+            help="Camera (0, /dev/videoN), video, image, folder, rtsp://…, http(s)://…, csi://N (Jetson), gst://PIPELINE. "
+            "May be given several times: all live, or all files. Default: 0."
         ),
-    ] = "0",
+    ] = None,
     sink: Annotated[
         list[str] | None,
         typer.Option(
             help="window, FILE.mp4, FOLDER/, mjpeg://HOST:PORT, rtsp://…, rtmp://…, pipe: (raw masks), none. May be given "
-            "several times. Default: window."
+            "several times; {source} in a name opens one for each source. Default: window."
         ),
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
@@ -61,14 +63,15 @@ def run(
     import sys
     from contextlib import ExitStack, nullcontext, redirect_stdout
 
-    from ..runtime import CameraOptions, LiveOptions, Pipeline, Segmenter, open_sink, open_source
+    from ..runtime import CameraOptions, LiveOptions, Pipeline, Segmenter, open_source
+    from ..runtime.sinks import open_sinks
 
     camera = CameraOptions.parse(camera_size, camera_fps, camera_format)
     live = LiveOptions(start_s=start_timeout)
-    targets = sink or ["window"]
-    _refuse_overwrite(source, targets)
+    texts, targets = source or ["0"], sink or ["window"]
+    _refuse_overwrite(texts, targets)
     # Where standard output belongs to the masks, people's text goes to the other one.
-    with second_signal_ends(), redirect_stdout(sys.stderr) if "pipe:" in targets else nullcontext():
+    with second_signal_ends() as check, redirect_stdout(sys.stderr) if "pipe:" in targets else nullcontext():
         with ExitStack() as stack:
             segmenter = stack.enter_context(
                 Segmenter(model, engine, threads, alpha, classes=classes, contours=contours, smooth=smooth)
@@ -77,17 +80,19 @@ def run(
             print(f"{chosen.path}: {segmenter.spec.name}, {segmenter.spec.precision}")
             print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")
             segmenter.warmup()
-            opened = stack.enter_context(open_source(source, camera, live))
-            sinks = [stack.enter_context(open_sink(target, opened.fps, opened.live)) for target in targets]
-            for one in sinks:
+            check()
+            sources = [stack.enter_context(open_source(text, camera, live)) for text in texts]
+            sinks, named = open_sinks(targets, sources, stack)
+            for one in named:
                 if one.about:
                     print(f"sink {one.text}: {one.about}", flush=True)
+            check()
             shown = any(one.overlay for one in sinks)
             limits: dict[str, Any] = {"max_frames": max_frames, "duration_s": duration}
-            pipeline = Pipeline(opened, segmenter, sinks, overlay=shown, hud=hud and shown, **limits)
+            pipeline = Pipeline(sources, segmenter, sinks, overlay=shown, hud=hud and shown, **limits)
             with _progress() as bar:
                 try:
-                    stats = pipeline.run(_ticker(bar, pipeline, _total(opened, max_frames)))
+                    stats = pipeline.run(_ticker(bar, pipeline, _total(sources, max_frames), check))
                 except KeyboardInterrupt:
                     bar.stop()
                     _report(pipeline.stats(), json)
@@ -96,18 +101,18 @@ def run(
     _check_fps(stats, min_fps)
 
 
-def _refuse_overwrite(source: str, targets: list[str]) -> None:
+def _refuse_overwrite(sources: list[str], targets: list[str]) -> None:
     from ..core.errors import SinkError
 
-    file = Path(source)
-    for target in map(Path, targets):
+    for file, target in product(map(Path, sources), map(Path, targets)):
         if file.is_file() and target.exists() and target.samefile(file):
             raise SinkError(f"sink {target}: is the source itself, and would replace it; choose another file name")
 
 
-def _total(source: Source, max_frames: int | None) -> int | None:
-    known = [count for count in (source.count, max_frames) if count is not None]
-    return min(known, default=None)
+def _total(sources: list[Source], max_frames: int | None) -> int | None:
+    counts = [source.count for source in sources]
+    known = [sum(count for count in counts if count)] if None not in counts else []
+    return min([*known, *filter(None, [max_frames])], default=None)
 
 
 def _progress() -> Progress:
@@ -117,7 +122,7 @@ def _progress() -> Progress:
     return progress_bar(BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), auto_refresh=False)
 
 
-def _ticker(bar: Progress, pipeline: Pipeline, total: int | None) -> Callable[[Result], None]:
+def _ticker(bar: Progress, pipeline: Pipeline, total: int | None, check: Callable[[], None]) -> Callable[[Result], None]:
     """What the pipeline calls for every frame: redraws the progress line four times a second."""
     task = bar.add_task("run", total=total, note="")
     due = 0.0
@@ -125,6 +130,7 @@ def _ticker(bar: Progress, pipeline: Pipeline, total: int | None) -> Callable[[R
 
     def tick(result: Result) -> None:
         nonlocal due, done
+        check()
         done += 1
         now = perf_counter()
         if bar.disable or now < due:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Generic, TypeVar
@@ -13,18 +13,22 @@ T = TypeVar("T")
 
 
 class Channel(Generic[T]):
-    """One producer, one consumer. Iterating takes items until the channel is closed and empty, or aborted.
+    """Any number of producers, one consumer. Iterating takes items until the channel is closed and empty, or aborted.
 
     Args:
-        size: Most items waiting.
+        size: Most items waiting, of each key.
         drop_oldest: When full, :meth:`put` drops the oldest waiting item instead of blocking.
+        key: Items of one key share ``size`` places, those of another have their own: no producer crowds out another.
+            None: all share them.
 
     Attributes:
         dropped: Items that were put and never taken: pushed out by newer ones, or left when the channel was aborted.
     """
 
-    def __init__(self, size: int, drop_oldest: bool = False) -> None:
+    def __init__(self, size: int, drop_oldest: bool = False, key: Callable[[T], int] | None = None) -> None:
         self.dropped = 0
+        self._key = key or (lambda _item: 0)
+        self._waiting: Counter[int] = Counter()
         self._size = size
         self._drop_oldest = drop_oldest
         self._items: deque[T] = deque()
@@ -33,18 +37,33 @@ class Channel(Generic[T]):
 
     def put(self, item: T) -> bool:
         """Adds an item; blocks while the channel is full unless it drops. False: aborted, and the item counts as dropped."""
+        key = self._key(item)
         with self._changed:
-            while not self._drop_oldest and len(self._items) >= self._size and not self._aborted:
+            while not self._drop_oldest and self._waiting[key] >= self._size and not self._aborted:
                 self._changed.wait()
             if self._aborted:
                 self.dropped += 1
                 return False
-            if len(self._items) >= self._size:
-                self._items.popleft()
+            if self._waiting[key] >= self._size:
+                del self._items[next(i for i, old in enumerate(self._items) if self._key(old) == key)]
+                self._waiting[key] -= 1
                 self.dropped += 1
             self._items.append(item)
+            self._waiting[key] += 1
             self._changed.notify_all()
             return True
+
+    def more(self, most: int) -> list[T]:
+        """Takes up to ``most`` items that wait already."""
+        with self._changed:
+            taken = [self._take() for _ in range(min(most, len(self._items)))]
+            self._changed.notify_all()
+            return taken
+
+    def _take(self) -> T:
+        item = self._items.popleft()
+        self._waiting[self._key(item)] -= 1
+        return item
 
     def close(self) -> None:
         """No more items will come; those waiting can still be taken."""
@@ -58,6 +77,7 @@ class Channel(Generic[T]):
             self._aborted = True
             self.dropped += len(self._items)
             self._items.clear()
+            self._waiting.clear()
             self._changed.notify_all()
 
     def __iter__(self) -> Iterator[T]:
@@ -75,6 +95,6 @@ class Channel(Generic[T]):
                         called()
                 if not self._items:
                     return
-                item = self._items.popleft()
+                item = self._take()
                 self._changed.notify_all()
             yield item

@@ -86,6 +86,18 @@ def abilities(report: dict[str, Any]) -> list[dict[str, Any]]:
             no_opencv or (None if seen["opencv_ffmpeg"] else "OpenCV was built without FFmpeg; pip install opencv-python"),
             "OpenCV with FFmpeg",
         ),
+        _ability(
+            "recordings that survive a kill, RTSP and RTMP push",
+            None
+            if seen["ffmpeg"]
+            else "ffmpeg is not installed (Debian: apt-get install ffmpeg); OpenCV records, but only for a clean end",
+            f"ffmpeg {seen['ffmpeg']}",
+        ),
+        _ability(
+            "csi:// and gst:// sources",
+            None if seen["gst_launch"] else "gst-launch-1.0 is not installed (Debian: apt-get install gstreamer1.0-tools)",
+            f"gst-launch-1.0 {seen['gst_launch']}",
+        ),
         _ability("cameras", no_opencv or (None if usable else no_camera), ", ".join(usable)),
         _ability("show a window", None if window else no_window, f"{seen['gui']} on {seen['display']}"),
     ]

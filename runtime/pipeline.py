@@ -8,18 +8,20 @@ The caller's own thread feeds the sinks, because windows must be drawn by the ma
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from ..core.errors import InputError
 from .channel import Channel
 from .hud import Hud
-from .segmenter import Frame, Mask, Result, Segmenter
+from .segmenter import Outs, Result, Segmenter
 from .sinks import Run, Sink
 from .sources import Source, SourceFrame
+from .spares import Spares
 from .stats import Rate, Samples
 
 #: Seconds that a stage gets to come back after a stop; a camera driver may hang for longer than that.
@@ -28,13 +30,15 @@ STAGES = ("capture", "pre", "engine", "post", "sink")
 
 
 class Pipeline:
-    """One run of a source through a segmenter.
+    """One run of a source, or several, through a segmenter.
 
     Queues are bounded. A live source never waits: when inference or the sinks are late, the oldest waiting frame is dropped
     and counted. A file waits instead, and drops none. An error in any stage stops all stages and is raised to the caller.
 
     Args:
-        source, segmenter, sinks: Open ones; the pipeline closes none of them.
+        source: An open one, or several: all live, or none. Each has its own places in the queues, and a thread that reads
+            it; frames of several that wait at the same time share one inference where the engine's batch is free.
+        segmenter, sinks: Open ones. The pipeline closes nothing of all that.
         mask, overlay: What the segmenter computes; a mask also where a sink needs one.
         max_frames: Stop after this many results; None is no limit.
         duration_s: Stop after this many seconds; None is no limit.
@@ -47,7 +51,7 @@ class Pipeline:
 
     def __init__(
         self,
-        source: Source,
+        source: Source | Sequence[Source],
         segmenter: Segmenter,
         sinks: Sequence[Sink] = (),
         *,
@@ -64,18 +68,23 @@ class Pipeline:
         blind = [sink.text for sink in sinks if sink.overlay and not overlay]
         if blind or (hud and not overlay):
             raise InputError(f"Pipeline: {', '.join(blind) or 'hud'} shows overlays; pass overlay=True")
-        self._source, self._segmenter, self._sinks = source, segmenter, tuple(sinks)
+        self._sources = (source,) if isinstance(source, Source) else tuple(source)
+        self._live = any(one.live for one in self._sources)
+        if not self._sources or not all(one.live == self._live for one in self._sources):
+            kinds = ", ".join(f"{one.text} is {'live' if one.live else 'a file'}" for one in self._sources) or "none"
+            raise InputError(f"Pipeline: expected sources that are all live or all files, got {kinds}; run them apart")
+        self._segmenter, self._sinks = segmenter, tuple(sinks)
         self._mask, self._overlay = mask or any(sink.mask for sink in sinks), overlay
         self._hud = Hud(f"{segmenter.engine.name}, {segmenter.engine.device}") if hud else None
         self._max_frames, self._duration_s = max_frames, duration_s
-        self._captured: Channel[SourceFrame] = Channel(queue_size, source.live)
-        self._results: Channel[Result] = Channel(queue_size, source.live)
+        self._captured: Channel[SourceFrame] = Channel(queue_size, self._live, _origin)
+        self._results: Channel[Result] = Channel(queue_size, self._live, _origin)
+        self._capturing = len(self._sources)
         self._stop = threading.Event()
         self._error: BaseException | None = None
-        self._error_lock = threading.Lock()
+        self._lock = threading.Lock()
         # What the sinks are done with, to be painted over: a frame-sized allocation costs page faults every time.
-        self._spare_overlays: deque[Frame] = deque()
-        self._spare_masks: deque[Mask] = deque()
+        self._spares = Spares(2 * len(self._sources))
         self.state = "new"
         self._started = self._ended = 0.0
         self._frames_in = self._frames_out = self._abandoned = 0
@@ -104,10 +113,8 @@ class Pipeline:
                     self._deliver(result)
                     if on_result is not None:
                         on_result(result)
-                    if result.overlay_bgr is not None:
-                        self._spare_overlays.append(result.overlay_bgr)
-                    if result.mask is not None:
-                        self._spare_masks.append(result.mask)
+                    self._spares.give(result.overlay_bgr)
+                    self._spares.give(result.mask)
                     if any(sink.stop for sink in self._sinks):
                         break
             except BaseException as error:
@@ -116,7 +123,7 @@ class Pipeline:
         return self.stats()
 
     def results(self) -> Generator[Result, None, None]:
-        """Yields results in the source's order. Leaving the loop early stops all stages.
+        """Yields results, each source's in its order. Leaving the loop early stops all stages.
 
         Raises:
             Exception: the first error of any stage, as it was raised there.
@@ -125,14 +132,17 @@ class Pipeline:
             raise InputError("Pipeline: a pipeline runs once; make another one")
         self.state = "running"
         self._started = perf_counter()
+        work: list[tuple[str, Callable[[], None], Callable[[], None]]] = [("infer", self._infer, self._results.close)]
+        for origin in range(len(self._sources)):
+            work.append((f"capture-{origin}", partial(self._capture, origin), self._captured_all))
         threads = [
-            threading.Thread(target=self._guard, args=(work, channel), name=f"seg-edge-{name}", daemon=True)
-            for name, work, channel in (("capture", self._capture, self._captured), ("infer", self._infer, self._results))
+            threading.Thread(target=self._guard, args=(body, after), name=f"seg-edge-{name}", daemon=True)
+            for name, body, after in work
         ]
         try:
             for thread in threads:
                 thread.start()
-            for result in self._results.each(self._deadline(), self._on_deadline):
+            for result in self._results.each(self._deadline(), self._halt):
                 self._frames_out += 1
                 yield result
                 if self._frames_out == self._max_frames:
@@ -160,7 +170,7 @@ class Pipeline:
         ``queue`` frames for the sinks, when newer ones overtook them or the run was stopped. ``latency_ms``: frame in
         memory to overlay in memory; ``frame_age_ms``: frame in memory to the last sink.
         """
-        corrupt = self._source.corrupt
+        corrupt = sum(one.corrupt for one in self._sources)
         stats = {
             "engine": self._segmenter.engine.name,
             "device": self._segmenter.engine.device,
@@ -172,9 +182,9 @@ class Pipeline:
                 "corrupt": corrupt,
                 "queue": self._results.dropped,
             },
-            "reconnects": self._source.reconnects,
+            "reconnects": sum(one.reconnects for one in self._sources),
             "state": self.state,
-            "sources": self._source.health(),
+            "sources": [row for one in self._sources for row in one.health()],
             "sinks": [{"sink": sink.text, "dropped": sink.dropped} for sink in self._sinks],
             "fps": self._rate.fps,
             "latency_ms": self._latency.percentiles(),
@@ -188,8 +198,8 @@ class Pipeline:
     def _deliver(self, result: Result) -> None:
         started = perf_counter()
         if self._hud is not None:
-            dropped = self._captured.dropped + self._results.dropped + self._source.corrupt
-            self._hud.draw(result, started, self._frames_in, dropped, self._source.reconnects)
+            dropped = self._captured.dropped + self._results.dropped
+            self._hud.draw(result, started, self._frames_in, dropped, sum(one.reconnects for one in self._sources))
         for sink in self._sinks:
             sink.take(result)
         now = perf_counter()
@@ -204,65 +214,90 @@ class Pipeline:
     def _deadline(self) -> float:
         return self._started + self._duration_s if self._duration_s is not None else float("inf")
 
-    def _on_deadline(self) -> None:
-        """The time is over while nothing comes: a source that is silent must not keep the run."""
+    def _halt(self) -> None:
+        """No more frames, also from a source that is silent."""
         self._stop.set()
-        self._source.cancel()
+        for one in self._sources:
+            one.cancel()
 
-    def _capture(self) -> None:
+    def _capture(self, origin: int) -> None:
         deadline = self._deadline()
+        # Files deliver exactly the frames that were asked for; live sources run on, because some of their frames drop.
+        limit = float("inf") if self._live or self._max_frames is None else self._max_frames
         asked = perf_counter()
-        for frame in self._source:
-            if self._stop.is_set():
-                return
-            self._stages["capture"].add(1e3 * (perf_counter() - asked))
-            self._frames_in += 1
-            if not self._captured.put(frame):
-                return
-            # A file delivers exactly the frames that were asked for; a live source runs on, because some of its frames drop.
-            if not self._source.live and self._frames_in == self._max_frames:
+        for frame in self._sources[origin]:
+            with self._lock:
+                if self._stop.is_set() or self._frames_in >= limit:
+                    return
+                self._stages["capture"].add(1e3 * (perf_counter() - asked))
+                self._frames_in += 1
+                enough = self._frames_in >= limit
+            if len(self._sources) > 1:
+                # Names are unique within a source, and become files.
+                frame = replace(frame, origin=origin, name=f"{origin}_{frame.name}")
+            if not self._captured.put(frame) or enough:
                 return
             if perf_counter() >= deadline:
                 self._stop.set()
                 return
             asked = perf_counter()
 
-    def _infer(self) -> None:
-        for frame in self._captured:
-            try:
-                result = self._segmenter.process(
-                    frame.image_bgr,
-                    mask=self._mask,
-                    overlay=self._overlay,
-                    out=_spare(self._spare_overlays, frame.image_bgr.shape),
-                    mask_out=_spare(self._spare_masks, frame.image_bgr.shape[:2]),
-                    index=frame.index,
-                    name=frame.name,
-                    captured_s=frame.captured_s,
-                )
-            except BaseException:
-                self._abandoned += 1
-                raise
-            self._latency.add(result.latency_ms)
-            for stage, spent_ms in result.stages_ms.items():
-                self._stages[stage].add(spent_ms)
-            if not self._results.put(result):
-                return
+    def _captured_all(self) -> None:
+        """A source has ended; the last one closes the queue."""
+        with self._lock:
+            self._capturing -= 1
+            last = not self._capturing
+        # A source that failed stops the others: the run has failed.
+        if self._error is not None:
+            self._halt()
+        if last:
+            self._captured.close()
 
-    def _guard(self, work: Callable[[], None], channel: Channel[Any]) -> None:
+    def _infer(self) -> None:
+        batch = len(self._sources) if self._segmenter.engine.batch is None else 1
+        for frame in self._captured:
+            frames = [frame, *self._captured.more(batch - 1)] if batch > 1 else [frame]
+            for done, result in enumerate(self._segmented(frames)):
+                self._latency.add(result.latency_ms)
+                for stage, spent_ms in result.stages_ms.items():
+                    self._stages[stage].add(spent_ms)
+                if not self._results.put(result):
+                    self._abandoned += len(frames) - done - 1
+                    return
+
+    def _segmented(self, frames: list[SourceFrame]) -> list[Result]:
+        wanted: dict[str, Any] = {"mask": self._mask, "overlay": self._overlay}
+        outs: list[Outs] = [
+            (
+                self._spares.take(frame.image_bgr.shape[:2]) if self._mask else None,
+                self._spares.take(frame.image_bgr.shape) if self._overlay else None,
+            )
+            for frame in frames
+        ]
+        try:
+            if len(frames) > 1:
+                return self._segmenter.process_batch(frames, outs, **wanted)
+            frame, (mask_out, out) = frames[0], outs[0]
+            about: dict[str, Any] = {"index": frame.index, "name": frame.name, "origin": frame.origin}
+            about["captured_s"] = frame.captured_s
+            return [self._segmenter.process(frame.image_bgr, **wanted, mask_out=mask_out, out=out, **about)]
+        except BaseException:
+            self._abandoned += len(frames)
+            raise
+
+    def _guard(self, work: Callable[[], None], after: Callable[[], None]) -> None:
         """Body of a stage's thread: whatever ``work`` does, the next stage takes what waits, then learns of the end."""
         try:
             work()
         except BaseException as error:
-            with self._error_lock:
+            with self._lock:
                 if self._error is None:
                     self._error = error
         finally:
-            channel.close()
+            after()
 
     def _shut(self, threads: list[threading.Thread]) -> None:
-        self._stop.set()
-        self._source.cancel()
+        self._halt()
         self._captured.abort()
         self._results.abort()
         self._ended = perf_counter()
@@ -272,13 +307,8 @@ class Pipeline:
                 thread.join(max(deadline - perf_counter(), 0))
 
 
-def _spare(spares: deque[Frame], shape: tuple[int, ...]) -> Frame | None:
-    """One that fits; those of another size, from before it changed, are let go."""
-    while spares:
-        spare = spares.popleft()
-        if spare.shape == shape:
-            return spare
-    return None
+def _origin(item: SourceFrame | Result) -> int:
+    return item.origin
 
 
 def _state_after(error: BaseException) -> str:

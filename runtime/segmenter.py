@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -23,11 +24,13 @@ from .style import Style
 from .temporal import LogitsSmoother
 
 if TYPE_CHECKING:
-    from .sources import Source
+    from .sources import Source, SourceFrame
 
 Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
 Logits = npt.NDArray[np.float32]
+#: Where a mask and an overlay are written; None allocates.
+Outs = tuple["Mask | None", "Frame | None"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Result:
         index: Number of the frame in its source, from 0.
         name: A name for files made from it.
         captured_s: ``time.perf_counter`` when the frame was in memory.
+        origin: Number of its source where several are read together, else 0.
     """
 
     frame_bgr: Frame
@@ -51,6 +55,7 @@ class Result:
     index: int = 0
     name: str = ""
     captured_s: float = 0.0
+    origin: int = 0
 
     @property
     def latency_ms(self) -> float:
@@ -95,7 +100,10 @@ class Segmenter:
         self.engine = model if isinstance(model, Engine) else open_engine(model, engine, threads)
         try:
             self.style = Style.make(self.labels, alpha, classes, contours)
-            self._smoother = None if smooth is None else LogitsSmoother(smooth)
+            # One for each source that frames come from.
+            self._smoothers = (
+                None if smooth is None else defaultdict(lambda: LogitsSmoother(smooth), {0: LogitsSmoother(smooth)})
+            )
             if smooth is not None and self.spec.output != "logits":
                 raise InputError(
                     f"smooth: {self.engine.path} was exported with --head labels and gives no logits; "
@@ -114,6 +122,7 @@ class Segmenter:
             )
         # One input buffer for every frame: (1, H, W, 3), filled by the resize.
         self._input = np.zeros((1, *self.spec.input_hw, 3), np.uint8)
+        self._batch = self._input
 
     @property
     def spec(self) -> ModelSpec:
@@ -177,7 +186,7 @@ class Segmenter:
             frame_bgr: uint8 (H, W, 3), each row contiguous (a crop will do).
             mask, overlay: What to compute; both cost one pass over the frame together.
             mask_out, out: Arrays to write the mask and the overlay into; None allocates.
-            about: ``index``, ``name`` and ``captured_s`` of the result.
+            about: ``index``, ``name``, ``captured_s`` and ``origin`` of the result.
 
         Raises:
             TypeError, ValueError: an array of another dtype or shape.
@@ -189,13 +198,46 @@ class Segmenter:
         fed = perf_counter()
         output = self.engine.infer(frames)[0]
         inferred = perf_counter()
-        if self.spec.output == "labels":
-            made = self._from_labels(output, frame_bgr, mask, overlay, mask_out, out)
-        else:
-            made = self._from_logits(output, frame_bgr, mask, overlay, mask_out, out)
+        made = self._finish(output, frame_bgr, mask, overlay, (mask_out, out), about.get("origin", 0))
         done = perf_counter()
         stages_ms = {"pre": 1e3 * (fed - started), "engine": 1e3 * (inferred - fed), "post": 1e3 * (done - inferred)}
         return Result(frame_bgr, *made, stages_ms, **about)
+
+    def process_batch(
+        self, frames: Sequence[SourceFrame], outs: Sequence[Outs], *, mask: bool = True, overlay: bool = True
+    ) -> list[Result]:
+        """Mask and overlay of several frames, of any sizes, with one inference. The engine's batch must be free.
+
+        Args:
+            frames: From one source or several.
+            outs: For each the arrays to write the mask and the overlay into, as ``mask_out`` and ``out`` of :meth:`process`.
+            mask, overlay: What to compute.
+
+        Returns:
+            A result for each frame. Its ``pre`` and ``engine`` are the whole batch's, its ``post`` lasts until it was done
+            itself: their sum is what the frame waited for.
+
+        Raises:
+            TypeError, ValueError, EngineError: as :meth:`process` says.
+        """
+        started = perf_counter()
+        count = len(frames)
+        if len(self._batch) < count:
+            self._batch = np.zeros((count, *self.spec.input_hw, 3), np.uint8)
+        for i, frame in enumerate(frames):
+            _check_frame(frame.image_bgr)
+            kernels.resize(frame.image_bgr, self.spec.input_hw, self.spec.resize, out=self._batch[i])
+        fed = perf_counter()
+        outputs = self.engine.infer(self._batch[:count])
+        inferred = perf_counter()
+        results = []
+        for frame, output, arrays in zip(frames, outputs, outs, strict=True):
+            made = self._finish(output, frame.image_bgr, mask, overlay, arrays, frame.origin)
+            stages_ms = {"pre": 1e3 * (fed - started), "engine": 1e3 * (inferred - fed)}
+            stages_ms["post"] = 1e3 * (perf_counter() - inferred)
+            painted = Result(frame.image_bgr, *made, stages_ms, frame.index, frame.name, frame.captured_s, frame.origin)
+            results.append(painted)
+        return results
 
     def stream(
         self, source: str | Path | int | Source, *, mask: bool = True, overlay: bool = True, max_frames: int | None = None
@@ -229,8 +271,8 @@ class Segmenter:
 
     def reset(self) -> None:
         """Forgets the frames so far, where ``smooth`` remembers them: before another video, after a cut."""
-        if self._smoother is not None:
-            self._smoother.reset()
+        for smoother in (self._smoothers or {}).values():
+            smoother.reset()
 
     def close(self) -> None:
         """Closes the engine. May be called twice."""
@@ -248,11 +290,25 @@ class Segmenter:
         kernels.resize(frame_bgr, self.spec.input_hw, self.spec.resize, out=self._input[0], threads=self._threads)
         return self._input
 
-    def _from_logits(
-        self, logits: Logits, frame_bgr: Frame, mask: bool, overlay: bool, mask_out: Mask | None, out: Frame | None
+    def _finish(
+        self, output: Logits | Mask, frame: Frame, mask: bool, overlay: bool, outs: Outs, origin: int
     ) -> tuple[Mask | None, Frame | None]:
-        if self._smoother is not None:
-            logits = self._smoother(logits)
+        if self.spec.output == "labels":
+            return self._from_labels(output, frame, mask, overlay, *outs)  # type: ignore[arg-type]
+        return self._from_logits(output, frame, mask, overlay, *outs, origin)  # type: ignore[arg-type]
+
+    def _from_logits(
+        self,
+        logits: Logits,
+        frame_bgr: Frame,
+        mask: bool,
+        overlay: bool,
+        mask_out: Mask | None,
+        out: Frame | None,
+        origin: int,
+    ) -> tuple[Mask | None, Frame | None]:
+        if self._smoothers is not None:
+            logits = self._smoothers[origin](logits)
         size_hw = frame_bgr.shape[:2]
         window = frame_window(self.spec, size_hw)
         if not overlay:

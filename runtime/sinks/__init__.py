@@ -14,6 +14,7 @@ from .images import ImageFolderSink
 from .mjpeg import MjpegSink
 from .pipe import PipeSink
 from .push import PushSink
+from .several import MosaicSink, open_sinks
 from .video import VIDEO_SUFFIXES, OpenCvVideoSink, RecordingSink, open_video
 from .window import WindowSink
 
@@ -24,6 +25,7 @@ __all__ = [
     "CallbackSink",
     "ImageFolderSink",
     "MjpegSink",
+    "MosaicSink",
     "NullSink",
     "OpenCvVideoSink",
     "PipeSink",
@@ -33,6 +35,7 @@ __all__ = [
     "Sink",
     "WindowSink",
     "open_sink",
+    "open_sinks",
 ]
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://.*", re.IGNORECASE | re.DOTALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -24,6 +25,9 @@ def test_json_on_standard_output(capsys):
     assert all(row["reason"] for row in report["engines"] if not row["available"])
     assert next(row for row in report["engines"] if row["name"] == "onnxruntime")["available"]
     assert all(row["text"] for row in report["abilities"])
+    able = {row["name"]: row["available"] for row in report["abilities"]}
+    assert able["csi:// and gst:// sources"] == (shutil.which("gst-launch-1.0") is not None)
+    assert able["recordings that survive a kill, RTSP and RTMP push"] == (shutil.which("ffmpeg") is not None)
 
 
 def test_json_to_a_file(tmp_path, capsys):

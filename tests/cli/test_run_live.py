@@ -106,6 +106,30 @@ def stop(process, number):
     return out.decode()
 
 
+SWALLOWED = """
+import signal, sys
+from seg_edge.cli.main import main
+from seg_edge.runtime.segmenter import Segmenter
+opened = Segmenter.__init__
+
+def loading(self, *words, **options):
+    opened(self, *words, **options)
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except BaseException:
+        pass  # as libraries do while they are loaded
+
+Segmenter.__init__ = loading
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_signal_that_a_library_swallowed_counts(tiny_model, images):
+    words = ["run", str(tiny_model), "--source", str(images), "--sink", "none"]
+    done = subprocess.run([sys.executable, "-c", SWALLOWED, *words], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "seg-edge: interrupted\n")
+
+
 def test_stop_while_connecting(tiny_model):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x"
@@ -170,3 +194,23 @@ def children(pid):
 def command_of(pid):
     with open(f"/proc/{pid}/cmdline", "rb") as file:
         return file.read().replace(b"\0", b" ").decode(errors="replace")
+
+
+def test_several_sources_in_one_picture(tiny_model, images, tmp_path, capsys):
+    report = tmp_path / "s.json"
+    words = ["--source", str(images), "--source", str(images), "--sink", f"{tmp_path}/o.mp4", "--json", str(report)]
+    assert (
+        main(["run", str(tiny_model), *words, "--sink", f"pipe:{tmp_path}/masks-{{source}}", "--sink", f"{tmp_path}/d/"])
+        == 0
+    )
+    more, picture = cv2.VideoCapture(str(tmp_path / "o.mp4")).read()
+    assert more
+    assert picture.shape == (48, 128, 3)
+    expected = bytes([0] * 2 * 48 * 64 + [1] * 2 * 48 * 64)
+    assert [(tmp_path / f"masks-{i}").read_bytes() == expected for i in (0, 1)] == [True, True]
+    assert sorted(os.listdir(tmp_path / "d/masks")) == [f"{k}_{i}.png" for k in range(2) for i in range(4)]
+    stats = json.loads(report.read_text())
+    assert (stats["frames_in"], stats["frames_out"], len(stats["sources"])) == (8, 8, 2)
+    words = ["--source", str(images), "--source", "gst://videotestsrc", "--sink", "none"]
+    assert main(["run", str(tiny_model), *words]) == 1
+    assert "all live or all files" in capsys.readouterr().err

@@ -24,6 +24,18 @@ def test_full_channel_drops_the_oldest():
     assert channel.dropped == 3
 
 
+def test_each_key_has_its_own_places():
+    channel: Channel[str] = Channel(1, drop_oldest=True, key=lambda item: int(item[0]))
+    for item in ("1a", "2a", "1b", "1c"):
+        channel.put(item)
+    assert channel.dropped == 2
+    assert channel.more(5) == ["2a", "1c"]
+    channel.put("1d")
+    channel.close()
+    assert list(channel) == ["1d"]
+    assert channel.more(1) == []
+
+
 def test_full_channel_blocks_until_one_is_taken():
     channel: Channel[int] = Channel(1)
     channel.put(0)

@@ -133,7 +133,9 @@ def test_no_stage_copies_a_frame(tiny_model, mask):
     def look(result):
         inputs.add(id(result.frame_bgr))
         outputs.add(id(result.overlay_bgr))
-        if result.index == 20:
+        if result.index < 20:
+            time.sleep(0.02)  # until all queues are full: from then on no further buffer is needed
+        elif result.index == 20:
             tracemalloc.start()
         elif result.index == 60:
             peaks.append(tracemalloc.get_traced_memory()[1])
@@ -321,6 +323,82 @@ def test_frames_of_several_sizes(seg):
     sink = Keep()
     Pipeline(Mixed(30), seg, [sink]).run()
     assert sink.means == pytest.approx(range(30))
+
+
+def several(*counts, **options):
+    """Sources whose frames can be told apart by their brightness: 100 for each source, and their number."""
+
+    class Numbered(Frames):
+        def __init__(self, base, count):
+            super().__init__(count, **options)
+            self.base = base
+
+        def __iter__(self):
+            for frame in super().__iter__():
+                frame.image_bgr[:] += np.uint8(self.base)
+                yield frame
+
+    return [Numbered(100 * i, count) for i, count in enumerate(counts)]
+
+
+def test_several_files_lose_nothing_and_keep_their_order(seg):
+    seen: dict[int, list[float]] = {0: [], 1: [], 2: []}
+    names = set()
+
+    def note(result):
+        seen[result.origin].append(float(result.overlay_bgr.mean()))
+        names.add(result.name)
+
+    stats = Pipeline(several(30, 10, 20), seg, [Keep()]).run(note)
+    assert seen[0] == pytest.approx(range(30))
+    assert seen[1] == pytest.approx(range(100, 110))
+    assert seen[2] == pytest.approx(range(200, 220))
+    assert len(names) == 60  # they become file names
+    assert (stats["frames_in"], stats["frames_out"], stats["state"]) == (60, 60, "ended")
+    assert [row["source"] for row in stats["sources"]] == ["frames"] * 3
+
+
+def test_frames_that_wait_together_share_an_inference(seg, monkeypatch):
+    batches = []
+    infer = seg.engine.infer
+    monkeypatch.setattr(seg.engine, "infer", lambda frames: batches.append(len(frames)) or time.sleep(0.01) or infer(frames))
+    stats = Pipeline(several(20, 20), seg, [Keep()]).run()
+    assert sum(batches) == stats["frames_out"] == 40
+    assert max(batches) == 2
+    assert batches.count(2) > 10
+
+
+def test_a_fast_live_source_does_not_crowd_out_a_slow_one(seg, monkeypatch):
+    slow = seg.process
+    monkeypatch.setattr(seg, "process", lambda *a, **k: time.sleep(0.02) or slow(*a, **k))
+    fast, calm = several(150, 10, live=True)
+    fast._pause_s, calm._pause_s = 0.002, 0.06
+    origins = []
+    stats = Pipeline([fast, calm], seg, [Keep()]).run(lambda result: origins.append(result.origin))
+    assert origins.count(1) == 10
+    assert origins.count(0) < 100
+    assert balanced(stats)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_one_of_several_sources_fails(seg, live):
+    good, bad = several(100_000, 100_000, live=live, pause_s=0.001)
+    bad._fail_at = 7
+    pipeline = Pipeline([good, bad], seg, [Keep()])
+    with pytest.raises(OSError, match="camera unplugged"):
+        pipeline.run()
+    assert pipeline.stats()["state"] == "failed"
+    assert balanced(pipeline.stats())
+
+
+def test_max_frames_of_several_files_is_exact(seg):
+    stats = Pipeline(several(1000, 1000), seg, [Keep()], max_frames=7).run()
+    assert (stats["frames_in"], stats["frames_out"]) == (7, 7)
+
+
+def test_live_sources_and_files_do_not_mix(seg):
+    with pytest.raises(InputError, match="all live or all files, got frames is live, frames is a file; run them apart"):
+        Pipeline([Frames(live=True), Frames()], seg)
 
 
 def test_bad_limits(seg):

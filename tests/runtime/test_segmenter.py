@@ -207,3 +207,28 @@ def test_engine_is_closed_with_the_segmenter(tiny_model):
         assert seg.spec is engine.spec
     with pytest.raises(EngineError, match="infer after close"):
         seg(np.zeros((32, 40, 3), np.uint8))
+
+
+@pytest.mark.parametrize("output", ["logits", "labels"])
+def test_a_batch_gives_what_single_frames_give(tiny_onnx, tmp_path, colour_frame, output):
+    from seg_edge.runtime import SourceFrame
+
+    tiny_onnx(tmp_path / "m.onnx", output=output)
+    frames = [SourceFrame(colour_frame(*size), i, f"f{i}", 1.5, i) for i, size in enumerate(((48, 64), (32, 40), (60, 33)))]
+    with Segmenter(tmp_path / "m.onnx", threads=1) as seg:
+        out = np.empty((32, 40, 3), np.uint8)
+        results = seg.process_batch(frames, [(None, None), (None, out), (None, None)])
+        for frame, result in zip(frames, results, strict=True):
+            one = seg.process(frame.image_bgr)
+            np.testing.assert_array_equal(result.mask, one.mask)
+            np.testing.assert_array_equal(result.overlay_bgr, one.overlay_bgr)
+            assert (result.index, result.name, result.captured_s, result.origin) == (
+                frame.index,
+                frame.name,
+                1.5,
+                frame.origin,
+            )
+            assert set(result.stages_ms) == {"pre", "engine", "post"}
+        assert results[1].overlay_bgr is out
+        (masks_only,) = seg.process_batch(frames[:1], [(None, None)], overlay=False)
+        assert masks_only.overlay_bgr is None

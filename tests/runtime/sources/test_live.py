@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -122,7 +121,8 @@ def test_cancel_ends_every_wait(rtsp_server, free_port, silent):
 
 
 def test_the_grabber_does_not_outlive_a_killed_parent(rtsp_server, free_port):
-    rtsp_server(free_port)
+    """Not even while it waits in a read, where it would never notice that nobody takes its frames."""
+    server = rtsp_server(free_port)
     code = """
 import sys, time
 from seg_edge.runtime import open_source
@@ -134,7 +134,9 @@ time.sleep(60)
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         grabber = int(parent.stdout.readline())
-        os.kill(grabber, 0)
+        server.send_signal(signal.SIGSTOP)
+        time.sleep(0.3)
+        assert running(grabber)
         parent.kill()
         parent.wait()
     deadline = time.monotonic() + 3

@@ -1,0 +1,179 @@
+"""Sinks of a run that has several sources: pictures side by side, or a sink for each source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from ...core.errors import SinkError
+from ..hud import write_lines
+from .base import Frame, Run, Sink
+
+if TYPE_CHECKING:
+    from ..segmenter import Result
+    from ..sources import Source
+
+#: What stands for the number of a source in a sink's name.
+PLACEHOLDER = "{source}"
+#: Seconds after which the picture of a live source counts as old.
+_OLD_S = 3.0
+
+
+class MosaicSink(Sink):
+    """Shows all sources in one picture, side by side, and gives it to other sinks.
+
+    All cells have the size of the first frame; others are scaled into theirs, with bars. A picture is given on as soon as
+    every source has a new frame in it, or one source a second one: as often as the fastest source delivers. A live source's
+    cell that is older than 3 s is darkened: nothing old is shown as new.
+
+    Args:
+        sinks: Open ones, which take pictures only. They are closed together with this one.
+        count: Number of sources.
+        live: They are live.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], count: int, live: bool) -> None:
+        super().__init__(", ".join(sink.text for sink in sinks))
+        self._sinks, self._count, self._live = tuple(sinks), count, live
+        self._columns = math.ceil(math.sqrt(count))
+        self._cell_hw = (0, 0)
+        self._canvas: Frame | None = None
+        self._fresh: set[int] = set()
+        self._painted_s = [0.0] * count
+        self._dark: set[int] = set()
+
+    def start(self, run: Run) -> None:
+        for sink in self._sinks:
+            sink.start(run)
+
+    def take(self, result: Result) -> None:
+        if result.origin in self._fresh:
+            self._give()
+        assert result.overlay_bgr is not None
+        self._paint(result.origin, result.overlay_bgr)
+        if len(self._fresh) == self._count:
+            self._give()
+
+    def write(self, frame_bgr: Frame) -> None:
+        raise TypeError("MosaicSink: takes results; call take")
+
+    def close(self) -> None:
+        if self._fresh:
+            self._give()
+        for sink in self._sinks:
+            sink.close()
+
+    def _paint(self, origin: int, frame_bgr: Frame) -> None:
+        height, width = frame_bgr.shape[:2]
+        if self._canvas is None:
+            self._cell_hw = (height, width)
+            rows = math.ceil(self._count / self._columns)
+            self._canvas = np.zeros((rows * height, self._columns * width, 3), np.uint8)
+        cell = self._cell(origin)
+        if (height, width) == self._cell_hw:
+            np.copyto(cell, frame_bgr)
+        else:
+            scale = min(self._cell_hw[0] / height, self._cell_hw[1] / width)
+            h, w = max(round(scale * height), 1), max(round(scale * width), 1)
+            top, left = (self._cell_hw[0] - h) // 2, (self._cell_hw[1] - w) // 2
+            cell[:] = 0
+            cell[top : top + h, left : left + w] = cv2.resize(frame_bgr, (w, h), interpolation=cv2.INTER_AREA)
+        self._fresh.add(origin)
+        self._dark.discard(origin)
+        self._painted_s[origin] = perf_counter()
+
+    def _cell(self, origin: int) -> Frame:
+        assert self._canvas is not None
+        row, column = divmod(origin, self._columns)
+        height, width = self._cell_hw
+        return self._canvas[row * height : (row + 1) * height, column * width : (column + 1) * width]
+
+    def _give(self) -> None:
+        assert self._canvas is not None
+        self._fresh.clear()
+        now = perf_counter()
+        for origin in range(self._count if self._live else 0):
+            if origin not in self._dark and now - self._painted_s[origin] > _OLD_S:
+                cell = self._cell(origin)
+                dark = np.ascontiguousarray(cell >> 2)  # OpenCV can't draw into a part of the canvas
+                write_lines(dark, (f"source {origin}: no frame",))
+                np.copyto(cell, dark)
+                self._dark.add(origin)
+        for sink in self._sinks:
+            sink.write(self._canvas)
+        self.stop = any(sink.stop for sink in self._sinks)
+        self.dropped = sum(sink.dropped for sink in self._sinks)
+
+
+class OnlySink(Sink):
+    """Gives another sink the results of one source. It is closed together with this one."""
+
+    def __init__(self, sink: Sink, origin: int) -> None:
+        super().__init__(sink.text)
+        self.about, self.mask, self.overlay = sink.about, sink.mask, sink.overlay
+        self._sink, self._origin = sink, origin
+
+    def start(self, run: Run) -> None:
+        self._sink.start(run)
+
+    def take(self, result: Result) -> None:
+        if result.origin == self._origin:
+            self._sink.take(result)
+            self.stop, self.dropped = self._sink.stop, self._sink.dropped
+
+    def write(self, frame_bgr: Frame) -> None:
+        self._sink.write(frame_bgr)
+
+    def close(self) -> None:
+        self._sink.close()
+
+
+def open_sinks(texts: Sequence[str | Path], sources: Sequence[Source], stack: ExitStack) -> tuple[list[Sink], list[Sink]]:
+    """Opens the sinks of a run.
+
+    Args:
+        texts: As :func:`seg_edge.runtime.open_sink` takes them. With several sources, ``{source}`` in one stands for a
+            source's number, and opens a sink for each; without it, sinks that show pictures get all sources in one, folders
+            get all.
+        sources: Open ones.
+        stack: Closes the sinks.
+
+    Returns:
+        The sinks for the pipeline, and those that were opened, for people.
+
+    Raises:
+        SinkError: one can't be opened, or can't take several sources.
+    """
+    from . import open_sink
+
+    live = any(source.live for source in sources)
+    rates = [source.fps for source in sources if source.fps]
+    fastest = max(rates, default=None)
+    given: list[Sink] = []
+    opened: list[Sink] = []
+    shared: list[Sink] = []
+    for text in map(str, texts):
+        if PLACEHOLDER in text:
+            for origin, source in enumerate(sources):
+                sink = stack.enter_context(open_sink(text.replace(PLACEHOLDER, str(origin)), source.fps, live))
+                given.append(OnlySink(sink, origin))
+                opened.append(sink)
+            continue
+        sink = stack.enter_context(open_sink(text, fastest, live))
+        opened.append(sink)
+        if len(sources) > 1 and sink.mask and not sink.overlay:
+            raise SinkError(
+                f"sink {text}: the masks of {len(sources)} sources can't be told apart in one stream; "
+                f"use one for each, such as pipe:masks-{PLACEHOLDER}"
+            )
+        (shared if len(sources) > 1 and not sink.mask else given).append(sink)
+    if shared:
+        given.append(stack.enter_context(MosaicSink(shared, len(sources), live)))
+    return given, opened
