@@ -41,6 +41,13 @@ def export(
     min_speedup: Annotated[
         float | None, typer.Option(help="Fail (exit 3) if INT8 is not this many times as fast as fp32.")
     ] = None,
+    qat: Annotated[
+        int | None,
+        typer.Option(
+            metavar="EPOCHS",
+            help="Fine-tune with fake quantization where INT8 breaks a limit, or in any case where none is stated.",
+        ),
+    ] = None,
     fallback: Annotated[
         int | None,
         typer.Option(help="Most convolutions that go back to fp32 where INT8 breaks a limit. Default: half; 0: none."),
@@ -88,6 +95,7 @@ def export(
         from ..export.chain import ExportOptions
         from ..export.chain import export as run_chain
         from ..export.deliver import DeliverOptions
+        from ..export.qat import QatOptions
         from ..export.quantize import QuantOptions
         from ..export.report import BrokenGateError
         from ..export.trt import BuildOptions
@@ -134,6 +142,7 @@ def export(
         max_class_drop=None if max_class_drop is None else max_class_drop / 100,
         min_speedup=min_speedup,
         fallback=fallback,
+        qat=None if qat is None else QatOptions(epochs=qat),
         engine=engine if plan is None else "auto",
         threads=threads,
         recalibrate=force_recalibrate,

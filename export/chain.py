@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from .golden import write_golden
 from .ledger import MIN_AGREEMENT, engine_rows
 from .measure import accuracy, float_kernels, latencies_ms, measured_engines, worst_class
 from .progress import Progress, Silent
+from .qat import QatOptions, Trainer
 from .quantize import QuantOptions, calibrate, prepare
 from .report import BrokenGateError, Gate, Report, Step
 from .sensitivity import PLOT_FILE, most_sensitive, sensitivity, write_plot
@@ -67,6 +68,7 @@ class ExportOptions:
         max_drop: Most mIoU that a step may lose, 0..1.
         max_class_drop: Most IoU that any class may lose in a step, 0..1.
         min_speedup: Least ratio of fp32 to INT8 latency, on the first engine.
+        qat: How to fine-tune with fake quantization where INT8 breaks a limit, or where none is stated; None = never.
         fallback: Most convolutions that may go back to fp32 where INT8 breaks a limit; None is half of them, 0 none.
         engine: Engine to measure on; ``"auto"`` times all available ones and measures mIoU on the fastest.
         threads: CPU threads; None is every core.
@@ -87,6 +89,7 @@ class ExportOptions:
     max_class_drop: float | None = None
     min_speedup: float | None = None
     fallback: int | None = None
+    qat: QatOptions | None = None
     engine: str = "auto"
     threads: int | None = None
     recalibrate: bool = False
@@ -114,6 +117,10 @@ class ExportOptions:
             raise InputError("--min-speedup: compares INT8 with fp32; pass --int8 too")
         if self.min_speedup is not None and self.min_speedup <= 0:
             raise InputError(f"--min-speedup: expected a ratio above 0, got {self.min_speedup:g}")
+        if self.qat is not None:
+            self.qat.check()
+            if not self.int8:
+                raise InputError("--qat: trains for INT8; pass --int8 too")
         if self.fallback is not None and self.fallback < 0:
             raise InputError(f"--fallback: expected 0 or more convolutions, got {self.fallback}")
         if self.dla_cache and not self.int8:
@@ -289,16 +296,26 @@ class _Chain:
             scales = tensor_scales(prepared, frames, self.options.quant.observer, track=self.progress.track)
             write_trt_cache(self.folder / TRT_CACHE_FILE, scales)
         path = self.folder / onnx_name("int8")
-
-        def measure(result: onnx.ModelProto, layers: Sequence[str]) -> Mapping[str, Any]:
-            about = {**self.calibration, "float_layers": list(layers)} if layers else self.calibration
-            set_spec(result, self.spec.with_(precision="int8", provenance={**self.spec.provenance, "int8": about}))
-            _save(result, path)
-            return self.evaluate(path, f"int8, {len(layers)} layers in fp32" if layers else "int8")
-
-        assert self._evaluation is not None
         limits = Limits(self.options.max_drop, self.options.max_class_drop, self.options.fallback)
-        mixtures = Mixtures(prepared, calibration, self.options.quant, frames, measure, self._evaluation, limits)
+
+        def mixtures_of(
+            model: onnx.ModelProto, found: cache.Calibration, quant: QuantOptions, about: dict[str, Any]
+        ) -> Mixtures:
+            def measure(result: onnx.ModelProto, layers: Sequence[str]) -> Mapping[str, Any]:
+                mixed = {**about, "float_layers": list(layers)} if layers else about
+                set_spec(result, self.spec.with_(precision="int8", provenance={**self.spec.provenance, "int8": mixed}))
+                _save(result, path)
+                return self.evaluate(path, f"int8, {len(layers)} layers in fp32" if layers else "int8")
+
+            assert self._evaluation is not None
+            return Mixtures(model, found, quant, frames, measure, self._evaluation, limits)
+
+        mixtures, qat_note = mixtures_of(prepared, calibration, self.options.quant, self.calibration), ""
+        if (qat := self.options.qat) is not None:
+            assert self.data.train is not None
+            trainer = Trainer(prepared, calibration, self.options.quant, qat, self.data.train, self.spec)
+            about = {**self.calibration, "qat": asdict(qat)}
+            mixtures, qat_note = trainer.better(mixtures, limits.stated, mixtures_of, about, self.progress)
         trial = mixtures.within_limits(most_sensitive(costs), self.progress)
         self.report.fallback = mixtures.trials if len(mixtures.trials) > 1 else []
         self.report.sensitivity = [
@@ -308,6 +325,8 @@ class _Chain:
         _save(result, path)
         step = Step.of("int8", path, "int8")
         step.notes.append(f"calibrated on {len(frames)} frames of the train split")
+        if qat_note:
+            step.notes.append(f"qat: {qat_note}")
         if trial.layers:
             step.notes.append(
                 f"{len(trial.layers)} of {len(costs)} convolutions went back to fp32: {', '.join(trial.layers)}"

@@ -12,7 +12,7 @@ from ..calib.bias_correction import correct_biases
 from ..calib.cache import Calibration
 from ..calib.graph import Frames, convolutions
 from .measure import worst_class
-from .progress import Progress
+from .progress import Progress, Silent
 from .quantize import QuantOptions, insert, quantize
 
 
@@ -27,6 +27,11 @@ class Limits:
     max_drop: float | None = None
     max_class_drop: float | None = None
     fallback: int | None = None
+
+    @property
+    def stated(self) -> bool:
+        """Whether there is any limit."""
+        return self.max_drop is not None or self.max_class_drop is not None
 
     def excess(self, drop: float | None, class_drop: float | None) -> float:
         """By how much the worse of the two is above its limit; 0 or less = both hold."""
@@ -61,6 +66,11 @@ class Trial:
     @property
     def held(self) -> bool:
         return self.excess <= 0
+
+    def better_than(self, other: Trial) -> bool:
+        """Whether it breaks its limits less, or where neither breaks one, has the higher mIoU."""
+        mine, theirs = max(self.excess, 0.0), max(other.excess, 0.0)
+        return mine < theirs or (mine == theirs and (self.miou or 0.0) > (other.miou or 0.0))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -147,6 +157,7 @@ class Mixtures:
         self.models: dict[tuple[str, ...], onnx.ModelProto] = {}
         self.trials: list[Trial] = []
         self.hint = ""
+        self._progress: Progress = Silent()
 
     def within_limits(self, order: Sequence[str], progress: Progress) -> Trial:
         """The mixture to ship: the fewest float layers that hold the limits, else the one that came closest.
@@ -156,23 +167,13 @@ class Mixtures:
         """
         count = len(convolutions(self._prepared))
         most = count // 2 if self._limits.fallback is None else min(self._limits.fallback, count)
-
-        def attempt(layers: Sequence[str]) -> Trial:
-            calibration = self._calibration
-            if layers and self._options.bias_correction:
-                # What the layers around a float one shift is not what they shifted with all of them in INT8.
-                simulated = insert(self._prepared, Calibration(calibration.activations, {}), self._options, layers)
-                biases = correct_biases(self._prepared, simulated, self._frames, track=progress.track)
-                calibration = Calibration(calibration.activations, biases)
-            model = self.models[tuple(layers)] = quantize(self._prepared, calibration, self._options, layers)
-            return tried(layers, self._before, self._measure(model, layers), self._limits)
-
-        first = attempt(())
+        first = self.first()
         if not first.held and most:
             progress.say(
                 f"int8: a limit is broken by {100 * first.excess:.2f} points; trying the most sensitive layers in fp32"
             )
-        self.trials = search(first, order, most, attempt)
+        self._progress = progress
+        self.trials = search(first, order, most, self._attempt)
         best = self.trials[-1]
         if not best.held and len(self.trials) > 1:
             self.hint = (
@@ -180,3 +181,19 @@ class Mixtures:
                 f"the closest, with {len(best.layers)}, is {100 * best.excess:.2f} points above a limit; "
             )
         return best
+
+    def first(self) -> Trial:
+        """The trial with every layer in INT8; it is measured once."""
+        if not self.trials:
+            self.trials = [self._attempt(())]
+        return next(trial for trial in self.trials if not trial.layers)
+
+    def _attempt(self, layers: Sequence[str]) -> Trial:
+        calibration = self._calibration
+        if layers and self._options.bias_correction:
+            # What the layers around a float one shift is not what they shifted with all of them in INT8.
+            simulated = insert(self._prepared, Calibration(calibration.activations, {}), self._options, layers)
+            biases = correct_biases(self._prepared, simulated, self._frames, track=self._progress.track)
+            calibration = Calibration(calibration.activations, biases)
+        model = self.models[tuple(layers)] = quantize(self._prepared, calibration, self._options, layers)
+        return tried(layers, self._before, self._measure(model, layers), self._limits)

@@ -229,6 +229,8 @@ def _only(nodes: list[Node], op: str) -> Node | None:
 
 def _same_levels(graph: Graph, first: Node, second: Node) -> bool:
     """Whether two Q/DQ nodes have the same scale and zero point."""
+    if len(first.inputs) != len(second.inputs):
+        return False
     pairs = [(graph.constant(a), graph.constant(b)) for a, b in zip(first.inputs[1:3], second.inputs[1:3], strict=True)]
     return all(a is not None and b is not None and a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs)
 

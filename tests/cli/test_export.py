@@ -54,8 +54,9 @@ def test_fp32_goes_beside_the_checkpoint_and_takes_a_size(checkpoint, capsys):
 
 def test_options_reach_the_quantizer(checkpoint, tmp_path, capsys):
     words = ["--int8", "--data", checkpoint.parent / "data", "--out", tmp_path / "art", "--observer", "mse"]
-    assert fast(checkpoint, *words, "--no-bias-correction", "--weights", "full") == 0
-    capsys.readouterr()
+    more = ["--no-bias-correction", "--weights", "full", "--max-drop", 99, "--qat", 2, "--fallback", 1]
+    assert fast(checkpoint, *words, *more) == 0
+    assert "qat: post-training quantization holds the limits" in capsys.readouterr().err
     used = json.loads((tmp_path / "art" / "model.json").read_text())["provenance"]["int8"]
     assert (used["observer"], used["bias_correction"], used["weights"]) == ("mse", False, "full")
 

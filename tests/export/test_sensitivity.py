@@ -14,6 +14,7 @@ from seg_edge.export.measure import float_kernels
 from seg_edge.export.quantize import QuantOptions, calibrate, insert, prepare, quantize, quantized_tensors
 from seg_edge.export.sensitivity import LayerCost, most_sensitive, sensitivity, write_plot
 from seg_edge.export.to_onnx import to_onnx
+from seg_edge.runtime.engines.dialect import translate
 
 OPTIONS = QuantOptions()
 
@@ -106,3 +107,32 @@ def test_the_plot_shows_a_bar_for_each_layer(tmp_path):
     blue, orange = (np.abs(image.astype(int) - colour).max(2) < 30 for colour in ((180, 119, 31), (14, 127, 255)))
     assert orange.any(1).sum() < blue.any(1).sum() / 3
     assert blue.sum() > 1000
+
+
+@pytest.mark.parametrize("layers", [[1], [0, 1], [1, 2, 3]])
+def test_every_engine_takes_a_mixture(layers, tiny, calibration, frames):
+    model = quantize(tiny, calibration, OPTIONS, [names(tiny)[i] for i in layers])
+    opened = session(model, fuse_quantized=False)
+    expected = [run(opened, frame)[0].argmax(1) for frame in frames]
+    translated = session(onnx.load_from_string(translate(model.SerializeToString(), "onnxruntime")))
+    for frame, mask in zip(frames, expected, strict=True):
+        assert np.mean(run(translated, frame)[0].argmax(1) == mask) > 0.995
+    openvino = pytest.importorskip("openvino")
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for frame, mask in zip(frames, expected, strict=True):
+        assert np.mean(compiled([frame])[0].argmax(1) == mask) > 0.98
+
+
+@pytest.mark.parametrize("layers", [[1], [1, 2, 3]])
+def test_tensorrt_rtx_builds_a_mixture(layers, tiny, calibration):
+    trt = pytest.importorskip("tensorrt_rtx")
+    model = quantize(tiny, calibration, OPTIONS, [names(tiny)[i] for i in layers])
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    assert trt.OnnxParser(network, logger).parse(translate(model.SerializeToString(), "tensorrt"))
+    config = builder.create_builder_config()
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.SM89, 0)
+    assert builder.build_serialized_network(network, config) is not None
