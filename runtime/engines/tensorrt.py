@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -66,8 +67,7 @@ class TensorRtEngine(Engine):
         self._cuda.init()
         gpu = self._cuda.Device(0)
         self._gpu_name = str(gpu.name())
-        # The primary context is the one that every library in the process shares.
-        self._cuda_context: Any = gpu.retain_primary_context()
+        self._cuda_context: Any = primary_context(self._cuda)
         self._graph: CudaGraph | None = None
         self._context: Any = None
         self._buffers: dict[str, _Buffer] = {}
@@ -138,7 +138,6 @@ class TensorRtEngine(Engine):
             # In this order: what uses memory goes before the memory.
             self._graph = self._context = self._plan = self._runtime = self._stream = None
             self._buffers.clear()
-        self._cuda_context.detach()
 
     @contextmanager
     def _current(self) -> Iterator[None]:
@@ -154,6 +153,15 @@ class TensorRtRtxEngine(TensorRtEngine):
     """The same on TensorRT-RTX."""
 
     name: ClassVar[str] = "rtx"
+
+
+@cache
+def primary_context(cuda: Any) -> Any:
+    """The first GPU's primary context, which every library of the process shares.
+
+    Kept until the process ends: pycuda (2026.1) leaves a context that it detaches on the thread's stack.
+    """
+    return cuda.Device(0).retain_primary_context()
 
 
 class _Buffer:
