@@ -87,6 +87,7 @@ class Segmenter:
             raise EngineError(
                 f"{path}: takes batches of {batch} frames only; export it with batch 1 to run it frame by frame"
             )
+        self._on_device = self.engine.frame_path()
         self._palette_bgr = self.labels.palette_bgr
         # One input buffer for every frame: (1, H, W, 3), filled by the resize.
         self._input = np.zeros((1, *self.spec.input_hw, 3), np.uint8)
@@ -160,6 +161,9 @@ class Segmenter:
             EngineError: the engine failed or is closed.
         """
         _check_frame(frame_bgr)
+        if self._on_device is not None:
+            mask_out, out, stages_ms = self._on_device(frame_bgr, mask, overlay, mask_out, out, self.alpha)
+            return Result(frame_bgr, mask_out, out, stages_ms, **about)
         started = perf_counter()
         frames = self._network_input(frame_bgr)
         fed = perf_counter()

@@ -1,7 +1,11 @@
 /* The kernels for NVIDIA GPUs: one thread a pixel. The arithmetic is in se_image.h and csrc/se_pixel.h. */
 #include "se_image.h"
 
+#ifdef __cplusplus
 #define SE_KERNEL extern "C" __global__ void
+#else /* the tests run the kernels on the CPU, as C */
+#define SE_KERNEL __global__ void
+#endif
 
 static __device__ int32_t column(void) {
   return (int32_t)(blockIdx.x * blockDim.x + threadIdx.x);
