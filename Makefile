@@ -40,12 +40,12 @@ check: setup  ## Lint, formatting, types
 	$(BIN)/ruff format --check .
 	@mkdir -p build/mypy && ln -sfn ../.. build/mypy/seg_edge
 	$(BIN)/mypy
-	@git ls-files 'runtime/csrc/*.[ch]' 'tests/**/*.[ch]' | xargs -r $(BIN)/clang-format --dry-run --Werror
+	@git ls-files 'runtime/csrc/*.[ch]' 'runtime/cuda/*.h' 'runtime/cuda/*.cu' 'tests/**/*.[ch]' | xargs -r $(BIN)/clang-format --dry-run --Werror
 
 format: setup  ## Format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	@git ls-files 'runtime/csrc/*.[ch]' 'tests/**/*.[ch]' | xargs -r $(BIN)/clang-format -i
+	@git ls-files 'runtime/csrc/*.[ch]' 'runtime/cuda/*.h' 'runtime/cuda/*.cu' 'tests/**/*.[ch]' | xargs -r $(BIN)/clang-format -i
 
 asan: setup  ## Kernel tests under the address and undefined-behaviour sanitizers
 	$(BIN)/cmake -S tests/runtime/csrc -B build/asan -G "Unix Makefiles"

@@ -103,6 +103,9 @@ def _print(built: Engine) -> None:
         ("from", f"{record.onnx} ({record.precision}), sha256 {record.onnx_sha256[:12]}…"),
     ):
         grid.add_row(name, text)
+    if record.dla_core is not None:
+        left = record.options.get("gpu_layers", [])
+        grid.add_row("left to the GPU", f"{len(left)} layers: {', '.join(left)}" if left else "no layer")
     console().print(grid, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -21,7 +21,7 @@ _OLD_QUERY = ("name", "driver_version", "memory.total")
 #: Modules of the engines that need a GPU, with the remedy where they are missing.
 MODULES = {
     "tensorrt": "it comes with JetPack; elsewhere: pip install 'seg-edge[tensorrt]' (libraries from NVIDIA's index)",
-    "tensorrt_rtx": "pip install 'seg-edge[rtx]'",
+    "tensorrt_rtx": "pip install 'seg-edge[build]' (to run engines too: 'seg-edge[rtx]')",
     "pycuda": "pip install pycuda (it compiles: the CUDA toolkit and a C++ compiler must be there)",
 }
 

@@ -6,7 +6,7 @@ the builder's flags allow the precision that the graph states. Q/DQ graphs are r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +146,14 @@ def build_file(
     spec = get_spec(model, model_path)
     here = gpus()
     built = build_plan(model, options, backend, progress)
+    for warning in built.warnings:
+        (progress or Silent()).say(f"{backend.title} warns: {warning[:300]}")
     with atomic_path(out) as temporary:
         temporary.write_bytes(built.plan)
-    return record(model_path, spec.precision, sha256(out), options, backend, here)
+    made = record(model_path, spec.precision, sha256(out), options, backend, here)
+    if options.dla_core is None:
+        return made
+    return replace(made, options={**made.options, "gpu_layers": built.on_gpu})
 
 
 def record(
@@ -199,9 +204,9 @@ def build_plan(
     network = _made(builder.create_network(flags), backend, log)
     parser = trt.OnnxParser(network, heard)
     ours = for_tensorrt(model)
-    if options.half_base:
-        if _precision(ours) != "int8":
-            raise InputError("--half-base: only an INT8 graph has a base to choose; build model.fp16.onnx instead")
+    if options.half_base and _precision(ours) != "int8":
+        raise InputError("--half-base: only an INT8 graph has a base to choose; build model.fp16.onnx instead")
+    if options.half_base and not backend.lacks("strongly typed"):  # else a flag says so
         ours = to_fp16(ours)
     if not parser.parse(ours.SerializeToString()):
         text = "; ".join(_parser_error(ours, parser.get_error(i)) for i in range(parser.num_errors))
@@ -268,7 +273,7 @@ def _configure(backend: Backend, builder: Any, network: Any, config: Any, option
             config.set_flag(trt.BuilderFlag.INT8)
     elif backend.lacks("strongly typed"):
         # TensorRT 8.6: the flags allow what the graph states.
-        if precision in ("fp16", "int8"):
+        if precision == "fp16" or options.half_base:
             config.set_flag(trt.BuilderFlag.FP16)
         if precision == "int8":
             config.set_flag(trt.BuilderFlag.INT8)

@@ -20,14 +20,15 @@ AUTO = "auto"
 
 _X86 = platform.machine().lower() in ("x86_64", "amd64")
 
-#: Name → (module, class), fastest first; modules are imported when they are asked about. GPUs come before CPUs and open
-#: engine files only. OpenVINO is about twice as fast as ONNX Runtime on x86-64; elsewhere that has not been measured, so the
-#: engine that every installation has goes first.
+#: Name → (module, class), fastest first; modules are imported when they are asked about. GPUs come before CPUs; TensorRT
+#: opens engine files only. OpenVINO is about twice as fast as ONNX Runtime on x86-64; elsewhere that has not been measured,
+#: so the engine that every installation has goes first.
 TABLE: dict[str, tuple[str, str]] = dict(
     sorted(
         {
             "tensorrt": (".tensorrt", "TensorRtEngine"),
             "rtx": (".tensorrt", "TensorRtRtxEngine"),
+            "onnxruntime-cuda": (".onnxruntime_cuda", "OnnxRuntimeCudaEngine"),
             "openvino": (".openvino", "OpenVinoEngine"),
             "onnxruntime": (".onnxruntime", "OnnxRuntimeEngine"),
         }.items(),

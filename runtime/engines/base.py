@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,10 @@ from ...core.spec import ModelSpec
 Frames = npt.NDArray[np.uint8]
 Output = npt.NDArray[Any]
 Shape = tuple[int | None, ...]
+#: Mask, overlay, and the milliseconds of each stage.
+Processed = tuple[Frames | None, Frames | None, dict[str, float]]
+#: Frame, mask wanted, overlay wanted, mask to write into, overlay to write into, alpha → :data:`Processed`.
+FrameProcessor = Callable[[Frames, bool, bool, Frames | None, Frames | None, float], Processed]
 
 INPUT_NAME = "frames"
 
@@ -165,6 +170,13 @@ class Engine(ABC):
                 f"{self.output_dtype} {expected}; export the model again"
             )
         return result
+
+    def frame_path(self) -> FrameProcessor | None:
+        """A function that does a frame's whole way on the engine's own device; None where C kernels do what is around it.
+
+        It raises TypeError and ValueError as :meth:`seg_edge.runtime.Segmenter.process` says, and EngineError after close.
+        """
+        return None
 
     def close(self) -> None:
         """Frees the network. May be called twice."""

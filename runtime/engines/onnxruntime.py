@@ -33,8 +33,11 @@ class OnnxRuntimeEngine(Engine):
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = 3  # errors only: its warnings are about its own graph optimizer
         model = load_model(self.path, self.spec, self.name)
-        self._session: Any = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._session: Any = ort.InferenceSession(model, options, providers=self._providers())
         return _tensors(self._session.get_inputs()), _tensors(self._session.get_outputs())
+
+    def _providers(self) -> list[Any]:
+        return ["CPUExecutionProvider"]
 
     def _infer(self, frames: Frames) -> Output:
         result: Output = self._session.run([self.spec.output], {INPUT_NAME: frames})[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -19,9 +20,12 @@ import numpy as np
 from ...core.errors import EngineError
 from ...core.plan import PLAN_SUFFIXES, PlanHost
 from .. import gpu_support, nvinfer
+from ..cuda.compile import cubin
+from ..cuda.frame_path import FramePath
 from ..cuda.graph import CudaGraph
+from ..cuda.memory import Buffer
 from ..planfile import check_plan, read_plan
-from .base import INPUT_NAME, Availability, Engine, Frames, Output, Tensor
+from .base import INPUT_NAME, Availability, Engine, FrameProcessor, Frames, Output, Processed, Tensor
 
 
 class TensorRtEngine(Engine):
@@ -66,11 +70,11 @@ class TensorRtEngine(Engine):
         self._cuda.init()
         gpu = self._cuda.Device(0)
         self._gpu_name = str(gpu.name())
-        # The primary context is the one that every library in the process shares.
-        self._cuda_context: Any = gpu.retain_primary_context()
+        self._cuda_context: Any = primary_context(self._cuda)
         self._graph: CudaGraph | None = None
         self._context: Any = None
-        self._buffers: dict[str, _Buffer] = {}
+        self._path: FramePath | None = None
+        self._buffers: dict[str, Buffer] = {}
         self._log: list[str] = []
         self._runtime: Any = None
         self._plan: Any = None
@@ -82,8 +86,8 @@ class TensorRtEngine(Engine):
                 )
                 inputs, outputs = tensors(backend.trt, self._plan)
                 if self.fits(inputs, outputs):  # else the base class refuses it, with the names
-                    mapped = bool(gpu.get_attribute(self._cuda.device_attribute.INTEGRATED))
-                    self._start(backend, [*inputs, *outputs], mapped)
+                    self._mapped = bool(gpu.get_attribute(self._cuda.device_attribute.INTEGRATED))
+                    self._start(backend, [*inputs, *outputs])
         except BaseException:
             self._close()
             raise
@@ -93,7 +97,7 @@ class TensorRtEngine(Engine):
         """Whether buffers can be made: one input and one output, of fixed sizes but for the batch."""
         return len(inputs) == len(outputs) == 1 and None not in (*inputs[0].shape[1:], *outputs[0].shape[1:])
 
-    def _start(self, backend: nvinfer.Backend, both: list[Tensor], mapped: bool) -> None:
+    def _start(self, backend: nvinfer.Backend, both: list[Tensor]) -> None:
         """Makes the execution context, the buffers and the stream; runs once, because the first run allocates."""
         self._stream = self._cuda.Stream()
         self._context = execution_context(backend, self._plan)
@@ -103,13 +107,46 @@ class TensorRtEngine(Engine):
             shape = tuple(1 if side is None else side for side in tensor.shape)
             if tensor.shape[0] is None and tensor.name == both[0].name:
                 self._context.set_input_shape(tensor.name, shape)
-            buffer = self._buffers[tensor.name] = _Buffer(self._cuda, shape, tensor.dtype, mapped)
+            buffer = self._buffers[tensor.name] = Buffer(self._cuda, shape, tensor.dtype, self._mapped)
             if not self._context.set_tensor_address(tensor.name, buffer.address):
                 raise EngineError(f"engine {self.name}: {self.path}: TensorRT refuses the buffer of {tensor}")
         self._enqueue()
         self._stream.synchronize()
         if not graphs_itself(backend):
             self._graph = CudaGraph.capture(int(self._stream.handle), self._enqueue)
+
+    def frame_path(self) -> FrameProcessor | None:
+        """The kernels around the network, compiled for this GPU; without nvcc None, and :attr:`why` says so."""
+        if self.spec.output != "logits" or self.batch not in (1, None):
+            return None
+        try:
+            code = cubin("sm_" + str(self.host().compute_capability).replace(".", ""))
+        except EngineError as error:
+            self.why += f"; resize and overlay run on the CPU: {error}"
+            return None
+        source, target = self._buffers[INPUT_NAME], self._buffers[self.spec.output]
+        with self._current():
+            self._path = FramePath(
+                self._cuda, code, self._stream, self.spec, self._run, source.address, target.address, self._mapped
+            )
+        return self._process
+
+    def _process(self, *arguments: Any) -> Processed:
+        if self._path is None:
+            raise EngineError(f"engine {self.name}: process after close; open the engine again")
+        with self._current():
+            try:
+                return self._path.process(*arguments)
+            except (TypeError, ValueError):
+                raise
+            except Exception as error:  # pycuda's errors share no base class with anything
+                raise EngineError(f"engine {self.name}: {self.path} failed: {' '.join(str(error).split())[:300]}") from error
+
+    def _run(self) -> None:
+        if self._graph is not None:
+            self._graph.launch()
+        else:
+            self._enqueue()
 
     def _enqueue(self) -> None:
         if not self._context.execute_async_v3(self._stream.handle):
@@ -122,10 +159,7 @@ class TensorRtEngine(Engine):
         with self._current():
             np.copyto(source.host, frames)
             source.upload(self._stream)
-            if self._graph is not None:
-                self._graph.launch()
-            else:
-                self._enqueue()
+            self._run()
             target.download(self._stream)
             self._stream.synchronize()
         result: Output = target.host
@@ -135,10 +169,10 @@ class TensorRtEngine(Engine):
         with self._current():
             if self._graph is not None:
                 self._graph.close()
+            self._path = None
             # In this order: what uses memory goes before the memory.
             self._graph = self._context = self._plan = self._runtime = self._stream = None
             self._buffers.clear()
-        self._cuda_context.detach()
 
     @contextmanager
     def _current(self) -> Iterator[None]:
@@ -156,27 +190,13 @@ class TensorRtRtxEngine(TensorRtEngine):
     name: ClassVar[str] = "rtx"
 
 
-class _Buffer:
-    """A tensor's memory: pinned on the host, and either mapped into the GPU's address space or twinned there."""
+@cache
+def primary_context(cuda: Any) -> Any:
+    """The first GPU's primary context, which every library of the process shares.
 
-    def __init__(self, cuda: Any, shape: tuple[int, ...], dtype: str, mapped: bool) -> None:
-        self._cuda = cuda
-        self._device: Any = None
-        if mapped:
-            self.host = cuda.pagelocked_empty(shape, dtype, mem_flags=cuda.host_alloc_flags.DEVICEMAP)
-            self.address = int(self.host.base.get_device_pointer())
-        else:
-            self.host = cuda.pagelocked_empty(shape, dtype)
-            self._device = cuda.mem_alloc(self.host.nbytes)
-            self.address = int(self._device)
-
-    def upload(self, stream: Any) -> None:
-        if self._device is not None:
-            self._cuda.memcpy_htod_async(self._device, self.host, stream)
-
-    def download(self, stream: Any) -> None:
-        if self._device is not None:
-            self._cuda.memcpy_dtoh_async(self.host, self._device, stream)
+    Kept until the process ends: pycuda (2026.1) leaves a context that it detaches on the thread's stack.
+    """
+    return cuda.Device(0).retain_primary_context()
 
 
 def deserialize(

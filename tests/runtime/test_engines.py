@@ -163,15 +163,16 @@ class TestOpenVino(EngineTester):
 
 
 def test_auto_takes_the_first_available_and_says_why(tiny_model, monkeypatch):
-    first = engines(".onnx")[0]
-    if not first.available:
-        pytest.skip(first.reason)
+    usable = [row for row in engines(".onnx") if row.available]
+    if len(usable) < 2:
+        pytest.skip("needs two engines")
+    first, second = usable[:2]
     with open_engine(tiny_model) as engine:
         assert engine.name == first.name
         assert engine.why.startswith("the fastest available of ")
     monkeypatch.setattr(engine_class(first.name), "available", classmethod(lambda cls: Availability(False, "switched off")))
     with open_engine(tiny_model) as engine:
-        assert engine.name == engines(".onnx")[1].name
+        assert engine.name == second.name
         assert f"{first.name} is not: switched off" in engine.why
 
 
@@ -187,9 +188,11 @@ def test_backend_that_cannot_be_imported_is_listed(monkeypatch):
 
     for name in ("onnxruntime", "openvino"):
         monkeypatch.setitem(sys.modules, name, None)
-    assert {row.name for row in engines()} == {"onnxruntime", "openvino", "rtx", "tensorrt"}
+    assert {row.name for row in engines()} == {"onnxruntime", "onnxruntime-cuda", "openvino", "rtx", "tensorrt"}
     rows = {row.name: row for row in engines(".onnx")}
-    assert set(rows) == {"onnxruntime", "openvino"}
+    assert set(rows) == {"onnxruntime", "onnxruntime-cuda", "openvino"}
+    assert "no NVIDIA GPU" in rows["onnxruntime-cuda"].reason or "onnxruntime" in rows["onnxruntime-cuda"].reason
+    del rows["onnxruntime-cuda"]
     for name, row in rows.items():
         assert not row.available
         assert name in row.reason
@@ -207,11 +210,42 @@ def test_missing_model(tmp_path):
 
 
 def test_engines_agree(tiny_model):
-    if not all(row.available for row in engines(".onnx")):
-        pytest.skip("needs every engine")
+    usable = [row for row in engines(".onnx") if row.available]
+    if len(usable) < 2:
+        pytest.skip("needs two engines")
     frames = np.random.default_rng(1).integers(0, 256, (1, 32, 40, 3), np.uint8)
     outputs = []
-    for row in engines(".onnx"):
+    for row in usable:
         with open_engine(tiny_model, row.name) as engine:
             outputs.append(engine.infer(frames).copy())
-    np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-5)
+    for output in outputs[1:]:
+        np.testing.assert_allclose(outputs[0], output, atol=1e-5)
+
+
+def test_cuda_through_onnxruntime_says_what_is_missing(tiny_model, monkeypatch):
+    import onnxruntime
+
+    from seg_edge.runtime import gpu_support
+
+    kind = engine_class("onnxruntime-cuda")
+    monkeypatch.setattr(gpu_support, "libcuda", lambda: {"version": None, "reason": "no driver", "devices": []})
+    assert kind.available().reason == "no NVIDIA GPU can be used here (no driver)"
+    gpu = {"version": "13.0", "reason": "", "devices": [{"name": "Fake", "compute_capability": "9.0"}]}
+    monkeypatch.setattr(gpu_support, "libcuda", lambda: gpu)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    assert (
+        "this onnxruntime is the CPU build; pip uninstall onnxruntime, pip install onnxruntime-gpu"
+        in kind.available().reason
+    )
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    assert kind.available().ok
+    # What happens where CUDA's libraries don't load: ONNX Runtime warns and takes the CPU.
+    opened = onnxruntime.InferenceSession
+
+    def falls_back(path, options, providers):
+        assert providers[0][0] == "CUDAExecutionProvider"
+        return opened(path, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", falls_back)
+    with pytest.raises(EngineError, match="engine onnxruntime-cuda: ONNX Runtime .* can't start CUDA"):
+        open_engine(tiny_model, "onnxruntime-cuda")

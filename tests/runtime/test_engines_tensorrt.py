@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -13,7 +18,8 @@ from seg_edge.core.errors import EngineError, ModelFileError
 from seg_edge.core.labels import Labels
 from seg_edge.core.plan import PlanRecord, with_plan
 from seg_edge.core.spec import ModelSpec
-from seg_edge.runtime import gpu_support, nvinfer
+from seg_edge.runtime import Segmenter, gpu_support, nvinfer
+from seg_edge.runtime.cuda.compile import SOURCES
 from seg_edge.runtime.engines import engine_class, engines, open_engine
 from seg_edge.runtime.engines.tensorrt import deserialize, tensors
 
@@ -102,47 +108,41 @@ def test_every_name_that_the_engine_uses_is_there():
 
 
 class Machine:
-    """Memory by address, a stream that notes what happens, and a network: logit c of a pixel is frame mean + c."""
+    """Memory by address, a stream that notes what happens, and a network: logit c is the mean of channel c."""
 
-    def __init__(self, integrated, output=("logits", "FLOAT", (1, 3, 8, 10))):
-        self.integrated, self.output = integrated, output
+    def __init__(self, integrated, output=("logits", "FLOAT", (1, 3, 8, 10)), kernels=None):
+        self.integrated, self.output, self.kernels = integrated, output, kernels
         self.memory, self.events, self.depth = {}, [], 0
         self.ok = True
 
     def pycuda(self):
         machine = self
 
-        class Pinned(np.ndarray):
-            pass
-
         class Memory:
+            """Bytes whose address on the GPU is that on the processor."""
+
             def __init__(self, array):
-                self.address = 0x1000 * (len(machine.memory) + 1)
-                machine.memory[self.address] = array
+                self.array = array.reshape(-1).view(np.uint8)
+                self.address = array.ctypes.data
+                machine.memory[self.address] = self.array
 
             def __int__(self):
                 return self.address
 
-            def get_device_pointer(self):
-                return self.address
+            get_device_pointer = __int__
 
-        def pagelocked_empty(shape, dtype, mem_flags=0):
-            base = np.zeros(shape, dtype).view(Pinned)
-            array = base.view(np.ndarray)
-            if mem_flags:
-                held = Memory(array)
-                array = Mapped(array, held)
-            return array
-
-        class Mapped(np.ndarray):
-            def __new__(cls, array, held):
-                made = array.view(cls)
-                made.held = held
-                return made
-
+        class Pinned(np.ndarray):
             @property
             def base(self):
                 return self.held
+
+        def pagelocked_empty(shape, dtype, mem_flags=0):
+            array = np.zeros(shape, dtype)
+            if not mem_flags:
+                return array
+            made = array.view(Pinned)
+            made.held = Memory(array)
+            return made
 
         class Stream:
             handle = 99
@@ -154,39 +154,42 @@ class Machine:
             def push(self):
                 machine.depth += 1
 
-            def detach(self):
-                machine.events.append("detach")
-
             @staticmethod
             def pop():
                 machine.depth -= 1
 
         def up(target, source, _stream):
             machine.events.append("up")
-            machine.memory[int(target)][...] = source
+            target.array[:] = source.reshape(-1).view(np.uint8)
 
         def down(target, source, _stream):
             machine.events.append("down")
-            target[...] = machine.memory[int(source)]
+            target.reshape(-1).view(np.uint8)[:] = source.array
 
         device = SimpleNamespace(
             name=lambda: "Fake", retain_primary_context=Context, get_attribute=lambda _which: int(machine.integrated)
         )
+        event = SimpleNamespace(record=lambda _stream: None, time_since=lambda _other: 0.01)
         module = ModuleType("pycuda.driver")
         module.__dict__.update(
             init=lambda: None, Device=lambda _i: device, Stream=Stream, Context=Context, pagelocked_empty=pagelocked_empty,
-            mem_alloc=None, memcpy_htod_async=up, memcpy_dtoh_async=down,
+            mem_alloc=lambda size: Memory(np.zeros(size, np.uint8)), memcpy_htod_async=up, memcpy_dtoh_async=down,
             host_alloc_flags=SimpleNamespace(DEVICEMAP=2), device_attribute=SimpleNamespace(INTEGRATED=18),
+            Event=lambda: event, module_from_file=lambda _file: SimpleNamespace(get_function=machine.function),
         )  # fmt: skip
-        sizes = {"frames": ((1, 32, 40, 3), "uint8"), self.output[0]: (self.output[2], "float32")}
-        queue = list(sizes.values())
-
-        def mem_alloc(_bytes):
-            queue.append(queue.pop(0))
-            return Memory(np.zeros(*queue[-1]))
-
-        module.mem_alloc = mem_alloc
         return module
+
+    def function(self, name):
+        """A CUDA kernel, run on the CPU over its grid."""
+
+        def call(*arguments, block, grid, stream):
+            assert stream.handle == 99
+            self.events.append(name)
+            kinds = {"L": ctypes.c_size_t, "Q": ctypes.c_size_t, "i": ctypes.c_int32, "I": ctypes.c_uint32}
+            launch = getattr(self.kernels, name.replace("se_cuda", "launch"))
+            launch(*map(ctypes.c_uint, (*grid, *block[:2])), *(kinds[a.dtype.char](int(a)) for a in arguments))
+
+        return call
 
     def tensorrt(self):
         machine, (name, dtype, shape) = self, self.output
@@ -202,9 +205,10 @@ class Machine:
 
             def execute_async_v3(self, _stream):
                 machine.events.append("run")
-                frame = machine.memory[self.addresses["frames"]].astype(np.float32)
-                target = machine.memory[self.addresses[name]]
-                target[...] = frame.mean() + np.arange(target.shape[1])[None, :, None, None]
+                frame = machine.memory[self.addresses["frames"]].reshape(8, 4, 10, 4, 3)
+                target = machine.memory[self.addresses[name]].view(np.float32)
+                values = frame.mean((1, 3), dtype=np.float32).transpose(2, 0, 1).ravel() / 255
+                target[: values.size] = values[: target.size]
                 return machine.ok
 
         network = SimpleNamespace(
@@ -256,7 +260,7 @@ def test_a_frame_goes_up_and_logits_come_down(install, integrated):
         for value in (10, 200):
             logits = engine.infer(np.full((1, 32, 40, 3), value, np.uint8))
             assert logits.shape == (1, 3, 8, 10)
-            assert logits[0, 2, 0, 0] == value + 2
+            np.testing.assert_allclose(logits, value / 255, atol=1e-6)
         # On a board with shared memory nothing is copied.
         once = ["run", "wait"] if integrated else ["up", "run", "down", "wait"]
         assert machine.events == 2 * once
@@ -264,7 +268,75 @@ def test_a_frame_goes_up_and_logits_come_down(install, integrated):
         with pytest.raises(EngineError, match="TensorRT could not start the network"):
             engine.infer(np.zeros((1, 32, 40, 3), np.uint8))
     assert machine.depth == 0
-    assert machine.events[-1] == "detach"
+
+
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory):
+    """kernels.cu, compiled as C: its threads one after the other."""
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler is None:
+        pytest.skip("no C compiler")
+    target = tmp_path_factory.mktemp("emulated") / "emulate.so"
+    includes = [f"-I{source.parent}" for source in SOURCES]
+    flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-shared", "-fPIC"]
+    source = Path(__file__).parent / "cuda" / "emulate.c"
+    subprocess.run([compiler, *flags, *includes, str(source), "-o", str(target), "-lm"], check=True)
+    return ctypes.CDLL(str(target))
+
+
+@pytest.mark.parametrize("integrated", [False, True])
+def test_a_frames_whole_way_gives_the_bytes_of_the_c_kernels(install, emulated, integrated, monkeypatch):
+    machine = Machine(integrated, kernels=emulated)
+    path = install(machine)
+    monkeypatch.setattr("seg_edge.runtime.engines.tensorrt.cubin", lambda architecture: Path(architecture))
+    rng = np.random.default_rng(0)
+    with Segmenter(path, "tensorrt", alpha=0.3) as gpu:
+        cpu = Segmenter(gpu.engine, alpha=0.3)
+        cpu._on_device = None
+        for size in ((72, 90), (72, 90), (31, 40), (20, 25)):
+            blocks = rng.integers(0, 256, (size[0] // 8 + 1, size[1] // 8 + 1, 3), np.uint8)
+            frame = np.ascontiguousarray(blocks.repeat(8, 0).repeat(8, 1)[: size[0], : size[1]])
+            expected = cpu.process(frame)
+            machine.events.clear()
+            found = gpu.process(frame)
+            np.testing.assert_array_equal(found.mask, expected.mask)
+            np.testing.assert_array_equal(found.overlay_bgr, expected.overlay_bgr)
+            assert len(np.unique(found.mask)) > 1
+            steps = ["se_cuda_resize", "run", "se_cuda_corners", "se_cuda_upsample"]
+            assert machine.events == ([*steps, "wait"] if integrated else ["up", *steps, "down", "down", "wait"])
+            assert set(found.stages_ms) == {"pre", "engine", "post"}
+            assert found.latency_ms > 0
+        # One of the two only, into the caller's arrays; the frame itself may be painted.
+        mask = np.zeros(size, np.uint8)
+        assert gpu(frame, out=mask) is mask
+        np.testing.assert_array_equal(mask, expected.mask)
+        painted = frame.copy()
+        assert gpu.overlay(painted, out=painted) is painted
+        np.testing.assert_array_equal(painted, expected.overlay_bgr)
+        wide = np.zeros((20, 50, 3), np.uint8)
+        wide[:, :25] = frame
+        np.testing.assert_array_equal(gpu(wide[:, :25]), expected.mask)
+        with pytest.raises(ValueError, match=r"process: mask_out must be uint8 \(20, 25\) and writable, got \(3, 3\)"):
+            gpu(frame, out=np.zeros((3, 3), np.uint8))
+        with pytest.raises(TypeError, match="process: out must be uint8 .*got float32"):
+            gpu.overlay(frame, out=np.zeros((20, 25, 3), np.float32))
+        machine.ok = False
+        with pytest.raises(EngineError, match="engine tensorrt: .* failed: TensorRT could not start the network"):
+            gpu(frame)
+    with pytest.raises(EngineError, match="process after close"):
+        gpu(frame)
+    assert machine.depth == 0
+
+
+def test_without_nvcc_the_c_kernels_do_it_and_it_is_said(install, monkeypatch):
+    def missing(_architecture):
+        raise EngineError("nvcc is not installed")
+
+    path = install(Machine(False))
+    monkeypatch.setattr("seg_edge.runtime.engines.tensorrt.cubin", missing)
+    with Segmenter(path, "tensorrt") as segmenter:
+        assert segmenter.engine.why == "asked for; resize and overlay run on the CPU: nvcc is not installed"
+        assert segmenter(np.zeros((20, 30, 3), np.uint8)).shape == (20, 30)
 
 
 def test_auto_takes_the_engine_file_of_a_folder(install, tiny_onnx, tmp_path):
@@ -314,7 +386,7 @@ def test_a_plan_that_is_refused_leaves_no_context(install):
     with pytest.raises(EngineError, match="engine tensorrt: TensorRT 10.3.0 refuses the file: no reason given"):
         open_engine(path, "tensorrt")
     assert machine.depth == 0
-    assert machine.events == ["detach"]
+    assert machine.events == []
 
 
 def test_no_gpu_is_said_when_it_is_asked_for(install, monkeypatch):

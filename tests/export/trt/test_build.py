@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import onnx
 import pytest
 
+from seg_edge.calib import trt_cache
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import EngineError, InputError, UnknownNameError
 from seg_edge.export.quantize import QuantOptions, calibrate, prepare, quantize
 from seg_edge.export.to_onnx import to_onnx
 from seg_edge.export.trt import BuildOptions, build_file, build_plan, plan_name
-from seg_edge.export.trt.build import _network_flags, capability
+from seg_edge.export.trt.build import _calibrator, _configure, _network_flags, capability
 from seg_edge.runtime.nvinfer import Backend, module_available
 
 RTX = module_available("rtx")
@@ -203,3 +204,89 @@ def test_names_say_where_an_engine_runs():
 def test_network_flags_of_each_version(version, kinds, weak, flags):
     trt = SimpleNamespace(NetworkDefinitionCreationFlag=SimpleNamespace(**kinds))
     assert _network_flags(Backend("tensorrt", trt, version), weak) == flags
+
+
+# --- TensorRT 8.6 and 10.3: what the code asks of them, on stand-ins with the names that their bindings have
+
+
+class Config:
+    def __init__(self):
+        self.flags, self.pools = [], {}
+
+    def set_flag(self, flag):
+        self.flags.append(flag)
+
+    def set_memory_pool_limit(self, pool, size):
+        self.pools[pool] = size
+
+
+def module(**more):
+    names = dict(
+        BuilderFlag=["FP16", "INT8", "GPU_FALLBACK", "VERSION_COMPATIBLE"], DeviceType=["DLA"],
+        MemoryPoolType=["WORKSPACE"], HardwareCompatibilityLevel=["AMPERE_PLUS"], NetworkDefinitionCreationFlag=[],
+    ) | more  # fmt: skip
+    return SimpleNamespace(
+        **{owner: SimpleNamespace(**{name: name for name in inside}) for owner, inside in names.items()},
+        IInt8EntropyCalibrator2=type("IInt8EntropyCalibrator2", (), {"__init__": lambda self: None}),
+    )
+
+
+NETWORK = SimpleNamespace(get_input=lambda _i: SimpleNamespace(shape=(1, 64, 96, 3), name="frames"))
+
+
+def configured(backend, options, precision="fp32", cores=2):
+    config = Config()
+    _configure(backend, SimpleNamespace(num_DLA_cores=cores), NETWORK, config, options, precision)
+    return config
+
+
+def test_dla_runs_weakly_typed_with_fallback(tmp_path):
+    orin = Backend("tensorrt", module(NetworkDefinitionCreationFlag=["STRONGLY_TYPED"]), "10.3.0.30")
+    options = BuildOptions(flavour="tensorrt", dla_core=1, workspace_mib=64)
+    config = configured(orin, options)
+    assert (config.default_device_type, config.DLA_core, config.flags) == ("DLA", 1, ["GPU_FALLBACK", "FP16"])
+    assert config.pools == {"WORKSPACE": 64 << 20}
+    trt_cache.write(tmp_path / "c", {"x": 0.5}, "8.6.1")
+    with_scales = BuildOptions(flavour="tensorrt", dla_core=0, calibration_cache=tmp_path / "c")
+    assert configured(orin, with_scales).flags == ["GPU_FALLBACK", "FP16", "INT8"]
+    # The scales are handed over under the title of the version that reads them.
+    calibrator = _calibrator(orin, tmp_path / "c")
+    assert calibrator.read_calibration_cache() == b"TRT-100300-EntropyCalibration2\nx: 3f000000\n"
+    assert (calibrator.get_batch_size(), calibrator.get_batch(["frames"])) == (1, None)
+    with pytest.raises(EngineError, match=r"--dla-core 1: this machine has 0 DLA cores; build on the Jetson"):
+        configured(orin, options, cores=0)
+
+
+@pytest.mark.parametrize(
+    ("precision", "half_base", "flags"),
+    [("fp32", False, []), ("fp16", False, ["FP16"]), ("int8", False, ["INT8"]), ("int8", True, ["FP16", "INT8"])],
+)
+def test_flags_follow_the_graph_where_networks_are_weakly_typed(precision, half_base, flags):
+    old = Backend("tensorrt", module(), "8.6.1")
+    new = Backend("tensorrt", module(NetworkDefinitionCreationFlag=["STRONGLY_TYPED"]), "10.3.0")
+    options = BuildOptions(flavour="tensorrt", half_base=half_base)
+    assert configured(old, options, precision).flags == flags
+    assert configured(new, options, precision).flags == []
+
+
+def test_compatibility_flags():
+    options = BuildOptions(flavour="tensorrt", version_compatible=True, hardware_compatible=True)
+    config = configured(Backend("tensorrt", module(NetworkDefinitionCreationFlag=["STRONGLY_TYPED"]), "10.3.0"), options)
+    assert (config.flags, config.hardware_compatibility_level) == (["VERSION_COMPATIBLE"], "AMPERE_PLUS")
+
+
+def test_tensorrt_builds_for_the_gpu_that_is_there(monkeypatch):
+    monkeypatch.setattr("seg_edge.export.trt.build.gpus", lambda: [{"name": "Orin", "compute_capability": "8.7"}])
+    backend = Backend("tensorrt", module(NetworkDefinitionCreationFlag=["STRONGLY_TYPED"], IBuilderConfig=[]), "10.3.0")
+    configured(backend, BuildOptions(flavour="tensorrt", compute_capabilities=("87",)))
+    with pytest.raises(
+        EngineError, match=r"--compute-capability 8.9 \(this machine's GPU: 8.7\): .* only TensorRT-RTX builds"
+    ):
+        configured(backend, BuildOptions(flavour="tensorrt", compute_capabilities=("89",)))
+
+
+def test_a_base_without_int8_makes_no_sense(graph):
+    if not RTX.ok:
+        pytest.skip(RTX.reason)
+    with pytest.raises(InputError, match="--half-base: only an INT8 graph"):
+        build_plan(graph("unet-n", "fp32"), BuildOptions(half_base=True))
