@@ -18,7 +18,19 @@ def train(
         str | None, typer.Option(help="Network input HxW, multiples of 32. Default: the images' own size.")
     ] = None,
     batch: Annotated[int, typer.Option(help="Images per step.")] = 8,
-    lr: Annotated[float, typer.Option(help="Peak learning rate of AdamW.")] = 2e-3,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate. Default: 0.002 for adamw, 0.05 for sgd.")] = None,
+    optimizer: Annotated[str, typer.Option(help="adamw or sgd (Nesterov's momentum 0.9).")] = "adamw",
+    weight_decay: Annotated[float, typer.Option(help="Of convolution weights.")] = 0.01,
+    loss: Annotated[
+        str, typer.Option(help="Sum of terms, each with a weight if wanted: ce, ohem, focal, dice, lovasz, boundary.")
+    ] = "ce+0.5*dice",
+    accumulate: Annotated[int, typer.Option(help="Batches whose gradients make one step.")] = 1,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after this many epochs without a better val mIoU. Default: never.")
+    ] = None,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Deterministic algorithms alone, also on a GPU.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Output folder. Default: runs/<dataset>-<model>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from last.pt in the output folder.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
@@ -45,11 +57,13 @@ def train(
     from ..core.artifact import write_json
     from ..train.data.augment import AugmentConfig
     from ..train.distill import DistillConfig
-    from ..train.trainer import TrainConfig, fit
+    from ..train.trainer import OPTIMIZERS, TrainConfig, fit
 
     target = out or Path("runs") / f"{data.resolve().name}-{model}"
     config = TrainConfig(
-        data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz), lr=lr, seed=seed,
+        data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz), seed=seed,
+        lr=OPTIMIZERS.get(optimizer, 1.0) if lr is None else lr, optimizer=optimizer, weight_decay=weight_decay, loss=loss,
+        accumulate=accumulate, patience=patience, deterministic=deterministic,
         classes=classes, precision=precision or ("half" if half else None), device=device, workers=workers,
         augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter), init=init,
         distill=DistillConfig(teacher, temperature, kd_weight, feature_weight) if teacher else None,
