@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .common import parse_range, parse_size
+from .recipe import load_recipe
 
 
 def train(
@@ -51,6 +52,14 @@ def train(
     kd_weight: Annotated[float, typer.Option(help="Weight of the teacher's logits; 0 leaves them out.")] = 1.0,
     feature_weight: Annotated[float, typer.Option(help="Weight of the teacher's features; 0 leaves them out.")] = 0.1,
     classes: Annotated[str | None, typer.Option(help="Class list of a known dataset, e.g. camvid.")] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            help="YAML file with options of this command (epochs: 50), or a recipe's name; given options win.",
+            is_eager=True,
+            callback=load_recipe,
+        ),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here too.")] = None,
 ) -> None:
     """Train a compact U-Net on a folder dataset."""
@@ -60,7 +69,7 @@ def train(
     from ..train.trainer import OPTIMIZERS, TrainConfig, fit
 
     target = out or Path("runs") / f"{data.resolve().name}-{model}"
-    config = TrainConfig(
+    wanted = TrainConfig(
         data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz), seed=seed,
         lr=OPTIMIZERS.get(optimizer, 1.0) if lr is None else lr, optimizer=optimizer, weight_decay=weight_decay, loss=loss,
         accumulate=accumulate, patience=patience, deterministic=deterministic,
@@ -68,7 +77,7 @@ def train(
         augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter), init=init,
         distill=DistillConfig(teacher, temperature, kd_weight, feature_weight) if teacher else None,
     )  # fmt: skip
-    report = fit(config, resume=resume)
+    report = fit(wanted, resume=resume)
     if json:
         write_json(json, report)
     best = report["best"]
