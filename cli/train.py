@@ -40,6 +40,10 @@ def train(
     scale: Annotated[str, typer.Option(help="Random zoom LOW,HIGH: 1 shows whole images, 2 a quarter of each.")] = "0.75,2",
     flip: Annotated[float, typer.Option(help="Share of training images that are mirrored.")] = 0.5,
     jitter: Annotated[float, typer.Option(help="Strength of random brightness, contrast and saturation.")] = 0.4,
+    classmix: Annotated[
+        float, typer.Option(help="Share of training images that get half of another one's classes, rare ones first.")
+    ] = 0.0,
+    cutmix: Annotated[float, typer.Option(help="Share of training images that get a rectangle of another one.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Loader processes. Default: one for each core.")] = None,
     init: Annotated[
@@ -74,7 +78,7 @@ def train(
         lr=OPTIMIZERS.get(optimizer, 1.0) if lr is None else lr, optimizer=optimizer, weight_decay=weight_decay, loss=loss,
         accumulate=accumulate, patience=patience, deterministic=deterministic,
         classes=classes, precision=precision or ("half" if half else None), device=device, workers=workers,
-        augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter), init=init,
+        augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter, classmix, cutmix), init=init,
         distill=DistillConfig(teacher, temperature, kd_weight, feature_weight) if teacher else None,
     )  # fmt: skip
     report = fit(wanted, resume=resume)

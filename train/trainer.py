@@ -196,7 +196,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         train_loader, val_loader = loaders(
             train, val, size_hw=size_hw, batch=config.batch,
             workers=default_workers() if config.workers is None else config.workers,
-            augment=config.augment, seed=config.seed, pin=device == "cuda",
+            augment=config.augment, seed=config.seed, pin=device == "cuda", frequencies=frequencies,
         )  # fmt: skip
         began = time.perf_counter()
         try:

@@ -85,7 +85,7 @@ def test_report(trained):
     assert 0 < report["seconds_per_epoch"] * 2 <= report["seconds"]
     config = report["config"]
     assert (config["epochs"], config["batch"], config["lr"], config["seed"]) == (2, 4, 2e-3, 0)
-    assert config["augment"] == {"scale": [0.75, 2.0], "flip": 0.5, "jitter": 0.4}
+    assert config["augment"] == {"scale": [0.75, 2.0], "flip": 0.5, "jitter": 0.4, "classmix": 0, "cutmix": 0}
 
 
 def test_best_and_last(trained):
