@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .common import parse_range, parse_size, writable
+from .recipe import load_recipe
 
 
 def train(
@@ -18,7 +19,19 @@ def train(
         str | None, typer.Option(help="Network input HxW, multiples of 32. Default: the images' own size.")
     ] = None,
     batch: Annotated[int, typer.Option(help="Images per step.")] = 8,
-    lr: Annotated[float, typer.Option(help="Peak learning rate of AdamW.")] = 2e-3,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate. Default: 0.002 for adamw, 0.05 for sgd.")] = None,
+    optimizer: Annotated[str, typer.Option(help="adamw or sgd (Nesterov's momentum 0.9).")] = "adamw",
+    weight_decay: Annotated[float, typer.Option(help="Of convolution weights.")] = 0.01,
+    loss: Annotated[
+        str, typer.Option(help="Sum of terms, each with a weight if wanted: ce, ohem, focal, dice, lovasz, boundary.")
+    ] = "ce+0.5*dice",
+    accumulate: Annotated[int, typer.Option(help="Batches whose gradients make one step.")] = 1,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after this many epochs without a better val mIoU. Default: never.")
+    ] = None,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Deterministic algorithms alone, also on a GPU.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Output folder. Default: runs/<dataset>-<model>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from last.pt in the output folder.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
@@ -27,6 +40,10 @@ def train(
     scale: Annotated[str, typer.Option(help="Random zoom LOW,HIGH: 1 shows whole images, 2 a quarter of each.")] = "0.75,2",
     flip: Annotated[float, typer.Option(help="Share of training images that are mirrored.")] = 0.5,
     jitter: Annotated[float, typer.Option(help="Strength of random brightness, contrast and saturation.")] = 0.4,
+    classmix: Annotated[
+        float, typer.Option(help="Share of training images that get half of another one's classes, rare ones first.")
+    ] = 0.0,
+    cutmix: Annotated[float, typer.Option(help="Share of training images that get a rectangle of another one.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Loader processes. Default: one for each core.")] = None,
     init: Annotated[
@@ -39,6 +56,14 @@ def train(
     kd_weight: Annotated[float, typer.Option(help="Weight of the teacher's logits; 0 leaves them out.")] = 1.0,
     feature_weight: Annotated[float, typer.Option(help="Weight of the teacher's features; 0 leaves them out.")] = 0.1,
     classes: Annotated[str | None, typer.Option(help="Class list of a known dataset, e.g. camvid.")] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            help="YAML file with options of this command (epochs: 50), or a recipe's name; given options win.",
+            is_eager=True,
+            callback=load_recipe,
+        ),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here too.", callback=writable)] = None,
 ) -> None:
     """Train a compact U-Net on a folder dataset."""
@@ -46,18 +71,20 @@ def train(
     from ..core.errors import InputError
     from ..train.data.augment import AugmentConfig
     from ..train.distill import DistillConfig
-    from ..train.trainer import TrainConfig, fit
+    from ..train.trainer import OPTIMIZERS, TrainConfig, fit
 
     if half and precision:
         raise InputError(f"train: --half and --precision {precision} exclude each other; pass one of them")
     target = out or Path("runs") / f"{data.resolve().name}-{model}"
-    config = TrainConfig(
-        data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz), lr=lr, seed=seed,
+    wanted = TrainConfig(
+        data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz), seed=seed,
+        lr=OPTIMIZERS.get(optimizer, 1.0) if lr is None else lr, optimizer=optimizer, weight_decay=weight_decay, loss=loss,
+        accumulate=accumulate, patience=patience, deterministic=deterministic,
         classes=classes, precision=precision or ("half" if half else None), device=device, workers=workers,
-        augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter), init=init,
+        augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter, classmix, cutmix), init=init,
         distill=DistillConfig(teacher, temperature, kd_weight, feature_weight) if teacher else None,
     )  # fmt: skip
-    report = fit(config, resume=resume)
+    report = fit(wanted, resume=resume)
     if json:
         write_json(json, report)
     best = report["best"]

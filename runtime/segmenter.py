@@ -120,7 +120,7 @@ class Segmenter:
             raise EngineError(
                 f"{path}: takes batches of {batch} frames only; export it with batch 1 to run it frame by frame"
             )
-        # The device's kernels paint every class with one opacity, and stretch; whatever else is asked for is done by the C ones.
+        # The device's kernels stretch, and paint every class with one opacity; whatever else is asked for, the C ones do.
         alpha = self.style.arguments["alpha"]
         plain = isinstance(alpha, float) and not contours and smooth is None and self.spec.resize != "letterbox"
         self._on_device = self.engine.frame_path() if plain else None

@@ -32,7 +32,7 @@ ARROWS: dict[str, dict[str, frozenset[str]]] = {
 #: Packages from elsewhere that a folder may import. The runtime's own list is what an edge device installs.
 PACKAGES = {
     "core": {"cv2", "numpy"},
-    "cli": {"cv2", "matplotlib", "rich", "typer"},
+    "cli": {"cv2", "matplotlib", "rich", "typer", "yaml"},
     "calib": {"numpy", "onnx", "onnxruntime"},
 }
 NEVER = {"runtime": {"torch", "torchvision", "lightning", "onnx", "onnxsim", "matplotlib", "typer", "rich"}}

@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from torch import Tensor
 
 from ..core.artifact import atomic_path, write_text
@@ -64,6 +64,14 @@ class EpochSeed(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         torch.manual_seed(self.seed + trainer.current_epoch)
+
+
+class EarlyStop(EarlyStopping):
+    """Ends the training after ``patience`` epochs without a better validation mIoU; its count travels in the checkpoint."""
+
+    def __init__(self, patience: int) -> None:
+        # Checked after validation, not after training: History and the checkpoints of the epoch are then written as always.
+        super().__init__("val_miou", patience=patience, mode="max", check_finite=False, check_on_train_epoch_end=False)
 
 
 def checkpoints(out: Path) -> list[pl.Callback]:

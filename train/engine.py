@@ -13,7 +13,7 @@ from ..core.metrics import ConfusionMatrix, number
 from ..core.spec import ModelSpec
 from .checkpoint import KEY, describe
 from .distill import Distillation
-from .losses import SegmentationLoss
+from .losses import DEFAULT_LOSS, SegmentationLoss
 from .models.unet import UNet
 
 
@@ -25,21 +25,24 @@ class SegmentationModule(pl.LightningModule):
         model: The network's name in the registry.
         spec: Travels into every checkpoint, with the validation metrics of that moment as provenance.
         weights: Class weights of the loss.
-        lr: Peak learning rate of AdamW.
+        lr: Peak learning rate.
         weight_decay: Of convolution weights; normalization and biases have none.
         warmup: Share of all steps with a linearly rising rate; after it the rate falls as (1 − t)^0.9 ("poly").
         distillation: Terms of a teacher, added to the loss.
+        loss: Terms of the loss, see :func:`seg_edge.train.losses.parse_loss`.
+        optimizer: ``adamw``, or ``sgd`` with Nesterov's momentum of 0.9.
     """
 
     def __init__(
         self, net: UNet, model: str, spec: ModelSpec, weights: Tensor, *, lr: float, weight_decay: float, warmup: float,
-        distillation: Distillation | None = None,
+        distillation: Distillation | None = None, loss: str = DEFAULT_LOSS, optimizer: str = "adamw",
     ) -> None:  # fmt: skip
         super().__init__()
         self.net = net
         self.model_name = model
         self.spec = spec
-        self.loss = SegmentationLoss(weights, spec.labels.ignore_index)
+        self.loss = SegmentationLoss(weights, spec.labels.ignore_index, loss)
+        self.optimizer = optimizer
         self.distillation = distillation
         self.lr, self.weight_decay, self.warmup = lr, weight_decay, warmup
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
@@ -94,7 +97,11 @@ class SegmentationModule(pl.LightningModule):
         chosen = {id(p) for p in decayed}
         plain = [p for p in self.parameters() if id(p) not in chosen]
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=self.lr)
+        optimizer: torch.optim.Optimizer
+        if self.optimizer == "sgd":
+            optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
+        else:
+            optimizer = torch.optim.AdamW(groups, lr=self.lr)
         total = max(1, int(self.trainer.estimated_stepping_batches))
         rising = max(1, round(total * self.warmup))
 

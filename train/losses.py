@@ -1,12 +1,18 @@
-"""Losses, computed on a subgrid of the full-resolution labels."""
+"""Losses, computed on a subgrid of the full-resolution labels: a table of terms, and sums of them."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ..core.errors import InputError, UnknownNameError
 
 
 def class_weights(frequencies: npt.NDArray[np.float64], offset: float = 1.10) -> Tensor:
@@ -39,8 +45,152 @@ def sampling_matrix(inputs: int, outputs: int, first: int, step: int) -> Tensor:
     return matrix.float()
 
 
+class Pixels(NamedTuple):
+    """What a term of the loss sees.
+
+    Attributes:
+        log_p: float (N, C, h, w), logarithms of class probabilities.
+        target: int64 (N, h, w).
+        weights: float (C,), of the classes.
+        ignore_index: Label of pixels that count nowhere; there is at least one other pixel.
+    """
+
+    log_p: Tensor
+    target: Tensor
+    weights: Tensor
+    ignore_index: int
+
+    @property
+    def valid(self) -> Tensor:
+        """bool (N, h, w)."""
+        return self.target != self.ignore_index
+
+    @property
+    def known(self) -> Tensor:
+        """int64 (N, 1, h, w): the target, 0 where it is void."""
+        return torch.where(self.valid, self.target, 0).unsqueeze(1)
+
+
+def cross_entropy(pixels: Pixels) -> Tensor:
+    """Class-weighted cross entropy."""
+    log_p, target, weights, ignore_index = pixels
+    if log_p.is_cuda and torch.are_deterministic_algorithms_enabled():
+        # CUDA's nll_loss2d has no deterministic version.
+        weight = torch.where(pixels.valid, weights[pixels.known.squeeze(1)], 0.0)
+        return -(weight * log_p.gather(1, pixels.known).squeeze(1)).sum() / weight.sum()
+    return F.nll_loss(log_p, target, weights, ignore_index=ignore_index)
+
+
+def ohem(pixels: Pixels, sure: float = 0.7, least: float = 1 / 16) -> Tensor:
+    """Cross entropy of the hard pixels alone: online hard example mining.
+
+    Shrivastava et al. (2016), for pixels as in Yu et al., "BiSeNet" (2018): those whose true class has a probability below
+    ``sure``, but at least the hardest ``least`` of all.
+    """
+    costs = -pixels.log_p.gather(1, pixels.known).squeeze(1)[pixels.valid]
+    weight = pixels.weights[pixels.target[pixels.valid]]
+    count = max(int((costs > -math.log(sure)).sum()), math.ceil(least * len(costs)))
+    hard = costs.detach().topk(count).indices
+    return (costs[hard] * weight[hard]).sum() / weight[hard].sum()
+
+
+def focal(pixels: Pixels, gamma: float = 2.0) -> Tensor:
+    """Lin et al., "Focal Loss for Dense Object Detection" (2017), equation 5, the class weights as alpha."""
+    log_p = pixels.log_p.gather(1, pixels.known).squeeze(1)[pixels.valid]
+    weight = pixels.weights[pixels.target[pixels.valid]]
+    return -(weight * (1 - log_p.exp()) ** gamma * log_p).sum() / weight.sum()
+
+
+def dice(pixels: Pixels) -> Tensor:
+    """1 - Dice, mean over the classes that occur: Milletari et al., "V-Net" (2016), equation 3, per class over the batch."""
+    p, target = pixels.log_p.exp(), pixels.target
+    classes, valid = p.shape[1], pixels.valid
+    p_true = p.gather(1, pixels.known).squeeze(1)
+    flat = torch.where(valid, target, classes).flatten()
+    hit = torch.zeros(classes + 1, device=p.device).index_add(0, flat, p_true.flatten())[:classes]
+    true = torch.bincount(flat, minlength=classes + 1)[:classes].float()
+    predicted = (p * valid.unsqueeze(1)).sum((0, 2, 3))
+    present = true > 0
+    score = 2 * hit[present] / (true[present] + predicted[present])
+    return 1 - score.mean()
+
+
+def lovasz(pixels: Pixels) -> Tensor:
+    """Berman et al., "The Lovász-Softmax loss" (2018), of the classes that occur, over the batch."""
+    valid = pixels.valid
+    p = pixels.log_p.exp().movedim(1, -1)[valid]
+    target = pixels.target[valid]
+    losses = []
+    for k in torch.unique(target).tolist():
+        true = (target == k).float()
+        errors, order = (true - p[:, k]).abs().sort(descending=True)
+        true = true[order]
+        intersection = true.sum() - true.cumsum(0)
+        union = true.sum() + (1 - true).cumsum(0)
+        jaccard = 1 - intersection / union
+        slope = torch.cat((jaccard[:1], jaccard[1:] - jaccard[:-1]))
+        losses.append((errors * slope).sum())
+    return torch.stack(losses).mean()
+
+
+def boundary(pixels: Pixels, tolerance: int = 2) -> Tensor:
+    """1 - F1 of class boundaries: Bokhovkin and Burnaev, "Boundary Loss for Remote Sensing Imagery" (2019).
+
+    A boundary is one pixel of the subgrid wide, and found if the other one's lies within ``tolerance`` pixels of it.
+    """
+    # A pixel beside void has no known boundary.
+    valid = 1 - F.max_pool2d((~pixels.valid).float().unsqueeze(1), 3, 1, 1)
+    p = pixels.log_p.exp()
+    true = F.one_hot(pixels.known.squeeze(1), p.shape[1]).movedim(-1, 1).to(p.dtype)
+
+    def edge(inside: Tensor) -> Tensor:
+        return (F.max_pool2d(1 - inside, 3, 1, 1) - (1 - inside)) * valid
+
+    def near(line: Tensor) -> Tensor:
+        return F.max_pool2d(line, 2 * tolerance + 1, 1, tolerance)
+
+    mine, theirs = edge(p), edge(true)
+    present = theirs.sum((0, 2, 3)) > 0
+    if not bool(present.any()):  # one class alone: nothing has a boundary
+        return p.sum() * 0.0
+    precision = (mine * near(theirs)).sum((0, 2, 3)) / mine.sum((0, 2, 3)).clamp(min=1e-6)
+    recall = (near(mine) * theirs).sum((0, 2, 3)) / theirs.sum((0, 2, 3)).clamp(min=1e-6)
+    f1 = 2 * precision * recall / (precision + recall).clamp(min=1e-6)
+    return 1 - f1[present].mean()
+
+
+#: Terms that a loss can be made of.
+TERMS: dict[str, Callable[[Pixels], Tensor]] = {
+    "ce": cross_entropy, "ohem": ohem, "focal": focal, "dice": dice, "lovasz": lovasz, "boundary": boundary,
+}  # fmt: skip
+DEFAULT_LOSS = "ce+0.5*dice"
+
+
+def parse_loss(text: str) -> dict[str, float]:
+    """``"ce+0.5*dice"`` → ``{"ce": 1.0, "dice": 0.5}``.
+
+    Raises:
+        UnknownNameError: no such term.
+        InputError: anything else that is no sum of terms.
+    """
+    terms: dict[str, float] = {}
+    for part in text.split("+"):
+        factor, star, name = part.strip().rpartition("*")
+        name = name.strip()
+        try:
+            weight = float(factor) if star else 1.0
+        except ValueError:
+            weight = math.nan
+        if not 0 < weight < math.inf or not name or name in terms:
+            raise InputError(f"--loss: expected different terms with weights above 0 such as {DEFAULT_LOSS}, got {text!r}")
+        if name not in TERMS:
+            raise UnknownNameError("loss", name, TERMS)
+        terms[name] = weight
+    return terms
+
+
 class SegmentationLoss(nn.Module):
-    """Class-weighted cross entropy plus Dice, at every ``step``-th pixel along each axis.
+    """A sum of terms, at every ``step``-th pixel along each axis.
 
     The pixels' grid starts at a random offset in each call, so that every label pixel counts in the long run; a step of
     2 costs a quarter of the full resolution.
@@ -48,17 +198,17 @@ class SegmentationLoss(nn.Module):
     Args:
         weights: Weight of each class, float (classes,).
         ignore_index: Label of pixels that count nowhere.
-        dice: Share of the Dice term (Milletari et al., "V-Net", 2016, equation 3, per class over the batch).
+        loss: Terms of :data:`TERMS` and their weights, see :func:`parse_loss`.
         step: Distance of the pixels that are used.
     """
 
     weights: Tensor
 
-    def __init__(self, weights: Tensor, ignore_index: int, dice: float = 0.5, step: int = 2) -> None:
+    def __init__(self, weights: Tensor, ignore_index: int, loss: str = DEFAULT_LOSS, step: int = 2) -> None:
         super().__init__()
         self.register_buffer("weights", weights, persistent=False)
         self.ignore_index = ignore_index
-        self.dice = dice
+        self.terms = parse_loss(loss)
         self.step = step
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -70,21 +220,13 @@ class SegmentationLoss(nn.Module):
         target = target[:, first_y :: self.step, first_x :: self.step].long()
         with torch.autocast(logits.device.type, enabled=False):
             logits = rows @ (logits.float().contiguous() @ columns.T)
-            log_p = F.log_softmax(logits, 1)
-            loss = F.nll_loss(log_p, target, self.weights, ignore_index=self.ignore_index)
             if not bool((target != self.ignore_index).any()):
-                return logits.sum() * 0.0  # nothing labelled in this batch: nll_loss would be 0/0
-            return loss + self.dice * self._dice(log_p.exp(), target) if self.dice else loss
-
-    def _dice(self, p: Tensor, target: Tensor) -> Tensor:
-        classes = p.shape[1]
-        valid = target != self.ignore_index
-        index = torch.where(valid, target, 0).unsqueeze(1)
-        p_true = p.gather(1, index).squeeze(1)
-        flat = torch.where(valid, target, classes).flatten()
-        hit = torch.zeros(classes + 1, device=p.device).index_add(0, flat, p_true.flatten())[:classes]
-        true = torch.bincount(flat, minlength=classes + 1)[:classes].float()
-        predicted = (p * valid.unsqueeze(1)).sum((0, 2, 3))
-        present = true > 0
-        score = 2 * hit[present] / (true[present] + predicted[present])
-        return 1 - score.mean()
+                return logits.sum() * 0.0  # nothing labelled in this batch: most terms would be 0/0
+            pixels = Pixels(F.log_softmax(logits, 1), target, self.weights, self.ignore_index)
+            total: Tensor | None = None
+            for name, weight in self.terms.items():
+                term = TERMS[name](pixels)
+                term = term if weight == 1 else weight * term
+                total = term if total is None else total + term
+            assert total is not None
+            return total

@@ -21,19 +21,19 @@ from ..core.artifact import REPORT_JSON, sha256, write_json
 from ..core.dataset import CLASSES_FILE, SegDataset, open_dataset
 from ..core.errors import DataError, InputError, ModelFileError, UnknownNameError
 from ..core.spec import ModelSpec
-from .callbacks import EMA, EpochSeed, History, checkpoints
+from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints
 from .checkpoint import BEST, KEY, AtomicCheckpointIO, Checkpoint, load_checkpoint, read_checkpoint
 from .data.augment import AugmentConfig
 from .data.module import class_frequencies, default_workers, loaders
 from .distill import Distillation, DistillConfig, open_teacher
 from .engine import SegmentationModule
-from .losses import class_weights
+from .losses import DEFAULT_LOSS, class_weights, parse_loss
 from .models.registry import MODELS, build, macs, parameters
 from .models.unet import OUTPUT_STRIDE, STRIDE
 
 DEVICES = ("cpu", "cuda")
-#: Settings of the recipe that the command has an option for.
-_OPTIONS = ("seed", "lr", "scale", "flip", "jitter")
+#: Optimizers, and the peak rates at which they usually do well.
+OPTIMIZERS = {"adamw": 2e-3, "sgd": 0.05}
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -54,6 +54,11 @@ class TrainConfig:
         workers: Loader processes; None takes one for each core up to 8.
         init: Checkpoint whose network, weights included, training begins with (a pruned one, or one to be tuned further).
         distill: A teacher that takes part in the loss.
+        loss: Terms of the loss, see :func:`seg_edge.train.losses.parse_loss`.
+        optimizer: ``adamw`` or ``sgd`` (Nesterov's momentum, 0.9).
+        accumulate: Batches whose gradients are averaged for one step.
+        patience: Stop after this many epochs without a better validation mIoU; None never does.
+        deterministic: Use deterministic algorithms alone; an operation without one is an error.
     """
 
     data: Path
@@ -76,11 +81,22 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     init: Path | None = None
     distill: DistillConfig | None = None
+    loss: str = DEFAULT_LOSS
+    optimizer: str = "adamw"
+    accumulate: int = 1
+    patience: int | None = None
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise UnknownNameError("model", self.model, MODELS)
-        for name, value in (("epochs", self.epochs), ("batch", self.batch)):
+        if self.optimizer not in OPTIMIZERS:
+            raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
+        parse_loss(self.loss)
+        positive = {"epochs": self.epochs, "batch": self.batch, "accumulate": self.accumulate}
+        if self.patience is not None:
+            positive["patience"] = self.patience
+        for name, value in positive.items():
             if value < 1:
                 raise InputError(f"train: --{name} must be at least 1, got {value}")
         if not 0 < self.lr < math.inf:
@@ -150,27 +166,37 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         module = SegmentationModule(
             net, config.model, spec, class_weights(frequencies),
             lr=config.lr, weight_decay=config.weight_decay, warmup=config.warmup,
-            distillation=distillation,
+            distillation=distillation, loss=config.loss, optimizer=config.optimizer,
         )  # fmt: skip
         history = History(config.out, config.epochs, quiet=not progress)
-        bar = [TQDMProgressBar(refresh_rate=1, leave=False)] if progress and sys.stderr.isatty() else []
+        stopping = EarlyStop(config.patience) if config.patience else None
+        bar: list[pl.Callback] = [TQDMProgressBar(refresh_rate=1, leave=False)] if progress and sys.stderr.isatty() else []
         trainer = pl.Trainer(
             accelerator="gpu" if device == "cuda" else "cpu",
             devices=1,
             max_epochs=config.epochs,
             precision=PRECISIONS[precision],  # type: ignore[arg-type]  # Lightning's literals
             logger=False,
-            callbacks=[EpochSeed(config.seed), EMA(config.ema), history, *checkpoints(config.out), *bar],
+            callbacks=[
+                EpochSeed(config.seed),
+                EMA(config.ema),
+                history,
+                *checkpoints(config.out),
+                *bar,
+                *([stopping] if stopping else []),
+            ],
             plugins=[AtomicCheckpointIO()],
             enable_progress_bar=bool(bar),
             enable_model_summary=False,
             num_sanity_val_steps=0,
             gradient_clip_val=5.0,
+            accumulate_grad_batches=config.accumulate,
+            deterministic=config.deterministic or None,
         )
         train_loader, val_loader = loaders(
             train, val, size_hw=size_hw, batch=config.batch,
             workers=default_workers() if config.workers is None else config.workers,
-            augment=config.augment, seed=config.seed, pin=device == "cuda",
+            augment=config.augment, seed=config.seed, pin=device == "cuda", frequencies=frequencies,
         )  # fmt: skip
         began = time.perf_counter()
         try:
@@ -179,8 +205,13 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
             raise KeyboardInterrupt from stop
         except DataError as error:  # a loader process wraps the line in its traceback
             raise DataError(str(error).strip().rpartition("DataError: ")[2]) from None
+        finally:
+            # A switch of the whole process, which a caller may go on in.
+            torch.use_deterministic_algorithms(False)
         if trainer.interrupted:
             raise KeyboardInterrupt
+    if stopping and stopping.stopped_epoch and progress:
+        print(f"stopped: no better mIoU in {config.patience} epochs", file=sys.stderr, flush=True)
     report = _report(config, spec, history, time.perf_counter() - began, precision, device, net, len(train), len(val))
     write_json(config.out / REPORT_JSON, report)
     return report
@@ -272,10 +303,10 @@ def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[Mo
     before = spec.provenance.get("recipe", {})
     for name, value in _recipe(config).items():
         if name in before and before[name] != value:
-            option = f"--{name}" if name in _OPTIONS else name
-            old, new = (",".join(f"{v:g}" for v in (x if isinstance(x, list) else [x])) for x in (before[name], value))
+            option = name if name in ("warmup", "ema") else f"--{name.replace('_', '-')}"
+            old, new = (",".join(map(str, x)) if isinstance(x, list) else x for x in (before[name], value))
             raise InputError(f"train: {last} was trained with {option} {old}, got {new}; pass the same")
-    steps, now = int(data["global_step"]) // epoch, max(1, len(train) // config.batch)
+    steps, now = int(data["global_step"]) // epoch, -(-max(1, len(train) // config.batch) // config.accumulate)
     if steps != now:
         raise InputError(
             f"train: {last} was trained in {steps} steps per epoch, but {len(train)} images in batches of {config.batch} "
@@ -293,6 +324,7 @@ def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[Mo
     return spec, about["config"]
 
 
+#: What a checkpoint without a note of it was trained with.
 def _check_teacher(last: Path, before: dict[str, Any] | None, now: DistillConfig | None) -> None:
     if before == (now.provenance() if now else None):
         return
@@ -373,7 +405,7 @@ def _provenance(config: TrainConfig, train: SegDataset, base: ModelSpec | None) 
 
 def _recipe(config: TrainConfig) -> dict[str, Any]:
     """What must stay as it was when a training is resumed, as plain JSON values."""
-    names = ("seed", "lr", "weight_decay", "warmup", "ema")
+    names = ("seed", "loss", "optimizer", "lr", "weight_decay", "warmup", "ema", "accumulate")
     values = {name: getattr(config, name) for name in names} | asdict(config.augment)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 

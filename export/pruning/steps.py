@@ -156,6 +156,7 @@ class _Pruning:
         self.val, self.train = self._split("val"), self._split("train")
         self.before: dict[str, Any] | None = None
         self.original: dict[str, int] = {}
+        self.files: dict[str, Path] = {}
         about = {
             "parent": {"file": path.name, "sha256": sha256(path)},
             "goal": options.goal.text(),
@@ -263,10 +264,8 @@ class _Pruning:
 
     def measured(self, step: str, seconds: float) -> None:
         row = Row(step, sum(self.channels().values()), parameters(self.net), macs(self.net, self.spec.input_hw))
-        path = save_onnx(self.net, self.spec, self.folder / "measured.onnx")
+        path = save_onnx(self.net, self.spec, self.folder / f"{step.replace(' ', '')}.onnx")
         row.seconds, row.sha256, row.bytes = seconds, sha256(path), path.stat().st_size
-        frame = np.random.default_rng(0).integers(0, 256, (1, *self.spec.input_hw, 3), np.uint8)
-        row.latency_ms = latencies_ms({step: path}, frame, self.engines, self.options.threads)[step]
         if self.val is not None:
             count = self.progress.count(f"{step}: mIoU on {self.engines[0]}")
             found = accuracy(path, self.val, self.engines[0], self.options.threads, count)
@@ -275,14 +274,24 @@ class _Pruning:
                 self.before = found
             else:
                 row.worst_class = worst_class(self.before, found)
-        path.unlink()
+        self.files[step] = path
         self.report.steps.append(row)
+
+    def timed(self) -> None:
+        """Times the networks of all steps in turns, so that a machine that slows down slows all of them."""
+        self.progress.say(f"latency on {', '.join(self.engines)}")
+        frame = np.random.default_rng(0).integers(0, 256, (1, *self.spec.input_hw, 3), np.uint8)
+        times = latencies_ms(self.files, frame, self.engines, self.options.threads)
+        for row in self.report.steps:
+            row.latency_ms = times[row.step]
+            self.files[row.step].unlink()
 
     def channels(self) -> dict[str, int]:
         layers = dict(self.net.named_modules())
         return {name: layers[name].out_channels for name in self.original}
 
     def finish(self) -> None:
+        self.timed()
         result = self.checkpoint()
         first, last = self.report.steps[0], self.report.steps[-1]
         if last.miou is not None:

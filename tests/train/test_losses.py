@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seg_edge.train.losses import SegmentationLoss, class_weights, sampling_matrix
+from seg_edge.core.errors import InputError, UnknownNameError
+from seg_edge.train.losses import TERMS, Pixels, SegmentationLoss, class_weights, parse_loss, sampling_matrix
 
 VOID = 255
 
@@ -65,7 +66,7 @@ def test_two_matrices_are_interpolate(low_hw, full_hw):
 def test_loss_at_every_pixel_is_the_naive_one(share, size_hw, stride):
     logits, target = scene(size_hw=size_hw, stride=stride)
     weights = torch.tensor([0.5, 1.0, 2.0, 3.0])
-    loss = SegmentationLoss(weights, VOID, dice=share, step=1)
+    loss = SegmentationLoss(weights, VOID, f"ce+{share}*dice" if share else "ce", step=1)
     torch.testing.assert_close(loss(logits, target), naive(logits, target, weights, share), rtol=1e-5, atol=1e-5)
 
 
@@ -158,3 +159,124 @@ def test_class_weights():
 
 def test_class_weights_without_any_labelled_pixel():
     torch.testing.assert_close(class_weights(np.zeros(3)), torch.ones(3))
+
+
+# The table of terms
+
+
+def pixels(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Pixels:
+    count = logits.shape[1]
+    return Pixels(F.log_softmax(logits, 1), target.long(), torch.ones(count) if weights is None else weights, VOID)
+
+
+def dense(seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Logits (2, 3, 8, 10) and labels of that size, some void."""
+    return scene(3, (8, 10), 1, seed)
+
+
+@pytest.mark.parametrize("name", list(TERMS))
+def test_terms_fall_as_predictions_get_better(name):
+    """From wrong by way of undecided to right, where they end at nothing; always with a gradient to get there."""
+    target = torch.zeros(1, 12, 12, dtype=torch.long)
+    target[:, 3:9, 4:10] = 1
+    target[:, :2, :2] = VOID
+    right = 20.0 * F.one_hot(torch.where(target == VOID, 0, target), 3).permute(0, 3, 1, 2)
+    costs = []
+    for share in (-1.0, 0.05, 1.0):
+        logits = (share * right).requires_grad_()
+        cost = TERMS[name](pixels(logits, target))
+        cost.backward()
+        assert logits.grad.isfinite().all()
+        assert logits.grad[..., :2, :2].abs().max() == 0  # void
+        costs.append(cost.item())
+    assert costs[1] > costs[2]
+    if name != "boundary":  # the wrong side of a boundary has it at the same place
+        assert costs[0] > costs[1]
+    assert costs[2] == pytest.approx(0, abs=1e-3)
+
+
+def test_focal_is_the_papers():
+    logits, target = dense()
+    weights = torch.tensor([0.5, 1.0, 2.0])
+    p, total, norm = logits.softmax(1), 0.0, 0.0
+    for n, y, x in (target != VOID).nonzero().tolist():
+        k = int(target[n, y, x])
+        total -= float(weights[k] * (1 - p[n, k, y, x]) ** 2 * p[n, k, y, x].log())
+        norm += float(weights[k])
+    assert TERMS["focal"](pixels(logits, target, weights)).item() == pytest.approx(total / norm, rel=1e-4)
+
+
+def test_ohem_takes_the_hard_pixels():
+    """Two hard pixels among 48: only they count; among easy ones alone, the hardest sixteenth."""
+    logits = torch.zeros(1, 2, 6, 8)
+    logits[:, 0] = 5.0
+    target = torch.zeros(1, 6, 8, dtype=torch.long)
+    target[0, 0, :2] = 1
+    costs = F.cross_entropy(logits, target, reduction="none")
+    several = torch.cat((logits, logits), 3), torch.cat((target, target), 2)
+    assert TERMS["ohem"](pixels(*several)).item() == pytest.approx(
+        costs[0, 0, 0].item() * 4 / 6 + costs[0, 1, 1].item() * 2 / 6
+    )
+    easy = torch.zeros_like(target)
+    assert TERMS["ohem"](pixels(logits, easy)).item() == pytest.approx(costs[0, 1, 1].item())
+
+
+def test_lovasz_of_hard_predictions_is_the_jaccard_loss():
+    """The extension equals the set function on its corners (Berman et al., section 2): 1 - IoU, mean over classes."""
+    generator = torch.Generator().manual_seed(3)
+    guess, target = (torch.randint(0, 3, (1, 9, 9), generator=generator) for _ in range(2))
+    target[0, 0] = VOID
+    logits = 200.0 * F.one_hot(guess, 3).permute(0, 3, 1, 2).float()
+    ious = []
+    for k in range(3):
+        a, b = ((x == k) & (target != VOID) for x in (guess, target))
+        ious.append(((a & b).sum() / (a | b).sum()).item())
+    assert TERMS["lovasz"](pixels(logits, target)).item() == pytest.approx(1 - sum(ious) / 3, abs=1e-5)
+
+
+def test_boundary_looks_at_boundaries_alone():
+    """A square that is one pixel off is found within the tolerance; one that is four off is not."""
+
+    def square(x: int) -> Tensor:
+        mask = torch.zeros(1, 20, 20, dtype=torch.long)
+        mask[:, 6:14, x : x + 8] = 1
+        return mask
+
+    costs = [
+        TERMS["boundary"](pixels(50.0 * F.one_hot(square(x), 2).permute(0, 3, 1, 2).float(), square(4))).item()
+        for x in (4, 5, 11)
+    ]
+    assert costs[:2] == pytest.approx([0, 0], abs=1e-4)
+    assert costs[2] > 0.3
+    flat = torch.zeros(1, 4, 4, dtype=torch.long)
+    assert TERMS["boundary"](pixels(torch.randn(1, 2, 4, 4), flat)).item() == 0
+
+
+def test_deterministic_cross_entropy_is_the_same(monkeypatch):
+    """The way that CUDA takes in deterministic mode."""
+    logits, target = dense()
+    weights = torch.tensor([0.5, 1.0, 2.0])
+    expected = TERMS["ce"](pixels(logits, target, weights))
+    monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
+    monkeypatch.setattr(Tensor, "is_cuda", property(lambda _self: True))
+    torch.testing.assert_close(TERMS["ce"](pixels(logits, target, weights)), expected)
+
+
+def test_sums():
+    logits, target = scene()
+    weights = torch.tensor([0.5, 1.0, 2.0, 3.0])
+    single = {name: SegmentationLoss(weights, VOID, name, step=1)(logits, target) for name in ("ohem", "lovasz", "ce")}
+    total = SegmentationLoss(weights, VOID, "ohem + 0.5*lovasz+2*ce", step=1)(logits, target)
+    torch.testing.assert_close(total, single["ohem"] + 0.5 * single["lovasz"] + 2 * single["ce"])
+    assert parse_loss("ce+0.5*dice") == {"ce": 1.0, "dice": 0.5}
+
+
+@pytest.mark.parametrize("text", ["", "ce+", "-1*ce", "0*ce", "x*ce", "ce+ce", "ce*2", "inf*ce"])
+def test_what_is_no_sum(text):
+    with pytest.raises((InputError, UnknownNameError), match=r"--loss: expected different terms|unknown loss '2'"):
+        parse_loss(text)
+
+
+def test_unknown_term():
+    with pytest.raises(UnknownNameError, match="unknown loss 'lovas': did you mean 'lovasz'"):
+        parse_loss("ce+lovas")

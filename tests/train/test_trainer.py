@@ -85,7 +85,7 @@ def test_report(trained):
     assert 0 < report["seconds_per_epoch"] * 2 <= report["seconds"]
     config = report["config"]
     assert (config["epochs"], config["batch"], config["lr"], config["seed"]) == (2, 4, 2e-3, 0)
-    assert config["augment"] == {"scale": [0.75, 2.0], "flip": 0.5, "jitter": 0.4}
+    assert config["augment"] == {"scale": [0.75, 2.0], "flip": 0.5, "jitter": 0.4, "classmix": 0, "cutmix": 0}
 
 
 def test_best_and_last(trained):
@@ -215,9 +215,9 @@ def test_resume_keeps_the_size(config, rectangles, tmp_path, stop_in_epoch):
             "was trained in 2 steps per epoch, but 8 images in batches of 2 are 4; pass the same --data and --batch",
         ),
         ({"seed": 1}, "was trained with --seed 0, got 1; pass the same"),
-        ({"weight_decay": 0.5}, "was trained with weight_decay 0.01, got 0.5; pass the same"),
+        ({"weight_decay": 0.5}, "was trained with --weight-decay 0.01, got 0.5; pass the same"),
         ({"ema": 0.9}, "was trained with ema 0.998, got 0.9; pass the same"),
-        ({"augment": AugmentConfig(scale=(1, 1.5))}, "was trained with --scale 0.75,2, got 1,1.5; pass the same"),
+        ({"augment": AugmentConfig(scale=(1, 1.5))}, "was trained with --scale 0.75,2.0, got 1,1.5; pass the same"),
         ({"classes": "camvid"}, "was trained on other classes than"),
     ],
 )
@@ -486,3 +486,91 @@ def test_init_that_does_not_fit(config, pruned, trained, rectangles, tmp_path):
     shutil.copytree(trained.out, tmp_path / "o")
     with pytest.raises(InputError, match="began with no other checkpoint, got --init"):
         fit(config(tmp_path / "o", init=pruned, epochs=3), resume=True, progress=False)
+
+
+# Loss, optimizer, steps, stopping, determinism
+
+
+def test_other_losses_and_optimizers_train(config, trained, tmp_path):
+    wanted = {"loss": "ohem+lovasz+0.5*boundary", "optimizer": "sgd", "lr": 0.05}
+    report = fit(config(tmp_path / "o", **wanted), progress=False)
+    assert report["history"][-1]["val_miou"] > 0.15
+    assert losses(report) != losses(trained.report)
+    data = weights(tmp_path / "o" / "last.pt")
+    assert "momentum_buffer" in next(iter(data["optimizer_states"][0]["state"].values()))
+    recipe = load_checkpoint(tmp_path / "o" / "best.pt").spec.provenance["recipe"]
+    assert (recipe["loss"], recipe["optimizer"], recipe["accumulate"]) == ("ohem+lovasz+0.5*boundary", "sgd", 1)
+    for key, value in (("loss", "ce"), ("optimizer", "adamw"), ("accumulate", 2)):
+        text = f"was trained with --{key} {recipe[key]}, got {value}; pass the same"
+        with pytest.raises(InputError, match=re.escape(text)):
+            fit(config(tmp_path / "o", **(wanted | {"epochs": 3, key: value})), resume=True, progress=False)
+
+
+def test_accumulated_batches_make_one_step(config, tmp_path, stop_in_epoch):
+    """4 batches of 2 images, 3 of them to a step: two steps an epoch; interrupted and resumed, the same weights."""
+    wanted = {"batch": 2, "accumulate": 3, "epochs": 2}
+    fit(config(tmp_path / "whole", **wanted), progress=False)
+    assert weights(tmp_path / "whole" / "last.pt")["global_step"] == 4
+    stop_in_epoch(2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(config(tmp_path / "part", **wanted), progress=False)
+    stop_in_epoch(None)
+    fit(config(tmp_path / "part", **wanted), resume=True, progress=False)
+    assert same_weights(tmp_path / "part" / "last.pt", tmp_path / "whole" / "last.pt")
+
+
+def test_gradients_of_accumulated_batches_are_averaged(config, tmp_path, monkeypatch):
+    """One step of plain SGD per epoch: from two batches of 4 it is the mean of both batches' gradients."""
+    seen = []
+    plain = torch.optim.SGD.step
+
+    def step(self, closure=None):
+        loss = plain(self, closure)
+        seen.append([p.grad.clone() for group in self.param_groups for p in group["params"]])
+        return loss
+
+    monkeypatch.setattr(torch.optim.SGD, "step", step)
+    parts = []
+    backward = SegmentationModule.training_step
+
+    def record(self, batch, index):
+        loss = backward(self, batch, index)
+        parts.append(torch.autograd.grad(loss, list(self.net.head.parameters()), retain_graph=True))
+        return loss
+
+    monkeypatch.setattr(SegmentationModule, "training_step", record)
+    monkeypatch.setattr(trainer.pl, "Trainer", lambda **o: _Trainer(**(o | {"gradient_clip_val": None})))
+    _Trainer = trainer.pl.trainer.trainer.Trainer
+    fit(config(tmp_path / "o", epochs=1, accumulate=2, optimizer="sgd"), progress=False)
+    assert (len(seen), len(parts)) == (1, 2)
+    mean = (parts[0][0] + parts[1][0]) / 2
+    assert any(g.shape == mean.shape and torch.allclose(g, mean, rtol=1e-4, atol=1e-6) for g in seen[0])
+
+
+def test_patience_ends_a_training_that_gets_no_better(config, tmp_path, capsys):
+    """At a rate of almost nothing luck alone makes an epoch better."""
+    report = fit(config(tmp_path / "o", epochs=9, patience=2, lr=1e-12, ema=0.0))
+    assert report["epochs"] == report["best"]["epoch"] + 2 < 9
+    assert "stopped: no better mIoU in 2 epochs" in capsys.readouterr().err
+    assert load_checkpoint(tmp_path / "o" / "last.pt").epoch == report["epochs"]
+
+
+def test_deterministic_mode_is_the_same_training_here(config, trained, tmp_path):
+    """On one thread of a processor nothing else was done before; the switch is put back."""
+    report = fit(config(tmp_path / "o", deterministic=True), progress=False)
+    assert losses(report) == losses(trained.report)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"optimizer": "adam"}, "unknown optimizer 'adam': did you mean 'adamw'?"),
+        ({"loss": "focall"}, "unknown loss 'focall': did you mean 'focal'?"),
+        ({"accumulate": 0}, "--accumulate must be at least 1, got 0"),
+        ({"patience": 0}, "--patience must be at least 1, got 0"),
+    ],
+)
+def test_wrong_options_of_the_recipe(config, tmp_path, changes, text):
+    with pytest.raises(InputError, match=re.escape(text)):
+        config(tmp_path / "o", **changes)

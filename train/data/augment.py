@@ -25,11 +25,15 @@ class AugmentConfig:
         scale: Range of the zoom, log-uniform; 1 shows the whole image, 2 a quarter of it, 0.75 leaves a void border.
         flip: Probability of a horizontal flip.
         jitter: Strength of random brightness, contrast and saturation; 0 turns it off.
+        classmix: Share of the samples that get half of another one's classes pasted on, rare ones more often.
+        cutmix: Share of the samples that get a rectangle of another one.
     """
 
     scale: tuple[float, float] = (0.75, 2.0)
     flip: float = 0.5
     jitter: float = 0.4
+    classmix: float = 0.0
+    cutmix: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.scale
@@ -37,6 +41,11 @@ class AugmentConfig:
             raise InputError(f"augmentation: scale must rise within 0.1 to 10, got {low:g} to {high:g}")
         if not 0 <= self.flip <= 1 or not 0 <= self.jitter <= 1:
             raise InputError(f"augmentation: flip and jitter must lie in 0 to 1, got {self.flip:g} and {self.jitter:g}")
+        if not (0 <= self.classmix <= 1 and 0 <= self.cutmix <= 1 and self.classmix + self.cutmix <= 1):
+            raise InputError(
+                "augmentation: classmix and cutmix are shares of all samples: expected 0 to 1, together at most 1, got "
+                f"{self.classmix:g} and {self.cutmix:g}"
+            )
 
 
 class RandomScaleCrop(nn.Module):

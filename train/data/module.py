@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ...core.cpu import usable_cpus
 from ...core.dataset import SegDataset
 from .augment import AugmentConfig, resize_whole, to_tensors, training_transform
+from .mix import class_mix, cut_mix, draw_weights
 
 Sample = tuple[Tensor, Tensor]
 #: Position in the split, and the seed of the sample's augmentation.
@@ -44,8 +45,16 @@ class EpochSampler(Sampler[Draw]):
 class TrainSet(Dataset[Sample]):
     """Augmented training samples: image uint8 (3, h, w) RGB, mask uint8 (h, w), both of the network's input size."""
 
-    def __init__(self, data: SegDataset, size_hw: tuple[int, int], config: AugmentConfig) -> None:
+    def __init__(
+        self,
+        data: SegDataset,
+        size_hw: tuple[int, int],
+        config: AugmentConfig,
+        frequencies: npt.NDArray[np.float64] | None = None,
+    ) -> None:
         self.data = data
+        self.config = config
+        self.weights = torch.ones(len(data.labels)) if frequencies is None else draw_weights(frequencies)
         self.transform = training_transform(size_hw, data.labels.ignore_index, config)
 
     def __len__(self) -> int:
@@ -55,8 +64,23 @@ class TrainSet(Dataset[Sample]):
         index, seed = draw
         with torch.random.fork_rng(devices=()):
             torch.default_generator.manual_seed(seed)
-            image, mask = self.transform(*to_tensors(*self.data.read(index)))
+            return self._mixed(self._sample(index))
+
+    def _sample(self, index: int) -> Sample:
+        image, mask = self.transform(*to_tensors(*self.data.read(index)))
         return image.as_subclass(Tensor), mask.as_subclass(Tensor)
+
+    def _mixed(self, sample: Sample) -> Sample:
+        classmix, cutmix = self.config.classmix, self.config.cutmix
+        if not classmix + cutmix:
+            return sample
+        drawn = torch.rand(()).item()
+        if drawn >= classmix + cutmix:
+            return sample
+        other = self._sample(int(torch.randint(0, len(self.data), ())))
+        if drawn < classmix:
+            return class_mix(sample, other, self.weights, self.data.labels.ignore_index)
+        return cut_mix(sample, other)
 
 
 class ValSet(Dataset[Sample]):
@@ -95,14 +119,18 @@ def loaders(
     augment: AugmentConfig,
     seed: int,
     pin: bool,
+    frequencies: npt.NDArray[np.float64] | None = None,
 ) -> tuple[DataLoader[Sample], DataLoader[Sample]]:
-    """Loaders of the two splits. A training split smaller than one batch gives one smaller batch."""
+    """Loaders of the two splits. A training split smaller than one batch gives one smaller batch.
+
+    ``frequencies``: Share of each class in the training split, (classes,): rare ones are pasted more often.
+    """
     # A generator of their own: loaders draw from the global one, and differently often with and without processes.
     common = {
         "num_workers": workers, "pin_memory": pin, "persistent_workers": workers > 0, "generator": torch.Generator(),
     }  # fmt: skip
     first: DataLoader[Sample] = DataLoader(
-        TrainSet(train, size_hw, augment),
+        TrainSet(train, size_hw, augment, frequencies),
         batch,
         sampler=EpochSampler(len(train), seed),
         drop_last=len(train) >= batch,

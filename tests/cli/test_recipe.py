@@ -1,0 +1,130 @@
+"""``seg-edge train --config``: options from a YAML file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from seg_edge.cli import train as verb
+from seg_edge.cli.main import main
+from seg_edge.cli.recipe import recipes
+from seg_edge.train import trainer
+
+QUICK = ("--model", "unet-n", "--batch", "4", "--workers", "0", "--device", "cpu", "--precision", "fp32")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """The configurations that reach the training; nothing is trained."""
+    seen = []
+
+    def fit(config, *, resume):
+        seen.append(config)
+        return {"best": {"miou": 0.5, "epoch": 1}, "seconds": 1.0}
+
+    monkeypatch.setattr(trainer, "fit", fit)
+    monkeypatch.chdir(tmp_path)
+    return seen
+
+
+def write(path, text):
+    path.write_text(text)
+    return str(path)
+
+
+def test_values_of_the_file_are_the_defaults_and_given_options_win(asked, tmp_path):
+    file = write(
+        tmp_path / "mine.yaml",
+        "epochs: 7\nimgsz: 64x96\nscale: [1, 1.5]\nlr: 1e-3\nweight_decay: 0\ndata: d\ndeterministic: true\n",
+    )
+    assert main(["train", "--config", file, "--epochs", "3", "--flip", "0"]) == 0
+    (config,) = asked
+    assert (config.epochs, config.size_hw, config.lr, config.weight_decay) == (3, (64, 96), 0.001, 0)
+    assert (config.augment.scale, config.augment.flip, config.augment.jitter) == ((1, 1.5), 0, 0.4)
+    assert (str(config.data), config.deterministic, config.model) == ("d", True, "unet-s")
+
+
+def test_order_does_not_matter(asked, tmp_path):
+    file = write(tmp_path / "mine.yaml", "epochs: 7\nseed: 5\n")
+    assert main(["train", "--data", "d", "--epochs", "3", "--config", file]) == 0
+    assert (asked[0].epochs, asked[0].seed) == (3, 5)
+
+
+def test_one_call_leaves_nothing_to_the_next(asked, tmp_path):
+    file = write(tmp_path / "mine.yaml", "epochs: 7\n")
+    assert main(["train", "--data", "d", "--config", file]) == 0
+    assert main(["train", "--data", "d"]) == 0
+    assert [config.epochs for config in asked] == [7, 100]
+
+
+@pytest.mark.parametrize("name", sorted(recipes()))
+def test_every_recipe_that_comes_along_is_valid(asked, name):
+    assert main(["train", "--config", name, "--data", "d"]) == 0
+    assert len(asked) == 1
+
+
+def test_the_camvid_recipe_is_the_default_one(asked):
+    """What the published result was made with: another default is another result."""
+    assert main(["train", "--config", "camvid", "--data", "d", "--imgsz", "352x480"]) == 0
+    assert main(["train", "--data", "d", "--imgsz", "352x480", "--classes", "camvid"]) == 0
+    assert asked[0] == asked[1]
+
+
+def test_a_recipe_trains(load_module, tmp_path):
+    data = load_module("train/rectangles.py").write_dataset(tmp_path / "data", train=4, val=1)
+    file = write(tmp_path / "mine.yaml", f"data: {data}\nepochs: 1\nloss: focal\noptimizer: sgd\n")
+    assert main(["train", "--config", file, "--out", str(tmp_path / "o"), *QUICK]) == 0
+    config = json.loads((tmp_path / "o" / "report.json").read_text())["config"]
+    assert (config["epochs"], config["loss"], config["optimizer"], config["lr"]) == (1, "focal", "sgd", 0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch: 3", "unknown key in FILE 'epoch': did you mean 'epochs'? valid names: accumulate, batch,"),
+        ("config: x", "unknown key in FILE 'config'"),
+        ("epochs: {a: 1}", "--config FILE: epochs: expected a number, a text or a list of numbers, got dict"),
+        ("- epochs", "--config FILE: expected lines such as 'epochs: 100', got list"),
+        ("epochs: [", "--config FILE: not readable as YAML"),
+        ("model: unet_s", "unknown model 'unet_s': did you mean 'unet-s'?"),
+    ],
+)
+def test_wrong_files_are_one_line(tmp_path, capsys, text, message):
+    file = write(tmp_path / "mine.yaml", text)
+    assert main(["train", "--config", file, "--data", "d"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message.replace("FILE", file) in error
+
+
+def test_wrong_kinds_of_values_name_the_option(tmp_path, capsys):
+    assert main(["train", "--config", write(tmp_path / "mine.yaml", "epochs: many"), "--data", "d"]) == 2
+    assert "Invalid value for '--epochs'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("camvit", "unknown recipe 'camvit': did you mean 'camvid'? valid names: camvid, finetune"),
+        ("absent.yaml", "--config absent.yaml: no such file; expected a YAML file, or one of camvid, finetune"),
+    ],
+)
+def test_files_that_do_not_exist(capsys, name, message):
+    assert main(["train", "--config", name, "--data", "d"]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_help_needs_no_file(capsys):
+    assert main(["train", "--help"]) == 0
+    assert "--config" in capsys.readouterr().out
+    assert verb.train.__doc__
