@@ -54,7 +54,7 @@ bench: setup  ## Measure the quick set into build/bench, under 5 minutes; MODEL=
 	$(PY) benchmarks/kernels.py
 	$(SEG) bench $(or $(MODEL),tests/data/street.int8.onnx) --threads 1,2 --source camera:30 --duration 5 \
 		--json build/bench/bench.json --html build/bench/bench.html --csv build/bench/bench.csv --plots build/bench
-	@test -z "$(MODEL)" || $(PY) benchmarks/end_to_end.py --model "$(MODEL)"
+	@test -z "$(MODEL)" || $(PY) benchmarks/end_to_end.py --model "$(MODEL)" --duration 10
 
 table: setup  ## Re-run the published networks beside ours into build/bench, under 10 minutes on 2 cores; MODEL=artefact adds it
 	$(SEG) bench --table $(MODEL) --wait 60 --json build/bench/table.json --html build/bench/table.html --plots build/bench/table
