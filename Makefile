@@ -78,7 +78,7 @@ bench: setup  ## Measure the quick set into build/bench, under 5 minutes; MODEL=
 	$(SEG) bench $(or $(MODEL),tests/data/street.int8.onnx) --threads 1,2 --source camera:30 --duration 5 \
 		--json build/bench/bench.json --html build/bench/bench.html --csv build/bench/bench.csv --plots build/bench
 	$(PY) benchmarks/roofline.py
-	@test -z "$(MODEL)" || $(PY) benchmarks/end_to_end.py --model "$(MODEL)"
+	@test -z "$(MODEL)" || $(PY) benchmarks/end_to_end.py --model "$(MODEL)" --duration 10
 
 table: setup  ## Re-run the published networks beside ours into build/bench, under 10 minutes on 2 cores; MODEL=artefact adds it
 	$(SEG) bench --table $(MODEL) --wait 60 --json build/bench/table.json --html build/bench/table.html --plots build/bench/table

@@ -36,9 +36,11 @@ class SimulatedCamera(Source):
         self._frames, self._period_s = frames, 1 / fps
 
     def __iter__(self) -> Iterator[SourceFrame]:
-        began, index = perf_counter(), 0
+        began, due, index = perf_counter(), 0.0, 0
         while True:
-            sleep(max(began + index * self._period_s - perf_counter(), 0))
+            sleep(max(due - perf_counter(), 0))
+            # The next tick of its clock from now on: what it saw while nobody asked is gone, and never comes as a burst.
+            due = began + (int((perf_counter() - began) / self._period_s) + 1) * self._period_s
             image = self._frames[index % len(self._frames)].copy()
             yield SourceFrame(image, index, f"camera_{index:06d}", perf_counter())
             index += 1

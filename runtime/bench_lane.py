@@ -103,29 +103,30 @@ class Lane:
             self._spec = spec = read_spec(self.path)
             if note := spec.provenance.get("note"):
                 self.notes.append(one_remark(note))
-            before = memory(self._root)["rss_bytes"]
-            overlay, began = np.empty_like(frames[0]), perf_counter()
-            words: dict[str, Any] = {"engine": self.engine, "threads": self.threads}
-            random = spec.provenance.get("weights") == RANDOM
-            self._segmenter = segmenter = (
-                UntrainedSegmenter(self.path, frames, **words) if random else Segmenter(self.path, **words)
-            )
-            first = perf_counter()
-            segmenter.process(frames[0], mask=False, out=overlay)
-            self._startup_ms = 1e3 * (perf_counter() - began)
             self._frames = frames
-            self._overlay = overlay
             # The engine alone gets inputs that are ready, made by the same resize that the segmenter does.
             self._inputs = [
                 (frame if frame.shape[:2] == spec.input_hw else kernels.resize(frame, spec.input_hw, spec.resize))[None]
                 for frame in frames
             ]
+            self._overlay = np.zeros_like(frames[0])
+            before, ours = memory(self._root)["rss_bytes"], 0
+            words: dict[str, Any] = {"engine": self.engine, "threads": self.threads}
+            random = spec.provenance.get("weights") == RANDOM
+            began = perf_counter()
+            self._segmenter = segmenter = (UntrainedSegmenter if random else Segmenter)(self.path, **words)
+            opened_s = perf_counter() - began
+            if isinstance(segmenter, UntrainedSegmenter):
+                ours = segmenter.feed(frames)
+            first = perf_counter()
+            segmenter.process(frames[0], mask=False, out=self._overlay)
+            self._startup_ms = 1e3 * (opened_s + perf_counter() - first)
             self._warm_up(segmenter, first)
             after = memory(self._root)["rss_bytes"]
             if before is not None and after is not None:
-                self._model_bytes = max(after - before, 0)
-            gpu = "CPU" not in segmenter.engine.device_kind.upper()
+                self._model_bytes = max(after - before - ours, 0)
             self._meter = open_meter(segmenter.engine.device_kind, self._root)
+            gpu = "CPU" not in segmenter.engine.device_kind.upper()
             self._vitals = Vitals(self._root, gpu)
 
     def turn(self, share: Share, engine_first: bool) -> None:

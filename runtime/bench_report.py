@@ -42,11 +42,11 @@ _SPEED = (
     Column("params M", lambda row: _number(row["params"], 2, 1e-6)),
     Column("GMAC", lambda row: _number(row["macs"], 2, 1e-9)),
     Column("mIoU %", lambda row: _percent(row["miou"])),
-    Column("FPS engine", lambda row: _number(row["fps_engine"], 1)),
-    Column("FPS e2e", lambda row: _number(row["fps_e2e"], 1)),
-    Column("95 %", lambda row: _range(row["interval"]["fps_e2e"], 1)),
-    Column("ratio", lambda row: _number(row["ratio"]["e2e"], 2) if row["ratio"] else DASH),
-    Column("95 %", lambda row: _range(row["ratio"]["e2e_interval"], 2) if row["ratio"] else DASH),
+    Column("FPS engine", lambda row: _rate(row["fps_engine"])),
+    Column("FPS e2e", lambda row: _rate(row["fps_e2e"])),
+    Column("95 %", lambda row: _range(row["interval"]["fps_e2e"])),
+    Column("ratio", lambda row: _rate(row["ratio"]["e2e"]) if row["ratio"] else DASH),
+    Column("95 %", lambda row: _range(row["ratio"]["e2e_interval"]) if row["ratio"] else DASH),
     Column("published ratio", lambda row: _number(row["ratio"]["published"], 2) if row["ratio"] else DASH),
     Column("J/frame", lambda row: _number(row["joules_per_frame"], 3)),
 )
@@ -57,11 +57,11 @@ _LATENCY = (
     Column("end to end p50 / p95 / p99", lambda row: _percentiles(row["e2e_ms"])),
     Column("e2e ÷ engine", lambda row: _number(_quotient(row), 2)),
     Column("pre + engine + post", lambda row: _joined(list(row["stages_ms"].values()), " + ")),
-    Column("engine ratio", lambda row: _number(row["ratio"]["engine"], 2) if row["ratio"] else DASH),
+    Column("engine ratio", lambda row: _rate(row["ratio"]["engine"]) if row["ratio"] else DASH),
 )
 _HEALTH = (
     *_WHO,
-    Column("FPS cold", lambda row: _number(row["fps_cold"], 1)),
+    Column("FPS cold", lambda row: _rate(row["fps_cold"])),
     Column("start ms", lambda row: _number(row["startup_ms"], 0)),
     Column("model in memory MB", lambda row: _number(row["memory"]["model_bytes"], 1, 1e-6)),
     Column("process peak MB", lambda row: _number(row["memory"]["process_peak_bytes"], 0, 1e-6)),
@@ -230,10 +230,15 @@ def _number(value: float | None, digits: int, scale: float = 1.0) -> str:
     return DASH if value is None else f"{value * scale:.{digits}f}"
 
 
-def _range(values: Sequence[float] | None, digits: int) -> str:
+def _rate(value: float | None) -> str:
+    """Three digits: 0.07 must not become 0.1, and 131.4 says no more than 131."""
+    return DASH if value is None else f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+
+
+def _range(values: Sequence[float] | None, digits: int | None = None) -> str:
     if values is None:
         return DASH
-    low, high = (f"{value:.{digits}f}" for value in values)
+    low, high = (_rate(value) if digits is None else f"{value:.{digits}f}" for value in values)
     return low if low == high else f"{low}–{high}"
 
 

@@ -7,8 +7,6 @@ everywhere or another one at every pixel, so what follows the network is fed wit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,22 +21,26 @@ RANDOM = "random"
 class UntrainedSegmenter(Segmenter):
     """Runs its network in full, and continues with stand-in scores of the same shape.
 
-    Args:
-        frames: uint8 (H, W, 3) each, whose regions become the classes of the stand-ins.
-        model, words: As :class:`Segmenter` takes them.
+    Until :meth:`feed` it continues with the network's own.
     """
 
-    def __init__(self, model: str | Path, frames: Sequence[Frame], **words: Any) -> None:
-        super().__init__(model, **words)
-        channels, *output_hw = self.engine.output_shape if self.spec.output == "logits" else (0, 0, 0)
-        self._stand_ins = [street_scores(frame, channels, (output_hw[0], output_hw[1])) for frame in frames if channels]
-        self._turn = 0
+    _stand_ins: Sequence[Logits] = ()
+    _turn = 0
+
+    def feed(self, frames: Sequence[Frame]) -> int:
+        """Makes the stand-ins from the regions of frames, uint8 (H, W, 3) each; returns the bytes that they take."""
+        if self.spec.output == "logits":
+            channels, *output_hw = self.engine.output_shape
+            self._stand_ins = [street_scores(frame, channels, (output_hw[0], output_hw[1])) for frame in frames]
+        return sum(scores.nbytes for scores in self._stand_ins)
 
     def _from_logits(
         self, logits: Logits, frame_bgr: Frame, mask: bool, overlay: bool, mask_out: Mask | None, out: Frame | None
     ) -> tuple[Mask | None, Frame | None]:
-        self._turn = (self._turn + 1) % len(self._stand_ins)
-        return super()._from_logits(self._stand_ins[self._turn], frame_bgr, mask, overlay, mask_out, out)
+        if self._stand_ins:
+            self._turn = (self._turn + 1) % len(self._stand_ins)
+            logits = self._stand_ins[self._turn]
+        return super()._from_logits(logits, frame_bgr, mask, overlay, mask_out, out)
 
 
 def street_scores(frame_bgr: Frame, classes: int, output_hw: tuple[int, int]) -> Logits:

@@ -24,7 +24,8 @@ def test_the_network_runs_and_its_scores_are_replaced(tiny_model, monkeypatch):
     real = OnnxRuntimeEngine._infer
     monkeypatch.setattr(OnnxRuntimeEngine, "_infer", lambda self, frames: calls.append(1) or real(self, frames))
     frames = generated_frames((60, 80), count=2)
-    with UntrainedSegmenter(tiny_model, frames, engine="onnxruntime", threads=1) as segmenter:
+    with UntrainedSegmenter(tiny_model, engine="onnxruntime", threads=1) as segmenter:
+        assert segmenter.feed(frames) == 2 * 3 * 8 * 10 * 4
         masks = [segmenter(frames[0]) for _ in range(4)]
     assert len(calls) == 4
     assert (masks[0] != masks[1]).any()  # the stand-ins take turns
@@ -34,7 +35,6 @@ def test_the_network_runs_and_its_scores_are_replaced(tiny_model, monkeypatch):
 
 def test_class_numbers_are_left_alone(tiny_onnx, tmp_path):
     tiny_onnx(tmp_path / "labels.onnx", output="labels")
-    with UntrainedSegmenter(
-        tmp_path / "labels.onnx", generated_frames((60, 80), count=1), engine="onnxruntime"
-    ) as segmenter:
+    with UntrainedSegmenter(tmp_path / "labels.onnx", engine="onnxruntime") as segmenter:
+        assert segmenter.feed(generated_frames((60, 80), count=1)) == 0
         assert segmenter(np.zeros((60, 80, 3), np.uint8)).shape == (60, 80)
