@@ -302,20 +302,13 @@ class Segmenter:
     ) -> tuple[Mask | None, Frame | None]:
         if self.spec.output == "labels":
             return self._from_labels(output, frame, mask, overlay, *outs)  # type: ignore[arg-type]
-        return self._from_logits(output, frame, mask, overlay, *outs, origin)  # type: ignore[arg-type]
+        if self._smoothers is not None:
+            output = self._smoothers[origin](output)
+        return self._from_logits(output, frame, mask, overlay, *outs)  # type: ignore[arg-type]
 
     def _from_logits(
-        self,
-        logits: Logits,
-        frame_bgr: Frame,
-        mask: bool,
-        overlay: bool,
-        mask_out: Mask | None,
-        out: Frame | None,
-        origin: int,
+        self, logits: Logits, frame_bgr: Frame, mask: bool, overlay: bool, mask_out: Mask | None, out: Frame | None
     ) -> tuple[Mask | None, Frame | None]:
-        if self._smoothers is not None:
-            logits = self._smoothers[origin](logits)
         size_hw = frame_bgr.shape[:2]
         window = frame_window(self.spec, size_hw)
         if not overlay:
