@@ -162,7 +162,11 @@ def main() -> None:
         rows.append(
             {"operation": name, "p50_ms": times, "speedup": round(times["usual"] / best, 2) if "usual" in times else None}
         )
-        print(f"{name:40}", *(f"{side} {value:8.3f} ms " for side, value in times.items()), f"x{rows[-1]['speedup']}")
+        print(
+            f"{name:40}",
+            *(f"{side} {value:8.3f} ms " for side, value in times.items()),
+            f"x{rows[-1]['speedup']}" if "usual" in times else "",
+        )
     machine = {"cpu": cpu_name(), "cores": os.cpu_count(), "opencv": cv2.__version__, "numpy": np.__version__, "threads": 1}
     setup = {"frame_hw": FRAME_HW, "input_hw": INPUT_HW, "logits_chw": [CLASSES, *(side // STRIDE for side in INPUT_HW)]}
     command = "python benchmarks/kernels.py"

@@ -112,6 +112,7 @@ class Segmenter:
         except BaseException:
             self.engine.close()
             raise
+        self.alpha = alpha
         self._threads = None if threads is None else min(threads, kernels.MAX_THREADS)
         batch = self.engine.batch or 1
         if batch != 1:

@@ -31,14 +31,18 @@ class Style:
 
     def __post_init__(self) -> None:
         # One number keeps the kernels on their faster road.
-        same = len(set(self.alpha)) == 1
-        arguments: dict[str, Any] = {"alpha": self.alpha[0] if same else self.alpha}
+        arguments: dict[str, Any] = {"alpha": self.alpha[0] if len(set(self.alpha)) == 1 else self.alpha}
         if self.contours:
             arguments |= {
                 "line_palette_bgr": self.palette_bgr,
                 "line_alpha": tuple(float(value > 0) for value in self.alpha),
             }
         object.__setattr__(self, "arguments", arguments)
+
+    @property
+    def plain_alpha(self) -> float | None:
+        """The one opacity of all classes; None where they differ or contours are drawn."""
+        return self.alpha[0] if len(set(self.alpha)) == 1 and not self.contours else None
 
     @classmethod
     def make(

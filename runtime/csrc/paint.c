@@ -1,54 +1,8 @@
-/* Logits or a mask to a mask, an overlay, or both, one output row at a time.
- *
- * The logits' pixel centres cut the image into cells. Where a cell's four corners agree on the highest class, that is the
- * class of all its pixels (segedge.h says why), so a row is a short list of runs: a class, or "interpolate". All rows
- * through one row of cells share these runs: what has one class is painted once for all of them. */
-#include "se_kernels.h"
-#include "se_pixel.h"
+/* Logits or a mask to a mask, an overlay, or both, one output row at a time: the rows' runs (runs.c) are painted, then mixed
+ * with the frame. All rows through one row of cells share their runs: what has one class is painted once for all of them. */
+#include "se_rows.h"
 #include "se_scratch.h"
-#include <float.h>
-#include <math.h>
 #include <string.h>
-
-/* Runs are painted in steps of 16 pixels from left to right; what goes past a run's end is painted over by the next, and
- * past the row's end lies padding. */
-enum { STEP = 16, MIXED = -1, PAD = SE_LABEL_PAD };
-
-/* What a class does to a pixel: (frame * keep + add) >> 8, for STEP pixels of three channels. */
-typedef struct {
-  uint16_t keep[3 * STEP], add[3 * STEP];
-} se_ink;
-
-typedef struct {
-  int32_t end;            /* first pixel after the run */
-  int32_t label;          /* class, or MIXED */
-  size_t cell;            /* its first cell */
-  const uint8_t *classes; /* MIXED: those that may win there, ascending */
-  size_t count;
-} se_run;
-
-/* Written once for an image. */
-typedef struct {
-  int32_t *low, *high; /* per output column: columns of the logits */
-  float *wx;           /* and the weight of `high` */
-  int32_t *cell_start; /* per cell: its first output column; w + 1 cells and an end */
-  se_ink *fill, *line; /* per class, and one more that keeps the frame */
-  size_t size;
-} se_tables;
-
-/* Written by the rows of one call. */
-typedef struct {
-  uint8_t *corner[2]; /* highest class of the logits' rows above and below the current row of cells */
-  se_run *runs;
-  uint8_t *classes; /* 0, 1, 2, ... and then the runs' own lists */
-  size_t classes_size;
-  uint8_t *labels;      /* one output row */
-  uint8_t *mixed;       /* the same; valid where a run is MIXED */
-  uint8_t *window[3];   /* contours: the rows above, here and below */
-  uint8_t *marks;       /* contours: not 0 where a pixel is on one */
-  uint16_t *keep, *add; /* one output row of three channels */
-  size_t size;
-} se_rows;
 
 static se_tables lay_tables(const se_paint_job *job, void *memory) {
   se_tables tables = {0};
@@ -146,172 +100,6 @@ void se_paint_prepare(const se_paint_job *job, void *memory) {
   if (job->line_palette) make_inks(tables.line, job->line_palette, job->line_alpha, job->classes);
 }
 
-/* ---- rows of labels ---- */
-
-typedef struct {
-  const se_kernels *isa;
-  const se_paint_job *job;
-  se_tables tables;
-  se_rows rows;
-  bool each;           /* classes differ in alpha, or labels may have no colour: keep is a row, not a number */
-  int32_t cell;        /* the row of cells that runs describe; -1: none yet */
-  int32_t labelled[2]; /* the logits' rows that corner[0] and corner[1] hold */
-  size_t run_count;
-} se_painter;
-
-static void argmax_row(const se_painter *self, size_t row, uint8_t *out) {
-  const se_paint_job *job = self->job;
-  const size_t plane = job->h * job->w, at = row * job->w;
-  switch (job->type) {
-  case SE_LOGITS_F16:
-    self->isa->f16_u8_argmax((const uint16_t *)job->logits + at, plane, job->classes, job->w, out);
-    break;
-  case SE_LOGITS_I8:
-    self->isa->i8_u8_argmax((const int8_t *)job->logits + at, plane, job->classes, job->w, out);
-    break;
-  case SE_LOGITS_U8:
-    self->isa->u8_u8_argmax((const uint8_t *)job->logits + at, plane, job->classes, job->w, out);
-    break;
-  default:
-    self->isa->f32_u8_argmax((const float *)job->logits + at, plane, job->classes, job->w, out);
-  }
-}
-
-static void lerp_run(const se_painter *self, const se_run *run, se_position64 p, size_t x0) {
-  const se_paint_job *job = self->job;
-  const se_tables *t = &self->tables;
-  const size_t plane = job->h * job->w, above = (size_t)p.low * job->w, below = (size_t)p.high * job->w;
-  const float wy = se_weight64_f32(p.part, p.whole);
-  const size_t x1 = (size_t)run->end;
-  uint8_t *out = self->rows.mixed;
-#define SE_LERP(name, type)                                                                                                 \
-  self->isa->name((const type *)job->logits + above, (const type *)job->logits + below, plane, run->classes, run->count,    \
-                  job->w, wy, t->low, t->high, t->wx, x0, x1, out)
-  switch (job->type) {
-  case SE_LOGITS_F16:
-    SE_LERP(f16_u8_lerp_argmax, uint16_t);
-    break;
-  case SE_LOGITS_I8:
-    SE_LERP(i8_u8_lerp_argmax, int8_t);
-    break;
-  case SE_LOGITS_U8:
-    SE_LERP(u8_u8_lerp_argmax, uint8_t);
-    break;
-  default:
-    SE_LERP(f32_u8_lerp_argmax, float);
-  }
-#undef SE_LERP
-}
-
-/* ---- which classes can win in a run ---- */
-
-/* Between corners a value leaves their range by rounding only: weights that sum to 1 within an ulp, and three roundings
- * along each axis, make less than 8 ulps (2^-21) of the largest corner, or next to nothing among subnormals. Four times
- * that. */
-static float rounding(float low, float high) {
-  const float largest = fabsf(low) > fabsf(high) ? fabsf(low) : fabsf(high);
-  return largest * 0x1p-19f + FLT_MIN;
-}
-
-static inline __attribute__((always_inline)) float value_of(se_logits_type type, const void *logits, size_t i) {
-  switch (type) {
-  case SE_LOGITS_F16:
-    return se_f16_to_f32(((const uint16_t *)logits)[i]);
-  case SE_LOGITS_I8:
-    return ((const int8_t *)logits)[i];
-  case SE_LOGITS_U8:
-    return ((const uint8_t *)logits)[i];
-  default:
-    return ((const float *)logits)[i];
-  }
-}
-
-/* Marks the classes that may be highest somewhere in a cell: not those which everywhere stay below another. Exact: what is
- * left out is lower than that other one in the arithmetic that segedge.h states, so leaving it out changes no result. */
-static inline __attribute__((always_inline)) void mark_cell(se_logits_type type, const se_paint_job *job, se_position64 p,
-                                                            size_t left, size_t right, uint8_t *marks) {
-  const size_t plane = job->h * job->w, above = (size_t)p.low * job->w, below = (size_t)p.high * job->w;
-  float highest[SE_MAX_CLASSES], bar = -INFINITY;
-  for (size_t c = 0; c < job->classes; c++) {
-    const float v[4] = {
-        value_of(type, job->logits, c * plane + above + left), value_of(type, job->logits, c * plane + above + right),
-        value_of(type, job->logits, c * plane + below + left), value_of(type, job->logits, c * plane + below + right)};
-    const float low0 = v[0] < v[1] ? v[0] : v[1], low1 = v[2] < v[3] ? v[2] : v[3], low = low0 < low1 ? low0 : low1;
-    const float high0 = v[0] > v[1] ? v[0] : v[1], high1 = v[2] > v[3] ? v[2] : v[3], high = high0 > high1 ? high0 : high1;
-    const float sure = low - rounding(low, high); /* what the class reaches everywhere in the cell */
-    const bool finite = (v[0] - v[0]) + (v[1] - v[1]) + (v[2] - v[2]) + (v[3] - v[3]) == 0; /* infinity - infinity is NaN */
-    highest[c] = finite ? high + rounding(low, high) : INFINITY;                            /* left to the arithmetic */
-    if (finite && sure > bar) bar = sure;
-  }
-  for (size_t c = 0; c < job->classes; c++) marks[c] |= highest[c] >= bar;
-}
-
-static void mark_classes(const se_paint_job *job, se_position64 p, size_t left, size_t right, uint8_t *marks) {
-  switch (job->type) {
-  case SE_LOGITS_F16:
-    mark_cell(SE_LOGITS_F16, job, p, left, right, marks);
-    break;
-  case SE_LOGITS_I8:
-    mark_cell(SE_LOGITS_I8, job, p, left, right, marks);
-    break;
-  case SE_LOGITS_U8:
-    mark_cell(SE_LOGITS_U8, job, p, left, right, marks);
-    break;
-  default:
-    mark_cell(SE_LOGITS_F32, job, p, left, right, marks);
-  }
-}
-
-/* Gives a run of the cells from `cell` to `end_cell` its list, at classes[used]; returns where the next list goes. */
-static size_t choose_classes(const se_painter *self, se_position64 p, se_run *run, size_t end_cell, size_t used) {
-  const se_paint_job *job = self->job;
-  const int32_t *start = self->tables.cell_start;
-  uint8_t *list = self->rows.classes, marks[SE_MAX_CLASSES] = {0};
-  for (size_t cell = run->cell; cell < end_cell; cell++) {
-    if (start[cell] == start[cell + 1]) continue;
-    mark_classes(job, p, cell ? cell - 1 : 0, cell < job->w ? cell : job->w - 1, marks);
-  }
-  size_t next = used;
-  for (size_t c = 0; c < job->classes; c++) {
-    if (!marks[c]) continue;
-    if (next == self->rows.classes_size) return used; /* no room: the run keeps all classes */
-    list[next++] = (uint8_t)c;
-  }
-  run->classes = list + used;
-  run->count = next - used;
-  return next;
-}
-
-/* Lists the runs of one row of cells. */
-static void make_runs(se_painter *self, se_position64 p) {
-  const se_paint_job *job = self->job;
-  const uint8_t *above = self->rows.corner[0], *below = self->rows.corner[1];
-  const int32_t *start = self->tables.cell_start;
-  const size_t w = job->w;
-  se_run *runs = self->rows.runs;
-  size_t count = 0;
-  for (size_t cell = 0; cell <= w; cell++) {
-    const int32_t end = start[cell + 1];
-    if (end == start[cell]) continue; /* no pixel of this size lies in it */
-    const size_t left = cell ? cell - 1 : 0, right = cell < w ? cell : w - 1;
-    const uint8_t first = above[left];
-    const bool agree = above[right] == first && below[left] == first && below[right] == first;
-    const int32_t label = agree ? first : MIXED;
-    if (count && runs[count - 1].label == label) {
-      runs[count - 1].end = end;
-    } else {
-      runs[count++] = (se_run){end, label, cell, self->rows.classes, job->classes};
-    }
-  }
-  self->run_count = count;
-  /* The lists pay where several rows of pixels use them. */
-  size_t used = job->classes;
-  for (size_t r = 0; job->dst_h >= 3 * job->h && r < count; r++) {
-    if (runs[r].label != MIXED) continue;
-    used = choose_classes(self, p, runs + r, r + 1 < count ? runs[r + 1].cell : w + 1, used);
-  }
-}
-
 static void paint_run(const se_painter *self, const se_ink *ink, size_t x0, size_t x1) {
   uint16_t *keep = self->rows.keep, *add = self->rows.add;
   for (size_t x = x0; x < x1; x += STEP) memcpy(add + 3 * x, ink->add, sizeof ink->add);
@@ -333,18 +121,7 @@ static void next_row(se_painter *self, size_t y, bool want_labels, bool paint) {
   const se_position64 p = se_locate_view((int32_t)y, (int32_t)job->h, (int32_t)job->dst_h, view_y(job));
   const bool fresh = p.cell != self->cell;
   if (fresh) {
-    self->cell = p.cell;
-    if (p.low == self->labelled[1]) { /* the next row of cells: what was below is above now */
-      uint8_t *swapped = rows->corner[0];
-      rows->corner[0] = rows->corner[1];
-      rows->corner[1] = swapped;
-    } else if (p.low != self->labelled[0]) {
-      argmax_row(self, (size_t)p.low, rows->corner[0]);
-    }
-    argmax_row(self, (size_t)p.high, rows->corner[1]);
-    self->labelled[0] = p.low;
-    self->labelled[1] = p.high;
-    make_runs(self, p);
+    se_enter_cells(self, p);
     size_t x = 0;
     for (size_t r = 0; r < self->run_count; r++) {
       const size_t end = (size_t)rows->runs[r].end;
@@ -360,7 +137,7 @@ static void next_row(se_painter *self, size_t y, bool want_labels, bool paint) {
   for (size_t r = 0; r < self->run_count; r++) {
     const size_t end = (size_t)rows->runs[r].end;
     if (rows->runs[r].label == MIXED) {
-      lerp_run(self, rows->runs + r, p, x);
+      se_lerp_run(self, rows->runs + r, p, x);
       if (want_labels) memcpy(rows->labels + x, rows->mixed + x, end - x);
       if (paint) paint_pixels(self, self->tables.fill, rows->mixed, x, end);
     }

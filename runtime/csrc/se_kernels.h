@@ -1,5 +1,5 @@
 /* Private: the microkernels behind segedge.h. One table row each; a column is an instruction set and one file,
- * kernels_<isa>.c, that ends in its se_kernels__<isa>. The drivers (resize.c, paint.c) are the same for all. */
+ * kernels_<isa>.c, that ends in its se_kernels__<isa>. The drivers (resize.c, paint.c, runs.c) are the same for all. */
 #ifndef SE_KERNELS_H
 #define SE_KERNELS_H
 

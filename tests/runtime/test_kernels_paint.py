@@ -158,6 +158,8 @@ def test_style_resolves_names() -> None:
     assert {name: value for name, value in opacities.items() if value} == {"road": 0.8, "car": 0.5}
     assert style.arguments["line_alpha"] == tuple(float(name in ("road", "car")) for name in CAMVID.names)
     assert Style.make(CAMVID, 0.25).arguments == {"alpha": 0.25}
+    assert [Style.make(CAMVID, 0.25).plain_alpha, style.plain_alpha] == [0.25, None]
+    assert Style.make(CAMVID, 0.25, contours=True).plain_alpha is None
 
 
 def test_style_refuses() -> None:
