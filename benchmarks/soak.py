@@ -164,7 +164,11 @@ def frames(model: str, scale: float) -> Any:
     return {
         "frames": stats["frames_out"], "seconds": stats["seconds"], "fps": stats["fps"], "growth_bytes": growth,
         "handles_before": before, "handles_after": after, "in_out": balance(stats),
-        "passed": growth < 8 << 20 and after == before and balance(stats) and stats["frames_out"] == count,
+        # Fewer is no leak: OpenVINO's telemetry may still have been at work at the beginning.
+        "passed": growth < 8 << 20
+        and all(after[key] <= before[key] for key in before)
+        and balance(stats)
+        and stats["frames_out"] == count,
     }  # fmt: skip
 
 

@@ -146,7 +146,8 @@ def test_push_goes_on_when_the_server_comes_back(need, free_port, tmp_path, capl
             assert time.monotonic() < until
             sink.write(np.full((96, 128, 3), sink._taken % 251, np.uint8))
             time.sleep(0.02)
-            if sink._proven and len(servers) == 1:
+            began = (tmp_path / "a.flv").exists() and (tmp_path / "a.flv").stat().st_size > 1000
+            if sink._proven and began and len(servers) == 1:
                 servers[0].kill()
                 servers[0].wait()
                 serve(got.name)
