@@ -19,10 +19,10 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 from ..core.artifact import REPORT_JSON, sha256, write_json
 from ..core.dataset import CLASSES_FILE, SegDataset, open_dataset
-from ..core.errors import DataError, InputError, ModelFileError, UnknownNameError
+from ..core.errors import DataError, InputError, UnknownNameError
 from ..core.spec import ModelSpec
 from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints
-from .checkpoint import BEST, KEY, AtomicCheckpointIO, Checkpoint, load_checkpoint, read_checkpoint
+from .checkpoint import BEST, AtomicCheckpointIO, Checkpoint, load_checkpoint
 from .data.augment import AugmentConfig
 from .data.module import class_frequencies, default_workers, loaders
 from .distill import Distillation, DistillConfig, open_teacher
@@ -30,6 +30,7 @@ from .engine import SegmentationModule
 from .losses import DEFAULT_LOSS, class_weights, parse_loss
 from .models.registry import MODELS, build, macs, parameters
 from .models.unet import OUTPUT_STRIDE, STRIDE
+from .resume import recipe_of, resume_from
 
 DEVICES = ("cpu", "cuda")
 #: Optimizers, and the peak rates at which they usually do well.
@@ -137,7 +138,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     if train.labels != val.labels:
         train, val = _same_labels(train, val)
     last = config.out / "last.pt"
-    earlier, shape = _resume_from(last, config, train) if resume else (None, None)
+    earlier, shape = resume_from(last, config, train) if resume else (None, None)
     if not resume and last.exists():
         raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
     base = earlier or (start.spec if start else None)
@@ -152,6 +153,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     config.out.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         _quiet()
+        deterministic_before = torch.are_deterministic_algorithms_enabled()  # the Trainer's constructor sets it
         pl.seed_everything(config.seed, workers=True, verbose=False)
         net = build(config.model, len(train.labels), shape or (start.config if start else None))
         if start:
@@ -207,7 +209,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
             raise DataError(str(error).strip().rpartition("DataError: ")[2]) from None
         finally:
             # A switch of the whole process, which a caller may go on in.
-            torch.use_deterministic_algorithms(False)
+            torch.use_deterministic_algorithms(deterministic_before)
         if trainer.interrupted:
             raise KeyboardInterrupt
     if stopping and stopping.stopped_epoch and progress:
@@ -282,79 +284,6 @@ def open_for(data: Path, split: str, classes: str | None, start: Checkpoint | No
     )
 
 
-def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[ModelSpec, dict[str, Any]]:
-    """The spec and the network's configuration in ``last``, if a training of ``config`` can go on from there."""
-    if not last.is_file():
-        raise ModelFileError(f"train: nothing to resume: {last} does not exist; leave --resume out to start")
-    data = read_checkpoint(last)
-    if "optimizer_states" not in data:
-        raise ModelFileError(f"train: {last} holds weights only (it is a copy of best.pt?); training can't go on from it")
-    about, epoch = data[KEY], int(data["epoch"]) + 1
-    spec = ModelSpec.from_dict(about["spec"])
-    if about["model"] != config.model:
-        raise InputError(
-            f"train: {last} holds {about['model']}, but --model is {config.model}; pass --model {about['model']}"
-        )
-    if spec.labels != train.labels:
-        raise InputError(f"train: {last} was trained on other classes than {config.data} has; pass the same --data")
-    if config.size_hw and config.size_hw != spec.input_hw:
-        raise InputError(f"train: {last} has --imgsz {spec.input_hw[0]}x{spec.input_hw[1]}; pass the same or leave it out")
-    # The optimizer's state brings the rate and the position in its schedule along: other options would be ignored.
-    lr = data["optimizer_states"][0]["param_groups"][0]["initial_lr"]
-    if lr != config.lr:
-        raise InputError(f"train: {last} was trained with --lr {lr:g}, got {config.lr:g}; pass the same")
-    recipe, asked = spec.provenance.get("recipe", {}), _recipe(config)
-    for key, value in asked.items():
-        before = recipe.get(key, _DEFAULTS[key])
-        if before != value:
-            raise InputError(f"train: {last} was trained with --{key} {before}, got {value}; pass the same")
-    steps, now = int(data["global_step"]) // epoch, -(-max(1, len(train) // config.batch) // config.accumulate)
-    if steps != now:
-        raise InputError(
-            f"train: {last} was trained in {steps} steps per epoch, but {len(train)} images in batches of {config.batch} "
-            f"are {now}; pass the same --data and --batch"
-        )
-    seed = spec.provenance.get("seed")
-    if seed != config.seed:
-        raise InputError(f"train: {last} was trained with --seed {seed}, got {config.seed}; pass the same")
-    if epoch >= config.epochs:
-        raise InputError(f"train: {last} has {epoch} epochs already; pass --epochs above that to train on")
-    init = spec.provenance.get("init")
-    if config.init is not None and (init is None or init["sha256"] != sha256(config.init)):
-        raise InputError(
-            f"train: {last} began with {init['file'] if init else 'no other checkpoint'}, got --init {config.init}; "
-            "leave it out: a resumed training has all that it needs"
-        )
-    _check_teacher(last, spec.provenance.get("teacher"), config.distill)
-    return spec, about["config"]
-
-
-#: What a checkpoint without a note of it was trained with.
-_DEFAULTS: dict[str, Any] = {"loss": DEFAULT_LOSS, "optimizer": "adamw", "accumulate": 1}
-
-
-def _recipe(config: TrainConfig) -> dict[str, Any]:
-    """The options without which a resumed training would be another one."""
-    return {key: getattr(config, key) for key in _DEFAULTS}
-
-
-def _check_teacher(last: Path, before: dict[str, Any] | None, now: DistillConfig | None) -> None:
-    if before == (now.provenance() if now else None):
-        return
-    if before is None or now is None:
-        raise InputError(
-            f"train: {last} was trained {'with' if before else 'without'} --teacher, got {'one' if now else 'none'}; "
-            "pass the same options"
-        )
-    names = {"sha256": "--teacher", "temperature": "--temperature", "logits": "--kd-weight", "features": "--feature-weight"}
-    fields = now.provenance()
-    key = next((key for key in names if before[key] != fields[key]), None)
-    if key is not None:  # another name of the same file is no difference
-        raise InputError(
-            f"train: {last} was trained with another {names[key]} ({before[key]}), got {fields[key]}; pass the same"
-        )
-
-
 def _same_labels(train: SegDataset, val: SegDataset) -> tuple[SegDataset, SegDataset]:
     # Classes counted from label values differ when the highest one occurs in one split only: the larger list holds both.
     labels = max(train.labels, val.labels, key=len)
@@ -412,7 +341,7 @@ def _provenance(config: TrainConfig, train: SegDataset, base: ModelSpec | None) 
         "images": len(train),
         "seed": config.seed,
         "epochs": config.epochs,
-        "recipe": _recipe(config),
+        "recipe": recipe_of(config),
         "versions": _versions(),
     }
 
