@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..core.artifact import sha256
-from ..core.errors import DataError, InputError
+from ..core.errors import DataError, InputError, ModelFileError
 from ..core.labels import Labels
 from .checkpoint import Checkpoint, load_checkpoint
 
@@ -58,7 +58,13 @@ class DistillConfig:
             raise InputError("--teacher: --kd-weight and --feature-weight are both 0; leave --teacher out, or raise one")
 
     def provenance(self) -> dict[str, Any]:
-        """For the checkpoint: the teacher by its hash, and the weights."""
+        """For the checkpoint: the teacher by its hash, and the weights.
+
+        Raises:
+            ModelFileError: the teacher is no file.
+        """
+        if not self.teacher.is_file():
+            raise ModelFileError(f"--teacher {self.teacher}: no such file; expected a checkpoint such as runs/NAME/best.pt")
         return {
             "file": self.teacher.name, "sha256": sha256(self.teacher), "temperature": self.temperature,
             "logits": self.logits, "features": self.features,

@@ -19,10 +19,10 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 from ..core.artifact import REPORT_JSON, sha256, write_json
 from ..core.dataset import CLASSES_FILE, SegDataset, open_dataset
-from ..core.errors import DataError, InputError, ModelFileError, UnknownNameError
+from ..core.errors import DataError, InputError, UnknownNameError
 from ..core.spec import ModelSpec
 from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints
-from .checkpoint import BEST, KEY, AtomicCheckpointIO, Checkpoint, load_checkpoint, read_checkpoint
+from .checkpoint import BEST, AtomicCheckpointIO, Checkpoint, load_checkpoint
 from .data.augment import AugmentConfig
 from .data.module import class_frequencies, default_workers, loaders
 from .distill import Distillation, DistillConfig, open_teacher
@@ -30,6 +30,7 @@ from .engine import SegmentationModule
 from .losses import DEFAULT_LOSS, class_weights, parse_loss
 from .models.registry import MODELS, build, macs, parameters
 from .models.unet import OUTPUT_STRIDE, STRIDE
+from .resume import recipe_of, resume_from
 
 DEVICES = ("cpu", "cuda")
 #: Optimizers, and the peak rates at which they usually do well.
@@ -137,7 +138,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     if train.labels != val.labels:
         train, val = _same_labels(train, val)
     last = config.out / "last.pt"
-    earlier, shape = _resume_from(last, config, train) if resume else (None, None)
+    earlier, shape = resume_from(last, config, train) if resume else (None, None)
     if not resume and last.exists():
         raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
     base = earlier or (start.spec if start else None)
@@ -152,6 +153,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     config.out.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         _quiet()
+        deterministic_before = torch.are_deterministic_algorithms_enabled()  # the Trainer's constructor sets it
         pl.seed_everything(config.seed, workers=True, verbose=False)
         net = build(config.model, len(train.labels), shape or (start.config if start else None))
         if start:
@@ -207,7 +209,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
             raise DataError(str(error).strip().rpartition("DataError: ")[2]) from None
         finally:
             # A switch of the whole process, which a caller may go on in.
-            torch.use_deterministic_algorithms(False)
+            torch.use_deterministic_algorithms(deterministic_before)
         if trainer.interrupted:
             raise KeyboardInterrupt
     if stopping and stopping.stopped_epoch and progress:
@@ -282,6 +284,7 @@ def open_for(data: Path, split: str, classes: str | None, start: Checkpoint | No
     )
 
 
+<<<<<<< HEAD
 def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[ModelSpec, dict[str, Any]]:
     """The spec and the network's configuration in ``last``, if a training of ``config`` can go on from there."""
     if not last.is_file():
@@ -342,6 +345,8 @@ def _check_teacher(last: Path, before: dict[str, Any] | None, now: DistillConfig
         )
 
 
+=======
+>>>>>>> prune
 def _same_labels(train: SegDataset, val: SegDataset) -> tuple[SegDataset, SegDataset]:
     # Classes counted from label values differ when the highest one occurs in one split only: the larger list holds both.
     labels = max(train.labels, val.labels, key=len)
@@ -397,17 +402,14 @@ def _provenance(config: TrainConfig, train: SegDataset, base: ModelSpec | None) 
         "dataset": config.data.resolve().name,
         "split": config.train_split,
         "images": len(train),
-        "recipe": _recipe(config),
+<<<<<<< HEAD
         "epochs": config.epochs,
+=======
+        "epochs": config.epochs,
+        "recipe": recipe_of(config),
+>>>>>>> prune
         "versions": _versions(),
     }
-
-
-def _recipe(config: TrainConfig) -> dict[str, Any]:
-    """What must stay as it was when a training is resumed, as plain JSON values."""
-    names = ("seed", "loss", "optimizer", "lr", "weight_decay", "warmup", "ema", "accumulate")
-    values = {name: getattr(config, name) for name in names} | asdict(config.augment)
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _versions() -> dict[str, str]:

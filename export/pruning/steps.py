@@ -17,7 +17,7 @@ from ...core.dataset import SegDataset
 from ...core.errors import InputError, ModelFileError, UnknownNameError
 from ...core.spec import ModelSpec
 from ...train.checkpoint import BEST, Checkpoint, load_checkpoint, save_checkpoint
-from ...train.distill import DistillConfig
+from ...train.distill import DistillConfig, open_teacher
 from ...train.models.registry import build, macs, parameters
 from ...train.models.unet import UNet, config_of
 from ...train.trainer import TrainConfig, fit, open_for
@@ -153,6 +153,8 @@ class _Pruning:
         self.spec: ModelSpec = start.spec
         self.engines = measured_engines(options.engine)
         self.measure = measure or (lambda net, spec, engine: latency_ms(net, spec, engine, options.threads))
+        if options.distill is not None:
+            open_teacher(options.distill.teacher, start.spec.labels)  # what it can't be is said before any work is done
         self.val, self.train = self._split("val"), self._split("train")
         self.before: dict[str, Any] | None = None
         self.original: dict[str, int] = {}

@@ -83,10 +83,12 @@ def test_export_prunes_first(checkpoint, tmp_path, capsys):
         (["--target-fps", "100"], "expected FRAMES@ENGINE such as 100@onnxruntime, got '100'"),
         (["--ratio", "0.5", "--importance", "tailor"], "did you mean 'taylor'"),
         (["--ratio", "0.5", "--finetune", "2"], "--finetune: needs images and labels; pass --data DIR"),
+        (["--ratio", "0.5", "--finetune", "1", "--data", "DATA", "--teacher", "absent.pt"], "absent.pt: no such file"),
         (["--ratio", "0.5", "--data", "absent"], "dataset absent: no such folder"),
     ],
 )
 def test_errors_are_one_line_and_nothing_is_written(checkpoint, tmp_path, capsys, words, text):
+    words = [str(checkpoint.parent / "data") if word == "DATA" else word for word in words]
     assert prune(checkpoint, "--out", tmp_path / "o", *words) == 1
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("seg-edge: error")]
     assert len(error) == 1

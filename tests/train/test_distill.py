@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seg_edge.core.dataset import open_dataset
-from seg_edge.core.errors import DataError, InputError
+from seg_edge.core.errors import DataError, InputError, ModelFileError
 from seg_edge.core.labels import Labels
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seg_edge.train.distill import Distillation, DistillConfig, feature_layers, hint_loss, open_teacher, pixelwise_kl
@@ -269,6 +269,16 @@ def test_a_teacher_of_other_classes(teacher_file):
     ):
         open_teacher(teacher_file, Labels.numbered(5))
     assert open_teacher(teacher_file, Labels(("a", "b", "c"), ((0, 0, 0),) * 3)).epoch == 3
+
+
+def test_a_teacher_that_is_not_there(config, trained, tmp_path):
+    """Also when resuming, where its hash is compared first."""
+    absent = DistillConfig(tmp_path / "absent.pt")
+    with pytest.raises(ModelFileError, match=re.escape("absent.pt: no such file; expected a checkpoint")):
+        fit(config(tmp_path / "o", distill=absent), progress=False)
+    with pytest.raises(ModelFileError, match=re.escape("absent.pt: no such file; expected a checkpoint")):
+        fit(config(trained.out, epochs=3, distill=absent), resume=True, progress=False)
+    assert not (tmp_path / "o").exists()
 
 
 def test_no_common_features(teacher_file):

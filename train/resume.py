@@ -1,0 +1,88 @@
+"""What a training must have in common with the one that it goes on from, and what is kept of it in the checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.artifact import sha256
+from ..core.dataset import SegDataset
+from ..core.errors import InputError, ModelFileError
+from ..core.spec import ModelSpec
+from .checkpoint import KEY, read_checkpoint
+from .distill import DistillConfig
+
+if TYPE_CHECKING:
+    from .trainer import TrainConfig
+
+
+def recipe_of(config: TrainConfig) -> dict[str, Any]:
+    """The options without which a resumed training would be another one, as plain JSON values."""
+    names = ("seed", "loss", "optimizer", "lr", "weight_decay", "warmup", "ema", "accumulate")
+    values = {name: getattr(config, name) for name in names} | asdict(config.augment)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[ModelSpec, dict[str, Any]]:
+    """The spec and the network's configuration in ``last``, if a training of ``config`` can go on from there.
+
+    Raises:
+        ModelFileError: there is nothing to go on from.
+        InputError: an option would make it another training; the text says which value to pass.
+    """
+    if not last.is_file():
+        raise ModelFileError(f"train: nothing to resume: {last} does not exist; leave --resume out to start")
+    data = read_checkpoint(last)
+    if "optimizer_states" not in data:
+        raise ModelFileError(f"train: {last} holds weights only (it is a copy of best.pt?); training can't go on from it")
+    about, epoch = data[KEY], int(data["epoch"]) + 1
+    spec = ModelSpec.from_dict(about["spec"])
+    if about["model"] != config.model:
+        raise InputError(
+            f"train: {last} holds {about['model']}, but --model is {config.model}; pass --model {about['model']}"
+        )
+    if spec.labels != train.labels:
+        raise InputError(f"train: {last} was trained on other classes than {config.data} has; pass the same --data")
+    if config.size_hw and config.size_hw != spec.input_hw:
+        raise InputError(f"train: {last} has --imgsz {spec.input_hw[0]}x{spec.input_hw[1]}; pass the same or leave it out")
+    # The optimizer's state brings some of these along, and would ignore others; the rest would change in the middle.
+    before = spec.provenance.get("recipe", {})
+    for name, value in recipe_of(config).items():
+        if name in before and before[name] != value:
+            option = name if name in ("warmup", "ema") else f"--{name.replace('_', '-')}"
+            old, new = (",".join(map(str, x)) if isinstance(x, list) else x for x in (before[name], value))
+            raise InputError(f"train: {last} was trained with {option} {old}, got {new}; pass the same")
+    steps, now = int(data["global_step"]) // epoch, -(-max(1, len(train) // config.batch) // config.accumulate)
+    if steps != now:
+        raise InputError(
+            f"train: {last} was trained in {steps} steps per epoch, but {len(train)} images in batches of {config.batch} "
+            f"are {now}; pass the same --data and --batch"
+        )
+    if epoch >= config.epochs:
+        raise InputError(f"train: {last} has {epoch} epochs already; pass --epochs above that to train on")
+    init = spec.provenance.get("init")
+    if config.init is not None and (init is None or init["sha256"] != sha256(config.init)):
+        raise InputError(
+            f"train: {last} began with {init['file'] if init else 'no other checkpoint'}, got --init {config.init}; "
+            "leave it out: a resumed training has all that it needs"
+        )
+    _check_teacher(last, spec.provenance.get("teacher"), config.distill)
+    return spec, about["config"]
+
+
+def _check_teacher(last: Path, before: dict[str, Any] | None, now: DistillConfig | None) -> None:
+    if before == (now.provenance() if now else None):
+        return
+    if before is None or now is None:
+        raise InputError(
+            f"train: {last} was trained {'with' if before else 'without'} --teacher, got {'one' if now else 'none'}; "
+            "pass the same options"
+        )
+    names = {"sha256": "--teacher", "temperature": "--temperature", "logits": "--kd-weight", "features": "--feature-weight"}
+    fields = now.provenance()
+    key = next((key for key in names if before[key] != fields[key]), None)
+    if key is not None:  # another name of the same file is no difference
+        raise InputError(
+            f"train: {last} was trained with another {names[key]} ({before[key]}), got {fields[key]}; pass the same"
+        )
