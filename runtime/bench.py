@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter, sleep
@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core.artifact import onnx_name
 from ..core.dataset import open_dataset
-from ..core.errors import EngineError, GateError, InputError, ModelFileError
+from ..core.errors import EngineError, GateError, InputError, ModelFileError, UnknownNameError
 from ..core.spec import PRECISIONS
 from . import kernels
 from .bench_frames import dataset_frames, generated_frames
@@ -25,6 +25,7 @@ from .bench_ratio import add_ratios
 from .engines import AUTO, engine_class, engines
 from .engines.base import resolve_threads
 from .machine import machine, packages
+from .modelfile import read_spec
 from .reference_table import REFERENCE
 from .sensors import Neighbour, Neighbours, OtherLoad
 
@@ -105,6 +106,8 @@ def bench(
     if len(frame_hw) != 2 or not all(1 <= side <= _MAX_SIDE for side in frame_hw):
         raise InputError(f"bench: frame height and width must be 1 to {_MAX_SIDE} pixels, got {frame_hw}")
     files, names = find_models(models), _engine_names(engine_names)
+    if relative_to is not None and relative_to not in (found := set(_model_names(files))):
+        raise UnknownNameError("model to divide by", relative_to, found)  # now, not after minutes of measuring
     asked: Sequence[int | None] = threads or [None]
     counts = list(dict.fromkeys(map(resolve_threads, asked)))
     size = f"{frame_hw[1]}x{frame_hw[0]}"
@@ -139,9 +142,9 @@ def bench(
         for lane in lanes:
             lane.close()
     rows = [lane.row(frame_hw) for lane in lanes]
-    _tell_models_apart(rows)
     if relative_to is not None:
         add_ratios(rows, relative_to)
+    _tell_models_apart(rows)
     about = machine() | {"python": platform.python_version(), "isa": kernels.isa(), "packages": packages()}
     return {
         "machine": about,
@@ -230,6 +233,15 @@ def _load(rows: list[dict[str, Any]], busy: list[Neighbour], waited_s: float) ->
         "waited_s": waited_s,
         "processes": [asdict(one) for one in busy],
     }
+
+
+def _model_names(files: Iterable[Path]) -> Iterator[str]:
+    """Names under which files will have rows; a file that can't be read has its own, as its row will."""
+    for path in files:
+        try:
+            yield read_spec(path).name
+        except ModelFileError:
+            yield path.stem
 
 
 def _wait_for_quiet(limit_s: float, progress: Progress | None) -> float:

@@ -284,69 +284,6 @@ def open_for(data: Path, split: str, classes: str | None, start: Checkpoint | No
     )
 
 
-<<<<<<< HEAD
-def _resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[ModelSpec, dict[str, Any]]:
-    """The spec and the network's configuration in ``last``, if a training of ``config`` can go on from there."""
-    if not last.is_file():
-        raise ModelFileError(f"train: nothing to resume: {last} does not exist; leave --resume out to start")
-    data = read_checkpoint(last)
-    if "optimizer_states" not in data:
-        raise ModelFileError(f"train: {last} holds weights only (it is a copy of best.pt?); training can't go on from it")
-    about, epoch = data[KEY], int(data["epoch"]) + 1
-    spec = ModelSpec.from_dict(about["spec"])
-    if about["model"] != config.model:
-        raise InputError(
-            f"train: {last} holds {about['model']}, but --model is {config.model}; pass --model {about['model']}"
-        )
-    if spec.labels != train.labels:
-        raise InputError(f"train: {last} was trained on other classes than {config.data} has; pass the same --data")
-    if config.size_hw and config.size_hw != spec.input_hw:
-        raise InputError(f"train: {last} has --imgsz {spec.input_hw[0]}x{spec.input_hw[1]}; pass the same or leave it out")
-    # The optimizer's state brings some of these along, and would ignore others; the rest would change in the middle.
-    before = spec.provenance.get("recipe", {})
-    for name, value in _recipe(config).items():
-        if name in before and before[name] != value:
-            option = name if name in ("warmup", "ema") else f"--{name.replace('_', '-')}"
-            old, new = (",".join(map(str, x)) if isinstance(x, list) else x for x in (before[name], value))
-            raise InputError(f"train: {last} was trained with {option} {old}, got {new}; pass the same")
-    steps, now = int(data["global_step"]) // epoch, -(-max(1, len(train) // config.batch) // config.accumulate)
-    if steps != now:
-        raise InputError(
-            f"train: {last} was trained in {steps} steps per epoch, but {len(train)} images in batches of {config.batch} "
-            f"are {now}; pass the same --data and --batch"
-        )
-    if epoch >= config.epochs:
-        raise InputError(f"train: {last} has {epoch} epochs already; pass --epochs above that to train on")
-    init = spec.provenance.get("init")
-    if config.init is not None and (init is None or init["sha256"] != sha256(config.init)):
-        raise InputError(
-            f"train: {last} began with {init['file'] if init else 'no other checkpoint'}, got --init {config.init}; "
-            "leave it out: a resumed training has all that it needs"
-        )
-    _check_teacher(last, spec.provenance.get("teacher"), config.distill)
-    return spec, about["config"]
-
-
-#: What a checkpoint without a note of it was trained with.
-def _check_teacher(last: Path, before: dict[str, Any] | None, now: DistillConfig | None) -> None:
-    if before == (now.provenance() if now else None):
-        return
-    if before is None or now is None:
-        raise InputError(
-            f"train: {last} was trained {'with' if before else 'without'} --teacher, got {'one' if now else 'none'}; "
-            "pass the same options"
-        )
-    names = {"sha256": "--teacher", "temperature": "--temperature", "logits": "--kd-weight", "features": "--feature-weight"}
-    fields = now.provenance()
-    key = next((key for key in names if before[key] != fields[key]), None)
-    if key is not None:  # another name of the same file is no difference
-        raise InputError(
-            f"train: {last} was trained with another {names[key]} ({before[key]}), got {fields[key]}; pass the same"
-        )
-
-
-=======
->>>>>>> prune
 def _same_labels(train: SegDataset, val: SegDataset) -> tuple[SegDataset, SegDataset]:
     # Classes counted from label values differ when the highest one occurs in one split only: the larger list holds both.
     labels = max(train.labels, val.labels, key=len)
@@ -402,12 +339,8 @@ def _provenance(config: TrainConfig, train: SegDataset, base: ModelSpec | None) 
         "dataset": config.data.resolve().name,
         "split": config.train_split,
         "images": len(train),
-<<<<<<< HEAD
-        "epochs": config.epochs,
-=======
         "epochs": config.epochs,
         "recipe": recipe_of(config),
->>>>>>> prune
         "versions": _versions(),
     }
 

@@ -134,7 +134,13 @@ def test_the_engine_is_timed_alone_and_the_whole_way_is_all_of_it(slow, tiny_mod
 
 def test_a_slow_stage_shows_end_to_end_and_in_the_breakdown_but_not_in_the_engine(tiny_model, monkeypatch):
     """4 ms planted into the resize: another run's verdict is "slower" end to end, and nothing is said about the engine."""
-    words = {"engine_names": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW, "runs": 60, "source": "camera:100"}
+    words = {
+        "engine_names": ["onnxruntime"],
+        "threads": [1],
+        "frame_hw": FRAME_HW,
+        "duration_s": 0.8,
+        "source": "camera:100",
+    }
     before = bench([tiny_model], **words)
     real = kernels.resize
 
@@ -381,8 +387,9 @@ def test_settle_stops_early(tiny_model, monkeypatch):
 def test_models_of_one_name_can_be_told_apart(tiny_onnx, tmp_path):
     for name in ("one", "two"):
         tiny_onnx(tmp_path / name / "model.fp32.onnx")
-    report = bench([tmp_path], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=1)
+    report = bench([tmp_path], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=1, relative_to="tiny")
     assert [row["model"] for row in report["rows"]] == ["tiny (one/model.fp32.onnx)", "tiny (two/model.fp32.onnx)"]
+    assert [row["ratio"]["to"] for row in report["rows"]] == ["tiny fp32"] * 2
 
 
 def test_the_simulated_camera_keeps_its_rate_and_never_hurries():

@@ -25,6 +25,13 @@ def test_what_slows_the_whole_machine_cancels_out():
     assert rows[0]["ratio"]["e2e"] == rows[0]["ratio"]["published"] == 1
 
 
+def test_a_turn_that_hit_one_side_alone_does_not_move_the_ratio():
+    rows = [row("a", [2.0] * 6), row("b", [30.0] * 5 + [1.0])]
+    add_ratios(rows, "a")
+    assert rows[1]["ratio"]["e2e"] == 15
+    assert rows[1]["ratio"]["e2e_interval"] == [0.5, 15]
+
+
 def test_published_ratios():
     assert published_ratio("deeplabv3plus-resnet50", "fcn-resnet50") == pytest.approx(18 / 28)
     assert published_ratio("unet-resnet50", "unet-s") is None
