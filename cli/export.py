@@ -92,9 +92,9 @@ def export(
     from ..core.plan import FLAVOURS
 
     try:
-        from ..export.chain import ExportOptions
         from ..export.chain import export as run_chain
         from ..export.deliver import DeliverOptions
+        from ..export.options import ExportOptions
         from ..export.qat import QatOptions
         from ..export.quantize import QuantOptions
         from ..export.report import BrokenGateError
@@ -204,7 +204,8 @@ def _print(report: Report) -> None:
 
     table = Table()
     for i, (title, _cell) in enumerate(COLUMNS):
-        table.add_column(title, justify="left" if i < 3 else "right")
+        # A file's name is there to be copied: the numbers wrap instead.
+        table.add_column(title, justify="left" if i < 3 else "right", no_wrap=title == "file")
     for step in report.steps:
         table.add_row(*(cell(step) for _title, cell in COLUMNS))
     out = console()

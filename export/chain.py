@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,16 +16,13 @@ import onnx
 
 from ..calib import cache
 from ..calib.graph import Array, Frames, get_spec, run, session, set_spec
-from ..calib.observers import observer
-from ..calib.scales import WEIGHTS
 from ..calib.trt_cache import TRT_CACHE_FILE, tensor_scales
 from ..calib.trt_cache import write as write_trt_cache
 from ..core.artifact import SPEC_FILE, atomic_path, onnx_name, write_text
-from ..core.errors import InputError, UnknownNameError
 from ..core.spec import ModelSpec
 from .batch import run_batched, with_batch
 from .compare import compare
-from .deliver import DeliverOptions, Delivery, to_triton
+from .deliver import Delivery, to_triton
 from .fallback import Limits, Mixtures
 from .folder import FAILED_DIR, check_target, replaced_folder
 from .fp16 import rounded, to_fp16
@@ -33,18 +30,18 @@ from .frames import ChainData, network_inputs, open_data, preprocessing
 from .golden import write_golden
 from .ledger import MIN_AGREEMENT, engine_rows
 from .measure import accuracy, float_kernels, latencies_ms, measured_engines, worst_class
+from .options import ExportOptions
 from .progress import Progress, Silent
-from .qat import QatOptions, Trainer
+from .qat import Trainer
 from .quantize import QuantOptions, calibrate, prepare
 from .report import BrokenGateError, Gate, Report, Step
 from .sensitivity import PLOT_FILE, most_sensitive, sensitivity, write_plot
 from .simplify import Simplifier, simplify
-from .to_onnx import check_size, to_onnx
+from .to_onnx import to_onnx
 
 if TYPE_CHECKING:
     import torch
 
-    from .pruning.steps import PruneOptions
 
 # float32 sums in another order differ in the last bits; through twenty layers that stays far below this share of the logits.
 _PARITY = 1e-3
@@ -52,85 +49,6 @@ _PARITY = 1e-3
 _SUSPICIOUS = 0.9
 # float16 rounds every value to 11 bits; twenty layers of it stay within a few hundredths of the largest logit.
 _HALF_PARITY = 0.05
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What ``seg-edge export`` can be told.
-
-    Attributes:
-        int8: Whether to quantize; needs ``data``.
-        data: Dataset folder: its train split calibrates, its val split measures.
-        input_hw: Network input; None keeps the checkpoint's.
-        batch: Frames per inference.
-        calib_frames: Greatest number of calibration frames.
-        quant: How to quantize.
-        max_drop: Most mIoU that a step may lose, 0..1.
-        max_class_drop: Most IoU that any class may lose in a step, 0..1.
-        min_speedup: Least ratio of fp32 to INT8 latency, on the first engine.
-        qat: How to fine-tune with fake quantization where INT8 breaks a limit, or where none is stated; None = never.
-        fallback: Most convolutions that may go back to fp32 where INT8 breaks a limit; None is half of them, 0 none.
-        engine: Engine to measure on; ``"auto"`` times all available ones and measures mIoU on the fastest.
-        threads: CPU threads; None is every core.
-        recalibrate: Ignore the calibration cache.
-        fp16: Whether to write the cast graph too.
-        deliver: What to write beside the ONNX files.
-        dla_cache: Whether to write INT8 scales for DLA too; needs ``int8``.
-        prune: How to prune the checkpoint first; the pruned one is kept beside the artefact.
-    """
-
-    int8: bool = False
-    data: Path | None = None
-    input_hw: tuple[int, int] | None = None
-    batch: int = 1
-    calib_frames: int = 64
-    quant: QuantOptions = field(default_factory=QuantOptions)
-    max_drop: float | None = None
-    max_class_drop: float | None = None
-    min_speedup: float | None = None
-    fallback: int | None = None
-    qat: QatOptions | None = None
-    engine: str = "auto"
-    threads: int | None = None
-    recalibrate: bool = False
-    fp16: bool = False
-    deliver: DeliverOptions = field(default_factory=DeliverOptions)
-    dla_cache: bool = False
-    prune: PruneOptions | None = None
-
-    def check(self) -> None:
-        """Raises InputError for values and combinations that make no sense, before any work is done."""
-        observer(self.quant.observer)
-        if self.quant.weights not in WEIGHTS:
-            raise UnknownNameError("weight range", self.quant.weights, WEIGHTS)
-        if self.int8 and self.data is None:
-            raise InputError(
-                "--int8: needs real frames to calibrate on; pass --data DIR, a folder with images/train, labels/train, "
-                "images/val and labels/val"
-            )
-        for option, value in (("--max-drop", self.max_drop), ("--max-class-drop", self.max_class_drop)):
-            if value is not None and self.data is None:
-                raise InputError(f"{option}: accuracy is measured on a val split; pass --data DIR")
-            if value is not None and not 0 <= value <= 1:
-                raise InputError(f"{option}: expected 0 to 100 points, got {100 * value:g}")
-        if self.min_speedup is not None and not self.int8:
-            raise InputError("--min-speedup: compares INT8 with fp32; pass --int8 too")
-        if self.min_speedup is not None and self.min_speedup <= 0:
-            raise InputError(f"--min-speedup: expected a ratio above 0, got {self.min_speedup:g}")
-        if self.qat is not None:
-            self.qat.check()
-            if not self.int8:
-                raise InputError("--qat: trains for INT8; pass --int8 too")
-        if self.fallback is not None and self.fallback < 0:
-            raise InputError(f"--fallback: expected 0 or more convolutions, got {self.fallback}")
-        if self.dla_cache and not self.int8:
-            raise InputError("--dla-cache: INT8 scales come from calibration frames; pass --int8 and --data too")
-        self.deliver.check()  # whatever an installed version lacks is said before any work is done
-        for option, number in (("--batch", self.batch), ("--calib-frames", self.calib_frames)):
-            if number < 1:
-                raise InputError(f"{option}: expected at least 1, got {number}")
-        if self.input_hw is not None:
-            check_size(self.input_hw)
 
 
 def export(checkpoint: str | Path, out: str | Path, options: ExportOptions, progress: Progress | None = None) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ class EngineRow:
         return f"{self.precision} on {self.engine}"
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"max_abs_error": self.max_abs_error if math.isfinite(self.max_abs_error) else None}
 
 
 def graph_logits(model: onnx.ModelProto, frames: Sequence[Frames], threads: int | None) -> list[Array]:

@@ -76,6 +76,8 @@ class Step:
         if self.max_abs_error is not None and not math.isfinite(self.max_abs_error):
             row["max_abs_error"] = None
             notes.append("logits are not finite")
+        if self.against_torch is not None and not math.isfinite(self.against_torch["max_abs_error"]):
+            row["against_torch"] = self.against_torch | {"max_abs_error": None}
         return row | {"note": "; ".join(notes)} if notes else row
 
 

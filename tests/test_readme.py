@@ -74,6 +74,9 @@ def test_numbers_are_the_recorded_ones() -> None:
     assert text.count("\n| fp32 |") + text.count("\n| int8 |") == len(speed["rows"])
     miou = {step["file"]: f"{100 * step['miou']:.2f} %" for step in camvid["export"]["steps"]}
     assert f"{miou['model.fp32.onnx']} in fp32 and {miou['model.int8.onnx']} in INT8" in text
+    street = json.loads((results / "street80.json").read_text(encoding="utf-8"))
+    miou = {step["file"]: f"{100 * step['miou']:.2f} %" for step in street["export"]["steps"]}
+    assert f"it is {miou['model.fp32.onnx']} in fp32 and {miou['model.int8.onnx']} in INT8" in text
     gates = {gate["name"]: gate for gate in speed["gates"]}
     assert all(gate["passed"] for gate in gates.values())
     assert f"is {gates['usual post-processing ÷ ours']['value']:.0f} times faster" in text

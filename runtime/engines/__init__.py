@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...core.errors import EngineError, ModelFileError, UnknownNameError
 from ...core.plan import FLAVOURS, PLAN_SUFFIXES
+from ..gpu_support import libcuda
 from ..modelfile import read_spec, resolve_model
 from ..planfile import find_plan, is_plan, read_plan
 from .base import Availability, Engine
@@ -108,12 +109,14 @@ def _fastest(path: Path) -> tuple[type[Engine], Path, str]:
     if is_plan(path):  # only the one that built it can open it
         flavour = read_plan(path)[1].flavour
         known = [row for row in known if row.name == flavour]
-    why = [f"the fastest available of {', '.join(row.name for row in known)}"]
+    gpu_here = bool(libcuda()["devices"])
+    why = [f"the first available of {', '.join(row.name for row in known)}"]
     for row in known:
         kind = engine_class(row.name)
         if row.available and (file := _file_for(kind, path)) is not None:
             return kind, file, "; ".join(why)
-        why.append(f"{row.name} is not: {row.reason or 'no engine file here that fits this GPU'}")
+        if gpu_here or kind.device_kind != "GPU":  # elsewhere the reason is always the same one
+            why.append(f"{row.name} is not: {row.reason or 'no engine file here that fits this GPU'}")
     raise EngineError("no engine is available: " + "; ".join(f"{row.name}: {row.reason}" for row in known))
 
 

@@ -168,7 +168,7 @@ def float_bias(graph: Graph) -> None:
         levels, scale = graph.constant(dequantize.inputs[0]), graph.constant(dequantize.inputs[1])
         if levels is None or levels.dtype != np.int32 or scale is None:
             continue
-        graph.set_constant(dequantize.outputs[0], (levels.astype(np.float64) * scale).astype(np.float32))
+        graph.set_constant(dequantize.outputs[0], (levels.astype(np.float64) * scale).astype(scale.dtype))
         graph.nodes = [each for each in graph.nodes if each is not dequantize]
 
 
@@ -185,14 +185,16 @@ def signed_activations(graph: Graph) -> None:
         names = (each.inputs[1], each.inputs[2])
         if names not in renamed:
             scale, zero_point = (graph.constant(name) for name in names)
-            if scale is None or zero_point is None or zero_point.dtype != np.uint8 or zero_point.size != 1:
+            if scale is None or zero_point is None:
+                raise WireError(f"scale or zero point of {each.name} is computed in the graph")
+            if zero_point.dtype != np.uint8 or zero_point.size != 1:
                 continue
             if zero_point.item() not in (0, 128):
                 raise WireError(f"zero point {zero_point.item()} of {each.name}; expected 0 or 128")
             factor = 1.0 if zero_point.item() == 128 else _UINT8 / _INT8
             # New constants: scales that the file shares between tensors may have other readers.
             renamed[names] = (f"{names[0]}.signed", f"{names[1]}.signed")
-            graph.set_constant(renamed[names][0], (scale.astype(np.float64) * factor).astype(np.float32))
+            graph.set_constant(renamed[names][0], (scale.astype(np.float64) * factor).astype(scale.dtype))
             graph.set_constant(renamed[names][1], np.zeros(zero_point.shape, np.int8))
         each.inputs[1:3] = renamed[names]
 

@@ -47,7 +47,7 @@ def test_images_to_video_with_statistics(tiny_model, images, tmp_path, capsys):
     out = capsys.readouterr().out
     assert f"{tiny_model}: tiny, fp32" in out
     assert f"engine {stats['engine']}" in out
-    assert "the fastest available of" in out
+    assert "the first available of" in out
     assert "6 of 6 frames" in out
     for row in ("latency, frame to overlay", "frame age at the sink", "capture", "pre", "engine", "post", "sink"):
         assert row in out

@@ -8,7 +8,8 @@ import pytest
 
 from seg_edge.cli.main import main
 from seg_edge.core.artifact import sha256
-from seg_edge.export.chain import ExportOptions, export_network
+from seg_edge.export.chain import export_network
+from seg_edge.export.options import ExportOptions
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from seg_edge.calib.graph import get_spec, load, set_weight, weights
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import GateError, InputError, UnknownNameError
 from seg_edge.export import chain, ledger
-from seg_edge.export.chain import ExportOptions, export_network
+from seg_edge.export.chain import export_network
+from seg_edge.export.options import ExportOptions
 from seg_edge.export.quantize import QuantOptions
 from seg_edge.export.report import BrokenGateError
 

@@ -11,8 +11,9 @@ import pytest
 from seg_edge.calib.graph import get_spec, load, run, session
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import EngineError, InputError
-from seg_edge.export.chain import ExportOptions, export_network
+from seg_edge.export.chain import export_network
 from seg_edge.export.deliver import DeliverOptions
+from seg_edge.export.options import ExportOptions
 from seg_edge.export.report import BrokenGateError
 from seg_edge.export.trt import BuildOptions
 from seg_edge.export.verify import check_files, verify

@@ -13,7 +13,8 @@ import pytest
 from seg_edge.calib.graph import convolutions, set_weight, weights
 from seg_edge.core.errors import DataError, InputError
 from seg_edge.export import chain, fallback
-from seg_edge.export.chain import ExportOptions, export_network
+from seg_edge.export.chain import export_network
+from seg_edge.export.options import ExportOptions
 from seg_edge.export.report import BrokenGateError
 
 

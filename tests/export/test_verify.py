@@ -12,7 +12,8 @@ import pytest
 from seg_edge.calib.graph import convolutions, load, set_weight, weights
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import ModelFileError, UnknownNameError
-from seg_edge.export.chain import ExportOptions, export_network
+from seg_edge.export.chain import export_network
+from seg_edge.export.options import ExportOptions
 from seg_edge.export.verify import verify
 
 

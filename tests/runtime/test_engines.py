@@ -169,7 +169,7 @@ def test_auto_takes_the_first_available_and_says_why(tiny_model, monkeypatch):
     first, second = usable[:2]
     with open_engine(tiny_model) as engine:
         assert engine.name == first.name
-        assert engine.why.startswith("the fastest available of ")
+        assert engine.why.startswith("the first available of ")
     monkeypatch.setattr(engine_class(first.name), "available", classmethod(lambda cls: Availability(False, "switched off")))
     with open_engine(tiny_model) as engine:
         assert engine.name == second.name

@@ -11,7 +11,8 @@ import torch
 
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import GateError, InputError, ModelFileError
-from seg_edge.export.chain import ExportOptions, export
+from seg_edge.export.chain import export
+from seg_edge.export.options import ExportOptions
 from seg_edge.export.pruning.goals import Goal
 from seg_edge.export.pruning.report import PruneGateError
 from seg_edge.export.pruning.steps import PruneOptions, prune
