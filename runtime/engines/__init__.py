@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ...core.errors import EngineError, ModelFileError, UnknownNameError
 from ...core.plan import FLAVOURS, PLAN_SUFFIXES
-from ..gpu_support import libcuda
 from ..modelfile import read_spec, resolve_model
 from ..planfile import find_plan, is_plan, read_plan
 from .base import Availability, Engine
@@ -109,6 +108,8 @@ def _fastest(path: Path) -> tuple[type[Engine], Path, str]:
     if is_plan(path):  # only the one that built it can open it
         flavour = read_plan(path)[1].flavour
         known = [row for row in known if row.name == flavour]
+    from ..gpu_support import libcuda  # here: it asks about the machine, which asks about engines
+
     gpu_here = bool(libcuda()["devices"])
     why = [f"the first available of {', '.join(row.name for row in known)}"]
     for row in known:
