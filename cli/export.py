@@ -128,7 +128,7 @@ def export(
 
         pruning = pruning_options(
             ratio=prune, finetune=finetune, data=data, engine="auto" if plan else engine, threads=threads, max_drop=max_drop,
-            max_class_drop=max_class_drop, distill=(teacher, 2.0, 1.0, 0.1) if teacher else None,
+            max_class_drop=max_class_drop, distill=(teacher,) if teacher else None,
         )  # fmt: skip
     options = ExportOptions(
         prune=pruning,

@@ -91,7 +91,7 @@ def prune(
 def pruning_options(
     *, ratio: float | None = None, macs: float | None = None, params: float | None = None, latency: str | None = None,
     fps: str | None = None, max_drop: float | None = None, max_class_drop: float | None = None,
-    distill: tuple[Path, float, float, float] | None = None, **others: Any,
+    distill: tuple[Path] | tuple[Path, float, float, float] | None = None, **others: Any,
 ) -> PruneOptions:  # fmt: skip
     """The options of a pruning from those of the command; drops in points.
 

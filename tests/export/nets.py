@@ -13,8 +13,19 @@ from torch.nn import functional as F
 
 from seg_edge.core.labels import Labels
 from seg_edge.core.spec import ModelSpec
+from seg_edge.export.progress import Silent
 
 SPEC = ModelSpec(name="tiny", labels=Labels.numbered(4), input_hw=(64, 96))
+
+
+class Lines(Silent):
+    """Remembers what a chain says."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
 
 
 def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

@@ -20,22 +20,6 @@ FP32_FILES = {"model.fp32.onnx", "model.json", "golden", "report.json", "report.
 FILES = FP32_FILES | {"model.int8.onnx", "calib.cache", "sensitivity.png"}
 
 
-class Lines:
-    """Remembers what a chain says."""
-
-    def __init__(self):
-        self.lines = []
-
-    def say(self, text):
-        self.lines.append(text)
-
-    def track(self, items, _what):
-        return items
-
-    def count(self, _what):
-        return lambda _done, _all: None
-
-
 @pytest.fixture(scope="module")
 def data(nets, tmp_path_factory):
     return nets.write_dataset(tmp_path_factory.mktemp("data"), nets.tiny())
@@ -141,7 +125,7 @@ def test_the_cache_is_reused_and_its_rebuild_explained(nets, options, tmp_path):
 
     said = []
     for each in (options, options, replace(options, quant=QuantOptions(observer="mse")), replace(options, recalibrate=True)):
-        lines = Lines()
+        lines = nets.Lines()
         export_network(nets.tiny(), nets.SPEC, tmp_path / "art", each, lines)
         said.append(next(line for line in lines.lines if line.startswith("calibrate")))
         said.append(sha256(tmp_path / "art" / "model.int8.onnx"))

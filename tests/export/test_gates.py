@@ -18,20 +18,6 @@ from seg_edge.export.options import ExportOptions
 from seg_edge.export.report import BrokenGateError
 
 
-class Lines:
-    def __init__(self):
-        self.lines = []
-
-    def say(self, text):
-        self.lines.append(text)
-
-    def track(self, items, _what):
-        return items
-
-    def count(self, _what):
-        return lambda _done, _all: None
-
-
 def hostile(nets):
     """A network whose second layer reads one channel a thousand times as large as the others."""
     net = nets.tiny()
@@ -88,7 +74,7 @@ def test_a_bad_calibration_breaks_the_limit_and_says_how_close_it_came(nets, opt
 
 
 def test_without_a_limit_a_bad_calibration_is_pointed_out(nets, options, tmp_path, monkeypatch):
-    lines = Lines()
+    lines = nets.Lines()
     real = chain.calibrate
 
     def clipping(*args, **more):
@@ -121,7 +107,7 @@ def test_a_class_that_collapses_is_named(nets, options, tmp_path, monkeypatch):
 
 
 def test_the_most_sensitive_layer_goes_back_to_float(nets, options, hostile_data, tmp_path):
-    lines = Lines()
+    lines = nets.Lines()
     limits = replace(options, data=hostile_data, max_drop=0.06)
     report = export_network(hostile(nets), nets.SPEC, tmp_path / "art", limits, lines)
     second = report.sensitivity[1]
@@ -174,7 +160,7 @@ def test_an_int8_graph_that_is_too_slow_is_caught(nets, options, tmp_path, monke
 
 def test_a_slower_int8_graph_is_not_shipped_silently(nets, options, tmp_path, monkeypatch):
     monkeypatch.setattr(chain, "latencies_ms", measured(12.0))
-    lines = Lines()
+    lines = nets.Lines()
     report = export_network(nets.tiny(), nets.SPEC, tmp_path / "art", options, lines)
     warning = "INT8 is no faster than fp32 on onnxruntime (0.83 times as fast): ship model.fp32.onnx there"
     assert f"warning: {warning}" in lines.lines

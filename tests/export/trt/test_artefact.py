@@ -25,20 +25,6 @@ pytestmark = pytest.mark.skipif(not RTX.ok, reason=RTX.reason)
 SM89 = BuildOptions(compute_capabilities=("89",))
 
 
-class Lines:
-    def __init__(self):
-        self.lines = []
-
-    def say(self, text):
-        self.lines.append(text)
-
-    def track(self, items, _what):
-        return items
-
-    def count(self, _what):
-        return lambda _done, _all: None
-
-
 @pytest.fixture(scope="module")
 def exported(nets, tmp_path_factory):
     """An artefact with INT8, an engine file and scales for DLA."""
@@ -96,16 +82,16 @@ def test_an_artefact_with_an_engine_still_verifies(art):
         check_files(art)
 
 
-def test_the_same_engine_is_not_built_twice(art):
-    lines, before = Lines(), engine_of(art).stat().st_mtime_ns
+def test_the_same_engine_is_not_built_twice(nets, art):
+    lines, before = nets.Lines(), engine_of(art).stat().st_mtime_ns
     built = build_engine(art, SM89, progress=lines)
     assert built.reused
     assert lines.lines == [f"engine: reusing {engine_of(art).name}"]
     assert engine_of(art).stat().st_mtime_ns == before
 
 
-def test_a_rebuild_says_why(art):
-    lines = Lines()
+def test_a_rebuild_says_why(nets, art):
+    lines = nets.Lines()
     assert not build_engine(art, replace(SM89, workspace_mib=3000), progress=lines).reused
     assert lines.lines[0].endswith("workspace changed (None → 3000)")
     build_engine(art, SM89, precision="fp32", progress=lines)
