@@ -122,8 +122,7 @@ class Segmenter:
                 f"{path}: takes batches of {batch} frames only; export it with batch 1 to run it frame by frame"
             )
         # The device's kernels stretch, and paint every class with one opacity; whatever else is asked for, the C ones do.
-        alpha = self.style.arguments["alpha"]
-        plain = isinstance(alpha, float) and not contours and smooth is None and self.spec.resize != "letterbox"
+        plain = self.style.plain_alpha is not None and smooth is None and self.spec.resize != "letterbox"
         self._on_device = self.engine.frame_path() if plain else None
         # One input buffer for every frame: (1, H, W, 3), filled by the resize.
         self._input = np.zeros((1, *self.spec.input_hw, 3), np.uint8)
@@ -198,8 +197,9 @@ class Segmenter:
             EngineError: the engine failed or is closed.
         """
         _check_frame(frame_bgr)
-        if self._on_device is not None:
-            mask_out, out, stages_ms = self._on_device(frame_bgr, mask, overlay, mask_out, out, self.style.alpha[0])
+        alpha = self.style.plain_alpha
+        if self._on_device is not None and alpha is not None:
+            mask_out, out, stages_ms = self._on_device(frame_bgr, mask, overlay, mask_out, out, alpha)
             return Result(frame_bgr, mask_out, out, stages_ms, **about)
         started = perf_counter()
         frames = self._network_input(frame_bgr)

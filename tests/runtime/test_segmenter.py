@@ -232,3 +232,29 @@ def test_a_batch_gives_what_single_frames_give(tiny_onnx, tmp_path, colour_frame
         assert results[1].overlay_bgr is out
         (masks_only,) = seg.process_batch(frames[:1], [(None, None)], overlay=False)
         assert masks_only.overlay_bgr is None
+
+
+@pytest.mark.parametrize(
+    ("look", "on_device"),
+    [({}, True), ({"alpha": 0.2}, True), ({"contours": True}, False), ({"alpha": {"class0": 1.0}}, False), ({"smooth": 1}, False)],
+        ({}, True),
+        ({"alpha": 0.2}, True),
+        ({"contours": True}, False),
+        ({"alpha": {"red": 1.0}}, False),
+        ({"smooth": 0.5}, False),
+    ],
+)
+def test_the_device_does_what_it_can_paint(tiny_model, colour_frame, monkeypatch, look, on_device):
+    """A frame's whole way on the engine's device is for one opacity and single frames; the C kernels do the rest."""
+    engine = open_engine(tiny_model)
+    seen = []
+
+    def way(frame, mask, overlay, mask_out, out, alpha):
+        seen.append(alpha)
+        return None, frame, {}
+
+    monkeypatch.setattr(type(engine), "frame_path", lambda self: way)
+    frame = colour_frame(32, 40)
+    with Segmenter(engine, **look) as segmenter:
+        assert (segmenter.process(frame).overlay_bgr is frame) is on_device
+    assert seen == ([look.get("alpha", 0.5)] if on_device else [])
