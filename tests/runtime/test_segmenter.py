@@ -236,11 +236,11 @@ def test_a_batch_gives_what_single_frames_give(tiny_onnx, tmp_path, colour_frame
 
 @pytest.mark.parametrize(
     ("look", "on_device"),
-    [({}, True), ({"alpha": 0.2}, True), ({"contours": True}, False), ({"alpha": {"class0": 1.0}}, False), ({"smooth": 1}, False)],
+    [
         ({}, True),
         ({"alpha": 0.2}, True),
         ({"contours": True}, False),
-        ({"alpha": {"red": 1.0}}, False),
+        ({"alpha": {"class0": 1.0}}, False),
         ({"smooth": 0.5}, False),
     ],
 )
