@@ -9,7 +9,7 @@ import re
 import shlex
 import shutil
 import signal
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,10 @@ _CAPS = re.compile(r"/GstFdSink:segedge\.GstPad:sink: caps = video/x-raw.*")
 _FIELD = re.compile(r"\b(width|height|framerate)=\((?:int|fraction)\)(\d+(?:/\d+)?)")
 #: What gst-launch-1.0 says about a pipeline that can't run, without its own file names and line numbers.
 _TROUBLE = re.compile(r"(?:ERROR|WARNING): (?:(?:from element|pipeline could not be constructed:?) ?)?(.*)")
+
+# gst-launch's word of a new size comes on another pipe than the frames, moments after the first one is written. No camera
+# outruns it: its frames lie further apart. A pipeline that isn't paced can; its frames wait for that word.
+_OUTRUN_S, _WORD_S = 0.005, 0.02
 
 
 def csi_pipeline(number: int, options: CameraOptions) -> str:
@@ -60,6 +64,7 @@ class GstFeed(Feed):
             raise SourceError(f"source {text}: the pipeline can't be read ({error}); close the quotation") from error
         self._size_wh: tuple[int, int] | None = None
         self._changed = False
+        self._last_s = float("-inf")
         self._fps: float | None = None
         # -v prints the frames' size, before the first of them is written. SIGINT lets the camera's daemon close its session.
         super().__init__(lambda fd: [tool, "-v", *words, f"fd={fd}"], wake, goodbye=signal.SIGINT)
@@ -82,7 +87,10 @@ class GstFeed(Feed):
         rows = np.empty((height, stride), np.uint8)
         self._fill(rows.data.cast("B"), until_s)
         now = perf_counter()
+        if now - self._last_s < _OUTRUN_S:
+            sleep(_WORD_S)
         self._listen()
+        self._last_s = perf_counter()
         if self._changed:
             raise FeedLost("the size of its frames has changed")
         if stride != 3 * width:
