@@ -13,10 +13,13 @@ from .recipe import load_recipe
 
 def train(
     data: Annotated[Path, typer.Option(help="Dataset folder: images/<split> and labels/<split>.")],
-    model: Annotated[str, typer.Option(help="Network: unet-n, unet-s or unet-m.")] = "unet-s",
+    model: Annotated[str, typer.Option(help="Network: unet-n, unet-s, unet-m or unet-lite0.")] = "unet-s",
     epochs: Annotated[int, typer.Option(help="Passes over the training split.")] = 100,
     imgsz: Annotated[
         str | None, typer.Option(help="Network input HxW, multiples of 32. Default: the images' own size.")
+    ] = None,
+    crop: Annotated[
+        str | None, typer.Option(help="Size HxW of training crops, multiples of 32. Default: the network's input.")
     ] = None,
     batch: Annotated[int, typer.Option(help="Images per step.")] = 8,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate. Default: 0.002 for adamw, 0.05 for sgd.")] = None,
@@ -49,6 +52,9 @@ def train(
     init: Annotated[
         Path | None, typer.Option(help="Begin with this checkpoint's network and weights, e.g. a pruned one.")
     ] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Begin with the encoder's ImageNet weights: unet-lite0.")
+    ] = False,
     teacher: Annotated[
         Path | None, typer.Option(help="Distil from this checkpoint: its logits and features are targets too.")
     ] = None,
@@ -77,11 +83,13 @@ def train(
         raise InputError(f"train: --half and --precision {precision} exclude each other; pass one of them")
     target = out or Path("runs") / f"{data.resolve().name}-{model}"
     wanted = TrainConfig(
-        data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz), seed=seed,
+        data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz),
+        crop_hw=parse_size(crop, "--crop"), seed=seed,
         lr=OPTIMIZERS.get(optimizer, 1.0) if lr is None else lr, optimizer=optimizer, weight_decay=weight_decay, loss=loss,
         accumulate=accumulate, patience=patience, deterministic=deterministic,
         classes=classes, precision=precision or ("half" if half else None), device=device, workers=workers,
         augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter, classmix, cutmix), init=init,
+        pretrained=pretrained,
         distill=DistillConfig(teacher, temperature, kd_weight, feature_weight) if teacher else None,
     )  # fmt: skip
     report = fit(wanted, resume=resume)

@@ -14,7 +14,7 @@ from ..core.spec import ModelSpec
 from .checkpoint import KEY, describe
 from .distill import Distillation
 from .losses import DEFAULT_LOSS, SegmentationLoss
-from .models.unet import UNet
+from .models.registry import CompactUNet
 
 
 class SegmentationModule(pl.LightningModule):
@@ -34,7 +34,8 @@ class SegmentationModule(pl.LightningModule):
     """
 
     def __init__(
-        self, net: UNet, model: str, spec: ModelSpec, weights: Tensor, *, lr: float, weight_decay: float, warmup: float,
+        self, net: CompactUNet, model: str, spec: ModelSpec, weights: Tensor, *,
+        lr: float, weight_decay: float, warmup: float,
         distillation: Distillation | None = None, loss: str = DEFAULT_LOSS, optimizer: str = "adamw",
     ) -> None:  # fmt: skip
         super().__init__()

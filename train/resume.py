@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def recipe_of(config: TrainConfig) -> dict[str, Any]:
     """The options without which a resumed training would be another one, as plain JSON values."""
-    names = ("seed", "loss", "optimizer", "lr", "weight_decay", "warmup", "ema", "accumulate")
+    names = ("seed", "loss", "optimizer", "lr", "weight_decay", "warmup", "ema", "accumulate", "crop_hw")
     values = {name: getattr(config, name) for name in names} | asdict(config.augment)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
@@ -50,7 +50,7 @@ def resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[Mod
     before = spec.provenance.get("recipe", {})
     for name, value in recipe_of(config).items():
         if name in before and before[name] != value:
-            option = name if name in ("warmup", "ema") else f"--{name.replace('_', '-')}"
+            option = name if name in ("warmup", "ema") else f"--{name.removesuffix('_hw').replace('_', '-')}"
             old, new = (",".join(map(str, x)) if isinstance(x, list) else x for x in (before[name], value))
             raise InputError(f"train: {last} was trained with {option} {old}, got {new}; pass the same")
     steps, now = int(data["global_step"]) // epoch, -(-max(1, len(train) // config.batch) // config.accumulate)

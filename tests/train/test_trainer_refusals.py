@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -32,6 +33,9 @@ from seg_edge.train.trainer import fit
         ({"size_hw": (64, 100)}, "--imgsz HEIGHTxWIDTH must be multiples of 32, got 64x100; try 64x96"),
         ({"size_hw": (8, 64)}, "must be multiples of 32, got 8x64; try 32x64"),
         ({"size_hw": (0, 64)}, "must be multiples of 32, got 0x64"),
+        ({"crop_hw": (64, 100)}, "--crop HEIGHTxWIDTH must be multiples of 32, got 64x100; try 64x96"),
+        ({"pretrained": True}, "--pretrained: unet-n has no ImageNet weights; networks that have: unet-lite0"),
+        ({"model": "unet-lite0", "pretrained": True, "init": Path("a.pt")}, "--pretrained and --init exclude each other"),
         ({"model": "unet-l"}, "unknown model 'unet-l': did you mean 'unet-s'?" ),
         ({"precision": "int8"}, "unknown precision 'int8': valid names: bf16, fp16, fp32, half"),
         ({"device": "gpu"}, "unknown device 'gpu': did you mean 'cpu'?"),
@@ -42,7 +46,7 @@ from seg_edge.train.trainer import fit
 )  # fmt: skip
 def test_wrong_options(config, tmp_path, changes, text):
     kind = UnknownNameError if text.startswith("unknown") else InputError
-    pattern = re.escape(text) if "unet-l" not in text else r"unknown model 'unet-l': did you mean 'unet-[nsm]'\?"
+    pattern = re.escape(text) if "'unet-l'" not in text else r"unknown model 'unet-l': did you mean 'unet-[nsm]'\?"
     with pytest.raises(kind, match=pattern):
         config(tmp_path / "o", **changes)
 
@@ -59,6 +63,14 @@ def test_wrong_options(config, tmp_path, changes, text):
 def test_wrong_options_of_the_recipe(config, tmp_path, changes, text):
     with pytest.raises(InputError, match=re.escape(text)):
         config(tmp_path / "o", **changes)
+
+
+def test_crop_larger_than_the_input(config, tmp_path):
+    with pytest.raises(
+        InputError, match=re.escape("--crop 96x96 is larger than the network's input, 64x96; pass a smaller one")
+    ):
+        fit(config(tmp_path / "o", crop_hw=(96, 96)), progress=False)
+    assert not (tmp_path / "o").exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without CUDA answers")

@@ -49,11 +49,22 @@ class AugmentConfig:
 
 
 class RandomScaleCrop(nn.Module):
-    """Shows a random part of the image, stretched to ``size_hw`` as the runtime stretches whole frames."""
+    """Shows a random part of the image, stretched to ``size_hw`` as the runtime stretches whole frames.
 
-    def __init__(self, size_hw: tuple[int, int], scale: tuple[float, float], ignore_index: int) -> None:
+    Where ``whole_hw``, the size that whole frames have in the network, is larger, the part is smaller by as much, so that
+    things keep their sizes.
+    """
+
+    def __init__(
+        self,
+        size_hw: tuple[int, int],
+        scale: tuple[float, float],
+        ignore_index: int,
+        whole_hw: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
         self.size_hw = size_hw
+        self.whole_hw = whole_hw or size_hw
         self.scale = scale
         self.ignore_index = ignore_index
 
@@ -62,7 +73,8 @@ class RandomScaleCrop(nn.Module):
         height, width = mask.shape
         low, high = (math.log(s) for s in self.scale)
         zoom = math.exp(low + (high - low) * torch.rand(()).item())
-        crop_h, crop_w = max(1, round(height / zoom)), max(1, round(width / zoom))
+        shares = (crop / whole / zoom for crop, whole in zip(self.size_hw, self.whole_hw, strict=True))
+        crop_h, crop_w = (max(1, round(side * share)) for side, share in zip((height, width), shares, strict=True))
         # Padding to at least the crop, so that every crop lies inside.
         pad_y, pad_x = max(0, crop_h - height), max(0, crop_w - width)
         if pad_y or pad_x:
@@ -76,9 +88,16 @@ class RandomScaleCrop(nn.Module):
         return tv_tensors.Image(resize_whole(image[box], self.size_hw)), tv_tensors.Mask(torch.from_numpy(labels))
 
 
-def training_transform(size_hw: tuple[int, int], ignore_index: int, config: AugmentConfig) -> nn.Module:
-    """Scale, crop, flip and colours, on (``tv_tensors.Image`` uint8, ``tv_tensors.Mask``) pairs."""
-    steps: list[nn.Module] = [RandomScaleCrop(size_hw, config.scale, ignore_index), v2.RandomHorizontalFlip(config.flip)]
+def training_transform(
+    size_hw: tuple[int, int], ignore_index: int, config: AugmentConfig, whole_hw: tuple[int, int] | None = None
+) -> nn.Module:
+    """Scale, crop, flip and colours, on (``tv_tensors.Image`` uint8, ``tv_tensors.Mask``) pairs.
+
+    ``whole_hw``: See :class:`RandomScaleCrop`.
+    """
+    steps: list[nn.Module] = [
+        RandomScaleCrop(size_hw, config.scale, ignore_index, whole_hw), v2.RandomHorizontalFlip(config.flip),
+    ]  # fmt: skip
     if config.jitter:
         steps.append(v2.ColorJitter(config.jitter, config.jitter, config.jitter))
     transform: nn.Module = v2.Compose(steps)

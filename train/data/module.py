@@ -43,7 +43,7 @@ class EpochSampler(Sampler[Draw]):
 
 
 class TrainSet(Dataset[Sample]):
-    """Augmented training samples: image uint8 (3, h, w) RGB, mask uint8 (h, w), both of the network's input size."""
+    """Augmented training samples: image uint8 (3, h, w) RGB, mask uint8 (h, w), both of ``size_hw``."""
 
     def __init__(
         self,
@@ -51,11 +51,12 @@ class TrainSet(Dataset[Sample]):
         size_hw: tuple[int, int],
         config: AugmentConfig,
         frequencies: npt.NDArray[np.float64] | None = None,
+        whole_hw: tuple[int, int] | None = None,
     ) -> None:
         self.data = data
         self.config = config
         self.weights = torch.ones(len(data.labels)) if frequencies is None else draw_weights(frequencies)
-        self.transform = training_transform(size_hw, data.labels.ignore_index, config)
+        self.transform = training_transform(size_hw, data.labels.ignore_index, config, whole_hw)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -120,17 +121,19 @@ def loaders(
     seed: int,
     pin: bool,
     frequencies: npt.NDArray[np.float64] | None = None,
+    crop_hw: tuple[int, int] | None = None,
 ) -> tuple[DataLoader[Sample], DataLoader[Sample]]:
     """Loaders of the two splits. A training split smaller than one batch gives one smaller batch.
 
     ``frequencies``: Share of each class in the training split, (classes,): rare ones are pasted more often.
+    ``crop_hw``: Size of training samples where it is not ``size_hw``; things in them are as large as in whole frames.
     """
     # A generator of their own: loaders draw from the global one, and differently often with and without processes.
     common = {
         "num_workers": workers, "pin_memory": pin, "persistent_workers": workers > 0, "generator": torch.Generator(),
     }  # fmt: skip
     first: DataLoader[Sample] = DataLoader(
-        TrainSet(train, size_hw, augment, frequencies),
+        TrainSet(train, crop_hw or size_hw, augment, frequencies, size_hw),
         batch,
         sampler=EpochSampler(len(train), seed),
         drop_last=len(train) >= batch,

@@ -7,17 +7,22 @@ from typing import Any
 from torch import nn
 
 from ...core.errors import ModelFileError, UnknownNameError
+from .lite import LiteConfig, LiteUNet
 from .unet import UNet, UNetConfig
 
+Config = UNetConfig | LiteConfig
+CompactUNet = UNet | LiteUNet
+
 #: Widths are those of the measured table in the design; all are multiples of 8, for vector units and tensor cores.
-MODELS: dict[str, UNetConfig] = {
+MODELS: dict[str, Config] = {
     "unet-n": UNetConfig(widths=(16, 24, 48, 96, 128)),
     "unet-s": UNetConfig(widths=(16, 32, 64, 128, 160)),
     "unet-m": UNetConfig(widths=(32, 64, 128, 160, 192)),
+    "unet-lite0": LiteConfig(),
 }
 
 
-def build(name: str, classes: int, config: dict[str, Any] | None = None) -> UNet:
+def build(name: str, classes: int, config: dict[str, Any] | None = None) -> CompactUNet:
     """A freshly initialized network.
 
     Args:
@@ -28,12 +33,17 @@ def build(name: str, classes: int, config: dict[str, Any] | None = None) -> UNet
     Raises:
         UnknownNameError: no such model.
         ModelFileError: a config key or value that is not valid.
+        InputError: a package that the network needs is missing.
     """
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
     if classes < 1:
         raise ModelFileError(f"model {name}: needs at least one class, got {classes}")
-    return UNet(classes, UNetConfig.from_dict(MODELS[name].to_dict() | (config or {})))
+    default = MODELS[name]
+    values = default.to_dict() | (config or {})
+    if isinstance(default, LiteConfig):
+        return LiteUNet(classes, LiteConfig.from_dict(values))
+    return UNet(classes, UNetConfig.from_dict(values))
 
 
 def parameters(model: nn.Module) -> int:

@@ -8,13 +8,14 @@ of the input's resolution. The runtime's kernel upsamples the logits straight to
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...core.errors import ModelFileError
+from ...core.spec import IMAGENET_MEAN, IMAGENET_STD
 
 STAGES = 5
 #: Input height and width must be multiples of this: the deepest stage's stride.
@@ -39,6 +40,10 @@ class UNetConfig:
     depths: tuple[int, ...] = (1, 2, 2, 2, 3)
     decoder_depths: tuple[int, ...] = (2, 2, 2)
     layer_widths: tuple[tuple[int, ...], ...] | None = None
+
+    #: Per-channel RGB normalization on the 0..255 scale.
+    mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
+    std: ClassVar[tuple[float, float, float]] = IMAGENET_STD
 
     def __post_init__(self) -> None:
         for key, values, length in (
@@ -101,7 +106,8 @@ class ConvBNReLU(nn.Sequential):
         )
 
 
-def _stage(inputs: int, widths: tuple[int, ...], stride: int = 1) -> nn.Sequential:
+def conv_stage(inputs: int, widths: tuple[int, ...], stride: int = 1) -> nn.Sequential:
+    """Convolutions of these widths, one after the other; the first has ``stride``."""
     before = (inputs, *widths[:-1])
     return nn.Sequential(
         *(ConvBNReLU(a, b, 1 if i else stride) for i, (a, b) in enumerate(zip(before, widths, strict=True)))
@@ -120,12 +126,12 @@ class UNet(nn.Module):
         skips = config.widths
         encoder, decoder = config.stages[:STAGES], config.stages[STAGES:]
         self.encoder = nn.ModuleList(
-            _stage(inputs, widths, stride=2) for inputs, widths in zip((3, *skips[:-1]), encoder, strict=True)
+            conv_stage(inputs, widths, stride=2) for inputs, widths in zip((3, *skips[:-1]), encoder, strict=True)
         )
         # From stride 16 up to stride 4; the stage at stride 2 has no skip connection, for the decoder never gets there.
         deeper = (skips[-1], *(widths[-1] for widths in decoder))
         self.decoder = nn.ModuleList(
-            _stage(deeper[k] + skips[i], widths) for k, (i, widths) in enumerate(zip((3, 2, 1), decoder, strict=True))
+            conv_stage(deeper[k] + skips[i], widths) for k, (i, widths) in enumerate(zip((3, 2, 1), decoder, strict=True))
         )
         self.head = nn.Conv2d(deeper[-1], classes, 1)
         for module in self.modules():

@@ -63,6 +63,21 @@ def test_neutral_settings_show_the_whole_image_unchanged():
     np.testing.assert_array_equal(label, mask)
 
 
+def test_crops_keep_the_sizes_of_things():
+    """A crop of the whole frame's network input: at zoom 1 its pixels are pixels of the frame."""
+    frame, mask = positions((64, 96))
+    crop = RandomScaleCrop((32, 64), (1, 1), VOID, whole_hw=(64, 96))
+    corners = set()
+    for seed in range(8):
+        torch.manual_seed(seed)
+        image, label = crop(*to_tensors(frame, mask))
+        left, top = int(image[2, 0, 0]), int(image[1, 0, 0])
+        np.testing.assert_array_equal(image.permute(1, 2, 0).numpy()[..., ::-1], frame[top : top + 32, left : left + 64])
+        np.testing.assert_array_equal(label, mask[top : top + 32, left : left + 64])
+        corners.add((top, left))
+    assert len(corners) > 4
+
+
 def test_flip_mirrors_both():
     frame, mask = positions((64, 96))
     image, label = draw(training_transform((64, 96), VOID, AugmentConfig((1, 1), 1, 0)), frame, mask, 0)

@@ -54,6 +54,15 @@ def test_training_batches(dataset):
     assert type(masks) is torch.Tensor
 
 
+def test_crops_are_for_training_alone(dataset):
+    train, val = (open_dataset(dataset, split) for split in ("train", "val"))
+    first, second = loaders(
+        train, val, size_hw=(64, 96), crop_hw=(32, 64), batch=4, workers=0, augment=AugmentConfig(), seed=0, pin=False
+    )
+    assert next(iter(first))[0].shape[-2:] == (32, 64)
+    assert next(iter(second))[0].shape[-2:] == (64, 96)
+
+
 @pytest.mark.parametrize(("batch", "sizes"), [(8, [8]), (9, [8]), (100, [8]), (1, [1] * 8), (5, [5])])
 def test_split_smaller_than_a_batch_gives_one_smaller_batch(dataset, batch, sizes):
     first, _ = make(dataset, batch=batch)
