@@ -28,6 +28,10 @@ def train(
     loss: Annotated[
         str, typer.Option(help="Sum of terms, each with a weight if wanted: ce, ohem, focal, dice, lovasz, boundary.")
     ] = "ce+0.5*dice",
+    branches: Annotated[
+        bool, typer.Option("--branches", help="Train each 3x3 convolution as a sum of kernels; exported, they are one.")
+    ] = False,
+    aux: Annotated[float, typer.Option(help="Weight of classifiers on the decoder's stages, in training alone.")] = 0.0,
     accumulate: Annotated[int, typer.Option(help="Batches whose gradients make one step.")] = 1,
     patience: Annotated[
         int | None, typer.Option(help="Stop after this many epochs without a better val mIoU. Default: never.")
@@ -86,7 +90,7 @@ def train(
         data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz),
         crop_hw=parse_size(crop, "--crop"), seed=seed,
         lr=OPTIMIZERS.get(optimizer, 1.0) if lr is None else lr, optimizer=optimizer, weight_decay=weight_decay, loss=loss,
-        accumulate=accumulate, patience=patience, deterministic=deterministic,
+        branches=branches, aux=aux, accumulate=accumulate, patience=patience, deterministic=deterministic,
         classes=classes, precision=precision or ("half" if half else None), device=device, workers=workers,
         augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter, classmix, cutmix), init=init,
         pretrained=pretrained,

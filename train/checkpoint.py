@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..core.artifact import atomic_path
 from ..core.errors import ModelFileError
 from ..core.spec import ModelSpec
+from .models.branches import fused
 from .models.registry import build
 
 #: Key under which a checkpoint describes its network.
@@ -83,6 +84,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     spec = ModelSpec.from_dict(about["spec"])
     model = build(about["model"], len(spec.labels), about["config"])
     weights: dict[str, Tensor] = {k.removeprefix(PREFIX): v for k, v in data["state_dict"].items() if k.startswith(PREFIX)}
+    weights = fused(weights)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -122,7 +124,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if Path(path).name == BEST:
             checkpoint = {key: checkpoint[key] for key in _FOR_INFERENCE}
             # Without what only training needs, such as a distillation's adapters.
-            checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k.startswith(PREFIX)}
+            weights = {k: v for k, v in checkpoint["state_dict"].items() if k.startswith(PREFIX)}
+            checkpoint["state_dict"] = fused(weights)
         with atomic_path(path) as temporary:
             torch.save(checkpoint, temporary)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..core.metrics import ConfusionMatrix, number
 from ..core.spec import ModelSpec
+from .auxiliary import Auxiliary
 from .checkpoint import KEY, describe
 from .distill import Distillation
 from .losses import DEFAULT_LOSS, SegmentationLoss
@@ -30,6 +32,7 @@ class SegmentationModule(pl.LightningModule):
         warmup: Share of all steps with a linearly rising rate; after it the rate falls as (1 − t)^0.9 ("poly").
         distillation: Terms of a teacher, added to the loss.
         loss: Terms of the loss, see :func:`seg_edge.train.losses.parse_loss`.
+        auxiliary: Classifiers on the decoder's stages, whose losses are added.
         optimizer: ``adamw``, or ``sgd`` with Nesterov's momentum of 0.9.
     """
 
@@ -37,6 +40,7 @@ class SegmentationModule(pl.LightningModule):
         self, net: CompactUNet, model: str, spec: ModelSpec, weights: Tensor, *,
         lr: float, weight_decay: float, warmup: float,
         distillation: Distillation | None = None, loss: str = DEFAULT_LOSS, optimizer: str = "adamw",
+        auxiliary: Auxiliary | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.net = net
@@ -45,6 +49,7 @@ class SegmentationModule(pl.LightningModule):
         self.loss = SegmentationLoss(weights, spec.labels.ignore_index, loss)
         self.optimizer = optimizer
         self.distillation = distillation
+        self.auxiliary = auxiliary
         self.lr, self.weight_decay, self.warmup = lr, weight_decay, warmup
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
@@ -59,13 +64,18 @@ class SegmentationModule(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         images, masks = batch
-        if self.distillation is None:
-            loss: Tensor = self.loss(self(images), masks)
-        else:
-            with self.distillation.watching(self.net) as features:
-                logits = self(images)
-            terms = {"supervised": self.loss(logits, masks)} | self.distillation(images, logits, features)
-            loss = torch.stack(list(terms.values())).sum()
+        with ExitStack() as stack:
+            seen = {
+                part: stack.enter_context(part.watching(self.net)) for part in (self.distillation, self.auxiliary) if part
+            }
+            logits = self(images)
+        terms = {"supervised": self.loss(logits, masks)}
+        if self.distillation is not None:
+            terms |= self.distillation(images, logits, seen[self.distillation])
+        if self.auxiliary is not None:
+            terms["aux"] = self.auxiliary(seen[self.auxiliary], masks, self.loss)
+        loss = torch.stack(list(terms.values())).sum()
+        if len(terms) > 1:
             for name, term in terms.items():
                 self.log(f"train_{name}", term, on_step=False, on_epoch=True, batch_size=len(images))
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(images))
@@ -94,7 +104,8 @@ class SegmentationModule(pl.LightningModule):
         checkpoint[KEY] = describe(self.model_name, self.net.config.to_dict(), self.spec.with_(provenance=provenance))
 
     def configure_optimizers(self) -> Any:
-        decayed = [m.weight for m in self.modules() if isinstance(m, nn.Conv2d)]
+        # Kernels are the parameters of four dimensions, those of a convolution's branches included.
+        decayed = [p for p in self.parameters() if p.ndim == 4]
         chosen = {id(p) for p in decayed}
         plain = [p for p in self.parameters() if id(p) not in chosen]
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def recipe_of(config: TrainConfig) -> dict[str, Any]:
     """The options without which a resumed training would be another one, as plain JSON values."""
-    names = ("seed", "loss", "optimizer", "lr", "weight_decay", "warmup", "ema", "accumulate", "crop_hw")
+    names = ("seed", "loss", "optimizer", "lr", "weight_decay", "warmup", "ema", "accumulate", "crop_hw", "branches", "aux")
     values = {name: getattr(config, name) for name in names} | asdict(config.augment)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 

@@ -22,6 +22,7 @@ from ..core.dataset import CLASSES_FILE, SegDataset, open_dataset
 from ..core.errors import DataError, InputError, UnknownNameError
 from ..core.labels import Labels
 from ..core.spec import ModelSpec
+from .auxiliary import Auxiliary
 from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints
 from .checkpoint import BEST, AtomicCheckpointIO, Checkpoint, load_checkpoint
 from .data.augment import AugmentConfig
@@ -29,6 +30,7 @@ from .data.module import class_frequencies, default_workers, loaders
 from .distill import Distillation, DistillConfig, open_teacher
 from .engine import SegmentationModule
 from .losses import DEFAULT_LOSS, class_weights, parse_loss
+from .models.branches import add_branches
 from .models.lite import LiteConfig, LiteUNet
 from .models.registry import MODELS, build, macs, parameters
 from .models.unet import OUTPUT_STRIDE, STRIDE
@@ -59,6 +61,8 @@ class TrainConfig:
         init: Checkpoint whose network, weights included, training begins with (a pruned one, or one to be tuned further).
         pretrained: Begin with the encoder's ImageNet weights, where the network has such an encoder.
         distill: A teacher that takes part in the loss.
+        branches: Train every 3×3 convolution as a sum of kernels, see :mod:`seg_edge.train.models.branches`.
+        aux: Weight of the decoder's auxiliary classifiers; 0 leaves them out.
         loss: Terms of the loss, see :func:`seg_edge.train.losses.parse_loss`.
         optimizer: ``adamw`` or ``sgd`` (Nesterov's momentum, 0.9).
         accumulate: Batches whose gradients are averaged for one step.
@@ -88,6 +92,8 @@ class TrainConfig:
     init: Path | None = None
     pretrained: bool = False
     distill: DistillConfig | None = None
+    branches: bool = False
+    aux: float = 0.0
     loss: str = DEFAULT_LOSS
     optimizer: str = "adamw"
     accumulate: int = 1
@@ -113,6 +119,8 @@ class TrainConfig:
                 raise InputError(f"train: --{name} must be at least 1, got {value}")
         if not 0 < self.lr < math.inf:
             raise InputError(f"train: --lr must be positive, got {self.lr}")
+        if not 0 <= self.aux < math.inf:
+            raise InputError(f"train: --aux must be 0 or more, got {self.aux}")
         if self.precision is not None and self.precision not in ("half", *PRECISIONS):
             raise UnknownNameError("precision", self.precision, ("half", *PRECISIONS))
         if self.device is not None and self.device not in DEVICES:
@@ -179,6 +187,9 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         elif config.pretrained and not earlier:
             assert isinstance(net, LiteUNet)  # TrainConfig checks it
             net.load_imagenet()
+        size = {"params": parameters(net), "macs": macs(net, size_hw)}  # of what runs: without the training's additions
+        if config.branches:
+            add_branches(net)
         net = net.to(memory_format=torch.channels_last)
         spec = (base or _fresh_spec(config.model, train.labels, size_hw)).with_(
             labels=train.labels, input_hw=size_hw, provenance=_provenance(config, train, base)
@@ -190,6 +201,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
             net, config.model, spec, class_weights(frequencies),
             lr=config.lr, weight_decay=config.weight_decay, warmup=config.warmup,
             distillation=distillation, loss=config.loss, optimizer=config.optimizer,
+            auxiliary=Auxiliary(net, len(train.labels), config.aux) if config.aux else None,
         )  # fmt: skip
         history = History(config.out, config.epochs, quiet=not progress)
         stopping = EarlyStop(config.patience) if config.patience else None
@@ -236,14 +248,14 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
             raise KeyboardInterrupt
     if stopping and stopping.stopped_epoch and progress:
         print(f"stopped: no better mIoU in {config.patience} epochs", file=sys.stderr, flush=True)
-    report = _report(config, spec, history, time.perf_counter() - began, precision, device, net, len(train), len(val))
+    report = _report(config, spec, history, time.perf_counter() - began, precision, device, size, len(train), len(val))
     write_json(config.out / REPORT_JSON, report)
     return report
 
 
 def _report(
     config: TrainConfig, spec: ModelSpec, history: History, seconds: float, precision: str, device: str,
-    net: torch.nn.Module, train_images: int, val_images: int,
+    size: dict[str, int], train_images: int, val_images: int,
 ) -> dict[str, Any]:  # fmt: skip
     scored = [row for row in history.rows if "val_miou" in row]
     best = max(scored, key=lambda row: row["val_miou"]) if scored else None
@@ -252,8 +264,7 @@ def _report(
         "data": str(config.data),
         "images": {config.train_split: train_images, config.val_split: val_images},
         "imgsz": list(spec.input_hw),
-        "params": parameters(net),
-        "macs": macs(net, spec.input_hw),
+        **size,
         "epochs": len(history.rows),
         "best": best
         and {"epoch": int(best["epoch"]), "miou": best["val_miou"], "pixel_accuracy": best["val_pixel_accuracy"]},

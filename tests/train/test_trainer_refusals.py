@@ -36,6 +36,7 @@ from seg_edge.train.trainer import fit
         ({"crop_hw": (64, 100)}, "--crop HEIGHTxWIDTH must be multiples of 32, got 64x100; try 64x96"),
         ({"pretrained": True}, "--pretrained: unet-n has no ImageNet weights; networks that have: unet-lite0"),
         ({"model": "unet-lite0", "pretrained": True, "init": Path("a.pt")}, "--pretrained and --init exclude each other"),
+        ({"aux": -1.0}, "--aux must be 0 or more, got -1.0"),
         ({"model": "unet-l"}, "unknown model 'unet-l': did you mean 'unet-s'?" ),
         ({"precision": "int8"}, "unknown precision 'int8': valid names: bf16, fp16, fp32, half"),
         ({"device": "gpu"}, "unknown device 'gpu': did you mean 'cpu'?"),
