@@ -14,6 +14,8 @@ from .common import console, parse_size, progress_bar, writable
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..runtime.bench_report import Table
+
 
 #: Seconds of measurement per configuration of the table: ten networks then take some minutes on two cores.
 TABLE_DURATION_S = 3.0
@@ -51,7 +53,7 @@ def compare(
         write_text(markdown, bench_compare.markdown(found, str(a), str(b)))
     shown = bench_compare.table(found)
     out = console()
-    _show(out, f"A: {a}, B: {b}; 95 % intervals of the median time", shown.columns, shown.rows)
+    _show(out, f"A: {a}, B: {b}; 95 % intervals of the median time", shown)
     for text in shown.notes:
         out.print(f"note: {text}", style="yellow", highlight=False, markup=False)
     bench_compare.check(found, None if max_regression is None else max_regression / 100)
@@ -204,46 +206,42 @@ def _threads(texts: Sequence[str] | None) -> list[int] | None:
 
 def _print(report: dict[str, Any]) -> None:
     from ..runtime.bench import load_warning
-    from ..runtime.bench_report import (
-        REFERENCE_COLUMNS,
-        legend,
-        others,
-        reference_rows,
-        reference_title,
-        table,
-        title,
-    )  # fmt: skip
+    from ..runtime.bench_report import REFERENCE_COLUMNS, Table, legend, others, reference_rows, reference_title, title
+    from ..runtime.bench_terminal import LEGEND, speed
 
     out = console()
-    speed = table(report)
-    _show(out, title(report), speed.columns, speed.rows)
-    for number, text in enumerate(speed.notes, 1):
+    shown = speed(report)
+    _show(out, title(report), shown)
+    for number, text in enumerate(shown.notes, 1):
         out.print(f"[{number}] {text}", highlight=False, markup=False)
-    for text in speed.shared:
+    for text in shown.shared:
         out.print(f"all rows: {text}", highlight=False, markup=False)
-    for text in legend(report):
+    for text in (*legend(report), LEGEND):
         out.print(text, highlight=False, markup=False)
     out.print()
     for heading, more in others(report):
-        _show(out, heading, more.columns, more.rows)
+        _show(out, heading, more)
         out.print()
-    _show(out, reference_title(report), REFERENCE_COLUMNS, reference_rows(report))
+    _show(out, reference_title(report), Table(list(REFERENCE_COLUMNS), reference_rows(report)))
     if warning := load_warning(report):
         out.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
 
 
-def _show(out: Console, heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _show(out: Console, heading: str, table: Table) -> None:
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Table as Shown
 
     from ..runtime.bench_report import TEXT_COLUMNS
+    from ..runtime.bench_terminal import fit, remarks
 
-    shown = Table()
-    for column in columns:
-        # A name that is cut short names nothing; numbers may break at their slashes.
-        text = column in TEXT_COLUMNS
-        shown.add_column(column, justify="left" if text else "right", no_wrap=text and column != "note")
-    for cells in rows:
+    found = fit(table, out.width)
+    shown = Shown()
+    for column, width in zip(found.table.columns, found.widths, strict=True):
+        # What is wider than its column goes on below: a name that is cut short names nothing, a number neither.
+        shown.add_column(column, justify="left" if column in TEXT_COLUMNS else "right", width=width, overflow="fold")
+    for cells in found.table.rows:
         shown.add_row(*map(escape, cells))
     out.print(heading, style="bold", highlight=False, markup=False)
     out.print(shown)
+    for text in remarks(found, out.width):
+        out.print(text, highlight=False, markup=False)
