@@ -85,6 +85,10 @@ def bench(
     threads: Annotated[
         list[str] | None, typer.Option(help="CPU threads: a number or several (1,2); may be repeated. Default: every core.")
     ] = None,
+    batch: Annotated[
+        list[str] | None,
+        typer.Option(help="Frames per inference: a number or several (1,4). Default: what the file fixes, else 1."),
+    ] = None,
     duration: Annotated[float | None, typer.Option(help="Seconds of measurement per configuration. Default: 5.")] = None,
     runs: Annotated[int | None, typer.Option(help="Instead: this many runs of each kind per configuration.")] = None,
     data: Annotated[Path | None, typer.Option(help="Dataset to take frames from and to measure mIoU on.")] = None,
@@ -118,7 +122,7 @@ def bench(
 
     size_hw = parse_size(frame, "--frame")
     assert size_hw is not None
-    counts = _threads(threads)
+    counts, batches = _numbers(threads, "--threads"), _numbers(batch, "--batch")
     given: list[Path] = measure.find_models(models or ()) if models or not (table or peer) else []
     if network and not table:
         raise InputError("bench: --network goes with --table")
@@ -131,9 +135,9 @@ def bench(
         if table and relative_to is None and added:
             relative_to = read_spec(added[0]).name
         report = measure.bench(
-            [*added, *given], engine_names=engine, threads=counts, frame_hw=size_hw, duration_s=duration, runs=runs,
-            data=data, split=split, settle=None if settle is None else settle / 100, wait_s=wait, source=source, sink=sink,
-            relative_to=relative_to,
+            [*added, *given], engine_names=engine, threads=counts, batches=batches, frame_hw=size_hw, duration_s=duration,
+            runs=runs, data=data, split=split, settle=None if settle is None else settle / 100, wait_s=wait,
+            source=source, sink=sink, relative_to=relative_to,
             progress=lambda done, total, what: bar.update(task, completed=done, total=total, description=what),
         )  # fmt: skip
     # Written before anything is judged: a report that broke a limit is the one that is read.
@@ -193,14 +197,14 @@ def _pictures(report: dict[str, Any], html: Path | None, folder: Path | None) ->
     return reasons
 
 
-def _threads(texts: Sequence[str] | None) -> list[int] | None:
+def _numbers(texts: Sequence[str] | None, option: str) -> list[int] | None:
     from ..core.errors import InputError
 
     if not texts:
         return None
     words = [word.strip() for text in texts for word in text.split(",")]
     if not all(word.isascii() and word.isdigit() for word in words):
-        raise InputError(f"--threads: expected whole numbers such as 2 or 1,2, got {','.join(texts)!r}")
+        raise InputError(f"{option}: expected whole numbers such as 2 or 1,2, got {','.join(texts)!r}")
     return [int(word) for word in words]
 
 

@@ -36,6 +36,7 @@ SPLIT = "val"
 TURN_S = 0.5
 _LEAST_ROUNDS = 6  # the fewest that give an interval of 95 %
 _MAX_SIDE = 16384
+_MAX_BATCH = 256
 #: Processes that took more than this many cores are named.
 _NAMED_CORES = 0.05
 _NAMED_COUNT = 3
@@ -55,6 +56,7 @@ def bench(
     *,
     engine_names: Sequence[str] | None = None,
     threads: Sequence[int] | None = None,
+    batches: Sequence[int] | None = None,
     frame_hw: tuple[int, int] = FRAME_HW,
     duration_s: float | None = None,
     runs: int | None = None,
@@ -67,13 +69,15 @@ def bench(
     relative_to: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Measures every model × engine × number of threads.
+    """Measures every model × engine × number of threads × batch.
 
     Args:
         models: What :func:`find_models` takes.
         engine_names: Engines; None is every one available, ``"auto"`` the fastest. One that is missing becomes a row with
             a note.
         threads: Numbers of CPU threads; None is one number: every core.
+        batches: Frames per inference; None is what each file fixes, and 1 where it leaves that free. A file that fixes one
+            of several batches gets a row for that one; one that fixes none of them becomes a row with a note.
         frame_hw: Height and width of the frames that are fed in, pixels.
         duration_s: Seconds of measurement per configuration, half of it for the engine alone. Default 5.
         runs: Instead of ``duration_s``: how many runs of each kind per configuration.
@@ -110,6 +114,9 @@ def bench(
         raise UnknownNameError("model to divide by", relative_to, found)  # now, not after minutes of measuring
     asked: Sequence[int | None] = threads or [None]
     counts = list(dict.fromkeys(map(resolve_threads, asked)))
+    sizes: list[int | None] = [*dict.fromkeys(batches or ())] or [None]
+    if any(size is not None and not 1 <= size <= _MAX_BATCH for size in sizes):
+        raise InputError(f"bench: --batch must be 1 to {_MAX_BATCH} frames, got {', '.join(map(str, sizes))}")
     size = f"{frame_hw[1]}x{frame_hw[0]}"
     if data is None:
         frames = generated_frames(frame_hw)
@@ -118,7 +125,7 @@ def bench(
         frames = dataset_frames(open_dataset(data, split), frame_hw)
         fed = f"fed {len(frames)} frames of {Path(data).name} ({split}), stretched to {size}"
 
-    lanes = [Lane(path, name, count) for path in files for name in names for count in counts]
+    lanes = [Lane(path, name, count, batch=batch) for path in files for name in names for count in counts for batch in sizes]
     neighbours = Neighbours()
     try:
         for lane in lanes:
@@ -127,6 +134,8 @@ def bench(
                 lane.notes.append(f"{lane.threads} threads on {cores} cores")
             _tell(progress, 0, 1, lane, "opening")
             lane.open(frames)
+        # Of several batches a file that fixes one of them is measured with that one; the others were never meant for it.
+        lanes = [lane for lane in lanes if lane.fixed_batch in (None, lane.batch) or lane.fixed_batch not in sizes]
         waited_s = _wait_for_quiet(wait_s, progress)
         neighbours.start()
         usable = [lane for lane in lanes if lane.failed is None]
@@ -269,7 +278,7 @@ def _tell_models_apart(rows: list[dict[str, Any]]) -> None:
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(str(row[key]) for key in ("model", "precision", "engine", "threads", "imgsz"))
+    return tuple(str(row[key]) for key in ("model", "precision", "engine", "threads", "imgsz", "batch"))
 
 
 def _schedule(duration_s: float | None, runs: int | None) -> list[Share]:
@@ -302,6 +311,7 @@ def _take_turns(lanes: list[Lane], blocks: list[Share], settle: float | None, pr
 
 def _evaluate(lanes: list[Lane], data: Path, split: str, progress: Progress | None) -> None:
     # Masks don't depend on the number of threads: one evaluation serves all rows of a file and engine.
+    # Nor on the batch, but for a file that fixes it, which opens as one lane only.
     first: dict[tuple[Path, str], Lane] = {}
     for lane in lanes:
         if lane.failed is not None:
@@ -332,9 +342,10 @@ def _models_in(folder: Path) -> list[Path]:
 
 def _what(row: dict[str, Any]) -> str:
     threads = f"{row['threads']} thread{'s' if row['threads'] != 1 else ''}"
-    return f"{row['model']} {row['precision'] or ''}".strip() + f" on {row['engine']}, {threads}"
+    batch = f", batch {row['batch']}" if row["batch"] != 1 else ""
+    return f"{row['model']} {row['precision'] or ''}".strip() + f" on {row['engine']}, {threads}{batch}"
 
 
 def _tell(progress: Progress | None, done: int, total: int, lane: Lane, what: str) -> None:
     if progress is not None:
-        progress(done, total, f"{what} {lane.path.name} on {lane.engine}, {lane.threads} threads")
+        progress(done, total, f"{what} {lane.path.name} on {lane.engine}, {lane.threads} threads, batch {lane.batch}")

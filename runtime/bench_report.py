@@ -35,6 +35,7 @@ _WHO = (
     Column("prec.", lambda row: row["precision"] or DASH),
     Column("engine", lambda row: str(row["engine"])),
     Column("thr.", lambda row: str(row["threads"])),
+    Column("batch", lambda row: str(row["batch"])),
 )
 SPEED = (
     *_WHO,
@@ -145,7 +146,8 @@ def title(report: dict[str, Any]) -> str:
     rows = report["rows"]
     height, width = rows[0]["frame"]
     about = report["machine"]
-    return f"{width}x{height} frames, batch {rows[0]['batch']}, on {summary(about)}; kernels {about['isa']}"
+    batches = ", ".join(map(str, sorted({row["batch"] for row in rows})))
+    return f"{width}x{height} frames, batch {batches}, on {summary(about)}; kernels {about['isa']}"
 
 
 def reference_rows(report: dict[str, Any]) -> list[list[str]]:
@@ -163,12 +165,16 @@ _LEGEND = (
     "Engine: the network alone, its input ready in memory. End to end: frame in memory to blended overlay in memory.",
     "FPS: runs ÷ elapsed time; 95 %: interval of the median over the turns (order statistics). Stages: medians.",
 )
+_BATCHES = (
+    "Batches: milliseconds are those of a whole batch, which each of its frames waits for; FPS and joules are per frame."
+)
 
 
 def legend(report: dict[str, Any]) -> list[str]:
     """Sentences that explain the columns."""
     ratios = ratio_title(report)
-    return [*_LEGEND, *([ratios] if ratios else [])]
+    several = [_BATCHES] if any(row["batch"] != 1 for row in report["rows"]) else []
+    return [*_LEGEND, *several, *([ratios] if ratios else [])]
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -218,7 +224,9 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     cells = [[column.cell(row) for column in columns] for row in rows]
-    keep = [i for i in range(len(columns)) if any(row[i] != DASH for row in cells)]
+    # A column that nobody could fill says nothing; nor does a batch of 1.
+    empty = {DASH}, {DASH, "1"}
+    keep = [i for i in range(len(columns)) if not {row[i] for row in cells} <= empty[columns[i].title == "batch"]]
     return Table([columns[i].title for i in keep], [[row[i] for i in keep] for row in cells])
 
 
