@@ -62,10 +62,14 @@ def compare(
 @app.command("measure")
 def bench(
     models: Annotated[
-        list[Path] | None, typer.Argument(metavar="MODEL...", help="ONNX files, artefact folders, or folders of artefacts.")
+        list[Path] | None,
+        typer.Argument(metavar="MODEL...", help="ONNX or engine files, artefact folders, folders of artefacts."),
     ] = None,
     engine: Annotated[
-        list[str] | None, typer.Option(help="Engine; may be repeated. Default: every one available. auto: the fastest.")
+        list[str] | None,
+        typer.Option(
+            help="Engine; may be repeated. Default: every one available; of an engine file, its own. auto: the fastest."
+        ),
     ] = None,
     table: Annotated[
         bool, typer.Option("--table", help="Also measure the published table's networks and our family (random weights).")

@@ -17,6 +17,7 @@ from typing import Any
 from ..core.artifact import onnx_name
 from ..core.dataset import open_dataset
 from ..core.errors import EngineError, GateError, InputError, ModelFileError, UnknownNameError
+from ..core.plan import FLAVOURS
 from ..core.spec import PRECISIONS
 from . import kernels
 from .bench_frames import dataset_frames, generated_frames
@@ -26,6 +27,7 @@ from .engines import AUTO, engine_class, engines
 from .engines.base import resolve_threads
 from .machine import machine, packages
 from .modelfile import read_spec
+from .planfile import is_plan, read_plan
 from .reference_table import REFERENCE
 from .sensors import Neighbour, Neighbours, OtherLoad
 
@@ -74,7 +76,7 @@ def bench(
     Args:
         models: What :func:`find_models` takes.
         engine_names: Engines; None is every one available, ``"auto"`` the fastest. One that is missing becomes a row with
-            a note.
+            a note. An engine file runs on the one that built it.
         threads: Numbers of CPU threads; None is one number: every core.
         batches: Frames per inference; None is what each file fixes, and 1 where it leaves that free. A file that fixes one
             of several batches gets a row for that one; one that fixes none of them becomes a row with a note.
@@ -109,7 +111,8 @@ def bench(
         raise InputError(f"bench: --wait must be 0 seconds or more, got {wait_s:g}")
     if len(frame_hw) != 2 or not all(1 <= side <= _MAX_SIDE for side in frame_hw):
         raise InputError(f"bench: frame height and width must be 1 to {_MAX_SIDE} pixels, got {frame_hw}")
-    files, names = find_models(models), _engine_names(engine_names)
+    files = find_models(models)
+    names = _engines_of(files, engine_names)
     if relative_to is not None and relative_to not in (found := set(_model_names(files))):
         raise UnknownNameError("model to divide by", relative_to, found)  # now, not after minutes of measuring
     asked: Sequence[int | None] = threads or [None]
@@ -125,7 +128,9 @@ def bench(
         frames = dataset_frames(open_dataset(data, split), frame_hw)
         fed = f"fed {len(frames)} frames of {Path(data).name} ({split}), stretched to {size}"
 
-    lanes = [Lane(path, name, count, batch=batch) for path in files for name in names for count in counts for batch in sizes]
+    lanes = [
+        Lane(path, name, count, batch=batch) for path in files for name in names[path] for count in counts for batch in sizes
+    ]
     neighbours = Neighbours()
     try:
         for lane in lanes:
@@ -325,15 +330,38 @@ def _evaluate(lanes: list[Lane], data: Path, split: str, progress: Progress | No
             lane.notes += [note for note in done.notes if note.startswith("mIoU")]
 
 
-def _engine_names(names: Sequence[str] | None) -> list[str]:
-    if names and AUTO not in names:
-        return [name for name in dict.fromkeys(names) if engine_class(name)]
-    known = engines(".onnx")
-    usable = [row.name for row in known if row.available]
-    if not usable:
-        raise EngineError("no engine is available: " + "; ".join(f"{row.name}: {row.reason}" for row in known))
-    chosen = [usable[0] if name == AUTO else name for name in names or usable]
-    return [name for name in dict.fromkeys(chosen) if engine_class(name)]
+def _engines_of(files: Sequence[Path], names: Sequence[str] | None) -> dict[Path, list[str]]:
+    """The engines that each file is measured on. An engine file runs on the one that built it, which nobody has to name.
+
+    Of the engines that were named, a file gets those that open its kind; where that is none, all: the rows say why not.
+    """
+    for name in names or ():
+        if name != AUTO:
+            engine_class(name)  # an unknown name is an error now
+    usable: list[str] = []
+    if any(not is_plan(path) for path in files) and (not names or AUTO in names):
+        known = engines(".onnx")
+        usable = [row.name for row in known if row.available]
+        if not usable:
+            raise EngineError("no engine is available: " + "; ".join(f"{row.name}: {row.reason}" for row in known))
+    found = {}
+    for path in files:
+        mine: list[str] = []
+        for asked in names or (None,):
+            if asked is None or asked == AUTO:
+                mine += [_flavour(path)] if is_plan(path) else usable[: 1 if asked else None]
+            elif is_plan(path) == (asked in FLAVOURS):
+                mine.append(asked)
+        found[path] = [*dict.fromkeys(mine or [name for name in names or () if name != AUTO])]
+    return found
+
+
+def _flavour(path: Path) -> str:
+    """The engine that built an engine file; one without a readable record stays ``auto``, and its row says what is wrong."""
+    try:
+        return read_plan(path)[1].flavour
+    except ModelFileError:
+        return AUTO
 
 
 def _models_in(folder: Path) -> list[Path]:
