@@ -14,6 +14,8 @@ from .common import console, parse_size, progress_bar, writable
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..runtime.bench_report import Table
+
 
 #: Seconds of measurement per configuration of the table: ten networks then take some minutes on two cores.
 TABLE_DURATION_S = 3.0
@@ -51,7 +53,7 @@ def compare(
         write_text(markdown, bench_compare.markdown(found, str(a), str(b)))
     shown = bench_compare.table(found)
     out = console()
-    _show(out, f"A: {a}, B: {b}; 95 % intervals of the median time", shown.columns, shown.rows)
+    _show(out, f"A: {a}, B: {b}; 95 % intervals of the median time", shown)
     for text in shown.notes:
         out.print(f"note: {text}", style="yellow", highlight=False, markup=False)
     bench_compare.check(found, None if max_regression is None else max_regression / 100)
@@ -60,10 +62,14 @@ def compare(
 @app.command("measure")
 def bench(
     models: Annotated[
-        list[Path] | None, typer.Argument(metavar="MODEL...", help="ONNX files, artefact folders, or folders of artefacts.")
+        list[Path] | None,
+        typer.Argument(metavar="MODEL...", help="ONNX or engine files, artefact folders, folders of artefacts."),
     ] = None,
     engine: Annotated[
-        list[str] | None, typer.Option(help="Engine; may be repeated. Default: every one available. auto: the fastest.")
+        list[str] | None,
+        typer.Option(
+            help="Engine; may be repeated. Default: every one available; of an engine file, its own. auto: the fastest."
+        ),
     ] = None,
     table: Annotated[
         bool, typer.Option("--table", help="Also measure the published table's networks and our family (random weights).")
@@ -82,6 +88,10 @@ def bench(
     frame: Annotated[str, typer.Option(help="Size HxW of the frames fed in.")] = "720x1280",
     threads: Annotated[
         list[str] | None, typer.Option(help="CPU threads: a number or several (1,2); may be repeated. Default: every core.")
+    ] = None,
+    batch: Annotated[
+        list[str] | None,
+        typer.Option(help="Frames per inference: a number or several (1,4). Default: what the file fixes, else 1."),
     ] = None,
     duration: Annotated[float | None, typer.Option(help="Seconds of measurement per configuration. Default: 5.")] = None,
     runs: Annotated[int | None, typer.Option(help="Instead: this many runs of each kind per configuration.")] = None,
@@ -116,7 +126,7 @@ def bench(
 
     size_hw = parse_size(frame, "--frame")
     assert size_hw is not None
-    counts = _threads(threads)
+    counts, batches = _numbers(threads, "--threads"), _numbers(batch, "--batch")
     given: list[Path] = measure.find_models(models or ()) if models or not (table or peer) else []
     if network and not table:
         raise InputError("bench: --network goes with --table")
@@ -129,9 +139,9 @@ def bench(
         if table and relative_to is None and added:
             relative_to = read_spec(added[0]).name
         report = measure.bench(
-            [*added, *given], engine_names=engine, threads=counts, frame_hw=size_hw, duration_s=duration, runs=runs,
-            data=data, split=split, settle=None if settle is None else settle / 100, wait_s=wait, source=source, sink=sink,
-            relative_to=relative_to,
+            [*added, *given], engine_names=engine, threads=counts, batches=batches, frame_hw=size_hw, duration_s=duration,
+            runs=runs, data=data, split=split, settle=None if settle is None else settle / 100, wait_s=wait,
+            source=source, sink=sink, relative_to=relative_to,
             progress=lambda done, total, what: bar.update(task, completed=done, total=total, description=what),
         )  # fmt: skip
     # Written before anything is judged: a report that broke a limit is the one that is read.
@@ -191,59 +201,55 @@ def _pictures(report: dict[str, Any], html: Path | None, folder: Path | None) ->
     return reasons
 
 
-def _threads(texts: Sequence[str] | None) -> list[int] | None:
+def _numbers(texts: Sequence[str] | None, option: str) -> list[int] | None:
     from ..core.errors import InputError
 
     if not texts:
         return None
     words = [word.strip() for text in texts for word in text.split(",")]
     if not all(word.isascii() and word.isdigit() for word in words):
-        raise InputError(f"--threads: expected whole numbers such as 2 or 1,2, got {','.join(texts)!r}")
+        raise InputError(f"{option}: expected whole numbers such as 2 or 1,2, got {','.join(texts)!r}")
     return [int(word) for word in words]
 
 
 def _print(report: dict[str, Any]) -> None:
     from ..runtime.bench import load_warning
-    from ..runtime.bench_report import (
-        REFERENCE_COLUMNS,
-        legend,
-        others,
-        reference_rows,
-        reference_title,
-        table,
-        title,
-    )  # fmt: skip
+    from ..runtime.bench_report import REFERENCE_COLUMNS, Table, legend, others, reference_rows, reference_title, title
+    from ..runtime.bench_terminal import LEGEND, speed
 
     out = console()
-    speed = table(report)
-    _show(out, title(report), speed.columns, speed.rows)
-    for number, text in enumerate(speed.notes, 1):
+    shown = speed(report)
+    _show(out, title(report), shown)
+    for number, text in enumerate(shown.notes, 1):
         out.print(f"[{number}] {text}", highlight=False, markup=False)
-    for text in speed.shared:
+    for text in shown.shared:
         out.print(f"all rows: {text}", highlight=False, markup=False)
-    for text in legend(report):
+    for text in (*legend(report), LEGEND):
         out.print(text, highlight=False, markup=False)
     out.print()
     for heading, more in others(report):
-        _show(out, heading, more.columns, more.rows)
+        _show(out, heading, more)
         out.print()
-    _show(out, reference_title(report), REFERENCE_COLUMNS, reference_rows(report))
+    _show(out, reference_title(report), Table(list(REFERENCE_COLUMNS), reference_rows(report)))
     if warning := load_warning(report):
         out.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
 
 
-def _show(out: Console, heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _show(out: Console, heading: str, table: Table) -> None:
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Table as Shown
 
     from ..runtime.bench_report import TEXT_COLUMNS
+    from ..runtime.bench_terminal import fit, remarks
 
-    shown = Table()
-    for column in columns:
-        # A name that is cut short names nothing; numbers may break at their slashes.
-        text = column in TEXT_COLUMNS
-        shown.add_column(column, justify="left" if text else "right", no_wrap=text and column != "note")
-    for cells in rows:
+    found = fit(table, out.width)
+    shown = Shown()
+    for column, width in zip(found.table.columns, found.widths, strict=True):
+        # What is wider than its column goes on below: a name that is cut short names nothing, a number neither.
+        shown.add_column(column, justify="left" if column in TEXT_COLUMNS else "right", width=width, overflow="fold")
+    for cells in found.table.rows:
         shown.add_row(*map(escape, cells))
     out.print(heading, style="bold", highlight=False, markup=False)
     out.print(shown)
+    for text in remarks(found, out.width):
+        out.print(text, highlight=False, markup=False)

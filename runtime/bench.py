@@ -17,6 +17,7 @@ from typing import Any
 from ..core.artifact import onnx_name
 from ..core.dataset import open_dataset
 from ..core.errors import EngineError, GateError, InputError, ModelFileError, UnknownNameError
+from ..core.plan import FLAVOURS
 from ..core.spec import PRECISIONS
 from . import kernels
 from .bench_frames import dataset_frames, generated_frames
@@ -26,6 +27,7 @@ from .engines import AUTO, engine_class, engines
 from .engines.base import resolve_threads
 from .machine import machine, packages
 from .modelfile import read_spec
+from .planfile import is_plan, read_plan
 from .reference_table import REFERENCE
 from .sensors import Neighbour, Neighbours, OtherLoad
 
@@ -36,6 +38,7 @@ SPLIT = "val"
 TURN_S = 0.5
 _LEAST_ROUNDS = 6  # the fewest that give an interval of 95 %
 _MAX_SIDE = 16384
+_MAX_BATCH = 256
 #: Processes that took more than this many cores are named.
 _NAMED_CORES = 0.05
 _NAMED_COUNT = 3
@@ -55,6 +58,7 @@ def bench(
     *,
     engine_names: Sequence[str] | None = None,
     threads: Sequence[int] | None = None,
+    batches: Sequence[int] | None = None,
     frame_hw: tuple[int, int] = FRAME_HW,
     duration_s: float | None = None,
     runs: int | None = None,
@@ -67,13 +71,15 @@ def bench(
     relative_to: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Measures every model × engine × number of threads.
+    """Measures every model × engine × number of threads × batch.
 
     Args:
         models: What :func:`find_models` takes.
         engine_names: Engines; None is every one available, ``"auto"`` the fastest. One that is missing becomes a row with
-            a note.
+            a note. An engine file runs on the one that built it.
         threads: Numbers of CPU threads; None is one number: every core.
+        batches: Frames per inference; None is what each file fixes, and 1 where it leaves that free. A file that fixes one
+            of several batches gets a row for that one; one that fixes none of them becomes a row with a note.
         frame_hw: Height and width of the frames that are fed in, pixels.
         duration_s: Seconds of measurement per configuration, half of it for the engine alone. Default 5.
         runs: Instead of ``duration_s``: how many runs of each kind per configuration.
@@ -105,11 +111,15 @@ def bench(
         raise InputError(f"bench: --wait must be 0 seconds or more, got {wait_s:g}")
     if len(frame_hw) != 2 or not all(1 <= side <= _MAX_SIDE for side in frame_hw):
         raise InputError(f"bench: frame height and width must be 1 to {_MAX_SIDE} pixels, got {frame_hw}")
-    files, names = find_models(models), _engine_names(engine_names)
+    files = find_models(models)
+    names = _engines_of(files, engine_names)
     if relative_to is not None and relative_to not in (found := set(_model_names(files))):
         raise UnknownNameError("model to divide by", relative_to, found)  # now, not after minutes of measuring
     asked: Sequence[int | None] = threads or [None]
     counts = list(dict.fromkeys(map(resolve_threads, asked)))
+    sizes: list[int | None] = [*dict.fromkeys(batches or ())] or [None]
+    if any(size is not None and not 1 <= size <= _MAX_BATCH for size in sizes):
+        raise InputError(f"bench: --batch must be 1 to {_MAX_BATCH} frames, got {', '.join(map(str, sizes))}")
     size = f"{frame_hw[1]}x{frame_hw[0]}"
     if data is None:
         frames = generated_frames(frame_hw)
@@ -118,7 +128,9 @@ def bench(
         frames = dataset_frames(open_dataset(data, split), frame_hw)
         fed = f"fed {len(frames)} frames of {Path(data).name} ({split}), stretched to {size}"
 
-    lanes = [Lane(path, name, count) for path in files for name in names for count in counts]
+    lanes = [
+        Lane(path, name, count, batch=batch) for path in files for name in names[path] for count in counts for batch in sizes
+    ]
     neighbours = Neighbours()
     try:
         for lane in lanes:
@@ -127,6 +139,8 @@ def bench(
                 lane.notes.append(f"{lane.threads} threads on {cores} cores")
             _tell(progress, 0, 1, lane, "opening")
             lane.open(frames)
+        # Of several batches a file that fixes one of them is measured with that one; the others were never meant for it.
+        lanes = [lane for lane in lanes if lane.fixed_batch in (None, lane.batch) or lane.fixed_batch not in sizes]
         waited_s = _wait_for_quiet(wait_s, progress)
         neighbours.start()
         usable = [lane for lane in lanes if lane.failed is None]
@@ -269,7 +283,7 @@ def _tell_models_apart(rows: list[dict[str, Any]]) -> None:
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(str(row[key]) for key in ("model", "precision", "engine", "threads", "imgsz"))
+    return tuple(str(row[key]) for key in ("model", "precision", "engine", "threads", "imgsz", "batch"))
 
 
 def _schedule(duration_s: float | None, runs: int | None) -> list[Share]:
@@ -302,6 +316,7 @@ def _take_turns(lanes: list[Lane], blocks: list[Share], settle: float | None, pr
 
 def _evaluate(lanes: list[Lane], data: Path, split: str, progress: Progress | None) -> None:
     # Masks don't depend on the number of threads: one evaluation serves all rows of a file and engine.
+    # Nor on the batch, but for a file that fixes it, which opens as one lane only.
     first: dict[tuple[Path, str], Lane] = {}
     for lane in lanes:
         if lane.failed is not None:
@@ -315,15 +330,38 @@ def _evaluate(lanes: list[Lane], data: Path, split: str, progress: Progress | No
             lane.notes += [note for note in done.notes if note.startswith("mIoU")]
 
 
-def _engine_names(names: Sequence[str] | None) -> list[str]:
-    if names and AUTO not in names:
-        return [name for name in dict.fromkeys(names) if engine_class(name)]
-    known = engines(".onnx")
-    usable = [row.name for row in known if row.available]
-    if not usable:
-        raise EngineError("no engine is available: " + "; ".join(f"{row.name}: {row.reason}" for row in known))
-    chosen = [usable[0] if name == AUTO else name for name in names or usable]
-    return [name for name in dict.fromkeys(chosen) if engine_class(name)]
+def _engines_of(files: Sequence[Path], names: Sequence[str] | None) -> dict[Path, list[str]]:
+    """The engines that each file is measured on. An engine file runs on the one that built it, which nobody has to name.
+
+    Of the engines that were named, a file gets those that open its kind; where that is none, all: the rows say why not.
+    """
+    for name in names or ():
+        if name != AUTO:
+            engine_class(name)  # an unknown name is an error now
+    usable: list[str] = []
+    if any(not is_plan(path) for path in files) and (not names or AUTO in names):
+        known = engines(".onnx")
+        usable = [row.name for row in known if row.available]
+        if not usable:
+            raise EngineError("no engine is available: " + "; ".join(f"{row.name}: {row.reason}" for row in known))
+    found = {}
+    for path in files:
+        mine: list[str] = []
+        for asked in names or (None,):
+            if asked is None or asked == AUTO:
+                mine += [_flavour(path)] if is_plan(path) else usable[: 1 if asked else None]
+            elif is_plan(path) == (asked in FLAVOURS):
+                mine.append(asked)
+        found[path] = [*dict.fromkeys(mine or [name for name in names or () if name != AUTO])]
+    return found
+
+
+def _flavour(path: Path) -> str:
+    """The engine that built an engine file; one without a readable record stays ``auto``, and its row says what is wrong."""
+    try:
+        return read_plan(path)[1].flavour
+    except ModelFileError:
+        return AUTO
 
 
 def _models_in(folder: Path) -> list[Path]:
@@ -332,9 +370,10 @@ def _models_in(folder: Path) -> list[Path]:
 
 def _what(row: dict[str, Any]) -> str:
     threads = f"{row['threads']} thread{'s' if row['threads'] != 1 else ''}"
-    return f"{row['model']} {row['precision'] or ''}".strip() + f" on {row['engine']}, {threads}"
+    batch = f", batch {row['batch']}" if row["batch"] != 1 else ""
+    return f"{row['model']} {row['precision'] or ''}".strip() + f" on {row['engine']}, {threads}{batch}"
 
 
 def _tell(progress: Progress | None, done: int, total: int, lane: Lane, what: str) -> None:
     if progress is not None:
-        progress(done, total, f"{what} {lane.path.name} on {lane.engine}, {lane.threads} threads")
+        progress(done, total, f"{what} {lane.path.name} on {lane.engine}, {lane.threads} threads, batch {lane.batch}")

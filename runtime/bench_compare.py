@@ -13,7 +13,7 @@ from ..core.errors import GateError, InputError
 from .bench_report import DASH, Table, markdown_table
 
 #: What makes two rows the same configuration.
-KEY = ("model", "precision", "engine", "threads", "imgsz", "frame")
+KEY = ("model", "precision", "engine", "threads", "imgsz", "frame", "batch")
 METRICS = ("e2e_ms", "engine_ms")
 _NAMES = {"e2e_ms": "end to end", "engine_ms": "engine alone"}
 SLOWER, FASTER, SAME = "slower", "faster", "no difference shown"
@@ -105,7 +105,7 @@ def check(comparison: dict[str, Any], max_regression: float | None) -> None:
 def table(comparison: dict[str, Any]) -> Table:
     """Cells for people."""
     columns = [
-        "model", "prec.", "engine", "thr.", "input", "frame", "e2e ms A", "e2e ms B", "FPS change", "verdict",
+        "model", "prec.", "engine", "thr.", "batch", "input", "frame", "e2e ms A", "e2e ms B", "FPS change", "verdict",
         "engine alone",
     ]  # fmt: skip
     rows = []
@@ -114,9 +114,13 @@ def table(comparison: dict[str, Any]) -> Table:
         sizes = [f"{size[0]}x{size[1]}" if size else DASH for size in (row["imgsz"], row["frame"])]
         alone = engine["verdict"] + ("" if engine["change"] is None else f" ({_change(engine['change'])})")
         rows.append([
-            row["model"], row["precision"] or DASH, row["engine"], str(row["threads"]), *sizes, _times(whole, "a"),
-            _times(whole, "b"), _change(whole["change"]), row["verdict"], alone,
+            row["model"], row["precision"] or DASH, row["engine"], str(row["threads"]), str(row["batch"]), *sizes,
+            _times(whole, "a"), _times(whole, "b"), _change(whole["change"]), row["verdict"], alone,
         ])  # fmt: skip
+    if all(row["batch"] == 1 for row in comparison["rows"]):
+        at = columns.index("batch")
+        for cells in (columns, *rows):
+            del cells[at]
     return Table(columns, rows, remarks(comparison))
 
 
@@ -196,9 +200,13 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _words(key: Sequence[Any]) -> str:
-    model, precision, engine, threads, imgsz, _frame = key
+    model, precision, engine, threads, imgsz, _frame, batch = key
     size = f" at {imgsz[0]}x{imgsz[1]}" if imgsz else ""
-    return f"{model} {precision or ''}".strip() + f" on {engine}, {threads} thread{'s' if threads != 1 else ''}{size}"
+    return (
+        f"{model} {precision or ''}".strip()
+        + f" on {engine}, {threads} thread{'s' if threads != 1 else ''}{size}"
+        + (f", batch {batch}" if batch != 1 else "")
+    )
 
 
 def _times(found: dict[str, Any], side: str) -> str:

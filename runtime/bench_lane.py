@@ -1,4 +1,4 @@
-"""One configuration under measurement: a model on an engine with a number of threads."""
+"""One configuration under measurement: a model on an engine with a number of threads and a batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,18 +18,21 @@ from ..core.errors import SegEdgeError
 from ..core.labels import Labels
 from ..core.spec import ModelSpec
 from . import kernels
+from .bench_batch import BatchSegmenter, resolve_batch
 from .bench_camera import watch
 from .bench_untrained import RANDOM, UntrainedSegmenter
 from .evaluate import evaluate
 from .machine import ROOT
 from .modelfile import read_spec
 from .power import Meter, NoMeter, open_meter
-from .segmenter import Segmenter
+from .segmenter import Outs, Segmenter
 from .sensors import OtherLoad
+from .sources import SourceFrame
 from .stats import Samples, median_interval
 from .vitals import Vitals, memory
 
 Frame = npt.NDArray[np.uint8]
+T = TypeVar("T")
 
 #: Pause before a turn. ONNX Runtime's threads go on spinning for about 40 ms after a run (measured), in the next one's time.
 SETTLE_S = 0.06
@@ -65,14 +68,18 @@ class Lane:
         engine: A name of the engines' table.
         threads: CPU threads.
         root: Where ``proc`` and ``sys`` are looked for.
+        batch: Frames per inference; None is what the file fixes, else 1. Resolved by :meth:`open`.
 
     Attributes:
         failed: Why it can't be measured, or None.
+        fixed_batch: The batch that the file fixes; None where it is free or not known yet.
         notes: Remarks for its row.
     """
 
-    def __init__(self, path: Path, engine: str, threads: int, root: Path = ROOT) -> None:
-        self.path, self.engine, self.threads = path, engine, threads
+    def __init__(self, path: Path, engine: str, threads: int, root: Path = ROOT, batch: int | None = None) -> None:
+        self.path, self.engine, self.threads, self._asked_batch = path, engine, threads, batch
+        self.batch = batch or 1
+        self.fixed_batch: int | None = None
         self.failed: str | None = None
         self.notes: list[str] = []
         self.miou: float | None = None
@@ -104,22 +111,19 @@ class Lane:
             if note := spec.provenance.get("note"):
                 self.notes.append(one_remark(note))
             self._frames = frames
-            # The engine alone gets inputs that are ready, made by the same resize that the segmenter does.
-            self._inputs = [
-                (frame if frame.shape[:2] == spec.input_hw else kernels.resize(frame, spec.input_hw, spec.resize))[None]
-                for frame in frames
-            ]
-            self._overlay = np.zeros_like(frames[0])
             before, ours = memory(self._root)["rss_bytes"], 0
             words: dict[str, Any] = {"engine": self.engine, "threads": self.threads}
             random = spec.provenance.get("weights") == RANDOM
             began = perf_counter()
-            self._segmenter = segmenter = (UntrainedSegmenter if random else Segmenter)(self.path, **words)
+            self._segmenter = segmenter = (UntrainedSegmenter if random else BatchSegmenter)(self.path, **words)
             opened_s = perf_counter() - began
+            self.fixed_batch = segmenter.engine.batch
+            self.batch = resolve_batch(segmenter, self._asked_batch)
+            ours = self._prepare(frames, spec)
             if isinstance(segmenter, UntrainedSegmenter):
-                ours = segmenter.feed(frames)
+                ours += segmenter.feed(frames)
             first = perf_counter()
-            segmenter.process(frames[0], mask=False, out=self._overlay)
+            self._run(segmenter)
             self._startup_ms = 1e3 * (opened_s + perf_counter() - first)
             self._warm_up(segmenter, first)
             after = memory(self._root)["rss_bytes"]
@@ -128,6 +132,21 @@ class Lane:
             self._meter = open_meter(segmenter.engine.device_kind, self._root)
             gpu = "CPU" not in segmenter.engine.device_kind.upper()
             self._vitals = Vitals(self._root, gpu)
+
+    def _prepare(self, frames: list[Frame], spec: ModelSpec) -> int:
+        """Makes the inputs and outputs that all runs use; returns their bytes."""
+        # The engine alone gets inputs that are ready, made by the same resize that the segmenter does.
+        small = [
+            frame if frame.shape[:2] == spec.input_hw else kernels.resize(frame, spec.input_hw, spec.resize)
+            for frame in frames
+        ]
+        count = len(frames)
+        self._inputs = [np.stack([small[(i + k) % count] for k in range(self.batch)]) for i in range(count)]
+        sources = [SourceFrame(frame, i, "", 0.0) for i, frame in enumerate(frames)]
+        self._groups = [[sources[(i + k) % count] for k in range(self.batch)] for i in range(count)]
+        # The overlays' buffers are reused, as the pipeline does.
+        self._outs: list[Outs] = [(None, np.zeros_like(frames[0])) for _ in range(self.batch)]
+        return sum(one.nbytes for one in self._inputs) + self.batch * frames[0].nbytes
 
     def turn(self, share: Share, engine_first: bool) -> None:
         """One turn of this configuration: a block of engine-only runs and a block of end-to-end runs.
@@ -159,6 +178,9 @@ class Lane:
         segmenter = self._segmenter
         if self.failed is not None or segmenter is None:
             return
+        if self.batch != 1:
+            self.notes.append(f"camera to sink not measured: one source never fills a batch of {self.batch}")
+            return
         sleep(SETTLE_S)
         try:
             self.camera = watch(segmenter, self._frames, source, sink, seconds)
@@ -185,7 +207,7 @@ class Lane:
 
     @property
     def fps_e2e(self) -> float | None:
-        return self._e2e.count / self._e2e_s if self._e2e_s > 0 else None
+        return self.batch * self._e2e.count / self._e2e_s if self._e2e_s > 0 else None
 
     def row(self, frame_hw: tuple[int, int]) -> dict[str, Any]:
         """This configuration's row of ``bench --json``."""
@@ -204,7 +226,7 @@ class Lane:
             "threads": self.threads,
             "imgsz": list(spec.input_hw) if spec else None,
             "frame": list(frame_hw),
-            "batch": 1,
+            "batch": self.batch,
             "params": params,
             "macs": macs,
             "bytes": self.path.stat().st_size if self.path.is_file() else None,
@@ -213,7 +235,7 @@ class Lane:
             "stages_ms": {
                 stage: samples.percentiles()["p50"] if measured else None for stage, samples in self._stages.items()
             },
-            "fps_engine": self._engine.count / self._engine_s if measured and self._engine_s > 0 else None,
+            "fps_engine": self.batch * self._engine.count / self._engine_s if measured and self._engine_s > 0 else None,
             "fps_e2e": self.fps_e2e if measured else None,
             "fps_cold": self._cold["fps"] if measured and self._cold else None,
             "cold": self._cold if measured else None,
@@ -224,7 +246,7 @@ class Lane:
             "memory": {"model_bytes": self._model_bytes if measured else None, **_peak(self._root)},
             "miou": self.miou,
             "watts": joules / self._e2e_s if joules is not None and self._e2e_s > 0 else None,
-            "joules_per_frame": joules / self._e2e.count if joules is not None and self._e2e.count else None,
+            "joules_per_frame": joules / (self.batch * self._e2e.count) if joules is not None and self._e2e.count else None,
             "power_source": self._meter.source or None,
             "temperature_c": vitals.hottest_c if vitals else None,
             "clocks_mhz": vitals.clocks_mhz if vitals else {"cpu": None, "gpu": None},
@@ -275,12 +297,12 @@ class Lane:
 
     def _warm_up(self, segmenter: Segmenter, first_s: float) -> None:
         """Until the latency is steady; what it gives from the very first frame on, at ``first_s``, is the cold rate."""
-        began, previous, frames, change = perf_counter(), None, 1, 1.0
+        began, previous, frames, change = perf_counter(), None, self.batch, 1.0
         while change > _STABLE:
             times: list[float] = []
             while len(times) < _WINDOW and not (len(times) > 1 and perf_counter() - began > _WARMUP_LIMIT_S):
-                times.append(segmenter.process(self._next(self._frames), mask=False, out=self._overlay).latency_ms)
-                frames += 1
+                times.append(sum(self._run(segmenter).values()))
+                frames += self.batch
                 if self._cold is None or perf_counter() - first_s <= COLD_S:
                     seconds = perf_counter() - first_s
                     self._cold = {"fps": frames / seconds, "seconds": seconds, "frames": frames}
@@ -306,17 +328,15 @@ class Lane:
 
     def _e2e_block(self, segmenter: Segmenter, share: Share) -> None:
         for _ in range(self._refill):
-            segmenter.process(self._next(self._frames), mask=False, out=self._overlay)
+            self._run(segmenter)
         self._meter.start()
         began, done, times = perf_counter(), 0, []
         while not share.over(done, began):
-            frame_bgr = self._next(self._frames)
             started = perf_counter()
-            # The overlay's buffer is reused, as the pipeline does.
-            result = segmenter.process(frame_bgr, mask=False, out=self._overlay)
+            stages_ms = self._run(segmenter)
             times.append(1e3 * (perf_counter() - started))
             for stage in STAGES:
-                self._stages[stage].add(result.stages_ms[stage])
+                self._stages[stage].add(stages_ms[stage])
             done += 1
         elapsed = perf_counter() - began
         joules = self._meter.stop()
@@ -333,15 +353,22 @@ class Lane:
         else:
             self._e2e_s += elapsed_s
         self.turns[f"{kind}_ms"].append(median(times))
-        self.turns[f"fps_{kind}"].append(len(times) / elapsed_s)
+        self.turns[f"fps_{kind}"].append(self.batch * len(times) / elapsed_s)
+
+    def _run(self, segmenter: Segmenter) -> dict[str, float]:
+        """One run from frames in memory to overlays in memory; milliseconds of its stages."""
+        group = self._next(self._groups)
+        if self.batch == 1:
+            return segmenter.process(group[0].image_bgr, mask=False, out=self._outs[0][1]).stages_ms
+        return segmenter.process_batch(group, self._outs, mask=False)[-1].stages_ms
 
     @property
     def _refill(self) -> int:
         # A long run has little use of warm caches, and the time is better spent on a measured one.
-        fps = self._cold["fps"] if self._cold else 0.0
-        return REFILL if fps > 5 else int(fps > 1)
+        per_second = self._cold["fps"] / self.batch if self._cold else 0.0
+        return REFILL if per_second > 5 else int(per_second > 1)
 
-    def _next(self, items: list[Frame]) -> Frame:
+    def _next(self, items: list[T]) -> T:
         self._at += 1
         return items[self._at % len(items)]
 

@@ -35,46 +35,47 @@ _WHO = (
     Column("prec.", lambda row: row["precision"] or DASH),
     Column("engine", lambda row: str(row["engine"])),
     Column("thr.", lambda row: str(row["threads"])),
+    Column("batch", lambda row: str(row["batch"])),
 )
-_SPEED = (
+SPEED = (
     *_WHO,
     Column("input", lambda row: _size(row["imgsz"])),
-    Column("params M", lambda row: _number(row["params"], 2, 1e-6)),
-    Column("GMAC", lambda row: _number(row["macs"], 2, 1e-9)),
+    Column("params M", lambda row: number_cell(row["params"], 2, 1e-6)),
+    Column("GMAC", lambda row: number_cell(row["macs"], 2, 1e-9)),
     Column("mIoU %", lambda row: _percent(row["miou"])),
-    Column("FPS engine", lambda row: _rate(row["fps_engine"])),
-    Column("FPS e2e", lambda row: _rate(row["fps_e2e"])),
+    Column("FPS engine", lambda row: rate_cell(row["fps_engine"])),
+    Column("FPS e2e", lambda row: rate_cell(row["fps_e2e"])),
     Column("95 %", lambda row: _range(row["interval"]["fps_e2e"])),
-    Column("ratio", lambda row: _rate(row["ratio"]["e2e"]) if row["ratio"] else DASH),
+    Column("ratio", lambda row: rate_cell(row["ratio"]["e2e"]) if row["ratio"] else DASH),
     Column("95 %", lambda row: _range(row["ratio"]["e2e_interval"]) if row["ratio"] else DASH),
-    Column("published ratio", lambda row: _number(row["ratio"]["published"], 2) if row["ratio"] else DASH),
-    Column("J/frame", lambda row: _number(row["joules_per_frame"], 3)),
+    Column("published ratio", lambda row: number_cell(row["ratio"]["published"], 2) if row["ratio"] else DASH),
+    Column("J/frame", lambda row: number_cell(row["joules_per_frame"], 3)),
 )
 _LATENCY = (
     *_WHO,
-    Column("MB", lambda row: _number(row["bytes"], 2, 1e-6)),
+    Column("MB", lambda row: number_cell(row["bytes"], 2, 1e-6)),
     Column("engine p50 / p95 / p99", lambda row: _percentiles(row["engine_ms"])),
     Column("end to end p50 / p95 / p99", lambda row: _percentiles(row["e2e_ms"])),
-    Column("e2e ÷ engine", lambda row: _number(_quotient(row), 2)),
+    Column("e2e ÷ engine", lambda row: number_cell(_quotient(row), 2)),
     Column("pre + engine + post", lambda row: _joined(list(row["stages_ms"].values()), " + ")),
-    Column("engine ratio", lambda row: _rate(row["ratio"]["engine"]) if row["ratio"] else DASH),
+    Column("engine ratio", lambda row: rate_cell(row["ratio"]["engine"]) if row["ratio"] else DASH),
 )
 _HEALTH = (
     *_WHO,
-    Column("FPS cold", lambda row: _rate(row["fps_cold"])),
-    Column("start ms", lambda row: _number(row["startup_ms"], 0)),
-    Column("model in memory MB", lambda row: _number(row["memory"]["model_bytes"], 1, 1e-6)),
-    Column("process peak MB", lambda row: _number(row["memory"]["process_peak_bytes"], 0, 1e-6)),
-    Column("W", lambda row: _number(row["watts"], 1)),
-    Column("°C", lambda row: _number(row["temperature_c"], 0)),
+    Column("FPS cold", lambda row: rate_cell(row["fps_cold"])),
+    Column("start ms", lambda row: number_cell(row["startup_ms"], 0)),
+    Column("model in memory MB", lambda row: number_cell(row["memory"]["model_bytes"], 1, 1e-6)),
+    Column("process peak MB", lambda row: number_cell(row["memory"]["process_peak_bytes"], 0, 1e-6)),
+    Column("W", lambda row: number_cell(row["watts"], 1)),
+    Column("°C", lambda row: number_cell(row["temperature_c"], 0)),
     Column("CPU MHz", lambda row: _range(row["clocks_mhz"]["cpu"], 0)),
     Column("GPU MHz", lambda row: _range(row["clocks_mhz"]["gpu"], 0)),
     Column("throttled", lambda row: _throttled(row["throttled"])),
-    Column("others' cores", lambda row: _number(row["other_cores"], 1)),
+    Column("others' cores", lambda row: number_cell(row["other_cores"], 1)),
 )
 _CAMERA = (
     *_WHO,
-    Column("FPS at the sink", lambda row: _number(row["camera"]["fps"], 1)),
+    Column("FPS at the sink", lambda row: number_cell(row["camera"]["fps"], 1)),
     Column("frames in", lambda row: str(row["camera"]["frames_in"])),
     Column("dropped", lambda row: str(sum(row["camera"]["dropped"].values()))),
     Column("frame age ms p50 / p95 / p99", lambda row: _percentiles(row["camera"]["frame_age_ms"])),
@@ -90,16 +91,21 @@ REFERENCE_COLUMNS = ("model", "backbone", "mIoU %", "FPS")
 
 def table(report: dict[str, Any]) -> Table:
     """Speed, one line a row of the report. A column that nobody could fill is left out."""
-    said = [[text for text in row["note"].split("; ") if text] for row in report["rows"]]
+    return numbered(SPEED, report["rows"])
+
+
+def numbered(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+    """Cells of rows, their remarks as numbers of footnotes in a last column."""
+    said = [[text for text in row["note"].split("; ") if text] for row in rows]
     # What every row says is said once.
     shared = [text for text in said[0] if len(said) > 1 and all(text in remarks for remarks in said)]
     numbers: dict[str, int] = {}
-    made = _table(_SPEED, report["rows"])
-    rows = [
+    made = _table(columns, rows)
+    lines = [
         [*cells, " ".join(f"[{numbers.setdefault(text, len(numbers) + 1)}]" for text in remarks if text not in shared)]
         for cells, remarks in zip(made.rows, said, strict=True)
     ]
-    return Table([*made.columns, "note"], rows, list(numbers), shared)
+    return Table([*made.columns, "note"], lines, list(numbers), shared)
 
 
 def others(report: dict[str, Any]) -> list[tuple[str, Table]]:
@@ -140,7 +146,8 @@ def title(report: dict[str, Any]) -> str:
     rows = report["rows"]
     height, width = rows[0]["frame"]
     about = report["machine"]
-    return f"{width}x{height} frames, batch {rows[0]['batch']}, on {summary(about)}; kernels {about['isa']}"
+    batches = ", ".join(map(str, sorted({row["batch"] for row in rows})))
+    return f"{width}x{height} frames, batch {batches}, on {summary(about)}; kernels {about['isa']}"
 
 
 def reference_rows(report: dict[str, Any]) -> list[list[str]]:
@@ -158,12 +165,16 @@ _LEGEND = (
     "Engine: the network alone, its input ready in memory. End to end: frame in memory to blended overlay in memory.",
     "FPS: runs ÷ elapsed time; 95 %: interval of the median over the turns (order statistics). Stages: medians.",
 )
+_BATCHES = (
+    "Batches: milliseconds are those of a whole batch, which each of its frames waits for; FPS and joules are per frame."
+)
 
 
 def legend(report: dict[str, Any]) -> list[str]:
     """Sentences that explain the columns."""
     ratios = ratio_title(report)
-    return [*_LEGEND, *([ratios] if ratios else [])]
+    several = [_BATCHES] if any(row["batch"] != 1 for row in report["rows"]) else []
+    return [*_LEGEND, *several, *([ratios] if ratios else [])]
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -213,7 +224,9 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     cells = [[column.cell(row) for column in columns] for row in rows]
-    keep = [i for i in range(len(columns)) if any(row[i] != DASH for row in cells)]
+    # A column that nobody could fill says nothing; nor does a batch of 1.
+    empty = {DASH}, {DASH, "1"}
+    keep = [i for i in range(len(columns)) if not {row[i] for row in cells} <= empty[columns[i].title == "batch"]]
     return Table([columns[i].title for i in keep], [[row[i] for i in keep] for row in cells])
 
 
@@ -226,11 +239,11 @@ def _size(size_hw: Sequence[int] | None) -> str:
     return f"{size_hw[0]}x{size_hw[1]}" if size_hw else DASH
 
 
-def _number(value: float | None, digits: int, scale: float = 1.0) -> str:
+def number_cell(value: float | None, digits: int, scale: float = 1.0) -> str:
     return DASH if value is None else f"{value * scale:.{digits}f}"
 
 
-def _rate(value: float | None) -> str:
+def rate_cell(value: float | None) -> str:
     """Three digits: 0.07 must not become 0.1, and 131.4 says no more than 131."""
     return DASH if value is None else f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 
@@ -238,7 +251,7 @@ def _rate(value: float | None) -> str:
 def _range(values: Sequence[float] | None, digits: int | None = None) -> str:
     if values is None:
         return DASH
-    low, high = (_rate(value) if digits is None else f"{value:.{digits}f}" for value in values)
+    low, high = (rate_cell(value) if digits is None else f"{value:.{digits}f}" for value in values)
     return low if low == high else f"{low}–{high}"
 
 
@@ -252,7 +265,7 @@ def _percentiles(values: dict[str, float | None]) -> str:
 
 def _joined(values: Sequence[float | None], between: str) -> str:
     # Three or four digits: more are noise, and would not fit beside each other.
-    return DASH if None in values else between.join(_number(value, 2 if value and value < 10 else 1) for value in values)
+    return DASH if None in values else between.join(number_cell(value, 2 if value and value < 10 else 1) for value in values)
 
 
 def _percent(value: float | None) -> str:

@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .segmenter import Frame, Logits, Mask, Segmenter
+from .bench_batch import BatchSegmenter
+from .segmenter import Frame, Logits, Mask
 
 #: In a spec's provenance, ``{"weights": RANDOM}``: they were never trained.
 RANDOM = "random"
 
 
-class UntrainedSegmenter(Segmenter):
+class UntrainedSegmenter(BatchSegmenter):
     """Runs its network in full, and continues with stand-in scores of the same shape.
 
     Until :meth:`feed` it continues with the network's own.

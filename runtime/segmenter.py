@@ -114,13 +114,7 @@ class Segmenter:
             raise
         self.alpha = alpha
         self._threads = None if threads is None else min(threads, kernels.MAX_THREADS)
-        batch = self.engine.batch or 1
-        if batch != 1:
-            path = self.engine.path
-            self.engine.close()
-            raise EngineError(
-                f"{path}: takes batches of {batch} frames only; export it with batch 1 to run it frame by frame"
-            )
+        self._check_batch()
         # The device's kernels stretch, and paint every class with one opacity; whatever else is asked for, the C ones do.
         plain = self.style.plain_alpha is not None and smooth is None and self.spec.resize != "letterbox"
         self._on_device = self.engine.frame_path() if plain else None
@@ -291,6 +285,16 @@ class Segmenter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _check_batch(self) -> None:
+        """Closes the engine and raises EngineError where the file fixes a batch of several frames."""
+        batch = self.engine.batch or 1
+        if batch != 1:
+            path = self.engine.path
+            self.engine.close()
+            raise EngineError(
+                f"{path}: takes batches of {batch} frames only; export it with batch 1 to run it frame by frame"
+            )
 
     def _network_input(self, frame_bgr: Frame) -> Frame:
         if frame_bgr.shape[:2] == self.spec.input_hw and frame_bgr.flags.c_contiguous:

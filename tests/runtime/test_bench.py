@@ -20,7 +20,7 @@ from seg_edge.runtime import bench_lane, kernels, vitals
 from seg_edge.runtime.bench import _schedule, bench, check, find_models, load_warning
 from seg_edge.runtime.bench_camera import SimulatedCamera
 from seg_edge.runtime.bench_compare import compare
-from seg_edge.runtime.bench_report import _rate, markdown, others, table
+from seg_edge.runtime.bench_report import markdown, others, rate_cell, table
 from seg_edge.runtime.engines import engines
 from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from seg_edge.runtime.power import Meter
@@ -472,7 +472,7 @@ def test_table_counts_its_footnotes_and_leaves_empty_columns_out(report):
 
 
 def test_rates_keep_three_digits():
-    assert [_rate(value) for value in (0.071, 1.5, 12.34, 131.4, None)] == ["0.07", "1.50", "12.3", "131", "–"]
+    assert [rate_cell(value) for value in (0.071, 1.5, 12.34, 131.4, None)] == ["0.07", "1.50", "12.3", "131", "–"]
 
 
 def test_reference_figures_stand_beside_the_measured_ones_and_say_that_nobody_measured_them_here(report):

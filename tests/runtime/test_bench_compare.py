@@ -28,6 +28,7 @@ def row(model="net", e2e=(10.0, 10.1, 10.2, 9.9, 9.8, 10.0), alone=None, **chang
     turns = {"e2e_ms": list(e2e), "engine_ms": list(alone or [value / 2 for value in e2e])}
     about = {
         "model": model, "precision": "fp32", "engine": "openvino", "threads": 2, "imgsz": [352, 480], "frame": [720, 1280],
+        "batch": 1,
         "e2e_ms": {"p50": turns["e2e_ms"][0] if e2e else None}, "engine_ms": {"p50": turns["engine_ms"][0] if e2e else None},
         "turns": turns, "interval": {key: median_interval(values) for key, values in turns.items()}, "other_cores": 0.0,
     }  # fmt: skip
