@@ -7,7 +7,8 @@ exported today stays usable by an engine that is added tomorrow. They need no on
 
 =============  ==========================================================================================================
 onnxruntime    Nearest upsampling becomes copies (its generic Resize takes 5 to 7 % of an INT8 network), and the mean is
-               subtracted in 8 bits.
+               subtracted in 8 bits. On x86 the first and the last convolution get shapes that have a kernel
+               (:mod:`.aligned`).
 openvino       As it stands.
 tensorrt       Biases become float (its parser refuses a DequantizeLinear of int32), activations int8 with zero point 0
                (it knows no other): where all values are positive, 7 of the 8 bits are left.
@@ -26,6 +27,7 @@ import numpy.typing as npt
 from ...core.errors import ModelFileError
 from ...core.spec import ModelSpec
 from ..wire import WireError
+from . import aligned
 from .onnxgraph import Graph, Node, node
 
 Rule = Callable[[Graph], None]
@@ -201,7 +203,11 @@ def signed_activations(graph: Graph) -> None:
 
 #: Engine → the rewrites that it wants, in order.
 DIALECTS: dict[str, tuple[Rule, ...]] = {
-    "onnxruntime": (copying_resize, integer_mean),
+    "onnxruntime": (
+        copying_resize,
+        integer_mean,
+        *((aligned.columns_as_channels, aligned.padded_outputs) if aligned.HERE else ()),
+    ),
     "openvino": (),
     "tensorrt": (float_bias, signed_activations),
 }

@@ -88,7 +88,8 @@ def test_what_is_not_recognized_stays(int8, nets):
     del other.graph.value_info[:]  # sizes are unknown
     set_weight(other, "mean_bgr", weights(other)["mean_bgr"] + np.float32(0.1))  # not on levels
     result = translated(other, "onnxruntime")
-    assert kinds(result) == kinds(other)
+    # The last convolution is known at any size: on x86 its 4 outputs are filled up and cut off again.
+    assert [kind for kind in kinds(result) if kind != "Slice"] == kinds(other)
     resize = next(each for each in other.graph.node if each.op_type == "Resize")
     at = next(i for i, a in enumerate(resize.attribute) if a.name == "nearest_mode")
     resize.attribute[at].s = b"ceil"
