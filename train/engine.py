@@ -14,7 +14,7 @@ from ..core.spec import ModelSpec
 from .checkpoint import KEY, describe
 from .distill import Distillation
 from .losses import DEFAULT_LOSS, SegmentationLoss
-from .models.unet import UNet
+from .models.config import config_of
 
 
 class SegmentationModule(pl.LightningModule):
@@ -34,7 +34,7 @@ class SegmentationModule(pl.LightningModule):
     """
 
     def __init__(
-        self, net: UNet, model: str, spec: ModelSpec, weights: Tensor, *, lr: float, weight_decay: float, warmup: float,
+        self, net: nn.Module, model: str, spec: ModelSpec, weights: Tensor, *, lr: float, weight_decay: float, warmup: float,
         distillation: Distillation | None = None, loss: str = DEFAULT_LOSS, optimizer: str = "adamw",
     ) -> None:  # fmt: skip
         super().__init__()
@@ -90,7 +90,7 @@ class SegmentationModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         provenance = dict(self.spec.provenance) | {"epoch": self.current_epoch + 1, "val": self.metrics}
-        checkpoint[KEY] = describe(self.model_name, self.net.config.to_dict(), self.spec.with_(provenance=provenance))
+        checkpoint[KEY] = describe(self.model_name, config_of(self.net), self.spec.with_(provenance=provenance))
 
     def configure_optimizers(self) -> Any:
         decayed = [m.weight for m in self.modules() if isinstance(m, nn.Conv2d)]

@@ -28,8 +28,9 @@ from .data.module import class_frequencies, default_workers, loaders
 from .distill import Distillation, DistillConfig, open_teacher
 from .engine import SegmentationModule
 from .losses import DEFAULT_LOSS, class_weights, parse_loss
-from .models.registry import MODELS, build, macs, parameters
-from .models.unet import OUTPUT_STRIDE, STRIDE
+from .models.config import output_stride
+from .models.registry import build, macs, names, parameters
+from .models.unet import STRIDE
 from .resume import recipe_of, resume_from
 
 DEVICES = ("cpu", "cuda")
@@ -89,8 +90,8 @@ class TrainConfig:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise UnknownNameError("model", self.model, MODELS)
+        if self.model not in names():
+            raise UnknownNameError("model", self.model, names())
         if self.optimizer not in OPTIMIZERS:
             raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
         parse_loss(self.loss)
@@ -159,7 +160,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         if start:
             net.load_state_dict(start.model.state_dict())
         net = net.to(memory_format=torch.channels_last)
-        spec = (base or ModelSpec(config.model, train.labels, size_hw, output_stride=OUTPUT_STRIDE)).with_(
+        spec = (base or ModelSpec(config.model, train.labels, size_hw, output_stride=output_stride(net))).with_(
             labels=train.labels, input_hw=size_hw, provenance=_provenance(config, train, base)
         )
         distillation = None
