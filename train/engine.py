@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..core.metrics import ConfusionMatrix, number
@@ -16,7 +16,7 @@ from .auxiliary import Auxiliary
 from .checkpoint import KEY, describe
 from .distill import Distillation
 from .losses import DEFAULT_LOSS, SegmentationLoss
-from .models.registry import CompactUNet
+from .models.config import config_of
 
 
 class SegmentationModule(pl.LightningModule):
@@ -37,7 +37,7 @@ class SegmentationModule(pl.LightningModule):
     """
 
     def __init__(
-        self, net: CompactUNet, model: str, spec: ModelSpec, weights: Tensor, *,
+        self, net: nn.Module, model: str, spec: ModelSpec, weights: Tensor, *,
         lr: float, weight_decay: float, warmup: float,
         distillation: Distillation | None = None, loss: str = DEFAULT_LOSS, optimizer: str = "adamw",
         auxiliary: Auxiliary | None = None,
@@ -101,7 +101,7 @@ class SegmentationModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         provenance = dict(self.spec.provenance) | {"epoch": self.current_epoch + 1, "val": self.metrics}
-        checkpoint[KEY] = describe(self.model_name, self.net.config.to_dict(), self.spec.with_(provenance=provenance))
+        checkpoint[KEY] = describe(self.model_name, config_of(self.net), self.spec.with_(provenance=provenance))
 
     def configure_optimizers(self) -> Any:
         # Kernels are the parameters of four dimensions, those of a convolution's branches included.

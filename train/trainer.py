@@ -31,9 +31,10 @@ from .distill import Distillation, DistillConfig, open_teacher
 from .engine import SegmentationModule
 from .losses import DEFAULT_LOSS, class_weights, parse_loss
 from .models.branches import add_branches
+from .models.config import output_stride
 from .models.lite import LiteConfig, LiteUNet
-from .models.registry import MODELS, build, macs, parameters
-from .models.unet import OUTPUT_STRIDE, STRIDE
+from .models.registry import MODELS, build, macs, names, parameters
+from .models.unet import STRIDE
 from .resume import recipe_of, resume_from
 
 DEVICES = ("cpu", "cuda")
@@ -101,9 +102,9 @@ class TrainConfig:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise UnknownNameError("model", self.model, MODELS)
-        if self.pretrained and not isinstance(MODELS[self.model], LiteConfig):
+        if self.model not in names():
+            raise UnknownNameError("model", self.model, names())
+        if self.pretrained and not isinstance(MODELS.get(self.model), LiteConfig):
             having = ", ".join(name for name, shape in MODELS.items() if isinstance(shape, LiteConfig))
             raise InputError(f"train: --pretrained: {self.model} has no ImageNet weights; networks that have: {having}")
         if self.pretrained and self.init is not None:
@@ -191,7 +192,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         if config.branches:
             add_branches(net)
         net = net.to(memory_format=torch.channels_last)
-        spec = (base or _fresh_spec(config.model, train.labels, size_hw)).with_(
+        spec = (base or _fresh_spec(config.model, train.labels, size_hw, output_stride(net))).with_(
             labels=train.labels, input_hw=size_hw, provenance=_provenance(config, train, base)
         )
         distillation = None
@@ -287,9 +288,9 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fresh_spec(model: str, labels: Labels, size_hw: tuple[int, int]) -> ModelSpec:
-    shape = MODELS[model]
-    return ModelSpec(model, labels, size_hw, output_stride=OUTPUT_STRIDE, mean=shape.mean, std=shape.std)
+def _fresh_spec(model: str, labels: Labels, size_hw: tuple[int, int], stride: int) -> ModelSpec:
+    spec = ModelSpec(model, labels, size_hw, output_stride=stride)
+    return spec.with_(mean=MODELS[model].mean, std=MODELS[model].std) if model in MODELS else spec
 
 
 def _start(config: TrainConfig) -> Checkpoint | None:

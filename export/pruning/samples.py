@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...core.dataset import SegDataset
+from ...core.errors import InputError
 from ...core.spec import ModelSpec
 from ...train.losses import SegmentationLoss, class_weights
 from ..frames import Frame, evenly_spaced, network_input
@@ -43,6 +44,9 @@ def estimate_statistics(net: nn.Module, dataset: SegDataset, spec: ModelSpec, co
     They are those of inputs that a pruned network no longer has: Li et al., "EagleEye" (2020), adaptive batch
     normalization. Plain averages over all batches take the place of the moving ones. Weights stay as they are; the network
     is in eval mode afterwards.
+
+    Raises:
+        InputError: one image for a network that normalizes what it has pooled over the whole image: a single value.
     """
     layers = [layer for layer in net.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     layers = [layer for layer in layers if layer.track_running_stats]
@@ -52,14 +56,27 @@ def estimate_statistics(net: nn.Module, dataset: SegDataset, spec: ModelSpec, co
         layer.reset_running_stats()
         layer.momentum = None  # a plain average
         layer.train()
-    indices = evenly_spaced(len(dataset), count)
     with torch.no_grad():
-        for i in range(0, len(indices), batch):
-            frames = [network_input(dataset.read(k)[0], spec) for k in indices[i : i + batch]]
-            net(torch.cat([_normalized(frame, spec) for frame in frames]))
+        for indices in _batches(evenly_spaced(len(dataset), count), batch):
+            frames = [network_input(dataset.read(k)[0], spec) for k in indices]
+            try:
+                net(torch.cat([_normalized(frame, spec) for frame in frames]))
+            except ValueError as error:
+                if len(frames) > 1:
+                    raise
+                raise InputError(
+                    f"--images 1: this network normalizes what it pools over a whole image, which takes two ({error}); "
+                    "pass more --images"
+                ) from error
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
     net.eval()
+
+
+def _batches(indices: Sequence[int], batch: int) -> list[Sequence[int]]:
+    """Equal shares of about ``batch``, none of a single image: it would have no variance where a network pools."""
+    count = max(1, min(-(-len(indices) // batch), len(indices) // 2))
+    return [indices[i * len(indices) // count : (i + 1) * len(indices) // count] for i in range(count)]
 
 
 def _normalized(frame: Frame, spec: ModelSpec) -> Tensor:

@@ -14,12 +14,13 @@ from torch import nn
 
 from ...core.artifact import SPEC_FILE, sha256, write_text
 from ...core.dataset import SegDataset
-from ...core.errors import InputError, ModelFileError, UnknownNameError
+from ...core.errors import InputError, UnknownNameError
 from ...core.spec import ModelSpec
 from ...train.checkpoint import BEST, Checkpoint, load_checkpoint, save_checkpoint
 from ...train.distill import DistillConfig, open_teacher
+from ...train.models.config import config_of
 from ...train.models.registry import build, macs, parameters
-from ...train.models.unet import UNet, config_of
+from ...train.models.widths import layer_widths
 from ...train.trainer import TrainConfig, fit, open_for
 from ..folder import FAILED_DIR, check_target, replaced_folder
 from ..measure import accuracy, latencies_ms, measured_engines, worst_class
@@ -106,7 +107,7 @@ def prune(
     progress: Progress | None = None,
     measure: MeasureLatency | None = None,
 ) -> PruneReport:
-    """Prunes a checkpoint of the compact family.
+    """Prunes a checkpoint: of the compact family, or of a network of the zoo.
 
     Args:
         checkpoint: A ``.pt`` file of ``seg-edge train`` or of an earlier pruning.
@@ -126,10 +127,6 @@ def prune(
     out = Path(out)
     check_target(out)
     start = load_checkpoint(checkpoint)
-    if not isinstance(start.model, UNet):
-        raise ModelFileError(
-            f"{checkpoint}: {start.name} can't be written with other widths; prune takes the compact U-Nets"
-        )
     with replaced_folder(out) as folder:
         run = _Pruning(Path(checkpoint), start, folder, options, progress or Silent(), measure)
         try:
@@ -149,7 +146,7 @@ class _Pruning:
         measure: MeasureLatency | None,
     ) -> None:  # fmt: skip
         self.start, self.folder, self.options, self.progress = start, folder, options, progress
-        self.net: Any = start.model
+        self.net: nn.Module = start.model
         self.spec: ModelSpec = start.spec
         self.engines = measured_engines(options.engine)
         self.measure = measure or (lambda net, spec, engine: latency_ms(net, spec, engine, options.threads))
@@ -226,10 +223,9 @@ class _Pruning:
              "macs": macs(self.net, self.spec.input_hw)}
         )  # fmt: skip
 
-    def rebuilt(self) -> UNet:
+    def rebuilt(self) -> nn.Module:
         """The pruned network as its config and state dict give it, which must be the same one, bit for bit."""
-        config = config_of(self.net)
-        again = build(self.start.name, len(self.spec.labels), config.to_dict())
+        again = build(self.start.name, len(self.spec.labels), config_of(self.net))
         again.load_state_dict(self.net.state_dict())
         again.eval()
         x = torch.randn(1, 3, *example_for(self.spec).shape[2:], generator=torch.Generator().manual_seed(0))
@@ -260,7 +256,7 @@ class _Pruning:
         provenance = dict(self.start.spec.provenance) | {"pruned": self.report.about}
         trained = self.options.finetune * sum(row.step.startswith("fine-tune") for row in self.report.steps)
         return replace(
-            self.start, model=self.net, config=self.net.config.to_dict(), epoch=self.start.epoch + trained,
+            self.start, model=self.net, config=config_of(self.net), epoch=self.start.epoch + trained,
             spec=self.start.spec.with_(provenance=provenance),
         )  # fmt: skip
 
@@ -289,8 +285,8 @@ class _Pruning:
             self.files[row.step].unlink()
 
     def channels(self) -> dict[str, int]:
-        layers = dict(self.net.named_modules())
-        return {name: layers[name].out_channels for name in self.original}
+        widths = layer_widths(self.net)
+        return {name: widths[name][1] for name in self.original}
 
     def finish(self) -> None:
         self.timed()

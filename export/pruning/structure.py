@@ -13,7 +13,7 @@ import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 
-from ...core.errors import InputError, UnknownNameError
+from ...core.errors import InputError, SegEdgeError, UnknownNameError
 from .importance import Scorer
 
 SCOPES = ("global", "uniform")
@@ -46,7 +46,7 @@ def units(net: nn.Module, example: Tensor, score: Scorer) -> list[Unit]:
         example: An input.
 
     Raises:
-        InputError: there is nothing to prune, or the importance says nothing about it.
+        InputError: there is nothing to prune, the importance says nothing about it, or the graph can't be followed.
     """
     with _tracing(net):
         graph = tp.DependencyGraph().build_dependency(net, example_inputs=[example])
@@ -191,4 +191,13 @@ def _all_require_grad(net: nn.Module) -> Iterator[None]:
 def _tracing(net: nn.Module) -> Iterator[None]:
     with warnings.catch_warnings(), torch.enable_grad(), _all_require_grad(net):
         warnings.simplefilter("ignore")  # notes of the library to its own developers
-        yield
+        try:
+            yield
+        except SegEdgeError:
+            raise
+        except Exception as error:  # whatever its code runs into where it meets an operation that it doesn't know
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise InputError(
+                f"pruning: Torch-Pruning can't follow this network ({reason}); it takes convolutional networks, "
+                "no transformers; choose another model"
+            ) from error

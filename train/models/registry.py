@@ -7,11 +7,12 @@ from typing import Any
 from torch import nn
 
 from ...core.errors import ModelFileError, UnknownNameError
+from . import zoo
+from .config import WIDTHS, with_config
 from .lite import LiteConfig, LiteUNet
 from .unet import UNet, UNetConfig
 
 Config = UNetConfig | LiteConfig
-CompactUNet = UNet | LiteUNet
 
 #: Widths are those of the measured table in the design; all are multiples of 8, for vector units and tensor cores.
 MODELS: dict[str, Config] = {
@@ -22,27 +23,36 @@ MODELS: dict[str, Config] = {
 }
 
 
-def build(name: str, classes: int, config: dict[str, Any] | None = None) -> CompactUNet:
-    """A freshly initialized network.
+def names() -> list[str]:
+    """What :func:`build` takes: the compact family, then the networks of other libraries."""
+    return [*MODELS, *zoo.NETWORKS]
+
+
+def build(name: str, classes: int, config: dict[str, Any] | None = None) -> nn.Module:
+    """A freshly initialized network, in training mode.
 
     Args:
-        name: A key of :data:`MODELS`.
+        name: One of :func:`names`.
         classes: Number of classes.
-        config: Values that replace the model's own, e.g. those of a pruned network.
+        config: Values that replace the model's own, e.g. those of a pruned network, as
+            :func:`seg_edge.train.models.config.config_of` gives them.
 
     Raises:
         UnknownNameError: no such model.
         ModelFileError: a config key or value that is not valid.
-        InputError: a package that the network needs is missing.
+        InputError: the package that has the network is missing.
     """
-    if name not in MODELS:
-        raise UnknownNameError("model", name, MODELS)
+    if name not in names():
+        raise UnknownNameError("model", name, names())
     if classes < 1:
         raise ModelFileError(f"model {name}: needs at least one class, got {classes}")
+    if name in zoo.NETWORKS:
+        return with_config(zoo.build(name, classes), name, config or {}).train()
     default = MODELS[name]
     values = default.to_dict() | (config or {})
     if isinstance(default, LiteConfig):
-        return LiteUNet(classes, LiteConfig.from_dict(values))
+        widths = {key: values.pop(key) for key in [WIDTHS] if key in values}
+        return with_config(LiteUNet(classes, LiteConfig.from_dict(values)), name, widths)
     return UNet(classes, UNetConfig.from_dict(values))
 
 
