@@ -265,16 +265,17 @@ def sigint(model: str, scale: float) -> Any:
 
 
 def slow(model: str, scale: float) -> Any:
-    """An engine that takes 200 ms."""
+    """A network that takes 200 ms more than it does, with the requests in flight that a live source gets by default."""
     seconds = max(60 * scale, 6)
-    with Segmenter(model) as segmenter:
-        process = segmenter.process
+    with Segmenter(model, "onnxruntime") as segmenter:
+        # ONNX Runtime's call waits, in the engine's own thread: there it is slowed, whoever asks.
+        infer = segmenter.engine._infer
 
-        def slowed(*words: Any, **options: Any) -> Any:
+        def slowed(frames: Any) -> Any:
             time.sleep(0.2)
-            return process(*words, **options)
+            return infer(frames)
 
-        segmenter.process = slowed  # type: ignore[method-assign]
+        segmenter.engine._infer = slowed  # type: ignore[method-assign]
         ages: list[float] = []
         pipeline = Pipeline(Endless(round(30 * seconds), 30), segmenter)
         stats = pipeline.run(lambda result: ages.append(1e3 * (time.perf_counter() - result.captured_s)))
@@ -282,7 +283,8 @@ def slow(model: str, scale: float) -> Any:
     first, last = (float(np.median(part)) for part in np.array_split(ages, 2))
     p99 = stats["frame_age_ms"]["p99"]
     return {
-        "seconds": seconds, "frame_age_ms": stats["frame_age_ms"], "limit_p99_ms": limit_ms, "median_first_half_ms": first,
+        "seconds": seconds, "in_flight": stats["in_flight"], "frame_age_ms": stats["frame_age_ms"],
+        "limit_p99_ms": limit_ms, "median_first_half_ms": first,
         "median_second_half_ms": last, "dropped": stats["dropped"], "in_out": balance(stats),
         "passed": p99 <= limit_ms and last < first + 50 and balance(stats),
     }  # fmt: skip

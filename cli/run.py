@@ -37,6 +37,13 @@ def run(
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads of the engine. Default: one for each core.")] = None,
+    in_flight: Annotated[
+        int | None,
+        typer.Option(
+            help="Frames on their way through the network at once: one is prepared while another is computed and a third "
+            "painted; 1 takes one after the other. Default: 3 for files, 2 for live sources."
+        ),
+    ] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
     duration: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
     camera_size: Annotated[str | None, typer.Option(help="Of a camera, WIDTHxHEIGHT, such as 1280x720.")] = None,
@@ -88,7 +95,7 @@ def run(
                     print(f"sink {one.text}: {one.about}", flush=True)
             check()
             shown = any(one.overlay for one in sinks)
-            limits: dict[str, Any] = {"max_frames": max_frames, "duration_s": duration}
+            limits: dict[str, Any] = {"max_frames": max_frames, "duration_s": duration, "in_flight": in_flight}
             pipeline = Pipeline(sources, segmenter, sinks, overlay=shown, hud=hud and shown, **limits)
             with _progress() as bar:
                 try:

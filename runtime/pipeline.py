@@ -1,7 +1,9 @@
-"""Source → segmenter → sinks, all three at once. The one place with threads and queues.
+"""Source → segmenter → sinks, all at once. The one place with threads and queues.
 
-    capture thread ──captured──▶ inference thread ──results──▶ the caller's thread: sinks
+    capture thread ──captured──▶ feeding thread ──flight: the network──▶ painting thread ──results──▶ the caller's: sinks
 
+Feeding is the resize and the start of an inference, painting the post-processing: while the network computes a frame, the
+next one is prepared and the last one painted. With one frame in flight a single thread does all three, one after the other.
 The caller's own thread feeds the sinks, because windows must be drawn by the main thread and Ctrl-C arrives there.
 """
 
@@ -17,6 +19,7 @@ from typing import Any
 
 from ..core.errors import InputError
 from .channel import Channel
+from .flight import Flight
 from .hud import Hud
 from .segmenter import Outs, Result, Segmenter
 from .sinks import Run, Sink
@@ -27,6 +30,9 @@ from .stats import Rate, Samples
 #: Seconds that a stage gets to come back after a stop; a camera driver may hang for longer than that.
 JOIN_S = 1.5
 STAGES = ("capture", "pre", "engine", "post", "sink")
+#: Frames in flight by default. A file: one is computed, the next one waits ready behind it, the last one is painted. A live
+#: source: none waits; a newer frame may come at any moment.
+IN_FLIGHT_FILE, IN_FLIGHT_LIVE = 3, 2
 
 
 class Pipeline:
@@ -44,9 +50,13 @@ class Pipeline:
         duration_s: Stop after this many seconds; None is no limit.
         queue_size: Frames that may wait between two stages. More of them cost memory and age, and give no speed.
         hud: Draw rate, latency, drops, engine and device into the overlay.
+        in_flight: Frames on their way through the segmenter at the same time, at least 1. None: 3 for files (one prepared or
+            waiting for the network, one computed, one painted), 2 for live sources, 1 where the engine's device does a
+            frame's whole way. A live source hands the network a frame only when it is free, whatever the number: no frame
+            grows old in front of it. ``self.in_flight`` holds the resolved number.
 
     Raises:
-        InputError: a limit that is not positive.
+        InputError: a limit that is not positive; ``in_flight`` beyond what the segmenter allows.
     """
 
     def __init__(
@@ -61,6 +71,7 @@ class Pipeline:
         duration_s: float | None = None,
         queue_size: int = 2,
         hud: bool = False,
+        in_flight: int | None = None,
     ) -> None:
         for name, limit in (("max_frames", max_frames), ("duration_s", duration_s), ("queue_size", queue_size)):
             if limit is not None and not limit > 0:
@@ -73,12 +84,15 @@ class Pipeline:
         if not self._sources or not all(one.live == self._live for one in self._sources):
             kinds = ", ".join(f"{one.text} is {'live' if one.live else 'a file'}" for one in self._sources) or "none"
             raise InputError(f"Pipeline: expected sources that are all live or all files, got {kinds}; run them apart")
+        self.in_flight = _resolve_in_flight(in_flight, segmenter, self._live)
         self._segmenter, self._sinks = segmenter, tuple(sinks)
         self._mask, self._overlay = mask or any(sink.mask for sink in sinks), overlay
         self._hud = Hud(f"{segmenter.engine.name}, {segmenter.engine.device}") if hud else None
         self._max_frames, self._duration_s = max_frames, duration_s
         self._captured: Channel[SourceFrame] = Channel(queue_size, self._live, _origin)
         self._results: Channel[Result] = Channel(queue_size, self._live, _origin)
+        # A live source's frame must not wait in front of the network: see in_flight.
+        self._flight = Flight(segmenter, self.in_flight, 1 if self._live else self.in_flight)
         self._capturing = len(self._sources)
         self._stop = threading.Event()
         self._error: BaseException | None = None
@@ -90,7 +104,8 @@ class Pipeline:
         self._frames_in = self._frames_out = self._abandoned = 0
         self._rate = Rate()
         self._latency, self._age = Samples(), Samples()
-        self._stages = {stage: Samples() for stage in STAGES}
+        stages = STAGES if self.in_flight == 1 else (*STAGES[:2], "wait", *STAGES[2:])
+        self._stages = {stage: Samples() for stage in stages}
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> dict[str, Any]:
         """Runs to the end of the source, a limit, or a sink's wish to stop.
@@ -132,7 +147,11 @@ class Pipeline:
             raise InputError("Pipeline: a pipeline runs once; make another one")
         self.state = "running"
         self._started = perf_counter()
-        work: list[tuple[str, Callable[[], None], Callable[[], None]]] = [("infer", self._infer, self._results.close)]
+        work: list[tuple[str, Callable[[], None], Callable[[], None]]]
+        if self.in_flight == 1:
+            work = [("infer", self._infer, self._results.close)]
+        else:
+            work = [("feed", self._feed, self._flight.close), ("paint", self._paint, self._results.close)]
         for origin in range(len(self._sources)):
             work.append((f"capture-{origin}", partial(self._capture, origin), self._captured_all))
         threads = [
@@ -166,7 +185,8 @@ class Pipeline:
         """What ``run --json`` writes; may be read while the pipeline runs and after it failed.
 
         ``frames_in`` counts what the source delivered, corrupt frames included; ``frames_out`` what was handed to the
-        sinks. Once the pipeline has stopped, the difference is the sum of the drops: ``stale`` frames waited for inference,
+        sinks. Once the pipeline has stopped, the difference is the sum of the drops: ``stale`` frames waited for inference
+        or were in flight,
         ``queue`` frames for the sinks, when newer ones overtook them or the run was stopped. ``latency_ms``: frame in
         memory to overlay in memory; ``frame_age_ms``: frame in memory to the last sink.
         """
@@ -177,8 +197,9 @@ class Pipeline:
             "seconds": (self._ended or perf_counter()) - self._started if self._started else 0.0,
             "frames_in": self._frames_in + corrupt,
             "frames_out": self._frames_out,
+            "in_flight": self.in_flight,
             "dropped": {
-                "stale": self._captured.dropped + self._abandoned,
+                "stale": self._captured.dropped + self._abandoned + self._flight.abandoned,
                 "corrupt": corrupt,
                 "queue": self._results.dropped,
             },
@@ -254,33 +275,63 @@ class Pipeline:
             self._captured.close()
 
     def _infer(self) -> None:
-        batch = len(self._sources) if self._segmenter.engine.batch is None else 1
+        """All of it in one thread."""
+        batch = self._batch()
         for frame in self._captured:
             frames = [frame, *self._captured.more(batch - 1)] if batch > 1 else [frame]
-            for done, result in enumerate(self._segmented(frames)):
-                self._latency.add(result.latency_ms)
-                for stage, spent_ms in result.stages_ms.items():
-                    self._stages[stage].add(spent_ms)
-                if not self._results.put(result):
-                    self._abandoned += len(frames) - done - 1
+            if not self._hand_on(self._segmented(frames)):
+                return
+
+    def _feed(self) -> None:
+        batch, captured = self._batch(), iter(self._captured)
+        # Room first, then the frame: it is the newest one then.
+        while self._flight.room():
+            frame = next(captured, None)
+            if frame is None:
+                return
+            self._flight.start([frame, *self._captured.more(batch - 1)] if batch > 1 else [frame])
+            del frame
+
+    def _paint(self) -> None:
+        with closing(self._flight.results(self._outs, mask=self._mask, overlay=self._overlay)) as flight:
+            for results in flight:
+                if not self._hand_on(results):
                     return
+
+    def _batch(self) -> int:
+        """Most frames that share an inference."""
+        return len(self._sources) if self._segmenter.engine.batch is None else 1
+
+    def _hand_on(self, results: list[Result]) -> bool:
+        """Gives results to the sinks' queue. False: it takes no more, and they are accounted for."""
+        for done, result in enumerate(results):
+            self._latency.add(result.latency_ms)
+            for stage, spent_ms in result.stages_ms.items():
+                if stage in self._stages:
+                    self._stages[stage].add(spent_ms)
+            if not self._results.put(result):
+                self._abandoned += len(results) - done - 1
+                return False
+        return True
+
+    def _outs(self, frame: SourceFrame) -> Outs:
+        """Arrays to paint over, where the sinks have left some."""
+        size_hw = frame.size_hw
+        return (
+            self._spares.take(size_hw) if self._mask else None,
+            self._spares.take((*size_hw, 3)) if self._overlay else None,
+        )
 
     def _segmented(self, frames: list[SourceFrame]) -> list[Result]:
         wanted: dict[str, Any] = {"mask": self._mask, "overlay": self._overlay}
-        outs: list[Outs] = [
-            (
-                self._spares.take(frame.image_bgr.shape[:2]) if self._mask else None,
-                self._spares.take(frame.image_bgr.shape) if self._overlay else None,
-            )
-            for frame in frames
-        ]
+        outs = [self._outs(frame) for frame in frames]
         try:
             if len(frames) > 1:
                 return self._segmenter.process_batch(frames, outs, **wanted)
             frame, (mask_out, out) = frames[0], outs[0]
             about: dict[str, Any] = {"index": frame.index, "name": frame.name, "origin": frame.origin}
-            about["captured_s"] = frame.captured_s
-            return [self._segmenter.process(frame.image_bgr, **wanted, mask_out=mask_out, out=out, **about)]
+            about |= {"captured_s": frame.captured_s, "pixel_format": frame.pixel_format}
+            return [self._segmenter.process(frame.image, **wanted, mask_out=mask_out, out=out, **about)]
         except BaseException:
             self._abandoned += len(frames)
             raise
@@ -299,12 +350,27 @@ class Pipeline:
     def _shut(self, threads: list[threading.Thread]) -> None:
         self._halt()
         self._captured.abort()
+        self._flight.abort()
         self._results.abort()
         self._ended = perf_counter()
         deadline = self._ended + JOIN_S
         for thread in threads:
             if thread.ident is not None:  # it was started
                 thread.join(max(deadline - perf_counter(), 0))
+
+
+def _resolve_in_flight(wanted: int | None, segmenter: Segmenter, live: bool) -> int:
+    most = segmenter.most_in_flight
+    if wanted is None:
+        return min(most, IN_FLIGHT_LIVE if live else IN_FLIGHT_FILE)
+    if wanted < 1:
+        raise InputError(f"in_flight: expected a number of frames from 1 on, got {wanted}; 1 takes one after the other")
+    if wanted > most:
+        raise InputError(
+            f"in_flight: engine {segmenter.engine.name} takes at most {most} at the same time here, got {wanted}; "
+            "pass fewer, or leave it out"
+        )
+    return wanted
 
 
 def _origin(item: SourceFrame | Result) -> int:

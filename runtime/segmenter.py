@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -19,52 +19,46 @@ from ..core.labels import Labels
 from ..core.spec import ModelSpec
 from . import kernels
 from .engines import AUTO, Engine, open_engine
+from .engines.requests import Ticket
 from .fit import frame_window
+from .result import Frame, Mask, Result, check_frame
 from .style import Style
 from .temporal import LogitsSmoother
 
 if TYPE_CHECKING:
     from .sources import Source, SourceFrame
 
-Frame = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.uint8]
+__all__ = ["Frame", "Logits", "Mask", "Outs", "Pending", "Result", "Segmenter"]
+
 Logits = npt.NDArray[np.float32]
 #: Where a mask and an overlay are written; None allocates.
 Outs = tuple["Mask | None", "Frame | None"]
 
 
 @dataclass(frozen=True)
-class Result:
-    """What became of one frame.
+class Pending:
+    """Frames whose network is being computed: :meth:`Segmenter.start` gives it, :meth:`Segmenter.finish` takes it.
 
     Attributes:
-        frame_bgr: uint8 (H, W, 3), as it came.
-        mask: uint8 (H, W), one class number per pixel of the frame; None where it was not asked for.
-        overlay_bgr: uint8 (H, W, 3), the frame with the classes' colours blended in; None where it was not asked for.
-        stages_ms: ``pre`` (frame to network input), ``engine`` and ``post`` (network output to mask and overlay).
-        index: Number of the frame in its source, from 0.
-        name: A name for files made from it.
-        captured_s: ``time.perf_counter`` when the frame was in memory.
-        origin: Number of its source where several are read together, else 0.
+        frames: As they were given.
+        ticket: The engine's request.
+        buffer: The memory of its input; None where that is the frame itself.
+        pre_ms: How long it took to make its input.
     """
 
-    frame_bgr: Frame
-    mask: Mask | None
-    overlay_bgr: Frame | None
-    stages_ms: dict[str, float] = field(default_factory=dict)
-    index: int = 0
-    name: str = ""
-    captured_s: float = 0.0
-    origin: int = 0
-
-    @property
-    def latency_ms(self) -> float:
-        """Frame in memory to mask and overlay in memory."""
-        return sum(self.stages_ms.values())
+    frames: tuple[SourceFrame, ...]
+    ticket: Ticket
+    buffer: Frame | None
+    pre_ms: float
 
 
 class Segmenter:
-    """A model that takes frames of any size. Not for two threads at once.
+    """A model that takes frames of any size. Not for two threads at once, but for this: one thread may :meth:`start` frames
+    while another one finishes those before them.
+
+    Frames are uint8 arrays with contiguous rows (a crop will do), in one of three pixel formats: ``"bgr"`` (H, W, 3), and
+    what cameras and decoders deliver, ``"nv12"`` (3*H/2, W) and ``"yuyv"`` (H, W, 2), BT.601, limited range. The latter go
+    straight into the network's resize; a picture in BGR is made of them only to paint an overlay on, in the overlay itself.
 
     >>> seg = Segmenter("model.int8.onnx")
     >>> mask = seg(frame)  # uint8 (H, W)
@@ -120,7 +114,9 @@ class Segmenter:
         self._on_device = self.engine.frame_path() if plain else None
         # One input buffer for every frame: (1, H, W, 3), filled by the resize.
         self._input = np.zeros((1, *self.spec.input_hw, 3), np.uint8)
-        self._batch = self._input
+        # Those of frames that are in flight together, while they are not.
+        self._inputs: deque[Frame] = deque()
+        self._computed_s = 0.0
 
     @property
     def spec(self) -> ModelSpec:
@@ -130,31 +126,38 @@ class Segmenter:
     def labels(self) -> Labels:
         return self.engine.spec.labels
 
-    def __call__(self, frame_bgr: Frame, out: Mask | None = None) -> Mask:
+    @property
+    def most_in_flight(self) -> int:
+        """How many frames may be in flight at the same time, see :meth:`start`; 1 where the device does their whole way."""
+        return 1 if self._on_device is not None else self.engine.most_in_flight
+
+    def __call__(self, frame: Frame, out: Mask | None = None, *, pixel_format: str = "bgr") -> Mask:
         """Class numbers at the frame's own resolution.
 
         Args:
-            frame_bgr: uint8 (H, W, 3), each row contiguous (a crop will do).
+            frame: See the class.
             out: uint8 (H, W) to write into; None allocates one, which is then the caller's.
+            pixel_format: ``"bgr"``, ``"nv12"`` or ``"yuyv"``.
 
         Returns:
             uint8 (H, W): ``out``, or a new array.
 
         Raises:
-            TypeError, ValueError: ``frame_bgr`` or ``out`` of another dtype or shape.
+            UnknownNameError: no such pixel format.
+            TypeError, ValueError: ``frame`` or ``out`` of another dtype or shape.
             EngineError: the engine failed or is closed.
         """
-        mask = self.process(frame_bgr, overlay=False, mask_out=out).mask
+        mask = self.process(frame, overlay=False, mask_out=out, pixel_format=pixel_format).mask
         assert mask is not None
         return mask
 
-    def overlay(self, frame_bgr: Frame, out: Frame | None = None) -> Frame:
+    def overlay(self, frame: Frame, out: Frame | None = None, *, pixel_format: str = "bgr") -> Frame:
         """The frame with the classes' colours blended in: uint8 (H, W, 3), ``out`` or a new array. Raises as a call does."""
-        overlay = self.process(frame_bgr, mask=False, out=out).overlay_bgr
+        overlay = self.process(frame, mask=False, out=out, pixel_format=pixel_format).overlay_bgr
         assert overlay is not None
         return overlay
 
-    def logits(self, frame_bgr: Frame) -> Logits:
+    def logits(self, frame: Frame, *, pixel_format: str = "bgr") -> Logits:
         """The network's own output for a frame: float32 (C, h, w), the caller's. Raises as a call does.
 
         Raises:
@@ -164,85 +167,145 @@ class Segmenter:
             raise EngineError(
                 f"{self.engine.path}: exported with --head labels, so it gives no logits; export it with --head logits"
             )
-        _check_frame(frame_bgr)
-        logits: Logits = self.engine.infer(self._network_input(frame_bgr))[0].copy()
+        check_frame(frame, pixel_format)
+        logits: Logits = self.engine.infer(self._network_input(frame, pixel_format))[0].copy()
         return logits
 
     def process(
         self,
-        frame_bgr: Frame,
+        frame: Frame,
         *,
         mask: bool = True,
         overlay: bool = True,
         mask_out: Mask | None = None,
         out: Frame | None = None,
+        pixel_format: str = "bgr",
         **about: Any,
     ) -> Result:
         """Mask and overlay of one frame, with the time of each stage.
 
         Args:
-            frame_bgr: uint8 (H, W, 3), each row contiguous (a crop will do).
+            frame, pixel_format: See the class.
             mask, overlay: What to compute; both cost one pass over the frame together.
             mask_out, out: Arrays to write the mask and the overlay into; None allocates.
             about: ``index``, ``name``, ``captured_s`` and ``origin`` of the result.
 
         Raises:
+            UnknownNameError: no such pixel format.
             TypeError, ValueError: an array of another dtype or shape.
             EngineError: the engine failed or is closed.
         """
-        _check_frame(frame_bgr)
+        check_frame(frame, pixel_format)
+        about["pixel_format"] = pixel_format
         alpha = self.style.plain_alpha
-        if self._on_device is not None and alpha is not None:
-            mask_out, out, stages_ms = self._on_device(frame_bgr, mask, overlay, mask_out, out, alpha)
-            return Result(frame_bgr, mask_out, out, stages_ms, **about)
+        # The device's kernels read BGR.
+        if self._on_device is not None and alpha is not None and pixel_format == "bgr":
+            mask_out, out, stages_ms = self._on_device(frame, mask, overlay, mask_out, out, alpha)
+            return Result(frame, mask_out, out, stages_ms, **about)
         started = perf_counter()
-        frames = self._network_input(frame_bgr)
+        frames = self._network_input(frame, pixel_format)
         fed = perf_counter()
         output = self.engine.infer(frames)[0]
         inferred = perf_counter()
-        made = self._finish(output, frame_bgr, mask, overlay, (mask_out, out), about.get("origin", 0))
+        made = self._finish(output, frame, pixel_format, mask, overlay, (mask_out, out), about.get("origin", 0))
         done = perf_counter()
         stages_ms = {"pre": 1e3 * (fed - started), "engine": 1e3 * (inferred - fed), "post": 1e3 * (done - inferred)}
-        return Result(frame_bgr, *made, stages_ms, **about)
+        return Result(frame, *made, stages_ms, **about)
 
     def process_batch(
         self, frames: Sequence[SourceFrame], outs: Sequence[Outs], *, mask: bool = True, overlay: bool = True
     ) -> list[Result]:
         """Mask and overlay of several frames, of any sizes, with one inference. The engine's batch must be free.
 
+        Args, Returns, Raises: as :meth:`start` and :meth:`finish`, which it calls; nothing waits, so there is no ``wait``.
+        """
+        results = self.finish(self.start(frames), outs, mask=mask, overlay=overlay)
+        for result in results:
+            result.stages_ms["engine"] += result.stages_ms.pop("wait")
+        return results
+
+    def start(self, frames: Sequence[SourceFrame]) -> Pending:
+        """Hands frames to the network and returns at once. What is started must be finished, the oldest first.
+
         Args:
-            frames: From one source or several.
-            outs: For each the arrays to write the mask and the overlay into, as ``mask_out`` and ``out`` of :meth:`process`.
-            mask, overlay: What to compute.
+            frames: One, or several of any sizes for one inference (the engine's batch must be free), from one source or
+                several. Their arrays must not change until they are finished.
+
+        Raises:
+            UnknownNameError, TypeError, ValueError: a frame that :meth:`process` would refuse.
+            EngineError: more than :attr:`most_in_flight`; the engine failed or is closed.
+        """
+        started = perf_counter()
+        for frame in frames:
+            check_frame(frame.image, frame.pixel_format)
+        first = frames[0]
+        if len(frames) == 1 and self._is_input(first.image, first.pixel_format):
+            buffer, inputs = None, first.image[None]
+        else:
+            buffer = self._take_input(len(frames))
+            inputs = buffer[: len(frames)]
+            for frame, one in zip(frames, inputs, strict=True):
+                self._resize(frame.image, frame.pixel_format, one)
+        fed = perf_counter()
+        return Pending(tuple(frames), self.engine.start(inputs), buffer, 1e3 * (fed - started))
+
+    def finish(
+        self,
+        pending: Pending,
+        outs: Sequence[Outs],
+        *,
+        mask: bool = True,
+        overlay: bool = True,
+        computed: Callable[[], None] | None = None,
+    ) -> list[Result]:
+        """Mask and overlay of frames that were started. Whatever happens, they are not in flight any more afterwards.
+
+        Args:
+            pending: From :meth:`start`, the oldest one.
+            outs: For each frame the arrays to write the mask and the overlay into, as ``mask_out`` and ``out`` of
+                :meth:`process`.
+            mask, overlay: What to compute; neither just waits for the network.
+            computed: Called when the network has done its work, before anything is painted.
 
         Returns:
-            A result for each frame. Its ``pre`` and ``engine`` are the whole batch's, its ``post`` lasts until it was done
-            itself: their sum is what the frame waited for.
+            A result for each frame. Its ``pre``, ``wait`` and ``engine`` are the whole batch's, its ``post`` lasts until it
+            was done itself: their sum is what the frame waited for.
 
         Raises:
             TypeError, ValueError, EngineError: as :meth:`process` says.
         """
-        started = perf_counter()
-        count = len(frames)
-        if len(self._batch) < count:
-            self._batch = np.zeros((count, *self.spec.input_hw, 3), np.uint8)
-        for i, frame in enumerate(frames):
-            _check_frame(frame.image_bgr)
-            kernels.resize(frame.image_bgr, self.spec.input_hw, self.spec.resize, out=self._batch[i])
-        fed = perf_counter()
-        outputs = self.engine.infer(self._batch[:count])
-        inferred = perf_counter()
-        results = []
-        for frame, output, arrays in zip(frames, outputs, outs, strict=True):
-            made = self._finish(output, frame.image_bgr, mask, overlay, arrays, frame.origin)
-            stages_ms = {"pre": 1e3 * (fed - started), "engine": 1e3 * (inferred - fed)}
-            stages_ms["post"] = 1e3 * (perf_counter() - inferred)
-            painted = Result(frame.image_bgr, *made, stages_ms, frame.index, frame.name, frame.captured_s, frame.origin)
-            results.append(painted)
-        return results
+        ticket = pending.ticket
+        try:
+            outputs = self.engine.wait(ticket)
+            begun = perf_counter()
+            if computed is not None:
+                computed()
+            # The network works on one request after the other: it began with this one when it was done with the last.
+            since = min(max(ticket.started_s, self._computed_s), ticket.computed_s)
+            self._computed_s = ticket.computed_s
+            stages_ms = {"pre": pending.pre_ms, "wait": 1e3 * (since - ticket.started_s + begun - ticket.computed_s)}
+            stages_ms["engine"] = 1e3 * (ticket.computed_s - since)
+            results = []
+            for frame, output, arrays in zip(pending.frames, outputs, outs, strict=True):
+                made = self._finish(output, frame.image, frame.pixel_format, mask, overlay, arrays, frame.origin)
+                spent_ms = {**stages_ms, "post": 1e3 * (perf_counter() - begun)}
+                about: dict[str, Any] = {"index": frame.index, "name": frame.name, "captured_s": frame.captured_s}
+                about |= {"origin": frame.origin, "pixel_format": frame.pixel_format}
+                results.append(Result(frame.image, *made, spent_ms, **about))
+            return results
+        finally:
+            self.engine.release(ticket)
+            if pending.buffer is not None:
+                self._inputs.append(pending.buffer)
 
     def stream(
-        self, source: str | Path | int | Source, *, mask: bool = True, overlay: bool = True, max_frames: int | None = None
+        self,
+        source: str | Path | int | Source,
+        *,
+        mask: bool = True,
+        overlay: bool = True,
+        max_frames: int | None = None,
+        in_flight: int | None = None,
     ) -> Generator[Result, None, None]:
         """Results of a source's frames, in order; reading and inference overlap with the caller's loop.
 
@@ -250,6 +313,7 @@ class Segmenter:
             source: What :func:`seg_edge.runtime.open_source` takes (then closed at the end), or an open source (left open).
             mask, overlay: What to compute.
             max_frames: Stop after this many results.
+            in_flight: Frames on their way at the same time, see :class:`seg_edge.runtime.Pipeline`.
 
         Raises:
             SourceError: the source can't be opened or fails.
@@ -258,11 +322,12 @@ class Segmenter:
         from .pipeline import Pipeline
         from .sources import Source, open_source
 
+        options: dict[str, Any] = {"mask": mask, "overlay": overlay, "max_frames": max_frames, "in_flight": in_flight}
         if isinstance(source, Source):
-            yield from Pipeline(source, self, mask=mask, overlay=overlay, max_frames=max_frames).results()
+            yield from Pipeline(source, self, **options).results()
             return
         with open_source(source) as opened:
-            yield from Pipeline(opened, self, mask=mask, overlay=overlay, max_frames=max_frames).results()
+            yield from Pipeline(opened, self, **options).results()
 
     def warmup(self, count: int = 3) -> None:
         """Runs ``count`` black frames, so that the first real one doesn't pay for lazy allocation."""
@@ -296,15 +361,46 @@ class Segmenter:
                 f"{path}: takes batches of {batch} frames only; export it with batch 1 to run it frame by frame"
             )
 
-    def _network_input(self, frame_bgr: Frame) -> Frame:
-        if frame_bgr.shape[:2] == self.spec.input_hw and frame_bgr.flags.c_contiguous:
-            return frame_bgr[None]
-        kernels.resize(frame_bgr, self.spec.input_hw, self.spec.resize, out=self._input[0], threads=self._threads)
+    def _is_input(self, frame: Frame, pixel_format: str) -> bool:
+        """Whether a frame can be the network's input as it is."""
+        return pixel_format == "bgr" and frame.shape[:2] == self.spec.input_hw and frame.flags.c_contiguous
+
+    def _network_input(self, frame: Frame, pixel_format: str = "bgr") -> Frame:
+        if self._is_input(frame, pixel_format):
+            return frame[None]
+        self._resize(frame, pixel_format, self._input[0])
         return self._input
 
+    def _resize(self, frame: Frame, pixel_format: str, out: Frame) -> None:
+        rule, size_hw = self.spec.resize, self.spec.input_hw
+        kernels.resize(frame, size_hw, rule, out=out, pixel_format=pixel_format, threads=self._threads)
+
+    def _take_input(self, count: int) -> Frame:
+        try:
+            spare = self._inputs.pop()
+        except IndexError:
+            spare = None
+        if spare is None or len(spare) < count:
+            spare = np.empty((count, *self.spec.input_hw, 3), np.uint8)
+        return spare
+
     def _finish(
-        self, output: Logits | Mask, frame: Frame, mask: bool, overlay: bool, outs: Outs, origin: int
+        self,
+        output: Logits | Mask,
+        frame: Frame,
+        pixel_format: str,
+        mask: bool,
+        overlay: bool,
+        outs: Outs,
+        origin: int,
     ) -> tuple[Mask | None, Frame | None]:
+        if pixel_format != "bgr":
+            size_hw = kernels.frame_hw(frame, pixel_format)
+            if overlay:  # painted where the picture was made: no further array, no further copy
+                frame = kernels.to_bgr(frame, pixel_format, outs[1], threads=self._threads)
+                outs = outs[0], frame
+            else:
+                frame = np.broadcast_to(np.uint8(0), (*size_hw, 3))  # only its size counts
         if self.spec.output == "labels":
             return self._from_labels(output, frame, mask, overlay, *outs)  # type: ignore[arg-type]
         if self._smoothers is not None:
@@ -352,17 +448,3 @@ class Segmenter:
             style = self.style
             painted = kernels.blend(sized, frame_bgr, style.palette_bgr, out=out, threads=self._threads, **style.arguments)
         return (sized if mask else None), painted
-
-
-def _check_frame(frame_bgr: Frame) -> None:
-    if not isinstance(frame_bgr, np.ndarray) or frame_bgr.dtype != np.uint8:
-        got = frame_bgr.dtype if isinstance(frame_bgr, np.ndarray) else type(frame_bgr).__name__
-        raise TypeError(
-            f"Segmenter: frame must be a uint8 array (H, W, 3), BGR, got {got}; pass frames as cameras deliver them"
-        )
-    if frame_bgr.ndim != 3 or frame_bgr.shape[2] != 3 or not frame_bgr.size:
-        raise ValueError(
-            f"Segmenter: frame must be (H, W, 3), BGR, got {frame_bgr.shape}; use cv2.cvtColor for grey or BGRA frames"
-        )
-    if frame_bgr.strides[1:] != (3, 1):
-        raise ValueError("Segmenter: frame must have contiguous rows, got a strided view; use np.ascontiguousarray(frame)")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -16,6 +19,7 @@ import numpy.typing as npt
 from ...core.cpu import usable_cpus
 from ...core.errors import EngineError, InputError, SegEdgeError
 from ...core.spec import ModelSpec
+from .requests import CancelledError, Ticket, Worker
 
 Frames = npt.NDArray[np.uint8]
 Output = npt.NDArray[Any]
@@ -56,7 +60,8 @@ class Tensor:
 
 
 class Engine(ABC):
-    """One network, opened by one backend. Not for two threads at once.
+    """One network, opened by one backend. Not for two threads at once, but for this: one thread may :meth:`start` requests
+    while another one waits for them and releases them.
 
     Args:
         path: The model file.
@@ -76,6 +81,8 @@ class Engine(ABC):
     device_kind: ClassVar[str] = "CPU"
     #: Files that it opens.
     suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
+    #: Requests that may be in flight: started, and not yet released. Each has memory of its own.
+    most_in_flight: ClassVar[int] = 16
 
     def __init__(self, path: str | Path, spec: ModelSpec, threads: int | None = None) -> None:
         self.path = Path(path)
@@ -83,6 +90,8 @@ class Engine(ABC):
         self.threads = resolve_threads(threads)
         self.why = "asked for"
         self._closed = True
+        self._free = deque(range(self.most_in_flight))
+        self._worker: Worker | None = None
         state = self.available()
         if not state.ok:
             raise EngineError(f"engine {self.name}: not available: {state.reason}")
@@ -140,12 +149,80 @@ class Engine(ABC):
             ValueError: another shape, or not contiguous.
             EngineError: the engine is closed, or the backend failed.
         """
+        self._check_frames("infer", frames)
+        try:
+            result = self._infer(frames)
+        except Exception as error:
+            raise self._failed(error) from error
+        return self._check_output(frames, result)
+
+    def start(self, frames: Frames) -> Ticket:
+        """Hands frames to the network and returns at once; :meth:`wait` gives what became of them.
+
+        Requests are computed in the order in which they were started. All of the tickets must be released.
+
+        Args:
+            frames: As for :meth:`infer`. **Must not be changed until the ticket is released.**
+
+        Raises:
+            TypeError, ValueError: as :meth:`infer` says.
+            EngineError: the engine is closed, ``most_in_flight`` requests are not released yet, or the backend failed.
+        """
+        self._check_frames("start", frames)
+        try:
+            slot = self._free.popleft()
+        except IndexError:
+            raise EngineError(
+                f"engine {self.name}: start: {self.most_in_flight} requests are in flight already, and it has no more; "
+                "wait for the oldest and release it first"
+            ) from None
+        ticket = Ticket(slot, frames, perf_counter())
+        try:
+            self._submit(ticket)
+        except Exception as error:
+            self._free.appendleft(slot)
+            raise self._failed(error) from error
+        return ticket
+
+    def wait(self, ticket: Ticket) -> Output:
+        """The output of a request; blocks until it is there, and sets ``ticket.computed_s``.
+
+        Returns:
+            As :meth:`infer`, but valid until :meth:`release` of this ticket, whatever happens to others.
+
+        Raises:
+            EngineError: the network failed for these frames, or the engine was closed meanwhile.
+        """
+        try:
+            result = self._collect(ticket)
+        except (Exception, CancelledError) as error:
+            if self._closed:
+                raise EngineError(
+                    f"engine {self.name}: closed while a request was in flight; open the engine again"
+                ) from error
+            raise self._failed(error) from error
+        return self._check_output(ticket.frames, result)
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Nobody wants the output any more: one that has not begun needn't be computed. To be released as any other."""
+        if not self._closed:
+            self._cancel(ticket)
+
+    def release(self, ticket: Ticket) -> None:
+        """Gives a request's memory back; waits for one that is still computed. Its output may be overwritten from now on."""
+        if not ticket.computed_s:
+            with suppress(Exception, CancelledError):
+                self._collect(ticket)
+        ticket.handle = None
+        self._free.appendleft(ticket.slot)  # the latest one's memory is still in the caches
+
+    def _check_frames(self, function: str, frames: Frames) -> None:
         if self._closed:
-            raise EngineError(f"engine {self.name}: infer after close; open the engine again")
+            raise EngineError(f"engine {self.name}: {function} after close; open the engine again")
         if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
             got = frames.dtype if isinstance(frames, np.ndarray) else type(frames).__name__
             raise TypeError(
-                f"infer: frames must be a uint8 array (N, H, W, 3), got {got}; pass frames as cameras deliver them"
+                f"{function}: frames must be a uint8 array (N, H, W, 3), got {got}; pass frames as cameras deliver them"
             )
         height, width = self.spec.input_hw
         if (
@@ -154,15 +231,15 @@ class Engine(ABC):
             or frames.shape[0] != (self.batch or max(frames.shape[0], 1))
         ):
             raise ValueError(
-                f"infer: frames must be ({self.batch or 'N'}, {height}, {width}, 3), got {frames.shape}; "
+                f"{function}: frames must be ({self.batch or 'N'}, {height}, {width}, 3), got {frames.shape}; "
                 "resize the frame and add the batch axis, or use Segmenter, which does both"
             )
         if not frames.flags.c_contiguous:
-            raise ValueError("infer: frames must be C-contiguous, got a strided view; use np.ascontiguousarray(frames)")
-        try:
-            result = self._infer(frames)
-        except Exception as error:
-            raise EngineError(f"engine {self.name}: {self.path} failed: {_message(error)}") from error
+            raise ValueError(
+                f"{function}: frames must be C-contiguous, got a strided view; use np.ascontiguousarray(frames)"
+            )
+
+    def _check_output(self, frames: Frames, result: Output) -> Output:
         expected = (frames.shape[0], *self.output_shape)
         if result.shape != expected or result.dtype != self.output_dtype:
             raise EngineError(
@@ -170,6 +247,9 @@ class Engine(ABC):
                 f"{self.output_dtype} {expected}; export the model again"
             )
         return result
+
+    def _failed(self, error: BaseException) -> EngineError:
+        return EngineError(f"engine {self.name}: {self.path} failed: {_message(error)}")
 
     def frame_path(self) -> FrameProcessor | None:
         """A function that does a frame's whole way on the engine's own device; None where C kernels do what is around it.
@@ -182,6 +262,9 @@ class Engine(ABC):
         """Frees the network. May be called twice."""
         if not self._closed:
             self._closed = True
+            if self._worker is not None:
+                self._worker.close()
+                self._worker = None
             self._close()
 
     def __enter__(self) -> Engine:
@@ -201,6 +284,22 @@ class Engine(ABC):
     @abstractmethod
     def _close(self) -> None:
         """Drops what ``_open`` made."""
+
+    def _submit(self, ticket: Ticket) -> None:
+        """Begins to compute ``ticket.frames``. A backend whose calls wait gets a thread, made with the first request."""
+        if self._worker is None:
+            self._worker = Worker(self._infer, f"seg-edge-{self.name}")
+        ticket.handle = self._worker.submit(ticket.frames)
+
+    def _collect(self, ticket: Ticket) -> Output:
+        """The output of a ticket, in memory that no other ticket has; sets ``ticket.computed_s``."""
+        result: Output
+        result, ticket.computed_s = ticket.handle.result()
+        return result
+
+    def _cancel(self, ticket: Ticket) -> None:
+        """Takes a request back that has not begun; where that can't be done, nothing."""
+        ticket.handle.cancel()
 
     def _check_signature(self, inputs: list[Tensor], outputs: list[Tensor]) -> int | None:
         expected_in = Tensor(INPUT_NAME, "uint8", (None, *self.spec.input_hw, 3))

@@ -34,6 +34,8 @@ class TensorRtEngine(Engine):
     name: ClassVar[str] = "tensorrt"
     device_kind: ClassVar[str] = "GPU"
     suffixes: ClassVar[tuple[str, ...]] = PLAN_SUFFIXES
+    # One stream and one pinned buffer for the output.
+    most_in_flight: ClassVar[int] = 1
 
     @classmethod
     def available(cls) -> Availability:

@@ -9,12 +9,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from .. import kernels
 
 logger = logging.getLogger(__name__)
 
@@ -30,18 +33,30 @@ class SourceFrame:
     """One frame.
 
     Attributes:
-        image_bgr: uint8 (H, W, 3), C-contiguous; the receiver's.
+        image: uint8, each row contiguous; the receiver's. (H, W, 3), or as ``pixel_format`` says.
         index: Its number in the source, from 0.
         name: A name for files made from it, unique within the source.
         captured_s: ``time.perf_counter`` when it was in memory.
         origin: Number of its source where several are read together, else 0.
+        pixel_format: ``"bgr"``, or what a camera or decoder delivers: ``"nv12"`` (3*H/2, W), ``"yuyv"`` (H, W, 2).
     """
 
-    image_bgr: npt.NDArray[np.uint8]
+    image: npt.NDArray[np.uint8]
     index: int
     name: str
     captured_s: float
     origin: int = 0
+    pixel_format: str = "bgr"
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width of the picture, pixels."""
+        return kernels.frame_hw(self.image, self.pixel_format)
+
+    @cached_property
+    def image_bgr(self) -> npt.NDArray[np.uint8]:
+        """uint8 (H, W, 3): the image itself where it came as BGR; else converted, when first asked for."""
+        return self.image if self.pixel_format == "bgr" else kernels.to_bgr(self.image, self.pixel_format)
 
 
 class Source(ABC):

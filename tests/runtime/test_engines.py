@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -122,6 +124,73 @@ class EngineTester:
         engine.close()
         with pytest.raises(EngineError, match="infer after close"):
             engine.infer(np.zeros((1, 32, 40, 3), np.uint8))
+
+    def test_requests_in_flight(self, tiny_model):
+        """Each ticket answers for its own frames, whatever is computed before it is looked at."""
+        frames = [np.full((1 + value % 2, 32, 40, 3), value, np.uint8) for value in range(0, 250, 25)]
+        with self.open(tiny_model) as engine:
+            tickets = [engine.start(one) for one in frames]
+            outputs = [engine.wait(ticket) for ticket in tickets]
+            assert len({output.ctypes.data for output in outputs}) == len(frames)
+            for one, output in zip(frames, outputs, strict=True):
+                np.testing.assert_allclose(output, one[0, 0, 0, 0] / 255, atol=1e-5)
+                assert output.shape == (len(one), 3, 8, 10)
+            # Started in this order, computed in this order.
+            done = [ticket.computed_s for ticket in tickets]
+            assert all(ticket.computed_s > ticket.started_s for ticket in tickets)
+            assert done == sorted(done)
+            for ticket in tickets:
+                engine.release(ticket)
+            assert len(engine._free) == engine.most_in_flight
+
+    def test_infer_beside_requests(self, tiny_model):
+        dark, bright = (np.full((1, 32, 40, 3), value, np.uint8) for value in (51, 204))
+        with self.open(tiny_model) as engine:
+            ticket = engine.start(dark)
+            np.testing.assert_allclose(engine.infer(bright), 0.8, atol=1e-5)
+            np.testing.assert_allclose(engine.wait(ticket), 0.2, atol=1e-5)
+
+    def test_too_many_requests(self, tiny_model):
+        frames = np.zeros((1, 32, 40, 3), np.uint8)
+        with self.open(tiny_model) as engine:
+            tickets = [engine.start(frames) for _ in range(engine.most_in_flight)]
+            with pytest.raises(EngineError, match=f"{engine.most_in_flight} requests are in flight already"):
+                engine.start(frames)
+            engine.wait(tickets[0])
+            engine.release(tickets[0])
+            engine.wait(engine.start(frames))
+
+    def test_wrong_frames_take_no_request(self, tiny_model):
+        with self.open(tiny_model) as engine:
+            with pytest.raises(ValueError, match=r"start: frames must be \(N, 32, 40, 3\)"):
+                engine.start(np.zeros((1, 8, 8, 3), np.uint8))
+            with pytest.raises(TypeError, match="start: frames must be a uint8 array"):
+                engine.start(np.zeros((1, 32, 40, 3), np.float32))
+            assert len(engine._free) == engine.most_in_flight
+
+    def test_close_with_requests_in_flight(self, tiny_model):
+        threads = set(threading.enumerate())
+        engine = self.open(tiny_model)
+        tickets = [engine.start(np.full((1, 32, 40, 3), 51, np.uint8)) for _ in range(4)]
+        engine.close()
+        for ticket in tickets:
+            # Those that were done already are still right.
+            with contextlib.suppress(EngineError):
+                np.testing.assert_allclose(engine.wait(ticket), 0.2, atol=1e-5)
+        assert not [one for one in set(threading.enumerate()) - threads if one.name.startswith("seg-edge")]
+        with pytest.raises(EngineError, match="start after close"):
+            engine.start(np.zeros((1, 32, 40, 3), np.uint8))
+
+    def test_a_cancelled_request(self, tiny_model):
+        frames = [np.full((1, 32, 40, 3), value, np.uint8) for value in (51, 102, 204)]
+        with self.open(tiny_model) as engine:
+            tickets = [engine.start(one) for one in frames]
+            engine.cancel(tickets[1])
+            engine.release(tickets[1])
+            np.testing.assert_allclose(engine.wait(tickets[0]), 0.2, atol=1e-5)
+            np.testing.assert_allclose(engine.wait(tickets[2]), 0.8, atol=1e-5)
+            again = engine.start(frames[1])  # in the memory of the one that was cancelled
+            np.testing.assert_allclose(engine.wait(again), 0.4, atol=1e-5)
 
     def test_threads(self, tiny_model):
         with self.open(tiny_model, threads=1) as engine:

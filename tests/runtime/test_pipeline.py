@@ -13,7 +13,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from seg_edge.core.errors import InputError, SinkError
+from seg_edge.core.errors import EngineError, InputError, SinkError
 from seg_edge.runtime import Pipeline, Segmenter, Sink, Source, SourceFrame
 
 
@@ -53,11 +53,27 @@ class Keep(Sink):
         self.stop = len(self.means) == self._stop_at
 
 
-class Failing(Segmenter):
-    def process(self, frame_bgr, **options):
-        if options["index"] == 5:
-            raise ZeroDivisionError("engine burnt")
-        return super().process(frame_bgr, **options)
+@pytest.fixture(autouse=True, params=[1, None], ids=["one at a time", "in flight"])
+def _in_flight(request, monkeypatch):
+    """Whatever holds for frames in flight holds for one at a time."""
+    if request.param:
+        monkeypatch.setattr("seg_edge.runtime.pipeline.IN_FLIGHT_FILE", request.param)
+        monkeypatch.setattr("seg_edge.runtime.pipeline.IN_FLIGHT_LIVE", request.param)
+
+
+@pytest.fixture
+def slow_seg(tiny_model):
+    """A network that takes 20 ms at least; the batches that it saw are in ``batches``."""
+    with Segmenter(tiny_model, "onnxruntime", threads=1, alpha=0) as segmenter:
+        infer, segmenter.batches = segmenter.engine._infer, []
+
+        def slow(frames):
+            segmenter.batches.append(len(frames))
+            time.sleep(0.02)
+            return infer(frames)
+
+        segmenter.engine._infer = slow
+        yield segmenter
 
 
 @pytest.fixture
@@ -95,18 +111,20 @@ def test_a_file_loses_nothing_and_keeps_order(seg, pause_s, sink_pause_s):
 def test_statistics(seg):
     stats = Pipeline(Frames(30, pause_s=0.002), seg, [Keep(pause_s=0.01)]).run()
     assert set(stats) == {
-        "engine", "device", "seconds", "frames_in", "frames_out", "dropped", "reconnects", "state", "sources", "sinks",
-        "fps", "latency_ms", "frame_age_ms", "stages_ms",
+        "engine", "device", "seconds", "frames_in", "frames_out", "in_flight", "dropped", "reconnects", "state", "sources",
+        "sinks", "fps", "latency_ms", "frame_age_ms", "stages_ms",
     }  # fmt: skip
     assert stats["engine"] == seg.engine.name
     assert stats["device"] == "CPU, 1 thread"
-    assert set(stats["stages_ms"]) == {"capture", "pre", "engine", "post", "sink"}
+    stages = ["capture", "pre", "engine", "post", "sink"]
+    assert list(stats["stages_ms"]) == (stages if stats["in_flight"] == 1 else [*stages[:2], "wait", *stages[2:]])
     assert 10 <= stats["stages_ms"]["sink"]["p50"] < 30
     assert 2 <= stats["stages_ms"]["capture"]["p50"] < 10
     # The sink is the bottleneck: 10 ms a frame, and less than 100 FPS. A frame waits for the four or so before it.
     assert 30 < stats["fps"] <= 100
     assert stats["frame_age_ms"]["p50"] > 20
-    assert 0 < stats["latency_ms"]["p50"] < 10
+    # Frames in flight wait for the sink too, and say so.
+    assert 0 < stats["latency_ms"]["p50"] - ((stats["stages_ms"].get("wait") or {"p50": 0})["p50"]) < 10
     assert stats["latency_ms"]["p50"] <= stats["latency_ms"]["p95"] <= stats["latency_ms"]["p99"]
     assert stats["seconds"] >= 0.3
     json.dumps(stats, allow_nan=False)
@@ -170,10 +188,8 @@ def test_live_source_drops_the_oldest_and_counts(seg):
     assert stats["frame_age_ms"]["p95"] < 4 * 20
 
 
-def test_slow_inference_makes_live_frames_stale(seg, monkeypatch):
-    slow = seg.process
-    monkeypatch.setattr(seg, "process", lambda *a, **k: time.sleep(0.02) or slow(*a, **k))
-    stats = Pipeline(Frames(100, live=True, pause_s=0.002), seg, [Keep()]).run()
+def test_slow_inference_makes_live_frames_stale(slow_seg):
+    stats = Pipeline(Frames(100, live=True, pause_s=0.002), slow_seg, [Keep()]).run()
     assert stats["dropped"]["stale"] > 30
     assert stats["dropped"]["queue"] == 0
     assert balanced(stats)
@@ -194,11 +210,19 @@ def test_source_fails(seg, live, fail_at):
         assert stats["frames_out"] == fail_at  # what was captured before the failure still got out
 
 
-def test_engine_fails(tiny_model):
-    with Failing(tiny_model) as seg:
-        pipeline = Pipeline(Frames(1000), seg, [Keep()])
-        with pytest.raises(ZeroDivisionError, match="engine burnt"):
-            pipeline.run()
+def test_engine_fails(slow_seg, monkeypatch):
+    infer = slow_seg.engine._infer
+
+    def burn(frames):
+        if len(slow_seg.batches) == 5:
+            raise ZeroDivisionError("engine burnt")
+        return infer(frames)
+
+    monkeypatch.setattr(slow_seg.engine, "_infer", burn)
+    pipeline = Pipeline(Frames(1000), slow_seg, [Keep()])
+    with pytest.raises(EngineError, match="engine burnt") as caught:
+        pipeline.run()
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert pipeline.stats()["state"] == "failed"
     assert pipeline.stats()["frames_out"] <= 5
     assert balanced(pipeline.stats())
@@ -358,23 +382,19 @@ def test_several_files_lose_nothing_and_keep_their_order(seg):
     assert [row["source"] for row in stats["sources"]] == ["frames"] * 3
 
 
-def test_frames_that_wait_together_share_an_inference(seg, monkeypatch):
-    batches = []
-    infer = seg.engine.infer
-    monkeypatch.setattr(seg.engine, "infer", lambda frames: batches.append(len(frames)) or time.sleep(0.01) or infer(frames))
-    stats = Pipeline(several(20, 20), seg, [Keep()]).run()
+def test_frames_that_wait_together_share_an_inference(slow_seg):
+    batches = slow_seg.batches
+    stats = Pipeline(several(20, 20), slow_seg, [Keep()]).run()
     assert sum(batches) == stats["frames_out"] == 40
     assert max(batches) == 2
     assert batches.count(2) > 10
 
 
-def test_a_fast_live_source_does_not_crowd_out_a_slow_one(seg, monkeypatch):
-    slow = seg.process
-    monkeypatch.setattr(seg, "process", lambda *a, **k: time.sleep(0.02) or slow(*a, **k))
+def test_a_fast_live_source_does_not_crowd_out_a_slow_one(slow_seg):
     fast, calm = several(150, 10, live=True)
     fast._pause_s, calm._pause_s = 0.002, 0.06
     origins = []
-    stats = Pipeline([fast, calm], seg, [Keep()]).run(lambda result: origins.append(result.origin))
+    stats = Pipeline([fast, calm], slow_seg, [Keep()]).run(lambda result: origins.append(result.origin))
     assert origins.count(1) == 10
     assert origins.count(0) < 100
     assert balanced(stats)

@@ -1,0 +1,83 @@
+"""Inference requests in flight: started in one thread, waited for in another."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+#: Seconds that a closing engine waits for the network that is just being computed.
+_JOIN_S = 0.3
+
+
+@dataclass(eq=False)
+class Ticket:
+    """One request that was started and not yet released.
+
+    Attributes:
+        slot: Which of the engine's requests it is, from 0.
+        frames: Its input; held until the release, because the backend may read it without a copy.
+        started_s: ``time.perf_counter`` when it was handed over.
+        computed_s: When its output was there; 0 before :meth:`seg_edge.runtime.Engine.wait` returned.
+        handle: What the backend needs to find it again.
+    """
+
+    slot: int
+    frames: npt.NDArray[np.uint8]
+    started_s: float
+    computed_s: float = 0.0
+    handle: Any = field(default=None, repr=False)
+
+
+class Worker:
+    """A thread that computes the requests of a backend whose own call waits, in the order in which they came.
+
+    Args:
+        compute: Frames → output; called in the thread.
+        name: Of the thread.
+    """
+
+    def __init__(self, compute: Callable[[npt.NDArray[np.uint8]], Any], name: str) -> None:
+        self._compute = compute
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], npt.NDArray[np.uint8]] | None] = queue.SimpleQueue()
+        # A network that never comes back must not keep the process from ending.
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, frames: npt.NDArray[np.uint8]) -> Future[Any]:
+        """Queues a request. Its future holds the output and when it was there (``perf_counter``)."""
+        future: Future[Any] = Future()
+        self._jobs.put((future, frames))
+        return future
+
+    def close(self) -> None:
+        """Cancels what has not begun and ends the thread."""
+        with contextlib.suppress(queue.Empty):
+            while (job := self._jobs.get_nowait()) is not None:
+                job[0].cancel()
+        self._jobs.put(None)
+        self._thread.join(_JOIN_S)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, frames = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                output = self._compute(frames)
+            except BaseException as error:  # the waiting thread raises it
+                future.set_exception(error)
+            else:
+                future.set_result((output, perf_counter()))
+            del job, future, frames  # the next wait may be long
+
+
+__all__ = ["CancelledError", "Ticket", "Worker"]
