@@ -265,15 +265,17 @@ def sigint(model: str, scale: float) -> Any:
 
 
 def slow(model: str, scale: float) -> Any:
-    """A network that takes 200 ms more than it does, with the requests in flight that a live source gets by default."""
+    """A network that takes 200 ms, with the requests in flight that a live source gets by default."""
     seconds = max(60 * scale, 6)
     with Segmenter(model, "onnxruntime") as segmenter:
         # ONNX Runtime's call waits, in the engine's own thread: there it is slowed, whoever asks.
         infer = segmenter.engine._infer
 
         def slowed(frames: Any) -> Any:
-            time.sleep(0.2)
-            return infer(frames)
+            began_s = time.perf_counter()
+            output = infer(frames)
+            time.sleep(max(began_s + 0.2 - time.perf_counter(), 0))
+            return output
 
         segmenter.engine._infer = slowed  # type: ignore[method-assign]
         ages: list[float] = []

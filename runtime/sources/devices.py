@@ -45,7 +45,8 @@ def open_camera(text: str, number: int, options: CameraOptions, live: LiveOption
         properties["CAP_PROP_FPS"] = options.fps
 
     def connect(wake: Wake) -> Feed:
-        return GrabberFeed(number, "CAP_V4L2" if linux else "CAP_ANY", wake, properties=properties, retry=True)
+        # Other systems' backends say nothing reliable about their raw frames.
+        return GrabberFeed(number, "CAP_V4L2" if linux else "CAP_ANY", wake, properties=properties, retry=True, raw=linux)
 
     def knock(_wake: Wake) -> str | None:
         return None if not linux or device.exists() else f"{device} is not there"
@@ -82,6 +83,8 @@ def open_gst(text: str, pipeline: str, options: CameraOptions, live: LiveOptions
 
     def why_not(reason: str) -> str:
         hint = "; it comes with JetPack, on a Jetson" if "nvarguscamerasrc" in reason else ""
+        if 'element "rtp' in reason:  # what the frames are taken with, see gst_stream.py
+            hint = "; apt-get install gstreamer1.0-plugins-good"
         trial = f"try it: gst-launch-1.0 -v {pipeline} ! fakesink"
         return f"source {text}: the GStreamer pipeline does not start: {reason}{hint}; {trial}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import select
 import signal
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ GOODBYE_S = 0.4
 #: A pipe's own buffer: larger ones need privileges, smaller ones cost a system call for every 64 KiB.
 PIPE_BYTES = 1 << 20
 #: Larger frames than this are no frames: a process that writes something else must not make us allocate it.
-_MAX_SIDE = 16384
+MAX_SIDE = 16384
 _MAX_TEXT = 1 << 16
 
 
@@ -37,6 +38,10 @@ def grow_pipe(fd: int) -> None:
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with contextlib.suppress(OSError):
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
+#: Seconds in which a process that has closed its pipe may still say why.
+_LAST_WORDS_S = 0.3
 
 
 class FeedLost(Exception):
@@ -91,6 +96,14 @@ class About:
     count: int | None = None
     size_wh: tuple[int, int] = (0, 0)
     fourcc: str | None = None
+
+
+class Picture(NamedTuple):
+    """A frame as it came: uint8 in ``pixel_format``, rows contiguous, the receiver's; when it was in memory."""
+
+    image: npt.NDArray[np.uint8]
+    captured_s: float
+    pixel_format: str = "bgr"
 
 
 class Feed(ABC):
@@ -158,8 +171,8 @@ class Feed(ABC):
         """
 
     @abstractmethod
-    def next(self, until_s: float) -> tuple[npt.NDArray[np.uint8], float]:
-        """The next frame, uint8 (H, W, 3), the receiver's, and when it was in memory. Raises as :meth:`opened` does."""
+    def next(self, until_s: float) -> Picture:
+        """The next frame. Raises as :meth:`opened` does."""
 
     def close(self) -> None:
         """Ends the process. May be called twice."""
@@ -180,14 +193,18 @@ class Feed(ABC):
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def _fill(self, view: memoryview, until_s: float) -> None:
-        got = 0
-        while got < len(view):
+    def _fill(self, until_s: float, *views: memoryview) -> None:
+        """Reads until the views are full, one after the other."""
+        left = list(views)
+        while left:
             if self._ready(until_s):
-                read = os.readv(self._fd, [view[got:]])
+                read = os.readv(self._fd, left)
                 if not read:
                     self._end()
-                got += read
+                while left and read >= len(left[0]):
+                    read -= len(left.pop(0))
+                if left:
+                    left[0] = left[0][read:]
 
     def _ready(self, until_s: float) -> bool:
         """Waits until the pipe has data (or its end); False: the process said something to people instead."""
@@ -202,7 +219,10 @@ class Feed(ABC):
         return self._fd in ready
 
     def _end(self) -> NoReturn:
-        self._listen()
+        # Frames and words come on two pipes: the end of the first may be seen before the reason.
+        until_s = perf_counter() + _LAST_WORDS_S
+        while self._said >= 0 and select.select([self._said], [], [], max(until_s - perf_counter(), 0))[0]:
+            self._listen()
         reason = self.messages[-1] if self.messages else "its process ended"
         raise FeedLost(reason, final=reason.startswith(self.FINAL) if self.FINAL else False)
 
@@ -237,6 +257,7 @@ class GrabberFeed(Feed):
         wake: Ends every wait.
         parameters: For opening, OpenCV's names → values. properties: set after opening.
         retry: A frame that fails to decode is passed over, a few times.
+        raw: Frames that the device delivers as NV12 or YUYV are not converted.
     """
 
     def __init__(
@@ -248,6 +269,7 @@ class GrabberFeed(Feed):
         parameters: Mapping[str, float] | None = None,
         properties: Mapping[str, float] | None = None,
         retry: bool = False,
+        raw: bool = False,
     ) -> None:
         script = str(Path(grabber.__file__))
         super().__init__(
@@ -259,6 +281,7 @@ class GrabberFeed(Feed):
                 "parameters": dict(parameters or {}),
                 "properties": dict(properties or {}),
                 "retry": retry,
+                "raw": raw,
             },
             # 16 is AV_LOG_ERROR: why a server refuses is in these lines.
             env={"OPENCV_FFMPEG_LOGLEVEL": "16", "OPENCV_LOG_LEVEL": "SILENT", "PYTHONUNBUFFERED": "1"},
@@ -266,26 +289,30 @@ class GrabberFeed(Feed):
         self._header = bytearray(grabber.HEADER.size)
 
     def opened(self, until_s: float) -> About:
-        _, _, body = self._record(grabber.OPENED, until_s)
-        about = json.loads(body.tobytes())
+        about = json.loads(self._record(grabber.OPENED, until_s)[-1].tobytes())
         count = about["count"]
         return About(about["fps"], round(count) if count else None, tuple(about["size_wh"]), about["fourcc"])
 
-    def next(self, until_s: float) -> tuple[npt.NDArray[np.uint8], float]:
-        size_hw, captured_s, body = self._record(grabber.FRAME, until_s)
-        return body.reshape(*size_hw, 3), captured_s
+    def next(self, until_s: float) -> Picture:
+        pixel_format, size_hw, captured_s, body = self._record(grabber.FRAME, until_s)
+        return Picture(body.reshape(grabber.shape(pixel_format, *size_hw)), captured_s, pixel_format)
 
-    def _record(self, wanted: int, until_s: float) -> tuple[tuple[int, int], float, npt.NDArray[np.uint8]]:
-        self._fill(memoryview(self._header), until_s)
-        magic, kind, height, width, captured_s, length = grabber.HEADER.unpack(self._header)
-        largest = 3 * height * width if kind == grabber.FRAME else _MAX_TEXT
-        if magic != grabber.MAGIC or max(height, width) > _MAX_SIDE or not 0 < length <= largest:
+    def _record(self, wanted: int, until_s: float) -> tuple[str, tuple[int, int], float, npt.NDArray[np.uint8]]:
+        self._fill(until_s, memoryview(self._header))
+        magic, kind, code, height, width, captured_s, length = grabber.HEADER.unpack(self._header)
+        if magic != grabber.MAGIC or max(height, width) > MAX_SIDE or code >= len(grabber.FORMATS):
+            raise FeedLost("its process wrote something else than frames")
+        pixel_format = grabber.FORMATS[code]
+        fits = (
+            length == math.prod(grabber.shape(pixel_format, height, width)) if kind == grabber.FRAME else length <= _MAX_TEXT
+        )
+        if not fits or not length:
             raise FeedLost("its process wrote something else than frames")
         body = np.empty(length, np.uint8)
         # The rest of a record that has begun comes at once, or the process hangs.
-        self._fill(body.data, max(until_s, perf_counter() + 1))
+        self._fill(max(until_s, perf_counter() + 1), body.data)
         if kind == wanted:
-            return (height, width), captured_s, body
+            return pixel_format, (height, width), captured_s, body
         self._listen()
         reason = body.tobytes().decode(errors="replace")
         raise FeedLost(": ".join([reason, *list(self.messages)[-1:]]))

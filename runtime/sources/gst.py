@@ -1,6 +1,7 @@
-"""GStreamer pipelines and CSI cameras: ``gst-launch-1.0 … ! fdsink`` writes raw BGR frames to a pipe.
+"""GStreamer pipelines and CSI cameras: ``gst-launch-1.0 … ! fdsink`` writes frames to a pipe.
 
-It works with any build of OpenCV (PyPI's has no GStreamer), and a pipeline that hangs is killed as any other process.
+It works with any build of OpenCV (PyPI's has no GStreamer), and a pipeline that hangs is killed as any other process. How
+the frames lie in the pipe is in ``gst_stream.py``.
 """
 
 from __future__ import annotations
@@ -9,25 +10,26 @@ import re
 import shlex
 import shutil
 import signal
-from time import perf_counter, sleep
+from time import perf_counter
 
 import numpy as np
-import numpy.typing as npt
 
 from ...core.errors import SourceError
-from .feed import About, Feed, FeedLost, Wake
+from .feed import About, Feed, FeedLost, Picture, Wake
+from .gst_stream import HEADER, MAX_TEXT, MTU, Caps, NotFrames, Packet
 from .options import CameraOptions
 
 TOOL = "gst-launch-1.0"
-_TAIL = "! videoconvert ! video/x-raw,format=BGR ! fdsink sync=false name=segedge"
-_CAPS = re.compile(r"/GstFdSink:segedge\.GstPad:sink: caps = video/x-raw.*")
-_FIELD = re.compile(r"\b(width|height|framerate)=\((?:int|fraction)\)(\d+(?:/\d+)?)")
+# Frames in BGR, or as cameras and decoders have them where the kernels read them right: BT.601 and limited range, even
+# sides. The numbers are range, matrix, transfer and primaries, of which the first two count. videoconvert passes on what
+# fits, and converts the rest (BT.709, full range, other layouts).
+_COLORIMETRY = "bt601,2:4:7:1,2:4:5:1,2:4:16:1,2:4:16:4,2:4:5:4,2:4:1:1"
+_RAW = f"format=(string){{NV12,YUY2}},colorimetry=(string){{{_COLORIMETRY}}},width=(int)[2,16384,2],height=(int)[2,16384,2]"
+_TAIL = (
+    f'! videoconvert ! "video/x-raw,format=BGR;video/x-raw,{_RAW}" ! rtpgstpay mtu={MTU} ! rtpstreampay ! fdsink sync=false'
+)
 #: What gst-launch-1.0 says about a pipeline that can't run, without its own file names and line numbers.
 _TROUBLE = re.compile(r"(?:ERROR|WARNING): (?:(?:from element|pipeline could not be constructed:?) ?)?(.*)")
-
-# gst-launch's word of a new size comes on another pipe than the frames, moments after the first one is written. No camera
-# outruns it: its frames lie further apart. A pipeline that isn't paced can; its frames wait for that word.
-_OUTRUN_S, _WORD_S = 0.005, 0.02
 
 
 def csi_pipeline(number: int, options: CameraOptions) -> str:
@@ -41,7 +43,7 @@ def csi_pipeline(number: int, options: CameraOptions) -> str:
 
 
 class GstFeed(Feed):
-    """A GStreamer pipeline. A change of its frames' size ends the connection; the next one has the new size.
+    """A GStreamer pipeline. Every frame is what the stream itself says: its size and format may change at any frame.
 
     Args:
         text: What the user called it; only for errors.
@@ -62,49 +64,75 @@ class GstFeed(Feed):
             words = shlex.split(f"{pipeline} {_TAIL}")
         except ValueError as error:
             raise SourceError(f"source {text}: the pipeline can't be read ({error}); close the quotation") from error
-        self._size_wh: tuple[int, int] | None = None
-        self._changed = False
-        self._last_s = float("-inf")
-        self._fps: float | None = None
-        # -v prints the frames' size, before the first of them is written. SIGINT lets the camera's daemon close its session.
-        super().__init__(lambda fd: [tool, "-v", *words, f"fd={fd}"], wake, goodbye=signal.SIGINT)
+        self._caps: Caps | None = None
+        self._header = bytearray(HEADER.size)
+        self._packet: Packet | None = None  # a frame's first one, whose header was read
+        # SIGINT lets the camera's daemon close its session.
+        super().__init__(lambda fd: [tool, *words, f"fd={fd}"], wake, goodbye=signal.SIGINT)
 
     def opened(self, until_s: float) -> About:
-        while self._size_wh is None:
-            # Data and what is said about them come on two pipes: the end of the first may be seen before the reason.
-            if self._ready(until_s):
-                self._listen()
-                if self._size_wh is None and self._process.poll() is not None:
-                    self._end()
-        return About(self._fps, None, self._size_wh)
+        caps, self._packet = self._begin(until_s)
+        return About(caps.fps, None, (caps.width, caps.height))
 
-    def next(self, until_s: float) -> tuple[npt.NDArray[np.uint8], float]:
-        if self._size_wh is None:
-            self.opened(until_s)
-        assert self._size_wh is not None
-        width, height = self._size_wh
-        stride = (3 * width + 3) & ~3  # GStreamer's rows begin at multiples of four bytes
-        rows = np.empty((height, stride), np.uint8)
-        self._fill(rows.data.cast("B"), until_s)
+    def next(self, until_s: float) -> Picture:
+        caps, packet = self._begin(until_s)
+        self._packet = None
+        data = np.empty(caps.size, np.uint8)
+        view, filled = data.data, 0
+        # The rest of a frame that has begun comes at once, or the process hangs.
+        until_s = max(until_s, perf_counter() + 1)
+        try:
+            while True:
+                piece = view[filled : filled + packet.length]
+                packet.check(len(piece), filled)
+                if packet.last:
+                    self._fill(until_s, piece)
+                    break
+                self._fill(until_s, piece, memoryview(self._header))  # with the header of the piece that follows
+                filled += len(piece)
+                packet = Packet.parse(self._header).after(packet)
+        except NotFrames as error:
+            raise FeedLost(str(error)) from error
         now = perf_counter()
-        if now - self._last_s < _OUTRUN_S:
-            sleep(_WORD_S)
-        self._listen()
-        self._last_s = perf_counter()
-        if self._changed:
-            raise FeedLost("the size of its frames has changed")
-        if stride != 3 * width:
-            rows = np.ascontiguousarray(rows[:, : 3 * width])
-        return rows.reshape(height, width, 3), now
+        if filled + len(piece) != caps.size:
+            raise FeedLost(f"a frame of {filled + len(piece)} bytes, where {caps} has {caps.size}")
+        return Picture(caps.picture(data), now, caps.pixel_format)
+
+    def _begin(self, until_s: float) -> tuple[Caps, Packet]:
+        """Reads up to the first bytes of a frame, and the caps that stand before it."""
+        if self._packet is not None and self._caps is not None:
+            return self._caps, self._packet
+        while True:
+            self._fill(until_s, memoryview(self._header))
+            try:
+                packet = Packet.parse(self._header)
+                if packet.is_event:
+                    self._text(packet.length, until_s)
+                    continue
+                if packet.has_caps:
+                    length = self._number(packet, until_s)
+                    self._caps = Caps.parse(self._text(packet.take(length), until_s))
+            except NotFrames as error:
+                raise FeedLost(str(error)) from error
+            if self._caps is None:
+                raise FeedLost("its frames begin without their caps")
+            return self._caps, packet
+
+    def _number(self, packet: Packet, until_s: float) -> int:
+        """A length in groups of seven bits, the highest first; all but the last group have the eighth bit set."""
+        number, byte = 0, bytearray(1)
+        while True:
+            packet.take(1)
+            self._fill(until_s, memoryview(byte))
+            number = number << 7 | byte[0] & 0x7F
+            if byte[0] < 0x80 or number > MAX_TEXT:
+                return number
+
+    def _text(self, length: int, until_s: float) -> str:
+        text = bytearray(length)
+        self._fill(until_s, memoryview(text))
+        return text.rstrip(b"\0").decode(errors="replace")
 
     def _heard(self, line: str) -> None:
-        if _CAPS.search(line):
-            found = dict(_FIELD.findall(line))
-            if "width" in found and "height" in found:
-                size_wh = int(found["width"]), int(found["height"])
-                self._changed = self._size_wh not in (None, size_wh)
-                self._size_wh = size_wh
-                over, _, under = found.get("framerate", "0/1").partition("/")
-                self._fps = int(over) / int(under or 1) or None
-        elif trouble := _TROUBLE.match(line):
+        if trouble := _TROUBLE.match(line):
             self.messages.append(trouble[1])

@@ -137,7 +137,7 @@ class LiveSource(Source):
                         self._feed = self._attempt(perf_counter() + self._options.attempt_s)[0]
                     # The first frame of a connection may need a key frame; those after it come at their rate.
                     patience_s = self._options.stall_s if self._lost_at is None else self._options.attempt_s
-                    image, captured_s = self._feed.next(perf_counter() + patience_s)
+                    picture = self._feed.next(perf_counter() + patience_s)
                     break
                 except FeedLost as error:
                     if not self.live and not error.silent:
@@ -148,8 +148,10 @@ class LiveSource(Source):
                     self._wake.sleep(self._pause_s())
         except Cancelled:
             return None
-        self._found((image.shape[0], image.shape[1]))
-        return SourceFrame(image, index, f"frame_{index:06d}", captured_s)
+        image, captured_s, pixel_format = picture
+        frame = SourceFrame(image, index, f"frame_{index:06d}", captured_s, pixel_format=pixel_format)
+        self._found(frame.size_hw)
+        return frame
 
     def _first(self, until_s: float) -> About:
         while True:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -134,38 +133,6 @@ def test_overlays_are_painted_into_the_same_few_arrays(seg):
     seen = []  # holds every array, so that none can be another one at the same address
     Pipeline(Frames(50), seg, [Keep()]).run(lambda result: seen.append(result.overlay_bgr))
     assert len({id(overlay) for overlay in seen}) <= 8
-
-
-@pytest.mark.parametrize("mask", [False, True])
-def test_no_stage_copies_a_frame(tiny_model, mask):
-    """Once every buffer is there, not one block of a frame's or a mask's size is allocated: all copies would be."""
-    frame = np.full((720, 1280, 3), 7, np.uint8)
-
-    class Same(Frames):
-        def __iter__(self):
-            for i in range(self.count):
-                yield SourceFrame(frame, i, f"f{i}", time.perf_counter())
-
-    peaks, inputs, outputs = [], set(), set()
-
-    def look(result):
-        inputs.add(id(result.frame_bgr))
-        outputs.add(id(result.overlay_bgr))
-        if result.index < 20:
-            time.sleep(0.02)  # until all queues are full: from then on no further buffer is needed
-        elif result.index == 20:
-            tracemalloc.start()
-        elif result.index == 60:
-            peaks.append(tracemalloc.get_traced_memory()[1])
-
-    with Segmenter(tiny_model, threads=1) as segmenter:
-        try:
-            Pipeline(Same(80), segmenter, [Keep()], mask=mask).run(look)
-        finally:
-            tracemalloc.stop()
-    assert inputs == {id(frame)}
-    assert len(outputs) <= 6
-    assert peaks[0] < 720 * 1280 / 2  # a mask is 720 x 1280 bytes, a frame three times that
 
 
 def test_stages_overlap(seg):

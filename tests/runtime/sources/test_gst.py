@@ -28,7 +28,7 @@ def test_frames_are_whole(width):
         assert source.fps == pytest.approx(50)
         frame = next(iter(source))
     assert frame.image_bgr.shape == (3, width, 3)
-    assert frame.image_bgr.flags.c_contiguous
+    assert frame.image_bgr.strides[1:] == (3, 1)  # what the kernels need; the bytes between the rows stay where they are
     assert (frame.image_bgr == (0xF0, 0x20, 0x10)).all()
 
 
@@ -39,21 +39,64 @@ def test_a_pipeline_that_ends_is_started_again():
         assert source.reconnects == 1
 
 
-def test_no_frame_is_mixed_where_the_size_changes(tmp_path):
-    """The first pictures are dark and large, the later ones bright and small."""
+@pytest.mark.parametrize("size", [(64, 48), (66, 50), (1280, 720)])  # one packet, padded rows, many packets
+@pytest.mark.parametrize(("format", "ours"), [("NV12", "nv12"), ("YUY2", "yuyv")])
+def test_what_cameras_deliver_comes_as_it_is(format, ours, size):
+    width, height = size
+    caps = f"video/x-raw,format={format},width={width},height={height},framerate=50/1"
+    with open_source(f"gst://videotestsrc pattern=red ! {caps}") as source:
+        frame = next(iter(source))
+    assert (frame.pixel_format, frame.size_hw) == (ours, (height, width))
+    assert frame.image.shape == ((height * 3 // 2, width) if ours == "nv12" else (height, width, 2))
+    # Red in BT.601, limited range: 81, 90, 240.
+    luma, u, v = (
+        (frame.image[:height], frame.image[height:, ::2], frame.image[height:, 1::2])
+        if ours == "nv12"
+        else (frame.image[..., 0], frame.image[:, ::2, 1], frame.image[:, 1::2, 1])
+    )
+    for plane, value in ((luma, 81), (u, 90), (v, 240)):
+        assert abs(plane.astype(int) - value).max() <= 1
+    assert frame.image_bgr is frame.image_bgr  # converted once
+    assert abs(frame.image_bgr.astype(int) - (0, 0, 255)).max() <= 3
+
+
+@pytest.mark.parametrize(
+    "caps",
+    [
+        "format=NV12,colorimetry=bt709,width=64,height=48",
+        "format=NV12,colorimetry=1:4:7:1,width=64,height=48",
+        "format=I420,width=64,height=48",
+        "format=NV12,width=65,height=47",
+    ],
+    ids=["BT.709", "full range", "other layout", "odd sides"],
+)
+def test_what_the_kernels_would_read_wrongly_is_converted(caps):
+    with open_source(f"gst://videotestsrc pattern=red ! video/x-raw,{caps},framerate=50/1") as source:
+        frame = next(iter(source))
+    assert frame.pixel_format == "bgr"
+    if "1:4" in caps:
+        return  # videotestsrc draws in limited range and calls it full
+    assert abs(frame.image_bgr.astype(int) - (0, 0, 255)).max() <= 3
+
+
+@pytest.mark.parametrize("format", ["BGR", "NV12"])
+def test_no_frame_is_mixed_where_the_size_changes(tmp_path, format):
+    """The first pictures are dark and large, the later ones bright and small, over and over, as fast as they can."""
     for i in range(8):
         height, width = (48, 64) if i < 4 else (24, 32)
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((height, width, 3), 40 if i < 4 else 200, np.uint8))
-    pictures = f'multifilesrc location="{tmp_path}/%d.png" loop=true caps=image/png,framerate=20/1 ! pngdec'
-    with open_source(f"gst://{pictures}") as source:
-        seen = {}
+    pictures = f'multifilesrc location="{tmp_path}/%d.png" loop=true caps=image/png,framerate=20/1 ! pngdec ! videoconvert'
+    with open_source(f"gst://{pictures} ! video/x-raw,format={format}") as source:
+        seen = []
         for frame in source:
             assert frame.image_bgr.max() == frame.image_bgr.min()
-            seen.setdefault(frame.image_bgr.shape, set()).add(int(frame.image_bgr.max()))
-            if source.reconnects == 2:
+            seen.append((frame.size_hw, round(frame.image_bgr.max() / 100)))
+            if len(seen) == 80:
                 break
-    assert seen[48, 64, 3] == {40}
-    assert all(values == {200} for shape, values in seen.items() if shape == (24, 32, 3))
+        assert source.reconnects == 0  # one connection has them all
+        assert source.health()[0]["size"] == list(seen[-1][0])
+    large, small = ((48, 64), 0), ((24, 32), 2)
+    assert seen == [large if i % 8 < 4 else small for i in range(80)]
 
 
 @pytest.mark.parametrize(
