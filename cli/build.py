@@ -106,6 +106,8 @@ def _print(built: Engine) -> None:
     if record.dla_core is not None:
         left = record.options.get("gpu_layers", [])
         grid.add_row("left to the GPU", f"{len(left)} layers: {', '.join(left)}" if left else "no layer")
+    if in_float := record.options.get("float_layers"):
+        grid.add_row("in float", f"{len(in_float)} convolutions: {', '.join(in_float)}")
     console().print(grid, highlight=False, markup=False, soft_wrap=True)
 
 

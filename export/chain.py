@@ -23,13 +23,14 @@ from ..core.spec import ModelSpec
 from .batch import run_batched, with_batch
 from .compare import compare
 from .deliver import Delivery, to_triton
+from .executed import RECORDS, float_kernels
 from .fallback import Limits, Mixtures
 from .folder import FAILED_DIR, check_target, replaced_folder
 from .fp16 import rounded, to_fp16
 from .frames import ChainData, network_inputs, open_data, preprocessing
 from .golden import write_golden
 from .ledger import MIN_AGREEMENT, engine_rows
-from .measure import accuracy, float_kernels, latencies_ms, measured_engines, worst_class
+from .measure import accuracy, latencies_ms, measured_engines, worst_class
 from .options import ExportOptions
 from .progress import Progress, Silent
 from .qat import Trainer
@@ -145,7 +146,7 @@ class _Chain:
         if self.options.batch > 1:
             models = self.batch_step(models)
         delivery = Delivery(
-            self.folder, self.report, self.options.deliver, self.data.parity, self.options.batch, self.progress
+            self.folder, self.report, self.options.deliver, self.data.parity, self.options.batch, self.progress, self.out
         )
         models = delivery.heads(models)
         self.speed(models)
@@ -253,10 +254,12 @@ class _Chain:
             write_plot(self.folder / PLOT_FILE, self.report.sensitivity)
         except ImportError as error:
             step.notes.append(f"no {PLOT_FILE}: {error}; pip install matplotlib")
-        if left := float_kernels(path):
-            step.notes.append(f"{len(left)} convolutions run in float on ONNX Runtime: {', '.join(left)}")
-        else:
-            step.notes.append("ONNX Runtime's profile shows every convolution on integers")
+        for engine in [name for name in self.engines if name in RECORDS]:
+            left = float_kernels(path, engine)
+            where = f"{len(left)} convolutions run in float on {engine}: {', '.join(left)}"
+            step.notes.append(where if left else f"every convolution runs on integers on {engine}, by its own profile")
+            if left and not trial.layers:
+                self.progress.say(f"warning: int8: {where}")
         self.compared(step, self.logits(model), self.logits(result))
         if step.agreement is not None and step.agreement < _SUSPICIOUS:
             warning = (

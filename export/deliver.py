@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 import onnx
@@ -25,8 +26,8 @@ from .openvino_ir import write_ir
 from .progress import Progress
 from .report import Gate, Report, Step
 from .triton import platform_of, write_repository
-from .trt.artefact import engine_row
-from .trt.build import BuildOptions, build_file, plan_name
+from .trt.artefact import earlier, engine_row
+from .trt.build import BuildOptions, build_file, plan_name, record
 
 #: Smallest first: what an artefact was made for.
 SMALLEST = ("int8", "fp16", "fp32")
@@ -65,11 +66,20 @@ class Delivery:
         report: Gets a row for each file.
         frames: uint8 (1, H, W, 3) each, to compare on.
         batch: Frames per inference of the models.
+        before: An earlier artefact, whose engine file is taken if a build would give the same; None: there is none.
     """
 
     def __init__(
-        self, folder: Path, report: Report, options: DeliverOptions, frames: Sequence[Frames], batch: int, progress: Progress
+        self,
+        folder: Path,
+        report: Report,
+        options: DeliverOptions,
+        frames: Sequence[Frames],
+        batch: int,
+        progress: Progress,
+        before: Path | None = None,
     ) -> None:
+        self.before = before
         self.folder, self.report, self.options = folder, report, options
         self.frames, self.batch, self.progress = frames, batch, progress
 
@@ -135,8 +145,17 @@ class Delivery:
         final = "int8" if options.calibration_cache else precision
         local = here[0]["compute_capability"] if here else None
         path = self.folder / plan_name(final, options, backend.version, local)
-        self.progress.say(f"engine: {path.name} with {backend.title}")
-        made = build_file(self.folder / onnx_name(precision), path, options, self.progress)
+        graph = self.folder / onnx_name(precision)
+        made, reason = None, "no such engine yet"
+        if self.before is not None:
+            made, reason = earlier(self.before, path.name, record(graph, precision, "", options, backend, here))
+        if made is not None and self.before is not None:
+            self.progress.say(f"engine: reusing {path.name}")
+            with atomic_path(path) as temporary:
+                copyfile(self.before / path.name, temporary)
+        else:
+            self.progress.say(f"engine: building {path.name} with {backend.title}: {reason}")
+            made = build_file(graph, path, options, self.progress)
         self.report.spec = with_plan(self.report.spec, path.name, made)
         write_text(self.folder / SPEC_FILE, self.report.spec.to_json() + "\n")  # the engine is opened with it
         step = engine_row(path, made)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
@@ -16,9 +13,7 @@ from ..core.dataset import SegDataset
 from ..core.errors import EngineError
 from ..runtime.bench_lane import SETTLE_S
 from ..runtime.engines import AUTO, engine_class, engines, open_engine
-from ..runtime.engines.dialect import load_model
 from ..runtime.evaluate import evaluate
-from ..runtime.modelfile import read_spec
 from ..runtime.segmenter import Segmenter
 from .frames import Frame
 
@@ -90,32 +85,6 @@ def latencies_ms(
         for name, values in times.items():
             table[name][engine] = float(np.median(values))
     return table
-
-
-def float_kernels(path: Path) -> list[str]:
-    """The convolutions that ONNX Runtime computes in float, from its own profile of one run of the model in its dialect.
-
-    A graph whose Q/DQ pairs are all there can still run in float where the runtime finds no 8-bit kernel for a pattern; only
-    what was executed tells.
-
-    Returns:
-        Names of kernels; empty where every convolution ran on integers.
-    """
-    ort: Any = import_module("onnxruntime")
-    spec = read_spec(path)
-    with tempfile.TemporaryDirectory() as folder:
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder) / "profile")
-        session = ort.InferenceSession(load_model(path, spec, "onnxruntime"), options, providers=["CPUExecutionProvider"])
-        batch = session.get_inputs()[0].shape[0]
-        frames = np.zeros((batch if isinstance(batch, int) else 1, *spec.input_hw, 3), np.uint8)
-        session.run(None, {session.get_inputs()[0].name: frames})
-        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    kernels = [(event["args"]["op_name"], event["name"]) for event in events if event.get("cat") == "Node"]
-    ends = "_kernel_time"
-    return [name.removesuffix(ends) for kind, name in kernels if kind in ("Conv", "FusedConv") and name.endswith(ends)]
 
 
 def worst_class(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any] | None:

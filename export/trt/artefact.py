@@ -92,13 +92,10 @@ def build_engine(
     local = here[0]["compute_capability"] if here else None
     target = Path(out) if out is not None else path.parent / plan_name(expected.precision, options, backend.version, local)
     known = _spec_beside(target.parent, spec)
-    old, reason = _old_record(known, target)
+    old, reason = _reusable(known, target, expected)
     if old is not None and not force:
-        changed = changes(old, expected)
-        if not changed and sha256(target) == old.sha256:
-            progress.say(f"engine: reusing {target.name}")
-            return Engine(target, old, True)
-        reason = ", ".join(changed) or f"{target.name} is not the file that was built"
+        progress.say(f"engine: reusing {target.name}")
+        return Engine(target, old, True)
     progress.say(f"engine: building {target.name} with {backend.title}: {reason if not force else '--force'}")
     made = build_file(path, target, options, progress)
     known = with_plan(known, target.name, made)
@@ -116,6 +113,26 @@ def engine_row(target: Path, made: PlanRecord) -> Step:
     return step
 
 
+def earlier(folder: Path, name: str, expected: PlanRecord) -> tuple[PlanRecord | None, str]:
+    """The record of an engine file of an earlier export, if building it again would give the same.
+
+    Args:
+        folder: The artefact of that export; it need not be there.
+        name: The engine's file name.
+        expected: What a build would be recorded as.
+
+    Returns:
+        The record and an empty text; or None and the reason why it must be built.
+    """
+    if not (folder / SPEC_FILE).is_file():
+        return None, "no such engine yet"
+    try:
+        known = ModelSpec.from_json((folder / SPEC_FILE).read_text(encoding="utf-8"), folder / SPEC_FILE)
+    except ModelFileError as error:
+        return None, str(error)
+    return _reusable(known, folder / name, expected)
+
+
 def changes(old: PlanRecord, new: PlanRecord) -> list[str]:
     """What makes a rebuild necessary, part by part."""
     parts: dict[str, Callable[[PlanRecord], object]] = {
@@ -129,6 +146,7 @@ def changes(old: PlanRecord, new: PlanRecord) -> list[str]:
         "DLA core": lambda r: r.dla_core,
         "workspace": lambda r: r.options.get("workspace_mib"),
         "fp16 base": lambda r: r.options.get("half_base", False),
+        "seg-edge": lambda r: r.options.get("seg_edge"),
     }
     found = [f"{name} changed ({get(old)} → {get(new)})" for name, get in parts.items() if get(old) != get(new)]
     if old.onnx_sha256 != new.onnx_sha256:
@@ -169,6 +187,17 @@ def _spec_beside(folder: Path, spec: ModelSpec) -> ModelSpec:
             "choose another --out folder"
         )
     return known
+
+
+def _reusable(known: ModelSpec, target: Path, expected: PlanRecord) -> tuple[PlanRecord | None, str]:
+    """The record of an engine file that is there and as it would be built again; or None and the reason to build it."""
+    old, reason = _old_record(known, target)
+    if old is None:
+        return None, reason
+    changed = changes(old, expected)
+    if not changed and sha256(target) != old.sha256:
+        changed = [f"{target.name} is not the file that was built"]
+    return (None, ", ".join(changed)) if changed else (old, "")
 
 
 def _old_record(known: ModelSpec, target: Path) -> tuple[PlanRecord | None, str]:

@@ -6,7 +6,7 @@ the builder's flags allow the precision that the graph states. Q/DQ graphs are r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from ..fp16 import to_fp16
 from ..progress import Progress, Silent
 from .dialect import for_tensorrt
 from .progress import Log, Phases, logger, monitor
+from .typed import float_layers
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,13 @@ class Built:
         plan: The bytes that belong into the engine file.
         warnings: What TensorRT said on the way, each once.
         on_gpu: With DLA: the layers that TensorRT left to the GPU.
+        in_float: Of an INT8 graph: the convolutions that TensorRT was given in float.
     """
 
     plan: bytes
     warnings: list[str]
     on_gpu: list[str]
+    in_float: list[str] = field(default_factory=list)
 
 
 def capability(text: str) -> str:
@@ -148,11 +151,14 @@ def build_file(
     built = build_plan(model, options, backend, progress)
     for warning in built.warnings:
         (progress or Silent()).say(f"{backend.title} warns: {warning[:300]}")
+    if built.in_float:
+        (progress or Silent()).say(f"engine: {len(built.in_float)} convolutions in float: {', '.join(built.in_float)}")
     with atomic_path(out) as temporary:
         temporary.write_bytes(built.plan)
     made = record(model_path, spec.precision, sha256(out), options, backend, here)
     if options.dla_core is None:
-        return made
+        found = {"float_layers": built.in_float} if spec.precision == "int8" else {}
+        return replace(made, options={**made.options, **found})
     return replace(made, options={**made.options, "gpu_layers": built.on_gpu})
 
 
@@ -160,6 +166,8 @@ def record(
     model_path: Path, precision: str, digest: str, options: BuildOptions, backend: Backend, here: list[dict[str, Any]]
 ) -> PlanRecord:
     """What a build from ``model_path`` with these options is (or would be: then ``digest`` is empty)."""
+    from ... import __version__
+
     targets = [capability(text) for text in options.compute_capabilities]
     if not targets and options.flavour == "tensorrt" and here and here[0]["compute_capability"]:
         targets = [here[0]["compute_capability"]]
@@ -180,6 +188,8 @@ def record(
             "workspace_mib": options.workspace_mib,
             "half_base": options.half_base,
             "calibration_cache_sha256": sha256(options.calibration_cache) if options.calibration_cache else None,
+            # Its rewrites of the graph (dialect, fp16 base) are part of what was built.
+            "seg_edge": __version__,
         },
     )
 
@@ -220,6 +230,7 @@ def build_plan(
     calibrator = _calibrator(backend, options.calibration_cache)
     if calibrator is not None:
         config.int8_calibrator = calibrator
+    in_float = float_layers(network) if _precision(model) == "int8" else []
     on_gpu = []
     if options.dla_core is not None:
         layers = [network.get_layer(i) for i in range(network.num_layers)]
@@ -234,7 +245,7 @@ def build_plan(
     if cache is not None and options.timing_cache is not None:
         with atomic_path(options.timing_cache) as temporary:
             temporary.write_bytes(bytes(config.get_timing_cache().serialize()))
-    return Built(bytes(plan), list(dict.fromkeys(log.warnings)), on_gpu)
+    return Built(bytes(plan), list(dict.fromkeys(log.warnings)), on_gpu, in_float)
 
 
 def _network_flags(backend: Backend, weak: bool) -> int:

@@ -4,10 +4,8 @@ import numpy as np
 import onnx
 import pytest
 
-from seg_edge.calib.graph import convolutions, set_spec
 from seg_edge.core.errors import UnknownNameError
-from seg_edge.export.measure import float_kernels, latencies_ms, measured_engines, worst_class
-from seg_edge.export.quantize import QuantOptions, calibrate, quantize
+from seg_edge.export.measure import latencies_ms, measured_engines, worst_class
 from seg_edge.export.to_onnx import to_onnx
 
 
@@ -35,20 +33,3 @@ def test_a_larger_network_takes_longer(nets, tmp_path):
         onnx.save(to_onnx(nets.trained(nets.TinyUNet(wide=wide)), nets.SPEC), paths[name])
     times = latencies_ms(paths, np.zeros((1, 64, 96, 3), np.uint8), ["onnxruntime"], 1)
     assert 0 < times["small"]["onnxruntime"] < times["large"]["onnxruntime"]
-
-
-def test_the_profile_tells_which_convolutions_ran_in_float(nets, tiny, tmp_path):
-    model = quantize(tiny, calibrate(tiny, nets.frames(4), QuantOptions()), QuantOptions())
-    for name, each in (("fp32", tiny), ("int8", model)):
-        saved = onnx.ModelProto()
-        saved.CopyFrom(each)
-        set_spec(saved, nets.SPEC.with_(precision=name))
-        onnx.save(saved, tmp_path / f"{name}.onnx")
-    assert len(float_kernels(tmp_path / "fp32.onnx")) == 5
-    assert float_kernels(tmp_path / "int8.onnx") == []
-    # Without the pair behind it, a convolution is back in float.
-    for name in ("logits.Q", "logits.DQ"):
-        saved.graph.node.remove(next(node for node in saved.graph.node if node.name == name))
-    convolutions(saved)[-1].output[0] = "logits"
-    onnx.save(saved, tmp_path / "int8.onnx")
-    assert len(float_kernels(tmp_path / "int8.onnx")) == 1

@@ -8,9 +8,8 @@ import onnx
 import pytest
 
 from seg_edge.calib.cache import Calibration
-from seg_edge.calib.graph import convolutions, run, session, set_spec
+from seg_edge.calib.graph import convolutions, run, session
 from seg_edge.core.errors import ModelFileError
-from seg_edge.export.measure import float_kernels
 from seg_edge.export.quantize import QuantOptions, calibrate, insert, prepare, quantize, quantized_tensors
 from seg_edge.export.sensitivity import LayerCost, most_sensitive, sensitivity, write_plot
 from seg_edge.export.to_onnx import to_onnx
@@ -85,13 +84,6 @@ def test_a_float_layer_reads_float_and_the_others_stay_in_int8(layer, tiny, cali
     a, b = session(tiny), session(model)
     for frame in frames:
         assert np.mean(run(a, frame)[0].argmax(1) == run(b, frame)[0].argmax(1)) > 0.95
-
-
-def test_the_profile_agrees(tiny, calibration, nets, tmp_path):
-    model = quantize(tiny, calibration, OPTIONS, names(tiny)[:1])
-    set_spec(model, nets.SPEC.with_(precision="int8"))
-    onnx.save(model, tmp_path / "m.onnx")
-    assert len(float_kernels(tmp_path / "m.onnx")) == 1
 
 
 def test_an_unknown_layer_is_refused(tiny, calibration):

@@ -108,15 +108,40 @@ def test_a_rebuild_says_why(nets, art):
     assert "model.fp32.sm89" in (art / "report.md").read_text()
 
 
+def test_an_export_takes_the_engine_of_the_one_before_or_says_why_not(nets, exported, art):
+    options = ExportOptions(int8=True, data=exported[0].parent / "data", threads=1, engine="onnxruntime")
+
+    def engine_lines(**more):
+        lines = nets.Lines()
+        deliver = DeliverOptions(plan=replace(SM89, **more))
+        export_network(nets.tiny(), nets.SPEC, art, replace(options, deliver=deliver), lines)
+        return [line for line in lines.lines if line.startswith("engine: ")]
+
+    before = record_of(art)
+    assert engine_lines() == [f"engine: reusing {engine_of(art).name}"]
+    assert record_of(art) == before
+    assert sha256(engine_of(art)) == before.sha256
+    (line,) = engine_lines(workspace_mib=3000)
+    assert line.endswith("workspace changed (None → 3000)")
+    engine_of(art).write_bytes(b"damaged")
+    (line,) = engine_lines(workspace_mib=3000)
+    assert line.endswith("is not the file that was built")
+    options = replace(options, quant=replace(options.quant, observer="percentile"))
+    (line,) = engine_lines(workspace_mib=3000)
+    assert line.endswith("the graph model.int8.onnx changed")
+    check_files(art)
+
+
 def test_changes_name_every_part(art):
     old = record_of(art)
     new = replace(
         old, version="9.9", cuda="14", gpu="H200", compute_capabilities=["9.0"], precision="fp16", onnx_sha256="0",
-        version_compatible=True, hardware="ampere_plus", dla_core=1, options={"calibration_cache_sha256": "1"},
+        version_compatible=True, hardware="ampere_plus", dla_core=1,
+        options={"calibration_cache_sha256": "1", "seg_edge": "9"},
     )  # fmt: skip
     assert [text.split(" changed")[0] for text in changes(old, new)] == [
         "TensorRT", "CUDA", "GPU", "compute capability", "precision", "version compatibility", "hardware compatibility",
-        "DLA core", "the graph model.int8.onnx", "the calibration cache",
+        "DLA core", "seg-edge", "the graph model.int8.onnx", "the calibration cache",
     ]  # fmt: skip
     assert changes(old, old) == []
 
