@@ -487,3 +487,16 @@ def test_reference_figures_stand_beside_the_measured_ones_and_say_that_nobody_me
     text = markdown(report)
     assert text.index("| tiny |") < text.index("not measured here") < text.index("| DeepLabV3+ | ResNet-50 | 80.1 | 18 |")
     assert "Cityscapes" in text
+
+
+def test_what_has_no_instrument_is_said_in_words_beside_rows_that_have_one(report):
+    rows = [dict(row, joules_per_frame=None, watts=None, throttled=None) for row in report["rows"][:3]]
+    rows[0] |= {"joules_per_frame": 0.25, "watts": 12.0}
+    rows[2] |= {"fps_e2e": None}  # not measured at all
+    speed = table(report | {"rows": rows})
+    assert [row[speed.columns.index("J/frame")] for row in speed.rows] == ["0.250", "not measurable here", "–"]
+    ((_, _latency), (_, health)) = others(report | {"rows": rows})
+    assert [row[health.columns.index("W")] for row in health.rows] == ["12.0", "not measurable here", "–"]
+    assert "throttled" not in health.columns  # nobody could tell: the notes say so
+    nobody = table(report | {"rows": rows[1:2]})
+    assert "J/frame" not in nobody.columns
