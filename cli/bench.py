@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from ..runtime.bench_report import Table
 
 
-#: Seconds of measurement per configuration of the table: ten networks then take some minutes on two cores.
-TABLE_DURATION_S = 3.0
+#: Measurement per configuration of the table, at most, in seconds; the uncertainty of the ratios, in %, at which it may stop
+#: earlier; and the seconds after which it begins no more turns: ten networks then take less than six minutes on two cores.
+TABLE_DURATION_S, TABLE_SETTLE, TABLE_LIMIT_S = 12.0, 3.0, 280.0
 
 
 class _Group(TyperGroup):
@@ -100,6 +101,9 @@ def bench(
     settle: Annotated[
         float | None, typer.Option(help="Stop earlier, once every row's interval is within plus or minus this many %.")
     ] = None,
+    limit: Annotated[
+        float | None, typer.Option(help="Begin no more turns after this many seconds of measuring, once there are six.")
+    ] = None,
     wait: Annotated[float, typer.Option(help="Wait up to this many seconds until other processes are quiet.")] = 0,
     source: Annotated[
         str | None, typer.Option(help="Also measure camera to sink: camera:30 (simulated), 0, a video or a folder.")
@@ -132,7 +136,10 @@ def bench(
         raise InputError("bench: --network goes with --table")
     if table:
         # Ten networks on every engine would take too long, so it is the fastest one; the largest take a second a run.
-        engine, duration = engine or ["auto"], TABLE_DURATION_S if duration is None and runs is None else duration
+        engine = engine or ["auto"]
+        if duration is None and runs is None:
+            duration = TABLE_DURATION_S
+            settle, limit = settle if settle is not None else TABLE_SETTLE, limit if limit is not None else TABLE_LIMIT_S
     with progress_bar(refresh_per_second=2) as bar:
         task = bar.add_task("opening", total=None)
         added = _added(given, table, network, peer, imgsz, cache, lambda what: bar.update(task, description=what))
@@ -140,7 +147,7 @@ def bench(
             relative_to = read_spec(added[0]).name
         report = measure.bench(
             [*added, *given], engine_names=engine, threads=counts, batches=batches, frame_hw=size_hw, duration_s=duration,
-            runs=runs, data=data, split=split, settle=None if settle is None else settle / 100, wait_s=wait,
+            runs=runs, data=data, split=split, settle=None if settle is None else settle / 100, limit_s=limit, wait_s=wait,
             source=source, sink=sink, relative_to=relative_to,
             progress=lambda done, total, what: bar.update(task, completed=done, total=total, description=what),
         )  # fmt: skip

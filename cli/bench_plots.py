@@ -148,7 +148,11 @@ def _front(rows: Sequence[Row]) -> list[Row]:
 
 
 def _who(row: Row) -> str:
-    return f"{row['model']} {row['precision'] or ''}".strip() + f", {row['engine']}, {row['threads']} thr."
+    return (
+        f"{row['model']} {row['precision'] or ''}".strip()
+        + f", {row['engine']}, {row['threads']} thr."
+        + (f", batch {row['batch']}" if row["batch"] != 1 else "")
+    )
 
 
 def _png(figure: Figure) -> bytes:

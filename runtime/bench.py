@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter, sleep
@@ -21,8 +21,9 @@ from ..core.plan import FLAVOURS
 from ..core.spec import PRECISIONS
 from . import kernels
 from .bench_frames import dataset_frames, generated_frames
-from .bench_lane import QUIET_CORES, Lane, Share
+from .bench_lane import QUIET_CORES, Lane
 from .bench_ratio import add_ratios
+from .bench_turns import DURATION_S, Progress, schedule, take_turns
 from .engines import AUTO, engine_class, engines
 from .engines.base import resolve_threads
 from .machine import machine, packages
@@ -30,13 +31,10 @@ from .modelfile import read_spec
 from .planfile import is_plan, read_plan
 from .reference_table import REFERENCE
 from .sensors import Neighbour, Neighbours, OtherLoad
+from .stats import half_width
 
 FRAME_HW = (720, 1280)
-DURATION_S = 5.0
 SPLIT = "val"
-#: Seconds of one turn, both blocks together: short against the drift of a machine, long against the pause before it.
-TURN_S = 0.5
-_LEAST_ROUNDS = 6  # the fewest that give an interval of 95 %
 _MAX_SIDE = 16384
 _MAX_BATCH = 256
 #: Processes that took more than this many cores are named.
@@ -45,12 +43,11 @@ _NAMED_COUNT = 3
 #: How the figures were made, for the report.
 METHOD = {
     "interval": "order statistics of the median over the turns, confidence at least 0.95; null below 6 turns",
+    "ratio": "turn by turn, the other row's rate interpolated between its turns before and after; the median",
     "fps": "runs / elapsed seconds over all turns, stalls included",
     "cold": "from the first frame after opening until the latency is steady, at most 5 s",
     "startup": "opening the model until the first overlay; the first model of an engine also loads the engine's libraries",
 }
-
-Progress = Callable[[int, int, str], None]
 
 
 def bench(
@@ -65,6 +62,7 @@ def bench(
     data: str | Path | None = None,
     split: str = SPLIT,
     settle: float | None = None,
+    limit_s: float | None = None,
     wait_s: float = 0.0,
     source: str | None = None,
     sink: str = "none",
@@ -85,8 +83,9 @@ def bench(
         runs: Instead of ``duration_s``: how many runs of each kind per configuration.
         data: Dataset that frames are taken from and mIoU is measured on; None feeds generated street scenes.
         split: Split of ``data``.
-        settle: Stop before the duration is over once every configuration's interval of the end-to-end time is within plus or
-            minus this fraction of its middle; None measures the whole duration.
+        settle: Stop before the duration is over once every configuration's interval of the end-to-end time (with
+            ``relative_to``: of both ratios) is within plus or minus this fraction of its middle; None measures all of it.
+        limit_s: Begin no turn after this many seconds of measuring, once there are six; None is no limit.
         wait_s: Seconds to wait, at most, until other processes leave the machine alone; then it is measured all the same.
         source, sink: Also run the pipeline from this source (``camera:30`` is a simulated camera of 30 frames per second) to
             this sink, for as long as ``duration_s``, each configuration once; None doesn't.
@@ -104,9 +103,11 @@ def bench(
         InputError: an option out of range.
         DataError: ``data`` is no dataset, or an image can't be read.
     """
-    blocks = _schedule(duration_s, runs)
+    blocks = schedule(duration_s, runs)
     if settle is not None and not 0 < settle < 1:
         raise InputError(f"bench: settle must be a fraction between 0 and 1, got {settle:g}")
+    if limit_s is not None and not 0 < limit_s < float("inf"):
+        raise InputError(f"bench: --limit must be above 0 seconds, got {limit_s:g}")
     if not 0 <= wait_s < float("inf"):
         raise InputError(f"bench: --wait must be 0 seconds or more, got {wait_s:g}")
     if len(frame_hw) != 2 or not all(1 <= side <= _MAX_SIDE for side in frame_hw):
@@ -144,7 +145,9 @@ def bench(
         waited_s = _wait_for_quiet(wait_s, progress)
         neighbours.start()
         usable = [lane for lane in lanes if lane.failed is None]
-        _take_turns(usable, blocks, settle, progress)
+        stopped = take_turns(
+            usable, blocks, lambda: _spread(usable, frame_hw, relative_to), settle, limit_s, progress
+        )  # fmt: skip
         busy = neighbours.busiest(_NAMED_CORES, _NAMED_COUNT)
         if source is not None:
             for lane in usable:
@@ -163,7 +166,7 @@ def bench(
     return {
         "machine": about,
         "load": _load(rows, busy, waited_s),
-        "method": METHOD,
+        "method": METHOD | {"stopped": stopped},
         "rows": rows,
         "reference": REFERENCE,
     }
@@ -286,32 +289,17 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(str(row[key]) for key in ("model", "precision", "engine", "threads", "imgsz", "batch"))
 
 
-def _schedule(duration_s: float | None, runs: int | None) -> list[Share]:
-    """The length of both blocks, turn by turn."""
-    if duration_s is not None and runs is not None:
-        raise InputError("bench: pass a duration or a number of runs, not both")
-    if runs is not None:
-        if runs < 1:
-            raise InputError(f"bench: --runs must be at least 1, got {runs}")
-        rounds = max(min(runs, _LEAST_ROUNDS), runs // 20)
-        return [Share(runs=runs // rounds + (i < runs % rounds)) for i in range(rounds)]
-    duration_s = DURATION_S if duration_s is None else duration_s
-    if not 0 < duration_s < float("inf"):
-        raise InputError(f"bench: --duration must be above 0 seconds, got {duration_s:g}")
-    rounds = max(_LEAST_ROUNDS, round(duration_s / TURN_S))
-    return [Share(seconds=duration_s / rounds / 2)] * rounds
-
-
-def _take_turns(lanes: list[Lane], blocks: list[Share], settle: float | None, progress: Progress | None) -> None:
-    total = len(blocks) * len(lanes)
-    for turn, share in enumerate(blocks):
-        # Back and forth, so that nobody is always measured right after the same neighbour.
-        for at, lane in enumerate(lanes if turn % 2 == 0 else reversed(lanes)):
-            _tell(progress, turn * len(lanes) + at, total, lane, "measuring")
-            lane.turn(share, engine_first=turn % 2 == 0)
+def _spread(lanes: Sequence[Lane], frame_hw: tuple[int, int], relative_to: str | None) -> float | None:
+    """The widest interval of what the report is read for, ratios where there are some, else times; see ``settle``."""
+    if relative_to is None:
         spreads = [lane.spread() for lane in lanes if lane.failed is None]
-        if settle is not None and all(spread is not None and spread <= settle for spread in spreads):
-            return
+    else:
+        rows = [lane.row(frame_hw) for lane in lanes]
+        add_ratios(rows, relative_to)
+        found = [row["ratio"] for row in rows if row["ratio"]]
+        spreads = [half_width(ratio[f"{kind}_interval"]) for ratio in found for kind in ("e2e", "engine")]
+    known = [spread for spread in spreads if spread is not None]
+    return max(known) if known and len(known) == len(spreads) else None
 
 
 def _evaluate(lanes: list[Lane], data: Path, split: str, progress: Progress | None) -> None:
@@ -376,4 +364,4 @@ def _what(row: dict[str, Any]) -> str:
 
 def _tell(progress: Progress | None, done: int, total: int, lane: Lane, what: str) -> None:
     if progress is not None:
-        progress(done, total, f"{what} {lane.path.name} on {lane.engine}, {lane.threads} threads, batch {lane.batch}")
+        progress(done, total, f"{what} {lane.title}")

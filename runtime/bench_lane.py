@@ -28,7 +28,7 @@ from .power import Meter, NoMeter, open_meter
 from .segmenter import Outs, Segmenter
 from .sensors import OtherLoad
 from .sources import SourceFrame
-from .stats import Samples, median_interval
+from .stats import Samples, half_width, median_interval
 from .vitals import Vitals, memory
 
 Frame = npt.NDArray[np.uint8]
@@ -72,6 +72,7 @@ class Lane:
 
     Attributes:
         failed: Why it can't be measured, or None.
+        turns: What each turn gave, and ``turns_at_s`` when: the middle of the turn, ``time.perf_counter``.
         fixed_batch: The batch that the file fixes; None where it is free or not known yet.
         notes: Remarks for its row.
     """
@@ -95,6 +96,7 @@ class Lane:
         self._vitals: Vitals | None = None
         self._joules: float | None = None
         self.turns: dict[str, list[float]] = {key: [] for key in TURN_KEYS}
+        self.turns_at_s: list[float] = []
         self._startup_ms: float | None = None
         self._cold: dict[str, float | int] | None = None
         self._model_bytes: int | None = None
@@ -160,18 +162,24 @@ class Lane:
             return
         sleep(SETTLE_S)
         self._load.start()
+        began = perf_counter()
         with self._guard():
             blocks: list[Callable[[Segmenter, Share], None]] = [self._engine_block, self._e2e_block]
             for block in blocks if engine_first else blocks[::-1]:
                 block(segmenter, share)
         self._load.stop()
+        self.turns_at_s.append((began + perf_counter()) / 2)
         if self._vitals is not None:
             self._vitals.take()
 
+    @property
+    def title(self) -> str:
+        """For people, while it runs."""
+        return f"{self.path.name} on {self.engine}, {self.threads} threads, batch {self.batch}"
+
     def spread(self) -> float | None:
         """Half the interval of the end-to-end time by its middle; None before there are enough turns."""
-        interval = median_interval(self.turns["e2e_ms"])
-        return None if interval is None else (interval[1] - interval[0]) / (interval[0] + interval[1])
+        return half_width(median_interval(self.turns["e2e_ms"]))
 
     def watch(self, source: str, sink: str, seconds: float) -> None:
         """Runs the whole pipeline from a camera to a sink; see :func:`seg_edge.runtime.bench_camera.watch`."""
@@ -241,6 +249,7 @@ class Lane:
             "cold": self._cold if measured else None,
             "interval": {key: median_interval(values) for key, values in turns.items()},
             "turns": {key: list(values) for key, values in turns.items()},
+            "turns_at_s": list(self.turns_at_s) if measured else [],
             "runs": {"engine": self._engine.count if measured else 0, "e2e": self._e2e.count if measured else 0},
             "startup_ms": self._startup_ms if measured else None,
             "memory": {"model_bytes": self._model_bytes if measured else None, **_peak(self._root)},

@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 from .machine import summary
 
 DASH = "–"
+#: What a cell says of a measured row for which the machine has no instrument; the row's note says why.
+NOT_MEASURABLE = "not measurable here"
+# Values of a row that take an instrument. The CSV says so in words, as a blank there could mean anything.
+_INSTRUMENTS = ("watts", "joules_per_frame", "power_source", "temperature_c", "throttled", "cpu")
 CAMERA_STAGES = ("capture", "pre", "engine", "post", "sink")
 Row = dict[str, Any]
 
@@ -49,7 +53,7 @@ SPEED = (
     Column("ratio", lambda row: rate_cell(row["ratio"]["e2e"]) if row["ratio"] else DASH),
     Column("95 %", lambda row: _range(row["ratio"]["e2e_interval"]) if row["ratio"] else DASH),
     Column("published ratio", lambda row: number_cell(row["ratio"]["published"], 2) if row["ratio"] else DASH),
-    Column("J/frame", lambda row: number_cell(row["joules_per_frame"], 3)),
+    Column("J/frame", lambda row: _read(row, number_cell(row["joules_per_frame"], 3))),
 )
 _LATENCY = (
     *_WHO,
@@ -66,11 +70,11 @@ _HEALTH = (
     Column("start ms", lambda row: number_cell(row["startup_ms"], 0)),
     Column("model in memory MB", lambda row: number_cell(row["memory"]["model_bytes"], 1, 1e-6)),
     Column("process peak MB", lambda row: number_cell(row["memory"]["process_peak_bytes"], 0, 1e-6)),
-    Column("W", lambda row: number_cell(row["watts"], 1)),
-    Column("°C", lambda row: number_cell(row["temperature_c"], 0)),
-    Column("CPU MHz", lambda row: _range(row["clocks_mhz"]["cpu"], 0)),
+    Column("W", lambda row: _read(row, number_cell(row["watts"], 1))),
+    Column("°C", lambda row: _read(row, number_cell(row["temperature_c"], 0))),
+    Column("CPU MHz", lambda row: _read(row, _range(row["clocks_mhz"]["cpu"], 0))),
     Column("GPU MHz", lambda row: _range(row["clocks_mhz"]["gpu"], 0)),
-    Column("throttled", lambda row: _throttled(row["throttled"])),
+    Column("throttled", lambda row: _read(row, _throttled(row["throttled"]))),
     Column("others' cores", lambda row: number_cell(row["other_cores"], 1)),
 )
 _CAMERA = (
@@ -194,8 +198,11 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def csv_text(report: dict[str, Any]) -> str:
-    """Every row with every value of the JSON report but the turns, one column a value (``e2e_ms.p50``); null is empty."""
-    flat = [_flat(row) for row in report["rows"]]
+    """Every row with every value of the JSON report but the turns, one column a value (``e2e_ms.p50``).
+
+    Null is empty; but what a measured row lacks because nothing here can measure it is ``not measurable here``.
+    """
+    flat = [_flat(row, measured=row["fps_e2e"] is not None) for row in report["rows"]]
     columns = list(dict.fromkeys(key for row in flat for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -204,12 +211,14 @@ def csv_text(report: dict[str, Any]) -> str:
     return text.getvalue()
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def _flat(value: Any, prefix: str = "", measured: bool = True) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, inner in value.items():
         name = f"{prefix}{key}"
         if isinstance(inner, dict):
-            found |= _flat(inner, f"{name}.")
+            found |= _flat(inner, f"{name}.", measured)
+        elif inner is None and measured and key in _INSTRUMENTS:
+            found[name] = NOT_MEASURABLE
         elif key in ("imgsz", "frame") and inner:
             found[name] = f"{inner[0]}x{inner[1]}"
         elif isinstance(inner, list) and len(inner) == 2 and prefix in ("interval.", "clocks_mhz."):
@@ -225,7 +234,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     cells = [[column.cell(row) for column in columns] for row in rows]
     # A column that nobody could fill says nothing; nor does a batch of 1.
-    empty = {DASH}, {DASH, "1"}
+    empty = {DASH, NOT_MEASURABLE}, {DASH, "1"}
     keep = [i for i in range(len(columns)) if not {row[i] for row in cells} <= empty[columns[i].title == "batch"]]
     return Table([columns[i].title for i in keep], [[row[i] for i in keep] for row in cells])
 
@@ -253,6 +262,11 @@ def _range(values: Sequence[float] | None, digits: int | None = None) -> str:
         return DASH
     low, high = (rate_cell(value) if digits is None else f"{value:.{digits}f}" for value in values)
     return low if low == high else f"{low}–{high}"
+
+
+def _read(row: Row, text: str) -> str:
+    """A cell of what an instrument reads."""
+    return NOT_MEASURABLE if text == DASH and row["fps_e2e"] is not None else text
 
 
 def _throttled(reasons: Sequence[str] | None) -> str:

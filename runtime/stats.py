@@ -44,6 +44,11 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> list[f
     return [ordered[k - 1], ordered[count - k]]
 
 
+def half_width(interval: Sequence[float] | None) -> float | None:
+    """Half the width of an interval by its middle: 0.02 is plus or minus two per cent. None for none."""
+    return None if interval is None else (interval[1] - interval[0]) / (interval[0] + interval[1])
+
+
 class Samples:
     """Measured values; percentiles are of the latest :data:`WINDOW`, ``count`` is of all.
 

@@ -84,6 +84,29 @@ def test_numbers_are_the_recorded_ones() -> None:
     assert f"{demo['train']['seconds']:.0f} s of training" in text
 
 
+def test_the_table_is_the_recorded_one() -> None:
+    text = README.read_text(encoding="utf-8")
+    record = json.loads((README.parent / "benchmarks/results/table.json").read_text(encoding="utf-8"))
+    heading = "| network | M parameters | GMAC | FPS | ratio | 95 % | published ratio |"
+    shown = text.partition(heading)[2].strip().splitlines()[1 : 1 + len(record["rows"])]
+    expected = []
+    for row in record["rows"]:
+        low, high = (digits(end) for end in row["ratio"]["e2e_interval"])
+        published = row["ratio"]["published"]
+        cells = [
+            f"{row['model']} {row['precision']}", f"{row['params'] / 1e6:.2f}", f"{row['macs'] / 1e9:.2f}",
+            digits(row["fps_e2e"]), digits(row["ratio"]["e2e"]), low if low == high else f"{low}–{high}",
+            "–" if published is None else f"{published:.2f}",
+        ]  # fmt: skip
+        expected.append(f"| {' | '.join(cells)} |")
+    assert shown == expected, "README.md should say:\n" + "\n".join(expected)
+
+
+def digits(value: float) -> str:
+    """Three digits."""
+    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+
+
 def test_links_lead_somewhere() -> None:
     for page in (README, *README.parent.glob("docs/*.md"), README.parent / "benchmarks" / "README.md"):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from seg_edge.cli.main import main
+from seg_edge.runtime import bench_lane
 
 SHORT = ["--engine", "onnxruntime", "--runs", "5", "--frame", "60x80"]
 
@@ -101,3 +102,26 @@ def test_compare(tiny_model, tmp_path, capsys):
     assert main(["bench", "compare", str(a), str(a), "--max-regression", "0"]) == 0
     assert main(["bench", "compare", str(a)]) == 2
     assert main(["bench", "compare", str(a), str(tmp_path / "away.json")]) == 1
+
+
+def test_a_busy_machine_is_said_under_the_table_and_in_the_files(tiny_model, tmp_path, capsys, monkeypatch):
+    words = ["--html", str(tmp_path / "a.html"), "--json", str(tmp_path / "a.json"), "--threads", "1"]
+    for cores, said in ((0.02, False), (1.7, True)):
+        monkeypatch.setattr(bench_lane.OtherLoad, "cores", property(lambda self, cores=cores: cores))
+        assert main(["bench", str(tiny_model), *SHORT, *words]) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert ("warning: 1 of 1 rows were measured while other processes used more than 0.1 cores" in shown) is said
+        assert ('class="warning"' in (tmp_path / "a.html").read_text()) is said
+        row = json.loads((tmp_path / "a.json").read_text())["rows"][0]
+        assert ("other processes kept 1.7 cores busy" in row["note"]) is said
+
+
+def test_batches_from_the_command_line(tiny_model, tmp_path, capsys):
+    target = tmp_path / "a.json"
+    assert main(["bench", str(tiny_model), *SHORT, "--threads", "1", "--batch", "1,3", "--json", str(target)]) == 0
+    assert [row["batch"] for row in json.loads(target.read_text())["rows"]] == [1, 3]
+    assert "batch 1, 3" in capsys.readouterr().out
+    assert main(["bench", str(tiny_model), *SHORT, "--batch", "0"]) == 1
+    assert "--batch must be 1 to 256 frames, got 0" in capsys.readouterr().err
+    assert main(["bench", str(tiny_model), *SHORT, "--batch", "four"]) == 1
+    assert "--batch: expected whole numbers" in capsys.readouterr().err

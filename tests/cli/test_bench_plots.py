@@ -115,6 +115,12 @@ def test_csv_has_every_value_in_a_column_of_its_own(measured):
     assert float(rows[0]["e2e_ms.p99"]) == first["e2e_ms"]["p99"]
     assert float(rows[0]["interval.fps_e2e.low"]) == first["interval"]["fps_e2e"][0]
     assert rows[0]["miou"] == ""
+    known = measured["rows"][0] | {"clocks_mhz.cpu": measured["rows"][0]["clocks_mhz"]["cpu"]}
+    for key in ("watts", "joules_per_frame", "temperature_c", "throttled", "clocks_mhz.cpu"):
+        if known[key] is None:
+            assert rows[0][key] == "not measurable here"
+        else:
+            assert rows[0].get(key, rows[0].get(f"{key}.low")) not in ("", "0", "not measurable here")
     assert rows[0]["note"] == first["note"]
     assert not any(key.startswith("turns") for key in rows[0])
 

@@ -123,4 +123,7 @@ def test_the_table_runs_on_the_fastest_engine_in_short_turns(monkeypatch, tmp_pa
     monkeypatch.setattr(reference, "table_models", lambda *rest: [tiny_model])
     monkeypatch.setattr(bench_module, "bench", bench)
     assert main(["bench", "--table"]) == 130
-    assert (seen["engine_names"], seen["duration_s"], seen["relative_to"]) == (["auto"], 3.0, "tiny")
+    assert (seen["engine_names"], seen["duration_s"], seen["relative_to"]) == (["auto"], 12.0, "tiny")
+    assert (seen["settle"], seen["limit_s"]) == (0.03, 280.0)
+    assert main(["bench", "--table", "--duration", "2"]) == 130
+    assert (seen["duration_s"], seen["settle"], seen["limit_s"]) == (2.0, None, None)

@@ -17,10 +17,11 @@ from seg_edge.core.errors import DataError, EngineError, GateError, InputError, 
 from seg_edge.core.spec import METADATA_KEY
 from seg_edge.runtime import bench as bench_module
 from seg_edge.runtime import bench_lane, kernels, vitals
-from seg_edge.runtime.bench import _schedule, bench, check, find_models, load_warning
+from seg_edge.runtime.bench import bench, check, find_models, load_warning
 from seg_edge.runtime.bench_camera import SimulatedCamera
 from seg_edge.runtime.bench_compare import compare
 from seg_edge.runtime.bench_report import markdown, others, rate_cell, table
+from seg_edge.runtime.bench_turns import schedule
 from seg_edge.runtime.engines import engines
 from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from seg_edge.runtime.power import Meter
@@ -29,7 +30,8 @@ AVAILABLE = [row.name for row in engines(".onnx") if row.available]
 FRAME_HW = (60, 80)
 ROW_KEYS = [
     "model", "file", "precision", "engine", "threads", "imgsz", "frame", "batch", "params", "macs", "bytes", "engine_ms",
-    "e2e_ms", "stages_ms", "fps_engine", "fps_e2e", "fps_cold", "cold", "interval", "turns", "runs", "startup_ms", "memory",
+    "e2e_ms", "stages_ms", "fps_engine", "fps_e2e", "fps_cold", "cold", "interval", "turns",
+    "turns_at_s", "runs", "startup_ms", "memory",
     "miou", "watts", "joules_per_frame", "power_source", "temperature_c", "clocks_mhz", "throttled", "other_cores", "camera",
     "ratio", "note",
 ]  # fmt: skip
@@ -183,10 +185,10 @@ def test_configurations_take_turns(monkeypatch, tiny_onnx, tmp_path):
 
 def test_the_number_of_runs_is_kept_for_each_kind():
     for runs in (1, 4, 7, 100, 999):
-        shares = _schedule(None, runs)
+        shares = schedule(None, runs)
         assert sum(share.runs for share in shares) == runs
         assert all(share.runs >= 1 for share in shares)
-    seconds = _schedule(3.0, None)
+    seconds = schedule(3.0, None)
     assert sum(2 * share.seconds for share in seconds) == pytest.approx(3.0)
     assert len(seconds) >= 5
 
@@ -485,3 +487,16 @@ def test_reference_figures_stand_beside_the_measured_ones_and_say_that_nobody_me
     text = markdown(report)
     assert text.index("| tiny |") < text.index("not measured here") < text.index("| DeepLabV3+ | ResNet-50 | 80.1 | 18 |")
     assert "Cityscapes" in text
+
+
+def test_what_has_no_instrument_is_said_in_words_beside_rows_that_have_one(report):
+    rows = [dict(row, joules_per_frame=None, watts=None, throttled=None) for row in report["rows"][:3]]
+    rows[0] |= {"joules_per_frame": 0.25, "watts": 12.0}
+    rows[2] |= {"fps_e2e": None}  # not measured at all
+    speed = table(report | {"rows": rows})
+    assert [row[speed.columns.index("J/frame")] for row in speed.rows] == ["0.250", "not measurable here", "–"]
+    ((_, _latency), (_, health)) = others(report | {"rows": rows})
+    assert [row[health.columns.index("W")] for row in health.rows] == ["12.0", "not measurable here", "–"]
+    assert "throttled" not in health.columns  # nobody could tell: the notes say so
+    nobody = table(report | {"rows": rows[1:2]})
+    assert "J/frame" not in nobody.columns
