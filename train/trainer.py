@@ -28,8 +28,8 @@ from .data.module import class_frequencies, default_workers, loaders
 from .distill import Distillation, DistillConfig, open_teacher
 from .engine import SegmentationModule
 from .losses import DEFAULT_LOSS, class_weights, parse_loss
-from .models.config import output_stride
-from .models.registry import build, macs, names, parameters
+from .models.config import build, names, output_stride
+from .models.registry import macs, parameters
 from .models.unet import STRIDE
 from .resume import recipe_of, resume_from
 

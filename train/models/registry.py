@@ -7,8 +7,6 @@ from typing import Any
 from torch import nn
 
 from ...core.errors import ModelFileError, UnknownNameError
-from . import zoo
-from .config import with_config
 from .unet import UNet, UNetConfig
 
 #: Widths are those of the measured table in the design; all are multiples of 8, for vector units and tensor cores.
@@ -19,31 +17,22 @@ MODELS: dict[str, UNetConfig] = {
 }
 
 
-def names() -> list[str]:
-    """What :func:`build` takes: the compact family, then the networks of other libraries."""
-    return [*MODELS, *zoo.NETWORKS]
-
-
-def build(name: str, classes: int, config: dict[str, Any] | None = None) -> nn.Module:
-    """A freshly initialized network, in training mode.
+def build(name: str, classes: int, config: dict[str, Any] | None = None) -> UNet:
+    """A freshly initialized network.
 
     Args:
-        name: One of :func:`names`.
+        name: A key of :data:`MODELS`.
         classes: Number of classes.
-        config: Values that replace the model's own, e.g. those of a pruned network, as
-            :func:`seg_edge.train.models.config.config_of` gives them.
+        config: Values that replace the model's own, e.g. those of a pruned network.
 
     Raises:
         UnknownNameError: no such model.
         ModelFileError: a config key or value that is not valid.
-        InputError: the package that has the network is missing.
     """
-    if name not in names():
-        raise UnknownNameError("model", name, names())
+    if name not in MODELS:
+        raise UnknownNameError("model", name, MODELS)
     if classes < 1:
         raise ModelFileError(f"model {name}: needs at least one class, got {classes}")
-    if name in zoo.NETWORKS:
-        return with_config(zoo.build(name, classes), name, config or {}).train()
     return UNet(classes, UNetConfig.from_dict(MODELS[name].to_dict() | (config or {})))
 
 
