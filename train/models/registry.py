@@ -7,9 +7,7 @@ from typing import Any
 from torch import nn
 
 from ...core.errors import ModelFileError, UnknownNameError
-from . import zoo
-from .config import WIDTHS, with_config
-from .lite import LiteConfig, LiteUNet
+from .lite import LiteConfig, LiteUNet, build_lite
 from .unet import UNet, UNetConfig
 
 Config = UNetConfig | LiteConfig
@@ -23,36 +21,26 @@ MODELS: dict[str, Config] = {
 }
 
 
-def names() -> list[str]:
-    """What :func:`build` takes: the compact family, then the networks of other libraries."""
-    return [*MODELS, *zoo.NETWORKS]
-
-
-def build(name: str, classes: int, config: dict[str, Any] | None = None) -> nn.Module:
-    """A freshly initialized network, in training mode.
+def build(name: str, classes: int, config: dict[str, Any] | None = None) -> UNet | LiteUNet:
+    """A freshly initialized network.
 
     Args:
-        name: One of :func:`names`.
+        name: A key of :data:`MODELS`.
         classes: Number of classes.
-        config: Values that replace the model's own, e.g. those of a pruned network, as
-            :func:`seg_edge.train.models.config.config_of` gives them.
+        config: Values that replace the model's own, e.g. those of a pruned network.
 
     Raises:
         UnknownNameError: no such model.
         ModelFileError: a config key or value that is not valid.
-        InputError: the package that has the network is missing.
     """
-    if name not in names():
-        raise UnknownNameError("model", name, names())
+    if name not in MODELS:
+        raise UnknownNameError("model", name, MODELS)
     if classes < 1:
         raise ModelFileError(f"model {name}: needs at least one class, got {classes}")
-    if name in zoo.NETWORKS:
-        return with_config(zoo.build(name, classes), name, config or {}).train()
     default = MODELS[name]
     values = default.to_dict() | (config or {})
     if isinstance(default, LiteConfig):
-        widths = {key: values.pop(key) for key in [WIDTHS] if key in values}
-        return with_config(LiteUNet(classes, LiteConfig.from_dict(values)), name, widths)
+        return build_lite(classes, values)
     return UNet(classes, UNetConfig.from_dict(values))
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from seg_edge.core.errors import InputError, ModelFileError
-from seg_edge.train.models.config import config_of, output_stride, with_config
-from seg_edge.train.models.registry import MODELS, build, names
+from seg_edge.train.models.config import build, config_of, names, output_stride, with_config
+from seg_edge.train.models.registry import MODELS
 from seg_edge.train.models.zoo import NETWORKS
 
 LRASPP = "lraspp-mobilenetv3"

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from seg_edge.core.errors import ModelFileError, UnknownNameError
-from seg_edge.train.models.registry import MODELS, build, macs, names, parameters
+from seg_edge.train.models.registry import MODELS, build, macs, parameters
 from seg_edge.train.models.unet import UNetConfig
 
 
@@ -92,7 +92,7 @@ def test_widths_suit_vector_units():
 @pytest.mark.parametrize(("name", "near"), [("unet_s", "unet-s"), ("unetm", "unet-m"), ("UNET-N", None)])
 def test_unknown_names(name, near):
     hint = f"did you mean '{near}'? " if near else ""
-    text = f"unknown model '{name}': {hint}valid names: {', '.join(sorted(names()))}"
+    text = f"unknown model '{name}': {hint}valid names: {', '.join(sorted(MODELS))}"
     with pytest.raises(UnknownNameError, match=re.escape(text)):
         build(name, 3)
 
