@@ -107,6 +107,42 @@ def get(
 
 
 @app.command()
+def convert(
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help="coco (instances, stuff, panoptic), labelme or yolo.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the dataset, or its annotation file.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to make.")],
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="Classes of the result, in order: a text file, a classes.json, or camvid, cityscapes, voc, carvana."
+        ),
+    ] = None,
+    others: Annotated[
+        str, typer.Option(help="With --classes: what becomes of the source's other classes: error, void or background.")
+    ] = "error",
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(help="What unlabelled pixels are: background or void. Default: background; void for panoptic data."),
+    ] = None,
+    clip: Annotated[
+        bool, typer.Option("--clip", help="Cut polygons off at the picture's border instead of refusing them.")
+    ] = False,
+    link: Annotated[bool, typer.Option("--link", help="Symbolic links to the images instead of copies.")] = False,
+) -> None:
+    """Convert annotations of other tools into images/<split> and labels/<split>."""
+    from ..train.data.convert import convert as run
+
+    with progress_bar() as bar:
+        task = bar.add_task("converting", total=None)
+        done = run(
+            format, source, target, classes=classes, others=others, unlabelled=unlabelled, clip=clip, link=link,
+            progress=lambda now, total: bar.update(task, completed=now, total=total),
+        )  # fmt: skip
+    parts = " + ".join(f"{count} {split}" for split, count in sorted(done.splits.items()))
+    print(f"{target}: {parts} images, {len(done.labels)} classes\nlook it over: seg-edge data check {target}")
+
+
+@app.command()
 def check(
     data: Annotated[Path, typer.Argument(help="Dataset folder, in any known layout.")],
     classes: Annotated[str | None, typer.Option(help="Class list of a known dataset, e.g. camvid.")] = None,
