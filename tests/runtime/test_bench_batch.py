@@ -82,6 +82,8 @@ def test_a_file_with_a_fixed_batch_is_measured_with_that(seen, batch4, tiny_mode
     assert row["fps_e2e"] > 0
     assert set(seen) == {4}
     rows = bench([batch4, tiny_model], batches=[1, 4], runs=1, **SHORT)["rows"]
+    assert "batch 1 not measured: the file takes batches of 4, seg-edge export --batch makes others" in rows[0]["note"]
+    assert "not measured" not in rows[1]["note"]
     assert [(row["file"], row["batch"]) for row in rows] == [(str(batch4), 4), (str(tiny_model), 1), (str(tiny_model), 4)]
 
 
