@@ -131,7 +131,7 @@ def bench(
     size_hw = parse_size(frame, "--frame")
     assert size_hw is not None
     counts, batches = _numbers(threads, "--threads"), _numbers(batch, "--batch")
-    given: list[Path] = measure.find_models(models or ()) if models or not (table or peer) else []
+    given: list[Path] = measure.find_models(models or (), engine) if models or not (table or peer) else []
     if network and not table:
         raise InputError("bench: --network goes with --table")
     if table:

@@ -28,7 +28,7 @@ from .engines import AUTO, engine_class, engines
 from .engines.base import resolve_threads
 from .machine import machine, packages
 from .modelfile import read_spec
-from .planfile import is_plan, read_plan
+from .planfile import find_plan, is_plan, read_plan
 from .reference_table import REFERENCE
 from .sensors import Neighbour, Neighbours, OtherLoad
 from .stats import half_width
@@ -112,7 +112,7 @@ def bench(
         raise InputError(f"bench: --wait must be 0 seconds or more, got {wait_s:g}")
     if len(frame_hw) != 2 or not all(1 <= side <= _MAX_SIDE for side in frame_hw):
         raise InputError(f"bench: frame height and width must be 1 to {_MAX_SIDE} pixels, got {frame_hw}")
-    files = find_models(models)
+    files = find_models(models, engine_names)
     names = _engines_of(files, engine_names)
     if relative_to is not None and relative_to not in (found := set(_model_names(files))):
         raise UnknownNameError("model to divide by", relative_to, found)  # now, not after minutes of measuring
@@ -140,8 +140,7 @@ def bench(
                 lane.notes.append(f"{lane.threads} threads on {cores} cores")
             _tell(progress, 0, 1, lane, "opening")
             lane.open(frames)
-        # Of several batches a file that fixes one of them is measured with that one; the others were never meant for it.
-        lanes = [lane for lane in lanes if lane.fixed_batch in (None, lane.batch) or lane.fixed_batch not in sizes]
+        lanes = _without_other_batches(lanes, sizes)
         waited_s = _wait_for_quiet(wait_s, progress)
         neighbours.start()
         usable = [lane for lane in lanes if lane.failed is None]
@@ -172,11 +171,15 @@ def bench(
     }
 
 
-def find_models(paths: Iterable[str | Path]) -> list[Path]:
+def find_models(paths: Iterable[str | Path], engine_names: Sequence[str] | None = None) -> list[Path]:
     """The model files that paths stand for, in order, each once.
 
-    A file stands for itself, an artefact folder for all its ``model.PRECISION.onnx``, any other folder for the artefact
-    folders in it.
+    A file stands for itself, an artefact folder for all its ``model.PRECISION.onnx`` and the engine file in it that this
+    machine can run, any other folder for the artefact folders in it.
+
+    Args:
+        paths: Files and folders.
+        engine_names: Engines that were asked for, as :func:`bench` takes them: without its own no engine file is taken.
 
     Raises:
         ModelFileError: nothing there, or a folder without models.
@@ -191,11 +194,11 @@ def find_models(paths: Iterable[str | Path]) -> list[Path]:
         if path.is_file():
             here = [path]
         else:
-            here = _models_in(path) or [
+            here = _models_in(path, engine_names) or [
                 file
                 for folder in sorted(path.iterdir())
                 if folder.is_dir() and folder.name[:1] != "."
-                for file in _models_in(folder)
+                for file in _models_in(folder, engine_names)
             ]
         if not here:
             expected = ", ".join(map(onnx_name, PRECISIONS))
@@ -250,6 +253,17 @@ def _load(rows: list[dict[str, Any]], busy: list[Neighbour], waited_s: float) ->
         "waited_s": waited_s,
         "processes": [asdict(one) for one in busy],
     }
+
+
+def _without_other_batches(lanes: list[Lane], sizes: Sequence[int | None]) -> list[Lane]:
+    """Of several batches a file that fixes one of them is measured with that one, and its rows say so."""
+    kept = [lane for lane in lanes if lane.fixed_batch in (None, lane.batch) or lane.fixed_batch not in sizes]
+    for lane in kept:
+        others = [str(size) for size in sizes if size not in (None, lane.batch)]
+        if lane.fixed_batch in sizes and others:
+            only = f"the file takes batches of {lane.batch}, seg-edge export --batch makes others"
+            lane.notes.append(f"batch {' and '.join(others)} not measured: {only}")
+    return kept
 
 
 def _model_names(files: Iterable[Path]) -> Iterator[str]:
@@ -352,8 +366,19 @@ def _flavour(path: Path) -> str:
         return AUTO
 
 
-def _models_in(folder: Path) -> list[Path]:
-    return [folder / name for name in map(onnx_name, PRECISIONS) if (folder / name).is_file()]
+def _models_in(folder: Path, engine_names: Sequence[str] | None) -> list[Path]:
+    graphs = [folder / name for name in map(onnx_name, PRECISIONS) if (folder / name).is_file()]
+    return graphs + [plan for plan in _plans_in(folder, engine_names) if graphs]
+
+
+def _plans_in(folder: Path, engine_names: Sequence[str] | None) -> Iterator[Path]:
+    """The engine file of each kind that runs here. Elsewhere it would only be a row without figures."""
+    for name in FLAVOURS:
+        kind = engine_class(name)
+        if (not engine_names or {AUTO, name} & {*engine_names}) and kind.available().ok:
+            plan = find_plan(folder, getattr(kind, "host")())  # noqa: B009  # only these have one
+            if plan is not None:
+                yield plan
 
 
 def _what(row: dict[str, Any]) -> str:

@@ -82,6 +82,9 @@ def fit(table: Table, width: int) -> Fitted:
     for i in chosen:  # the important ones get the room to stand in one line
         widths[i] = min(wide[i], narrow[i] + max(left, 0))
         left -= widths[i] - narrow[i]
+    for i in chosen:  # what is left goes to titles that break
+        more = min(max(len(table.columns[i]) - widths[i], 0), max(left, 0))
+        widths[i], left = widths[i] + more, left - more
     shown = sorted(chosen)
     cells = [[row[i] for i in shown] for row in table.rows]
     out = [table.columns[i] for i in keep if i not in widths]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from statistics import median
 
 import cv2
 import numpy as np
@@ -53,6 +54,7 @@ def test_a_free_batch_is_measured_with_each_size(seen, tiny_model):
     # Per frame: 3 ms instead of 6.
     assert four["fps_engine"] <= 1 / (BATCH_S / 4 + FRAME_S)
     assert four["fps_engine"] > 1.2 * one["fps_engine"]
+    assert median(four["turns"]["fps_engine"]) > 1.2 * median(one["turns"]["fps_engine"])
     assert one["fps_e2e"] < four["fps_e2e"] <= 1 / (BATCH_S / 4 + FRAME_S)
     assert four["runs"] == {"engine": 12, "e2e": 12}
     assert four["cold"]["frames"] % 4 == 0
@@ -82,6 +84,8 @@ def test_a_file_with_a_fixed_batch_is_measured_with_that(seen, batch4, tiny_mode
     assert row["fps_e2e"] > 0
     assert set(seen) == {4}
     rows = bench([batch4, tiny_model], batches=[1, 4], runs=1, **SHORT)["rows"]
+    assert "batch 1 not measured: the file takes batches of 4, seg-edge export --batch makes others" in rows[0]["note"]
+    assert "not measured" not in rows[1]["note"]
     assert [(row["file"], row["batch"]) for row in rows] == [(str(batch4), 4), (str(tiny_model), 1), (str(tiny_model), 4)]
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import EngineError, UnknownNameError
-from seg_edge.core.plan import PlanRecord, with_plan
+from seg_edge.core.plan import PlanHost, PlanRecord, with_plan
 from seg_edge.runtime import gpu_support
-from seg_edge.runtime.bench import bench, check
+from seg_edge.runtime.bench import bench, check, find_models
 from seg_edge.runtime.engines import Availability, engines
 from seg_edge.runtime.engines.base import Tensor
 from seg_edge.runtime.engines.tensorrt import TensorRtRtxEngine
@@ -85,3 +85,20 @@ def test_without_its_record_the_row_says_what_to_copy(plan):
     (plan.parent / "model.json").unlink()
     with pytest.raises(EngineError, match=r"model\.json: can't be read .* copy model\.json together with the engine"):
         check(bench([plan], **SHORT))
+
+
+def test_a_folder_stands_for_its_engine_file_too_where_that_runs(gpu, plan, monkeypatch):
+    ada = PlanHost("rtx", "1.7.1.116", "8.9", "RTX 4090", "13.0")
+    monkeypatch.setattr(TensorRtRtxEngine, "host", classmethod(lambda cls: ada))
+    onnx = plan.with_suffix(".onnx")
+    assert find_models([plan.parent]) == find_models([plan.parent], ["auto"]) == [onnx, plan]
+    assert find_models([plan.parent], ["onnxruntime"]) == [onnx]
+    rows = bench([plan.parent], engine_names=["auto"], **SHORT)["rows"]
+    assert [(row["file"], row["engine"]) for row in rows] == [(str(onnx), AVAILABLE[0]), (str(plan), "rtx")]
+    turing = PlanHost("rtx", "1.7.1.116", "7.5", "T4", "13.0")
+    monkeypatch.setattr(TensorRtRtxEngine, "host", classmethod(lambda cls: turing))
+    assert find_models([plan.parent]) == [onnx]
+
+
+def test_a_folder_without_a_gpu_is_its_graphs(no_gpu, plan):
+    assert find_models([plan.parent]) == [plan.with_suffix(".onnx")]
