@@ -9,7 +9,7 @@ Parts, and how often at --scale 1:
     frames   100,000   frames through one pipeline: memory grows less than 8 MiB, no descriptor, thread or process is left
     sigkill  200  `seg-edge run` and its ffmpeg are killed while they record: the file plays and lacks at most 1 s
     sigint   100  Ctrl-C at a random moment: the process ends within 2 s, the recording plays, in = out + dropped
-    slow     1    30 frames per second from the source, 5 from the engine, 60 s: age p99 <= 500 ms, not growing
+    slow     1    source 30 frames per second, engine 5, 60 s: age p99 <= 2 x inference + 100 ms, not growing
 
 `--scale 0.1` does a tenth of each (at least one). Needs gst-launch-1.0, ffmpeg, and for the first two Debian's
 python3-gi and gir1.2-gst-rtsp-server-1.0.
@@ -281,12 +281,14 @@ def slow(model: str, scale: float) -> Any:
         ages: list[float] = []
         pipeline = Pipeline(Endless(round(30 * seconds), 30), segmenter)
         stats = pipeline.run(lambda result: ages.append(1e3 * (time.perf_counter() - result.captured_s)))
-    limit_ms = 2 * 200 + 100
+    # On an idle machine 500 ms; on a busy one the network takes longer than it was told to.
+    inference_ms = stats["stages_ms"]["engine"]["p50"]
+    limit_ms = 2 * inference_ms + 100
     first, last = (float(np.median(part)) for part in np.array_split(ages, 2))
     p99 = stats["frame_age_ms"]["p99"]
     return {
-        "seconds": seconds, "in_flight": stats["in_flight"], "frame_age_ms": stats["frame_age_ms"],
-        "limit_p99_ms": limit_ms, "median_first_half_ms": first,
+        "seconds": seconds, "in_flight": stats["in_flight"], "inference_p50_ms": inference_ms,
+        "frame_age_ms": stats["frame_age_ms"], "limit_p99_ms": limit_ms, "median_first_half_ms": first,
         "median_second_half_ms": last, "dropped": stats["dropped"], "in_out": balance(stats),
         "passed": p99 <= limit_ms and last < first + 50 and balance(stats),
     }  # fmt: skip

@@ -284,7 +284,7 @@ class Pipeline:
 
     def _feed(self) -> None:
         batch, captured = self._batch(), iter(self._captured)
-        # Room first, then the frame: it is the newest one then.
+        # Room first, then the frame: what was taken can't be overtaken any more.
         while self._flight.room():
             frame = next(captured, None)
             if frame is None:

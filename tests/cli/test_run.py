@@ -69,7 +69,10 @@ def test_options_reach_the_run(tiny_model, images, tmp_path, capsys):
     assert run(tiny_model, "--source", images, "--sink", "none", *words) == 0
     stats = json.loads((tmp_path / "s.json").read_text())
     assert (stats["engine"], stats["device"], stats["frames_out"]) == ("onnxruntime", "CPU, 1 thread", 2)
+    assert stats["in_flight"] == 3  # a file's default
     assert "(asked for)" in capsys.readouterr().out
+    assert run(tiny_model, "--source", images, "--sink", "none", "--in-flight", 1, *words) == 0
+    assert json.loads((tmp_path / "s.json").read_text())["in_flight"] == 1
 
 
 def test_alpha(tiny_model, images, tmp_path):
@@ -104,6 +107,8 @@ def test_min_fps_gate(tiny_model, images, tmp_path, capsys):
         (["MODEL", "--source", "0", "--camera-format", "raw"], "--camera-format: expected four letters"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--threads", "0"], "threads: expected at least 1"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--max-frames", "0"], "max_frames: expected a number above 0"),
+        (["MODEL", "--source", "IMAGES", "--sink", "none", "--in-flight", "0"], "in_flight: expected a number of frames"),
+        (["MODEL", "--source", "IMAGES", "--sink", "none", "--in-flight", "99"], "takes at most 16 at the same time here"),
     ],
 )
 def test_errors_are_one_line(tiny_model, images, capsys, words, message):

@@ -416,8 +416,8 @@ def test_camera_to_sink(slow, tiny_model):
     assert camera["dropped"]["stale"] > 10
     assert camera["frames_out"] > 5
     assert camera["frames_in"] == camera["frames_out"] + sum(camera["dropped"].values())
-    assert camera["fps"] < 120
-    assert set(camera["stages_ms"]) == {"capture", "pre", "engine", "post", "sink"}
+    assert camera["fps"] < 170  # the overlay is painted while the network computes the next frame: 6 ms are left
+    assert set(camera["stages_ms"]) == {"capture", "pre", "wait", "engine", "post", "sink"}
     (row,) = bench([tiny_model], duration_s=0.1, source="away.mp4", **words)["rows"]
     assert row["camera"] is None
     assert "camera to sink not measured: source away.mp4: no such file" in row["note"]

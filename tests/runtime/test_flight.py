@@ -18,7 +18,7 @@ from seg_edge.runtime.engines import engines
 
 ENGINES = [row.name for row in engines(".onnx") if row.available]
 STREET = Path(__file__).parents[1] / "data" / "street.int8.onnx"
-ENGINE_S = 0.05
+ENGINE_S = 0.1
 
 
 class Noise(Source):
@@ -42,7 +42,7 @@ class Noise(Source):
 
 @pytest.fixture(params=[name for name in ENGINES if name in ("onnxruntime", "openvino")])
 def slow(request, tiny_model):
-    """A network of 50 ms: every request of OpenVINO is held up after it, the call of ONNX Runtime in its thread."""
+    """A network of 100 ms: every request of OpenVINO is held up after it, the call of ONNX Runtime in its thread."""
     with Segmenter(tiny_model, request.param, threads=1, alpha=0.3) as segmenter:
         engine = segmenter.engine
         if request.param == "openvino":
@@ -98,7 +98,7 @@ def test_the_same_bytes_as_one_at_a_time(engine, smooth):
 
 
 def test_preparing_computing_and_painting_overlap(slow, monkeypatch):
-    """20 ms before and after a network of 50 ms: one at a time a frame takes 90 ms, in flight it takes 50."""
+    """20 ms before and after a network of 100 ms: one at a time a frame takes 140 ms, in flight it takes 100."""
     resize, paint = slow._resize, slow._finish
     monkeypatch.setattr(slow, "_resize", lambda *a: time.sleep(0.02) or resize(*a))
     monkeypatch.setattr(slow, "_finish", lambda *a: time.sleep(0.02) or paint(*a))
@@ -106,29 +106,29 @@ def test_preparing_computing_and_painting_overlap(slow, monkeypatch):
     stats, _ = run(slow, Noise(16), None)
     assert stats["in_flight"] == 3
     assert (stats["frames_out"], stats["dropped"]) == (16, {"stale": 0, "corrupt": 0, "queue": 0})
-    assert 1e3 / stats["fps"] < 65
+    assert 1e3 / stats["fps"] < 130
     if slow.engine.name == "onnxruntime":  # the delay of the other one is in flight only
-        assert 1e3 / serial["fps"] > 88
+        assert 1e3 / serial["fps"] > 138
     # The network's own time is told apart from the wait for it.
-    assert 45 < stats["stages_ms"]["engine"]["p50"] < 65
-    assert stats["stages_ms"]["wait"]["p50"] > 20
-    assert stats["latency_ms"]["p50"] > 100
+    assert 95 < stats["stages_ms"]["engine"]["p50"] < 125
+    assert stats["stages_ms"]["wait"]["p50"] > 50
+    assert stats["latency_ms"]["p50"] > 180
 
 
 @pytest.mark.parametrize("in_flight", [1, None, 6])
 def test_frames_of_a_live_source_grow_no_older(slow, in_flight):
-    """30 frames per second, a network of 50 ms: a frame's age is one inference and at most one interval of the source."""
+    """60 frames per second, a network of 100 ms: a frame's age is one inference and what it waited in the queue of two."""
     if in_flight == 1 and slow.engine.name == "openvino":
         pytest.skip("its delay is in flight only")
     ages = []
-    pipeline = Pipeline(Noise(60, rate=60), slow, in_flight=in_flight)
+    pipeline = Pipeline(Noise(75, rate=60), slow, in_flight=in_flight)
     stats = pipeline.run(lambda result: ages.append(1e3 * (time.perf_counter() - result.captured_s)))
     assert stats["in_flight"] == (in_flight or 2)
     assert balanced(stats)
     assert stats["dropped"]["stale"] > 20
-    # Two frames of the source would be 33 ms more; a request that waits for another one 50 ms.
-    assert np.median(ages) < 1e3 * ENGINE_S + 35
-    assert np.median(ages[len(ages) // 2 :]) < np.median(ages[: len(ages) // 2]) + 20
+    # The queue is two intervals of the source, 33 ms; a request that waited for another one would be 100 ms older.
+    assert np.median(ages) < 1e3 * ENGINE_S + 75
+    assert np.median(ages[len(ages) // 2 :]) < np.median(ages[: len(ages) // 2]) + 50
 
 
 @pytest.mark.parametrize("in_flight", [2, 5])
