@@ -50,7 +50,11 @@ def export(
     ] = None,
     fallback: Annotated[
         int | None,
-        typer.Option(help="Most convolutions that go back to fp32 where INT8 breaks a limit. Default: half; 0: none."),
+        typer.Option(help="Most convolutions that go back to float where INT8 breaks a limit. Default: half; 0: none."),
+    ] = None,
+    fallback_precision: Annotated[
+        str | None,
+        typer.Option(help="What they go back to: fp32, fp16. Default: fp16 with --engine rtx or tensorrt, else fp32."),
     ] = None,
     engine: Annotated[
         str,
@@ -142,6 +146,7 @@ def export(
         max_class_drop=None if max_class_drop is None else max_class_drop / 100,
         min_speedup=min_speedup,
         fallback=fallback,
+        fallback_precision=fallback_precision,
         qat=None if qat is None else QatOptions(epochs=qat),
         engine=engine if plan is None else "auto",
         threads=threads,

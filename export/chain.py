@@ -224,10 +224,11 @@ class _Chain:
                 mixed = {**about, "float_layers": list(layers)} if layers else about
                 set_spec(result, self.spec.with_(precision="int8", provenance={**self.spec.provenance, "int8": mixed}))
                 _save(result, path)
-                return self.evaluate(path, f"int8, {len(layers)} layers in fp32" if layers else "int8")
+                what = f"int8, {len(layers)} layers in {self.options.float_precision}" if layers else "int8"
+                return self.evaluate(path, what)
 
             assert self._evaluation is not None
-            return Mixtures(model, found, quant, frames, measure, self._evaluation, limits)
+            return Mixtures(model, found, quant, frames, measure, self._evaluation, limits, self.options.float_precision)
 
         mixtures, qat_note = mixtures_of(prepared, calibration, self.options.quant, self.calibration), ""
         if (qat := self.options.qat) is not None:
@@ -237,9 +238,9 @@ class _Chain:
             mixtures, qat_note = trainer.better(mixtures, limits.stated, mixtures_of, about, self.progress)
         trial = mixtures.within_limits(most_sensitive(costs), self.progress)
         self.report.fallback = mixtures.trials if len(mixtures.trials) > 1 else []
-        self.report.sensitivity = [
-            replace(cost, precision="fp32" if cost.layer in trial.layers else "int8") for cost in costs
-        ]
+        halves = mixtures.halves(trial.layers)
+        precisions = {name: "fp16" if name in halves else "fp32" for name in trial.layers}
+        self.report.sensitivity = [replace(cost, precision=precisions.get(cost.layer, "int8")) for cost in costs]
         result = mixtures.models[trial.layers]
         _save(result, path)
         step = Step.of("int8", path, "int8")
@@ -247,9 +248,11 @@ class _Chain:
         if qat_note:
             step.notes.append(f"qat: {qat_note}")
         if trial.layers:
-            step.notes.append(
-                f"{len(trial.layers)} of {len(costs)} convolutions went back to fp32: {', '.join(trial.layers)}"
-            )
+            for kind in ("fp16", "fp32"):
+                if back := [name for name in trial.layers if precisions[name] == kind]:
+                    step.notes.append(f"{len(back)} of {len(costs)} convolutions went back to {kind}: {', '.join(back)}")
+            if halves != list(trial.layers) and self.options.float_precision == "fp16":
+                self.progress.say("int8: layers whose values are too large for fp16 went back to fp32")
         try:
             write_plot(self.folder / PLOT_FILE, self.report.sensitivity)
         except ImportError as error:

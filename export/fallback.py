@@ -11,6 +11,7 @@ import onnx
 from ..calib.bias_correction import correct_biases
 from ..calib.cache import Calibration
 from ..calib.graph import Frames, convolutions
+from .half_layers import half_convolutions, half_range
 from .measure import worst_class
 from .progress import Progress, Silent
 from .quantize import QuantOptions, insert, quantize
@@ -135,6 +136,7 @@ class Mixtures:
         measure: Evaluates a model whose given layers are in float: what ``runtime.evaluate`` returns.
         before: The evaluation of the float model.
         limits: What must hold.
+        precision: Of the float layers: ``"fp32"``, or ``"fp16"`` for those whose values it holds.
 
     Attributes:
         models: Each model that was tried, by its float layers.
@@ -151,7 +153,9 @@ class Mixtures:
         measure: Callable[[onnx.ModelProto, Sequence[str]], Mapping[str, Any]],
         before: Mapping[str, Any],
         limits: Limits,
+        precision: str = "fp32",
     ) -> None:
+        self._precision = precision
         self._prepared, self._calibration, self._options, self._frames = prepared, calibration, options, frames
         self._measure, self._before, self._limits = measure, before, limits
         self.models: dict[tuple[str, ...], onnx.ModelProto] = {}
@@ -170,14 +174,16 @@ class Mixtures:
         first = self.first()
         if not first.held and most:
             progress.say(
-                f"int8: a limit is broken by {100 * first.excess:.2f} points; trying the most sensitive layers in fp32"
+                f"int8: a limit is broken by {100 * first.excess:.2f} points; trying the most sensitive layers in "
+                f"{self._precision}"
             )
         self._progress = progress
         self.trials = search(first, order, most, self._attempt)
         best = self.trials[-1]
         if not best.held and len(self.trials) > 1:
+            tried_most = max(len(trial.layers) for trial in self.trials)
             self.hint = (
-                f"fp32 for up to {max(len(trial.layers) for trial in self.trials)} of {count} convolutions was tried, "
+                f"{self._precision} for up to {tried_most} of {count} convolutions was tried, "
                 f"the closest, with {len(best.layers)}, is {100 * best.excess:.2f} points above a limit; "
             )
         return best
@@ -188,6 +194,10 @@ class Mixtures:
             self.trials = [self._attempt(())]
         return next(trial for trial in self.trials if not trial.layers)
 
+    def halves(self, layers: Sequence[str]) -> list[str]:
+        """Those of the float layers of a mixture that compute in float16."""
+        return half_range(self._prepared, layers, self._frames) if self._precision == "fp16" else []
+
     def _attempt(self, layers: Sequence[str]) -> Trial:
         calibration = self._calibration
         if layers and self._options.bias_correction:
@@ -195,5 +205,8 @@ class Mixtures:
             simulated = insert(self._prepared, Calibration(calibration.activations, {}), self._options, layers)
             biases = correct_biases(self._prepared, simulated, self._frames, track=self._progress.track)
             calibration = Calibration(calibration.activations, biases)
-        model = self.models[tuple(layers)] = quantize(self._prepared, calibration, self._options, layers)
+        model = quantize(self._prepared, calibration, self._options, layers)
+        if halves := self.halves(layers):
+            model = half_convolutions(model, halves)
+        self.models[tuple(layers)] = model
         return tried(layers, self._before, self._measure(model, layers), self._limits)

@@ -10,6 +10,7 @@ from ..calib.observers import observer
 from ..calib.scales import WEIGHTS
 from ..core.errors import InputError, UnknownNameError
 from .deliver import DeliverOptions
+from .half_layers import PRECISIONS
 from .qat import QatOptions
 from .quantize import QuantOptions
 from .to_onnx import check_size
@@ -34,6 +35,8 @@ class ExportOptions:
         min_speedup: Least ratio of fp32 to INT8 latency, on the first engine.
         qat: How to fine-tune with fake quantization where INT8 breaks a limit, or where none is stated; None = never.
         fallback: Most convolutions that may go back to fp32 where INT8 breaks a limit; None is half of them, 0 none.
+        fallback_precision: ``"fp32"`` or ``"fp16"`` for the layers that go back; None is fp16 where an engine file for a GPU
+            is built too, else fp32.
         engine: Engine to measure on; ``"auto"`` times all available ones and measures mIoU on the fastest.
         threads: CPU threads; None is every core.
         recalibrate: Ignore the calibration cache.
@@ -53,6 +56,7 @@ class ExportOptions:
     max_class_drop: float | None = None
     min_speedup: float | None = None
     fallback: int | None = None
+    fallback_precision: str | None = None
     qat: QatOptions | None = None
     engine: str = "auto"
     threads: int | None = None
@@ -61,6 +65,12 @@ class ExportOptions:
     deliver: DeliverOptions = field(default_factory=DeliverOptions)
     dla_cache: bool = False
     prune: PruneOptions | None = None
+
+    @property
+    def float_precision(self) -> str:
+        """What layers that go back compute in."""
+        plan = self.deliver.plan
+        return self.fallback_precision or ("fp16" if plan is not None and plan.dla_core is None else "fp32")
 
     def check(self) -> None:
         """Raises InputError for values and combinations that make no sense, before any work is done."""
@@ -87,6 +97,11 @@ class ExportOptions:
                 raise InputError("--qat: trains for INT8; pass --int8 too")
         if self.fallback is not None and self.fallback < 0:
             raise InputError(f"--fallback: expected 0 or more convolutions, got {self.fallback}")
+        if self.fallback_precision is not None:
+            if self.fallback_precision not in PRECISIONS:
+                raise UnknownNameError("fallback precision", self.fallback_precision, PRECISIONS)
+            if not self.int8:
+                raise InputError("--fallback-precision: of layers that go back from INT8; pass --int8 too")
         if self.dla_cache and not self.int8:
             raise InputError("--dla-cache: INT8 scales come from calibration frames; pass --int8 and --data too")
         self.deliver.check()  # whatever an installed version lacks is said before any work is done

@@ -98,7 +98,7 @@ def write_plot(path: Path, costs: Sequence[LayerCost]) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("error energy of the logits / energy of the logits, this layer alone in INT8")
     if "tab:orange" in colours:
-        axes.set_title("orange: stays in fp32", fontsize="medium")
+        axes.set_title("orange: stays in float", fontsize="medium")
     axes.tick_params(axis="y", labelsize=7)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
