@@ -12,7 +12,9 @@ from .common import print_table, writable
 
 def verify(
     artefact: Annotated[Path, typer.Argument(help="An artefact folder, as seg-edge export writes it.")],
-    engine: Annotated[str, typer.Option(help="Engine to replay on: auto, openvino, onnxruntime.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="Engine to replay on: auto, openvino, onnxruntime; tensorrt, rtx: their engine files.")
+    ] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: every core.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the result here.", callback=writable)] = None,
 ) -> None:
@@ -30,7 +32,7 @@ def verify(
     for row in rows:
         verdict = "ok" if row.passed else "DIFFERS"
         table.add_row(row.file, row.frame, f"{100 * row.agreement:.3f}", f"{100 * row.limit:.3f}", verdict)
-    print_table(f"{artefact}: golden frames on {rows[0].engine}", table)
+    print_table(f"{artefact}: golden frames on {', '.join(dict.fromkeys(row.engine for row in rows))}", table)
     if json:
         passed = all(row.passed for row in rows)
         write_json(json, {"artefact": str(artefact), "passed": passed, "frames": [row.to_dict() for row in rows]})
