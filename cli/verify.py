@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import print_table, writable
+from .common import loading, print_table, writable
 
 
 def verify(
@@ -25,7 +25,8 @@ def verify(
     from ..core.errors import GateError
     from ..export.verify import verify as replay
 
-    rows = replay(artefact, engine, threads)
+    with loading("golden frames"):
+        rows = replay(artefact, engine, threads)
     table = Table()
     for title in ("file", "frame", "agreement %", "limit %", ""):
         table.add_column(title, justify="right" if "%" in title else "left")
