@@ -116,6 +116,14 @@ def print_table(title: str, table: Table) -> None:
     out.print(table, markup=False)
 
 
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """A bar that moves while something without a measure goes on, such as the import of torch; gone afterwards."""
+    with progress_bar() as bars:
+        bars.add_task(what, total=None)
+        yield
+
+
 def progress_bar(*columns: ProgressColumn, **options: Any) -> Progress:
     """A bar on stderr that vanishes when it is done; silent where stderr is no terminal."""
     import sys

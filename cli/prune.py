@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import console, writable
+from .common import console, loading, writable
 
 if TYPE_CHECKING:
     from ..export.pruning.report import PruneReport
@@ -101,9 +101,10 @@ def pruning_options(
     from ..core.errors import InputError
 
     try:
-        from ..export.pruning.goals import one_goal
-        from ..export.pruning.steps import PruneOptions
-        from ..train.distill import DistillConfig
+        with loading("loading torch"):
+            from ..export.pruning.goals import one_goal
+            from ..export.pruning.steps import PruneOptions
+            from ..train.distill import DistillConfig
     except ImportError as error:
         raise InputError(
             f"prune needs packages that are not installed ({error}); pip install 'seg-edge[train,export]'"

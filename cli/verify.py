@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from .common import print_table, writable
+from .common import loading, print_table, writable
 
 
 def verify(
     artefact: Annotated[Path, typer.Argument(help="An artefact folder, as seg-edge export writes it.")],
-    engine: Annotated[str, typer.Option(help="Engine to replay on: auto, openvino, onnxruntime.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="Engine to replay on: auto, openvino, onnxruntime; tensorrt, rtx: their engine files.")
+    ] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: every core.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the result here.", callback=writable)] = None,
 ) -> None:
@@ -23,14 +25,15 @@ def verify(
     from ..core.errors import GateError
     from ..export.verify import verify as replay
 
-    rows = replay(artefact, engine, threads)
+    with loading("golden frames"):
+        rows = replay(artefact, engine, threads)
     table = Table()
     for title in ("file", "frame", "agreement %", "limit %", ""):
         table.add_column(title, justify="right" if "%" in title else "left")
     for row in rows:
         verdict = "ok" if row.passed else "DIFFERS"
         table.add_row(row.file, row.frame, f"{100 * row.agreement:.3f}", f"{100 * row.limit:.3f}", verdict)
-    print_table(f"{artefact}: golden frames on {rows[0].engine}", table)
+    print_table(f"{artefact}: golden frames on {', '.join(dict.fromkeys(row.engine for row in rows))}", table)
     if json:
         passed = all(row.passed for row in rows)
         write_json(json, {"artefact": str(artefact), "passed": passed, "frames": [row.to_dict() for row in rows]})

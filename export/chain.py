@@ -153,7 +153,8 @@ class _Chain:
         delivery.files(models)
         self.progress.say("golden frames")
         files = {precision: self.folder / onnx_name(precision) for precision in models}
-        write_golden(self.folder, self.data.golden, files, self.engines, self.options.threads)
+        count = self.progress.count("golden frames")
+        write_golden(self.folder, self.data.golden, files, self.engines, self.options.threads, count)
         write_text(self.folder / SPEC_FILE, self.report.spec.to_json() + "\n")
         self.report.write(self.folder)
 
@@ -382,7 +383,7 @@ class _Chain:
         self.progress.say(f"latency on {', '.join(self.engines)}")
         paths = {precision: self.folder / onnx_name(precision) for precision in models}
         frame = self.data.parity[0].repeat(self.options.batch, 0)
-        times = latencies_ms(paths, frame, self.engines, self.options.threads)
+        times = latencies_ms(paths, frame, self.engines, self.options.threads, self.progress.count("latency"))
         for step in self.report.steps:
             if step.file is not None:
                 step.latency_ms = times[step.precision]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,12 @@ def masks(engine: Engine, frames_bgr: Sequence[Frame]) -> list[Mask]:
 
 
 def write_golden(
-    folder: Path, frames_bgr: Sequence[Frame], models: Mapping[str, Path], engines: Sequence[str], threads: int | None
+    folder: Path,
+    frames_bgr: Sequence[Frame],
+    models: Mapping[str, Path],
+    engines: Sequence[str],
+    threads: int | None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Writes frames, masks and the manifest into ``folder/golden``.
 
@@ -77,6 +82,7 @@ def write_golden(
         frames_bgr: uint8 (H, W, 3) each.
         models: Precision → model file.
         engines: Engines to measure how far they are from the reference.
+        progress: Called with (runs done, runs in all), a run being a model on an engine.
     """
     target = folder / GOLDEN_DIR
     target.mkdir()
@@ -85,13 +91,22 @@ def write_golden(
     for name, frame in zip(names, frames_bgr, strict=True):
         files[f"{name}.png"] = _write_png(target / f"{name}.png", frame)
     precisions: dict[str, Any] = {}
+    done, total = 0, len(models) * (1 + len(engines))
+
+    def run(path: Path, engine: str) -> list[Mask]:
+        nonlocal done
+        found = _masks_of(path, engine, threads, frames_bgr)
+        done += 1
+        if progress is not None:
+            progress(done, total)
+        return found
+
     for precision, path in models.items():
-        expected = _masks_of(path, REFERENCE, threads, frames_bgr)
+        expected = run(path, REFERENCE)
         for name, mask in zip(names, expected, strict=True):
             files[f"{name}.{precision}.png"] = _write_png(target / f"{name}.{precision}.png", mask)
         measured = {
-            engine: min(agreement(a, b) for a, b in zip(_masks_of(path, engine, threads, frames_bgr), expected, strict=True))
-            for engine in engines
+            engine: min(agreement(a, b) for a, b in zip(run(path, engine), expected, strict=True)) for engine in engines
         }
         least = 1 - _MARGIN * (1 - min(measured.values(), default=1.0))
         precisions[precision] = {"measured": measured, "min_agreement": max(0.0, min(MIN_AGREEMENT[precision], least))}

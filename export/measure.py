@@ -51,7 +51,11 @@ def accuracy(
 
 
 def latencies_ms(
-    paths: Mapping[str, Path], frame: Frame, names: Sequence[str], threads: int | None
+    paths: Mapping[str, Path],
+    frame: Frame,
+    names: Sequence[str],
+    threads: int | None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Median time of one inference: engine only, model by model.
 
@@ -62,11 +66,13 @@ def latencies_ms(
         paths: Model files by name.
         frame: uint8 (N, H, W, 3) that all of them take.
         names: Engines.
+        progress: Called with (turns done, turns in all).
 
     Returns:
         Milliseconds, ``[model][engine]``.
     """
     table: dict[str, dict[str, float]] = {name: {} for name in paths}
+    done, total = 0, TURNS * len(paths) * len(names)
     for engine in names:
         opened = {name: open_engine(path, engine, threads) for name, path in paths.items()}
         try:
@@ -79,6 +85,9 @@ def latencies_ms(
                         model.infer(frame)
                         if run >= WARMUP:
                             times[name].append(1e3 * (perf_counter() - started))
+                    done += 1
+                    if progress is not None:
+                        progress(done, total)
         finally:
             for model in opened.values():
                 model.close()

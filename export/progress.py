@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 
@@ -18,6 +19,9 @@ class Progress(Protocol):
     def count(self, what: str) -> Callable[[int, int], None]:
         """Gives a callback for (done, all)."""
 
+    def aside(self) -> AbstractContextManager[None]:
+        """While something else draws on the terminal, a training for example."""
+
 
 class Silent:
     """The :class:`Progress` that tells nobody."""
@@ -29,3 +33,6 @@ class Silent:
 
     def count(self, what: str) -> Callable[[int, int], None]:
         return lambda _done, _all: None
+
+    def aside(self) -> AbstractContextManager[None]:
+        return nullcontext()

@@ -10,8 +10,9 @@ from typing import Any
 from ..core.artifact import REPORT_JSON, SPEC_FILE, onnx_name
 from ..core.errors import ModelFileError
 from ..core.metrics import agreement
+from ..core.plan import FLAVOURS, PlanHost, PlanRecord, mismatches, plan_records
 from ..core.spec import ModelSpec
-from ..runtime.engines import AUTO, open_engine
+from ..runtime.engines import AUTO, engine_class, open_engine
 from .golden import check_hash, masks, read_golden
 
 
@@ -42,7 +43,8 @@ def verify(folder: str | Path, engine: str = AUTO, threads: int | None = None) -
 
     Args:
         folder: An artefact folder.
-        engine: The engine to replay on; ``"auto"`` is the fastest one available.
+        engine: The engine to replay on. ``"tensorrt"`` and ``"rtx"`` replay their engine files. ``"auto"`` is the fastest
+            one available for the ONNX files, and all engine files that fit this machine's GPU.
         threads: CPU threads; None is every core.
 
     Returns:
@@ -55,17 +57,56 @@ def verify(folder: str | Path, engine: str = AUTO, threads: int | None = None) -
     folder = Path(folder)
     models = check_files(folder)
     golden = read_golden(folder)
-    rows: list[Replay] = []
-    for precision, expected in golden.masks.items():
+    jobs: list[tuple[str, Path, str]] = []  # precision, file, engine
+    for precision in golden.masks:
         if precision not in models:
             raise ModelFileError(f"{folder / REPORT_JSON}: lists no {precision} model, golden/ has its masks; export again")
-        with open_engine(models[precision], engine, threads) as opened:
-            for name, mask in zip(golden.frames, masks(opened, list(golden.frames.values())), strict=True):
-                share = agreement(mask, expected[name])
-                rows.append(
-                    Replay(models[precision].name, precision, opened.name, name, share, golden.min_agreement[precision])
-                )
+        if engine not in FLAVOURS:
+            jobs.append((precision, models[precision], engine))
+    jobs += _plans(folder, engine)
+    rows: list[Replay] = []
+    for precision, file, name in jobs:
+        if precision not in golden.masks:
+            raise ModelFileError(
+                f"{file}: is {precision}, and golden/ has no masks of that precision; export again with --{precision}"
+            )
+        expected, least = golden.masks[precision], golden.min_agreement[precision]
+        with open_engine(file, name, threads) as opened:
+            for frame, mask in zip(golden.frames, masks(opened, list(golden.frames.values())), strict=True):
+                rows.append(Replay(file.name, precision, opened.name, frame, agreement(mask, expected[frame]), least))
     return rows
+
+
+def _plans(folder: Path, engine: str) -> list[tuple[str, Path, str]]:
+    """Precision, file and flavour of the engine files to replay.
+
+    Raises:
+        ModelFileError: one flavour was asked for, and there is no engine file of it.
+    """
+    spec = ModelSpec.from_json((folder / SPEC_FILE).read_text(encoding="utf-8"), folder / SPEC_FILE)
+    records = {name: PlanRecord.from_dict(data, str(folder / SPEC_FILE)) for name, data in plan_records(spec).items()}
+    found: list[tuple[str, Path, str]] = []
+    for flavour in FLAVOURS:
+        if engine not in (AUTO, flavour):
+            continue
+        mine = {name: record for name, record in records.items() if record.flavour == flavour}
+        host = _host(flavour)
+        fitting = [name for name, record in mine.items() if host is not None and not mismatches(record, host)]
+        if engine == flavour and not mine:
+            raise ModelFileError(
+                f"{folder}: has no engine file of {FLAVOURS[flavour][1]}; build one: "
+                f"seg-edge build {folder} --engine {flavour}"
+            )
+        # Asked for by name, one that doesn't fit is opened all the same: that says why.
+        names = fitting or list(mine)[:1] if engine == flavour else fitting
+        found += [(mine[name].precision, folder / name, flavour) for name in names]
+    return found
+
+
+def _host(flavour: str) -> PlanHost | None:
+    """What this machine can run engine files of a flavour with; None if it can't run any."""
+    kind = engine_class(flavour)
+    return getattr(kind, "host")() if kind.available().ok else None  # noqa: B009  # only these two have one
 
 
 def check_files(folder: Path) -> dict[str, Path]:

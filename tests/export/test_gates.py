@@ -137,7 +137,7 @@ def test_fallback_can_be_switched_off(nets, options, hostile_data, tmp_path):
 
 
 def measured(int8_ms):
-    def latencies(paths, _frame, engines, _threads):
+    def latencies(paths, _frame, engines, _threads, _progress=None):
         return {name: dict.fromkeys(engines, int8_ms if name == "int8" else 10.0) for name in paths}
 
     return latencies

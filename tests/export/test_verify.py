@@ -11,10 +11,17 @@ import pytest
 
 from seg_edge.calib.graph import convolutions, load, set_weight, weights
 from seg_edge.core.artifact import sha256
-from seg_edge.core.errors import ModelFileError, UnknownNameError
+from seg_edge.core.errors import EngineError, ModelFileError, UnknownNameError
+from seg_edge.core.plan import PlanHost
+from seg_edge.export import verify as verifying
 from seg_edge.export.chain import export_network
 from seg_edge.export.options import ExportOptions
+from seg_edge.export.trt import BuildOptions
+from seg_edge.export.trt.artefact import build_engine
 from seg_edge.export.verify import verify
+from seg_edge.runtime.engines import engine_class, open_engine
+from seg_edge.runtime.nvinfer import module_available
+from seg_edge.runtime.planfile import is_plan
 
 
 @pytest.fixture(scope="module")
@@ -139,3 +146,45 @@ def test_a_device_needs_neither_torch_nor_onnx(art):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def with_engine(art):
+    """The artefact with an engine file of TensorRT-RTX for one GPU, and one for another."""
+    pytest.importorskip("tensorrt_rtx")
+    for capability in ("89", "120"):
+        build_engine(art, BuildOptions(compute_capabilities=(capability,)))
+    return art
+
+
+def test_engine_files_are_replayed_where_they_fit(with_engine, monkeypatch):
+    """On a machine with a GPU, for which ONNX Runtime stands in here."""
+    opened = []
+
+    def on_gpu(path, engine, threads):
+        opened.append((path.name, engine))
+        return open_engine(with_engine / "model.int8.onnx" if is_plan(path) else path, "onnxruntime", threads)
+
+    version = module_available("rtx").version
+    monkeypatch.setattr(verifying, "open_engine", on_gpu)
+    monkeypatch.setattr(verifying, "_host", lambda flavour: PlanHost("rtx", version, "8.9") if flavour == "rtx" else None)
+    file = next(path.name for path in with_engine.glob("*sm89*.engine"))
+    rows = verify(with_engine, "rtx")
+    assert [(row.file, row.precision) for row in rows] == [(file, "int8")] * 3
+    assert opened == [(file, "rtx")]
+    assert all(row.passed for row in rows)
+    opened.clear()
+    assert {row.file for row in verify(with_engine)} == {"model.fp32.onnx", "model.int8.onnx", file}
+    assert opened == [("model.fp32.onnx", "auto"), ("model.int8.onnx", "auto"), (file, "rtx")]
+
+
+def test_an_engine_file_that_cannot_run_here_says_why(with_engine):
+    if not engine_class("rtx").available().ok:
+        with pytest.raises(EngineError, match="engine rtx: "):
+            verify(with_engine, "rtx")
+    assert {row.file for row in verify(with_engine, "auto")} >= {"model.fp32.onnx", "model.int8.onnx"}
+
+
+def test_no_engine_file_names_the_remedy(art):
+    with pytest.raises(ModelFileError, match="no engine file of TensorRT-RTX; build one: seg-edge build .* --engine rtx"):
+        verify(art, "rtx")
