@@ -8,10 +8,13 @@ SEG := $(BIN)/seg-edge
 STAMP := $(VENV)/.installed
 AARCH64_CC ?= aarch64-linux-gnu-gcc
 QEMU_AARCH64 ?= qemu-aarch64-static
+CLANG ?= clang
+SECONDS ?= 60
+CORPUS := tests/runtime/csrc/corpus
 KERNELS := CMakeLists.txt $(wildcard runtime/csrc/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench table asan tsan aarch64 avx512 clean
+.PHONY: help setup demo test check format bench table asan tsan fuzz coverage aarch64 avx512 clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -51,11 +54,20 @@ asan: setup  ## Kernel tests under the address and undefined-behaviour sanitizer
 	$(BIN)/cmake -S tests/runtime/csrc -B build/asan -G "Unix Makefiles"
 	$(BIN)/cmake --build build/asan
 	build/asan/fuzz_kernels
+	build/asan/replay $(CORPUS)
+	build/asan/pool_test
 
 tsan: setup  ## The kernels' pool under the thread sanitizer
 	$(BIN)/cmake -S tests/runtime/csrc -B build/tsan -G "Unix Makefiles" -DSANITIZE=thread
 	$(BIN)/cmake --build build/tsan
 	build/tsan/fuzz_kernels 500
+
+fuzz: setup  ## libFuzzer on every entry of segedge.h, SECONDS (60) each, under sanitizers (clang)
+	@command -v $(CLANG) >/dev/null || { echo "make fuzz: $(CLANG) not found; install it (Debian: apt-get install clang libclang-rt-dev)" >&2; exit 1; }
+	$(PY) tests/runtime/csrc/fuzz.py --seconds $(SECONDS) --cmake $(BIN)/cmake --clang $(CLANG)
+
+coverage: setup  ## Lines of the kernels that their tests run: at least 95 % of each file (gcc)
+	VENV=$(VENV) .ci/coverage
 
 aarch64: setup  ## Cross-compile the kernels for 64-bit Arm, run them under qemu: NEON against scalar
 	@for tool in $(AARCH64_CC) $(QEMU_AARCH64); do command -v $$tool >/dev/null || { echo "make aarch64: $$tool not found; install it \
@@ -64,6 +76,7 @@ aarch64: setup  ## Cross-compile the kernels for 64-bit Arm, run them under qemu
 		-DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_C_COMPILER=$(AARCH64_CC) -DCMAKE_EXE_LINKER_FLAGS=-static
 	$(BIN)/cmake --build build/aarch64
 	$(QEMU_AARCH64) build/aarch64/fuzz_kernels 600
+	$(QEMU_AARCH64) build/aarch64/replay $(CORPUS)
 
 avx512: setup  ## AVX-512 kernels with the instructions emulated in C (SIMDe), against scalar: on any x86-64
 	@test -e /usr/include/simde/x86/avx512.h || { echo "make avx512: SIMDe's headers not found; install them \
@@ -72,6 +85,7 @@ avx512: setup  ## AVX-512 kernels with the instructions emulated in C (SIMDe), a
 		-DSEG_EDGE_EMULATE_AVX512=$(CURDIR)/tests/runtime/csrc/emulate_avx512.h
 	$(BIN)/cmake --build build/avx512
 	build/avx512/fuzz_kernels 1500
+	build/avx512/replay $(CORPUS)
 
 bench: setup  ## Measure the quick set into build/bench, under 5 minutes; MODEL=artefact adds the end-to-end benchmark
 	$(PY) benchmarks/kernels.py

@@ -2,6 +2,24 @@
 #include "se_kernels.h"
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <stdatomic.h>
+
+/* __builtin_cpu_supports("f16c") is unknown to older clangs, 14 among them. Asked once: in a virtual machine the instruction
+ * traps, which takes as long as a kernel's call. */
+static bool has_f16c(void) {
+  static atomic_int answer; /* 0: not asked yet */
+  int known = atomic_load_explicit(&answer, memory_order_relaxed);
+  if (known == 0) {
+    unsigned a, b, c, d;
+    known = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) ? 1 : -1;
+    atomic_store_explicit(&answer, known, memory_order_relaxed);
+  }
+  return known > 0;
+}
+#endif
+
 typedef struct {
   const se_kernels *kernels;
   bool runs;

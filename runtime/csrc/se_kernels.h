@@ -43,7 +43,7 @@
 
 /* X(name, whether this CPU runs it), slowest first. */
 #if defined(__x86_64__)
-#define SE_RUNS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"))
+#define SE_RUNS_AVX2 (__builtin_cpu_supports("avx2") && has_f16c()) /* dispatch.c */
 #if defined(SE_EMULATED)
 #define SE_ISA_AVX512(X) X(avx512, SE_RUNS_AVX2)
 #elif defined(SE_HAS_AVX512)

@@ -62,7 +62,8 @@ SE_API size_t se_resize_scratch(const se_frame *src, size_t dst_h, size_t dst_w,
 
 /* dst: uint8 (dst_h, dst_w, 3), dst_stride >= 3*dst_w; no overlap.
  * BILINEAR: half-pixel centres, edges clamped. AREA: box average where neither side grows, else BILINEAR.
- * Fixed point with 14-bit weights: within 1 grey level of exact arithmetic.
+ * Fixed point with 14-bit weights: within 1 grey level of exact arithmetic where neither side shrinks more than 12 times
+ * (a box of n pixels has n rounded weights, each wrong by up to 2^-14).
  * NV12 and YUYV become BGR on the way: BT.601 limited range, a chroma sample serving all the pixels that share it (as
  * cv2.cvtColor); rows are averaged before the conversion, which is linear but for its clamping, and columns after it. */
 SE_API void se_resize(const se_kernels *isa, const se_frame *src, uint8_t *dst, size_t dst_h, size_t dst_w,
