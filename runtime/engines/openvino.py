@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,6 +50,7 @@ class OpenVinoEngine(Engine):
             request = self._in_flight[ticket.slot] = self._compiled.create_infer_request()
         request.set_input_tensor(self._shared(ticket.frames))
         ticket.handle = request
+        ticket.started_s = perf_counter()  # where OpenVINO's own clock starts
         request.start_async()
 
     def _collect(self, ticket: Ticket) -> Output:

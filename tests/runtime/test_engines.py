@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import threading
 
@@ -135,10 +136,10 @@ class EngineTester:
             for one, output in zip(frames, outputs, strict=True):
                 np.testing.assert_allclose(output, one[0, 0, 0, 0] / 255, atol=1e-5)
                 assert output.shape == (len(one), 3, 8, 10)
-            # Started in this order, computed in this order.
+            # Started in this order, computed in this order; two clocks that are started together may be a little apart.
             done = [ticket.computed_s for ticket in tickets]
             assert all(ticket.computed_s > ticket.started_s for ticket in tickets)
-            assert done == sorted(done)
+            assert all(later > earlier - 0.02 for earlier, later in itertools.pairwise(done))
             for ticket in tickets:
                 engine.release(ticket)
             assert len(engine._free) == engine.most_in_flight
