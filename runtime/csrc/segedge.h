@@ -137,7 +137,8 @@ SE_API void se_paint_rows(const se_kernels *isa, const se_paint_job *job, const 
 SE_API size_t se_threads(void);
 SE_API void se_set_threads(size_t threads);
 
-/* Bytes of workspace for the calls below with the same arguments; any alignment. threads: 0 as above. */
+/* Bytes of workspace for the calls below with the same arguments; any alignment. threads: 0 as above, where se_threads()
+ * must not change in between: a program that changes it, or the cores it may use, while it runs passes a number to both. */
 SE_API size_t se_paint_workspace(const se_paint_job *job, size_t threads);
 SE_API size_t se_resize_workspace(const se_frame *src, size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads);
 

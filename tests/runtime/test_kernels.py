@@ -177,7 +177,9 @@ def test_resize_is_within_rounding_of_exact_arithmetic(rule: str, isa: str) -> N
 def test_resize_is_within_one_level_of_opencv(rule: str, flag: int, size_hw: tuple[int, int]) -> None:
     frame = noise(720, 1280, 3)
     theirs = cv2.resize(frame, size_hw[::-1], interpolation=flag)
-    assert np.abs(kernels.resize(frame, size_hw, rule).astype(int) - theirs).max() <= 1
+    # On Arm OpenCV's own bilinear resize is coarser (2 levels seen); ours is held to exact arithmetic above.
+    most = 2 if platform.machine() == "aarch64" else 1
+    assert np.abs(kernels.resize(frame, size_hw, rule).astype(int) - theirs).max() <= most
 
 
 def test_resize_to_the_same_size_is_a_copy() -> None:
