@@ -157,8 +157,7 @@ def build_file(
         temporary.write_bytes(built.plan)
     made = record(model_path, spec.precision, sha256(out), options, backend, here)
     if options.dla_core is None:
-        found = {"float_layers": built.in_float} if spec.precision == "int8" else {}
-        return replace(made, options={**made.options, **found})
+        return replace(made, options={**made.options, "float_layers": built.in_float})
     return replace(made, options={**made.options, "gpu_layers": built.on_gpu})
 
 

@@ -54,7 +54,8 @@ def test_fp32_goes_beside_the_checkpoint_and_takes_a_size(checkpoint, capsys):
 
 def test_options_reach_the_quantizer(checkpoint, tmp_path, capsys):
     words = ["--int8", "--data", checkpoint.parent / "data", "--out", tmp_path / "art", "--observer", "mse"]
-    more = ["--no-bias-correction", "--weights", "full", "--max-drop", 99, "--qat", 2, "--fallback", 1]
+    more = ["--no-bias-correction", "--weights", "full", "--max-drop", 99, "--qat", 2, "--fallback", 1,
+            "--fallback-precision", "fp16"]  # fmt: skip
     assert fast(checkpoint, *words, *more) == 0
     assert "qat: post-training quantization holds the limits" in capsys.readouterr().err
     used = json.loads((tmp_path / "art" / "model.json").read_text())["provenance"]["int8"]
@@ -83,6 +84,7 @@ def test_a_broken_gate_exits_with_3_and_still_reports(checkpoint, tmp_path, caps
 @pytest.mark.parametrize(
     ("words", "text"),
     [
+        (["--fallback-precision", "fp16"], "--fallback-precision: of layers that go back from INT8; pass --int8 too"),
         (["--int8"], "needs real frames to calibrate on; pass --data DIR"),
         (["--imgsz", "100x64"], "multiples of 32; nearest: 96x64"),
         (["--imgsz", "big"], "expected HEIGHTxWIDTH"),

@@ -6,6 +6,7 @@ import pytest
 from onnx import helper
 
 from seg_edge.calib.graph import convolutions, run, session, weights
+from seg_edge.calib.observers import OBSERVERS
 from seg_edge.core.errors import DataError, ModelFileError, UnknownNameError
 from seg_edge.export.compare import compare
 from seg_edge.export.quantize import (
@@ -93,6 +94,19 @@ def test_it_computes_nearly_what_the_float_network_computes(tiny, int8, nets):
     found = difference(tiny, int8, nets.frames(6, seed=5))
     assert found.agreement > 0.97
     assert found.max_abs_error < 0.2 * found.peak
+
+
+@pytest.mark.parametrize("rule", OBSERVERS)
+def test_every_observer_gives_a_network_on_integers(rule, tiny, frames, nets):
+    options = QuantOptions(observer=rule)
+    model = quantize(tiny, calibrate(tiny, frames, options), options)
+    assert float_convolutions(model) == []
+    assert difference(tiny, model, nets.frames(3, seed=5)).agreement > 0.95
+    if rule != "minmax":  # the others clip: no range is wider, some are narrower
+        scales = [calibrate(tiny, frames, QuantOptions(observer=each, bias_correction=False)) for each in ("minmax", rule)]
+        ratios = [scales[1].activations[name].scale / params.scale for name, params in scales[0].activations.items()]
+        assert max(ratios) < 1.001
+        assert min(ratios) < 0.999
 
 
 def test_integer_kernels_compute_what_the_graph_says(int8, nets):
