@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...calib.statistics import Track, silent
 from ...core.dataset import SegDataset
 from ...core.errors import InputError
 from ...core.spec import ModelSpec
@@ -38,12 +39,17 @@ def losses(dataset: SegDataset, spec: ModelSpec, count: int) -> Iterator[Loss]:
         yield loss
 
 
-def estimate_statistics(net: nn.Module, dataset: SegDataset, spec: ModelSpec, count: int, batch: int = 4) -> None:
+def estimate_statistics(
+    net: nn.Module, dataset: SegDataset, spec: ModelSpec, count: int, batch: int = 4, track: Track[list[int]] = silent
+) -> None:
     """Measures the means and variances of batch normalization anew, on up to ``count`` images, evenly spaced over a split.
 
     They are those of inputs that a pruned network no longer has: Li et al., "EagleEye" (2020), adaptive batch
     normalization. Plain averages over all batches take the place of the moving ones. Weights stay as they are; the network
     is in eval mode afterwards.
+
+    Args:
+        track: Progress over the batches.
 
     Raises:
         InputError: one image for a network that normalizes what it has pooled over the whole image: a single value.
@@ -57,7 +63,7 @@ def estimate_statistics(net: nn.Module, dataset: SegDataset, spec: ModelSpec, co
         layer.momentum = None  # a plain average
         layer.train()
     with torch.no_grad():
-        for indices in _batches(evenly_spaced(len(dataset), count), batch):
+        for indices in track(_batches(evenly_spaced(len(dataset), count), batch), "statistics"):
             frames = [network_input(dataset.read(k)[0], spec) for k in indices]
             try:
                 net(torch.cat([_normalized(frame, spec) for frame in frames]))
@@ -73,7 +79,7 @@ def estimate_statistics(net: nn.Module, dataset: SegDataset, spec: ModelSpec, co
     net.eval()
 
 
-def _batches(indices: Sequence[int], batch: int) -> list[Sequence[int]]:
+def _batches(indices: list[int], batch: int) -> list[list[int]]:
     """Equal shares of about ``batch``, none of a single image: it would have no variance where a network pools."""
     count = max(1, min(-(-len(indices) // batch), len(indices) // 2))
     return [indices[i * len(indices) // count : (i + 1) * len(indices) // count] for i in range(count)]

@@ -217,7 +217,7 @@ class _Pruning:
         narrow(self.net, example, score, widths)
         self.net = self.rebuilt()
         if self.train is not None:
-            estimate_statistics(self.net, self.train, self.spec, options.images)
+            estimate_statistics(self.net, self.train, self.spec, options.images, track=self.progress.track)
         self.report.about["steps"].append(
             {"ratio": 1 - sum(widths.values()) / sum(self.original.values()), "params": parameters(self.net),
              "macs": macs(self.net, self.spec.input_hw)}
@@ -247,7 +247,8 @@ class _Pruning:
             precision=options.precision, workers=options.workers, init=begin,
             distill=options.distill,
         )  # fmt: skip
-        fit(config, progress=not isinstance(self.progress, Silent))
+        with self.progress.aside():
+            fit(config, progress=not isinstance(self.progress, Silent))
         self.net = load_checkpoint(work / BEST).model
         for path in (work / BEST, work / "last.pt", begin):  # what was done stays: metrics.csv, curves.png, report.json
             path.unlink()
@@ -279,7 +280,7 @@ class _Pruning:
         """Times the networks of all steps in turns, so that a machine that slows down slows all of them."""
         self.progress.say(f"latency on {', '.join(self.engines)}")
         frame = np.random.default_rng(0).integers(0, 256, (1, *self.spec.input_hw, 3), np.uint8)
-        times = latencies_ms(self.files, frame, self.engines, self.options.threads)
+        times = latencies_ms(self.files, frame, self.engines, self.options.threads, self.progress.count("latency"))
         for row in self.report.steps:
             row.latency_ms = times[row.step]
             self.files[row.step].unlink()

@@ -6,6 +6,7 @@ the builder's flags allow the precision that the graph states. Q/DQ graphs are r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,8 @@ class BuildOptions:
             raise InputError(f"--workspace: expected MiB, at least 1, got {self.workspace_mib}")
         if self.dla_core is not None and self.dla_core < 0:
             raise InputError(f"--dla-core: expected 0 or 1, got {self.dla_core}")
+        if self.timing_cache is not None and self.timing_cache.is_dir():
+            raise InputError(f"--timing-cache {self.timing_cache}: is a folder; expected a file, which may be new")
         if self.calibration_cache is not None and self.dla_core is None:
             raise InputError("--calibration-cache: only DLA takes one; pass --dla-core, or build from model.int8.onnx")
 
@@ -234,7 +237,7 @@ def build_plan(
     if options.dla_core is not None:
         layers = [network.get_layer(i) for i in range(network.num_layers)]
         on_gpu = [layer.name for layer in layers if not config.can_run_on_DLA(layer)]
-    cache = _timing_cache(config, options.timing_cache)
+    cache = _timing_cache(config, options.timing_cache, (progress or Silent()).say)
     plan = builder.build_serialized_network(network, config)
     phases.reraise()
     if plan is None:
@@ -344,11 +347,18 @@ def _calibrator(backend: Backend, cache: Path | None) -> Any:
     return Calibrator()
 
 
-def _timing_cache(config: Any, path: Path | None) -> Any:
+def _timing_cache(config: Any, path: Path | None, say: Callable[[str], None]) -> Any:
+    """The cache of a file, given to the config; a new one where there is no file, or one that TensorRT refuses."""
     if path is None:
         return None
-    cache = config.create_timing_cache(path.read_bytes() if path.is_file() else b"")
-    config.set_timing_cache(cache, False)
+    content = path.read_bytes() if path.is_file() else b""
+    cache = config.create_timing_cache(content)
+    # Times of another GPU or version mean nothing here: mismatches are not ignored.
+    if content and (cache is None or not config.set_timing_cache(cache, False)):
+        say(f"timing cache: {path} is of another GPU or version of TensorRT, or damaged: measuring anew")
+        content, cache = b"", config.create_timing_cache(b"")
+    if not content:
+        config.set_timing_cache(cache, False)
     return cache
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from seg_edge.core.errors import InputError
 from seg_edge.export.chain import export
 from seg_edge.export.options import ExportOptions
+from seg_edge.export.progress import Silent
 from seg_edge.export.pruning.goals import Goal
 from seg_edge.export.pruning.importance import scorer
 from seg_edge.export.pruning.samples import estimate_statistics
@@ -87,7 +88,17 @@ def options(parent):
 
 def test_pruned_fine_tuned_taught_and_exported(parent, options, tmp_path):
     wanted = replace(options, importance="taylor", finetune=1, distill=DistillConfig(parent), scope="uniform")
-    report = prune(parent, tmp_path / "out", wanted)
+
+    class Watched(Silent):
+        asides = 0
+
+        def aside(self):
+            self.asides += 1
+            return super().aside()
+
+    progress = Watched()
+    report = prune(parent, tmp_path / "out", wanted, progress)
+    assert progress.asides == 1  # the training draws its own bar
     start, pruned, tuned = report.steps
     assert pruned.macs <= 0.8 * start.macs
     assert pruned.channels == tuned.channels < start.channels

@@ -7,15 +7,23 @@ from types import SimpleNamespace
 
 import onnx
 import pytest
+import torch
 
 from seg_edge.calib import trt_cache
+from seg_edge.calib.graph import weights
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import EngineError, InputError, UnknownNameError
+from seg_edge.export.fp16 import to_fp16
+from seg_edge.export.pruning.importance import scorer
+from seg_edge.export.pruning.structure import allocate, narrow, units
 from seg_edge.export.quantize import QuantOptions, calibrate, prepare, quantize
+from seg_edge.export.simplify import simplify
 from seg_edge.export.to_onnx import to_onnx
 from seg_edge.export.trt import BuildOptions, build_file, build_plan, plan_name
-from seg_edge.export.trt.build import _calibrator, _configure, _network_flags, capability
+from seg_edge.export.trt.build import _calibrator, _configure, _network_flags, _timing_cache, capability
 from seg_edge.runtime.nvinfer import Backend, module_available
+from seg_edge.train.models.config import build
+from seg_edge.train.models.zoo import NETWORKS
 
 RTX = module_available("rtx")
 needs_rtx = pytest.mark.skipif(not RTX.ok, reason=RTX.reason)
@@ -40,6 +48,7 @@ def graph(nets, zoo, tmp_path_factory):
                 net = nets.trained(zoo[name]())
             model = prepare(to_onnx(net, nets.SPEC.with_(name=name)))
             made[name, "fp32"] = model
+            made[name, "fp16"] = to_fp16(model)
             if precision == "int8":
                 options = QuantOptions()
                 made[name, "int8"] = quantize(model, calibrate(model, nets.frames(2), options), options)
@@ -62,13 +71,60 @@ class Bars:
 
 
 @needs_rtx
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 @pytest.mark.parametrize("name", ["unet-n", "mobile_lraspp", "erf_like", "res_unet"])
 def test_networks_of_every_kind_are_built(graph, name, precision):
     built = build_plan(graph(name, precision), SM89)
     assert built.plan[:4] == b"vtrt"
     # Saturating uint8 would be a warning of the parser.
     assert not [line for line in built.warnings if "UINT8" in line]
+
+
+def pruned(nets, net, spec, ratio, precisions):
+    """(precision, graph) of a network that was pruned by a share of its channels."""
+    example = torch.zeros(1, 3, *spec.input_hw)
+    score = scorer("l2", net)
+    narrow(net, example, score, allocate(units(net, example, score), ratio, "uniform", 4))
+    frames, options = nets.frames(1), QuantOptions(bias_correction=False)  # its biases are not what is built here
+    model = prepare(simplify(to_onnx(nets.trained(net), spec), frames)[0])
+    for precision in precisions:
+        if precision == "int8":
+            yield precision, quantize(model, calibrate(model, frames, options), options)
+        else:
+            yield precision, to_fp16(model) if precision == "fp16" else model
+
+
+@needs_rtx
+@pytest.mark.parametrize(
+    ("name", "precisions", "kind"),
+    [
+        ("unet-resnet18", ("fp32", "fp16", "int8"), "MaxPool"),
+        ("unet-mobilenetv2", ("fp16",), "Clip"),
+        ("lraspp-mobilenetv3", ("int8",), "HardSigmoid"),
+    ],
+)
+def test_published_networks_are_built(nets, name, precisions, kind):
+    """What their libraries build, pruned to a few channels. MobileNets have many kernels to compile: one has to do."""
+    pytest.importorskip(NETWORKS[name].package)
+    spec = nets.SPEC.with_(name=name, output_stride=1)
+    for precision, model in pruned(nets, build(name, 4).eval(), spec, 0.95, precisions):
+        assert kind in {node.op_type for node in model.graph.node}
+        assert ("QuantizeLinear" in {node.op_type for node in model.graph.node}) == (precision == "int8")
+        built = build_plan(model, SM89)
+        assert built.plan[:4] == b"vtrt", precision
+        assert not [line for line in built.warnings if "UINT8" in line], precision
+
+
+@needs_rtx
+def test_a_pruned_network_of_the_family_is_built_in_every_precision(nets):
+    config = {"widths": [8, 24, 40, 56, 24], "depths": [1] * 5, "decoder_depths": [1] * 3}
+    for precision, model in pruned(
+        nets, build("unet-n", 4, config).eval(), nets.SPEC.with_(name="unet-n"), 0.5, ("fp32", "fp16", "int8")
+    ):
+        if precision == "fp32":
+            widths = {weights(model)[node.input[1]].shape[0] for node in model.graph.node if node.op_type == "Conv"}
+            assert widths == {4, 12, 20, 28}
+        assert build_plan(model, SM89).plan[:4] == b"vtrt", precision
 
 
 @needs_rtx
@@ -273,6 +329,34 @@ def test_compatibility_flags():
     options = BuildOptions(flavour="tensorrt", version_compatible=True, hardware_compatible=True)
     config = configured(Backend("tensorrt", module(NetworkDefinitionCreationFlag=["STRONGLY_TYPED"]), "10.3.0"), options)
     assert (config.flags, config.hardware_compatibility_level) == (["VERSION_COMPATIBLE"], "AMPERE_PLUS")
+
+
+class Timed:
+    """A config that takes timing caches of one machine alone, as TensorRT's does with ``ignore_mismatch=False``."""
+
+    def __init__(self):
+        self.used = None
+
+    def create_timing_cache(self, content):
+        return None if content == b"damaged" else content
+
+    def set_timing_cache(self, cache, ignore_mismatch):
+        if cache not in (b"", b"here") or ignore_mismatch:
+            return False
+        self.used = cache
+        return True
+
+
+@pytest.mark.parametrize(
+    ("content", "used", "said"), [(None, b"", 0), (b"here", b"here", 0), (b"elsewhere", b"", 1), (b"damaged", b"", 1)]
+)
+def test_timing_caches_of_other_machines_are_not_believed(tmp_path, nets, content, used, said):
+    path, config, lines = tmp_path / "t.cache", Timed(), nets.Lines()
+    if content is not None:
+        path.write_bytes(content)
+    assert _timing_cache(config, path, lines.say) == config.used == used
+    assert [line for line in lines.lines if "of another GPU or version" in line and str(path) in line] == lines.lines
+    assert len(lines.lines) == said
 
 
 def test_tensorrt_builds_for_the_gpu_that_is_there(monkeypatch):
