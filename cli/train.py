@@ -13,7 +13,9 @@ from .recipe import load_recipe
 
 def train(
     data: Annotated[Path, typer.Option(help="Dataset folder: images/<split> and labels/<split>.")],
-    model: Annotated[str, typer.Option(help="Network: unet-n, unet-s or unet-m.")] = "unet-s",
+    model: Annotated[
+        str, typer.Option(help="Network: unet-n, unet-s, unet-m, or one of the zoo; seg-edge models lists them.")
+    ] = "unet-s",
     epochs: Annotated[int, typer.Option(help="Passes over the training split.")] = 100,
     imgsz: Annotated[
         str | None, typer.Option(help="Network input HxW, multiples of 32. Default: the images' own size.")
@@ -49,6 +51,10 @@ def train(
     init: Annotated[
         Path | None, typer.Option(help="Begin with this checkpoint's network and weights, e.g. a pruned one.")
     ] = None,
+    pretrained: Annotated[
+        str | None,
+        typer.Option(help="Weights for a zoo network's encoder: imagenet (downloaded) or a file of its state dict."),
+    ] = None,
     teacher: Annotated[
         Path | None, typer.Option(help="Distil from this checkpoint: its logits and features are targets too.")
     ] = None,
@@ -66,7 +72,7 @@ def train(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here too.", callback=writable)] = None,
 ) -> None:
-    """Train a compact U-Net on a folder dataset."""
+    """Train a network on a folder dataset."""
     from ..core.artifact import write_json
     from ..core.errors import InputError
     from ..train.data.augment import AugmentConfig
@@ -82,6 +88,7 @@ def train(
         accumulate=accumulate, patience=patience, deterministic=deterministic,
         classes=classes, precision=precision or ("half" if half else None), device=device, workers=workers,
         augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter, classmix, cutmix), init=init,
+        pretrained=pretrained,
         distill=DistillConfig(teacher, temperature, kd_weight, feature_weight) if teacher else None,
     )  # fmt: skip
     report = fit(wanted, resume=resume)

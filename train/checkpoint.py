@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..core.artifact import atomic_path
 from ..core.errors import ModelFileError
 from ..core.spec import ModelSpec
-from .models.registry import build
+from .models.catalog import build
 
 #: Key under which a checkpoint describes its network.
 KEY = "seg_edge"
@@ -30,11 +30,12 @@ class Checkpoint:
     """A network ready for inference.
 
     Attributes:
-        model: In eval mode, on the CPU: float32 (N, 3, H, W) RGB, normalized → logits (N, classes, H/4, W/4).
+        model: In eval mode, on the CPU: float32 (N, 3, H, W) RGB, normalized → logits (N, classes, H/s, W/s), s being
+            the spec's output stride.
         spec: Its ModelSpec, precision fp32.
         epoch: Epochs that had been trained when it was written.
-        name: The network's name in the registry.
-        config: What :func:`seg_edge.train.models.registry.build` makes it of.
+        name: The network's name in the catalog.
+        config: What :func:`seg_edge.train.models.catalog.build` makes it of.
     """
 
     model: nn.Module

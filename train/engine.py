@@ -14,7 +14,6 @@ from ..core.spec import ModelSpec
 from .checkpoint import KEY, describe
 from .distill import Distillation
 from .losses import DEFAULT_LOSS, SegmentationLoss
-from .models.unet import UNet
 
 
 class SegmentationModule(pl.LightningModule):
@@ -22,7 +21,7 @@ class SegmentationModule(pl.LightningModule):
 
     Args:
         net: float (N, 3, H, W) → logits (N, classes, h, w).
-        model: The network's name in the registry.
+        model: The network's name in the catalog.
         spec: Travels into every checkpoint, with the validation metrics of that moment as provenance.
         weights: Class weights of the loss.
         lr: Peak learning rate.
@@ -34,7 +33,7 @@ class SegmentationModule(pl.LightningModule):
     """
 
     def __init__(
-        self, net: UNet, model: str, spec: ModelSpec, weights: Tensor, *, lr: float, weight_decay: float, warmup: float,
+        self, net: nn.Module, model: str, spec: ModelSpec, weights: Tensor, *, lr: float, weight_decay: float, warmup: float,
         distillation: Distillation | None = None, loss: str = DEFAULT_LOSS, optimizer: str = "adamw",
     ) -> None:  # fmt: skip
         super().__init__()
@@ -90,7 +89,8 @@ class SegmentationModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         provenance = dict(self.spec.provenance) | {"epoch": self.current_epoch + 1, "val": self.metrics}
-        checkpoint[KEY] = describe(self.model_name, self.net.config.to_dict(), self.spec.with_(provenance=provenance))
+        config = self.net.config.to_dict()  # type: ignore[operator, union-attr]  # every network of the catalog has one
+        checkpoint[KEY] = describe(self.model_name, config, self.spec.with_(provenance=provenance))
 
     def configure_optimizers(self) -> Any:
         decayed = [m.weight for m in self.modules() if isinstance(m, nn.Conv2d)]

@@ -28,8 +28,10 @@ from .data.module import class_frequencies, default_workers, loaders
 from .distill import Distillation, DistillConfig, open_teacher
 from .engine import SegmentationModule
 from .losses import DEFAULT_LOSS, class_weights, parse_loss
-from .models.registry import MODELS, build, macs, parameters
-from .models.unet import OUTPUT_STRIDE, STRIDE
+from .models import pretrained
+from .models.catalog import TABLE, build, check_name, stride_of
+from .models.registry import macs, parameters
+from .models.unet import STRIDE
 from .resume import recipe_of, resume_from
 
 DEVICES = ("cpu", "cuda")
@@ -45,7 +47,7 @@ class TrainConfig:
     Attributes:
         data: Folder with images/<split> and labels/<split>.
         out: Folder that is written.
-        model: Name in the registry.
+        model: Name in the catalog: the compact family or the zoo.
         epochs: Passes over the training split.
         size_hw: Network input, pixels; None takes the first image's size, rounded down to multiples of 32.
         classes: Name of a class list; None lets the dataset say.
@@ -60,6 +62,7 @@ class TrainConfig:
         accumulate: Batches whose gradients are averaged for one step.
         patience: Stop after this many epochs without a better validation mIoU; None never does.
         deterministic: Use deterministic algorithms alone; an operation without one is an error.
+        pretrained: Weights for a zoo network's encoder: ``imagenet`` or a file, see :mod:`seg_edge.train.models.pretrained`.
     """
 
     data: Path
@@ -87,10 +90,14 @@ class TrainConfig:
     accumulate: int = 1
     patience: int | None = None
     deterministic: bool = False
+    pretrained: str | None = None
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise UnknownNameError("model", self.model, MODELS)
+        check_name(self.model)
+        if self.pretrained is not None:
+            if self.init is not None:
+                raise InputError("train: --init brings all weights along; drop --pretrained or --init")
+            pretrained.check(self.model, self.pretrained)
         if self.optimizer not in OPTIMIZERS:
             raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
         parse_loss(self.loss)
@@ -143,7 +150,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
     base = earlier or (start.spec if start else None)
     size_hw = (earlier.input_hw if earlier else config.size_hw) or (base.input_hw if base else _size_of(train))
-    _check_batch(min(config.batch, len(train)), size_hw)
+    _check_batch(config.model, min(config.batch, len(train)), size_hw)
     device, precision = _device(config.device), config.precision
     precision = _fast_precision(device, half=precision == "half") if precision in (None, "half") else precision
     _check_sizes(val)
@@ -158,8 +165,10 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         net = build(config.model, len(train.labels), shape or (start.config if start else None))
         if start:
             net.load_state_dict(start.model.state_dict())
+        elif config.pretrained and not earlier:
+            pretrained.load(net, config.model, config.pretrained)
         net = net.to(memory_format=torch.channels_last)
-        spec = (base or ModelSpec(config.model, train.labels, size_hw, output_stride=OUTPUT_STRIDE)).with_(
+        spec = (base or ModelSpec(config.model, train.labels, size_hw, output_stride=stride_of(net))).with_(
             labels=train.labels, input_hw=size_hw, provenance=_provenance(config, train, base)
         )
         distillation = None
@@ -297,7 +306,12 @@ def _size_of(data: SegDataset) -> tuple[int, int]:
     return height // STRIDE * STRIDE, width // STRIDE * STRIDE
 
 
-def _check_batch(images: int, size_hw: tuple[int, int]) -> None:
+def _check_batch(model: str, images: int, size_hw: tuple[int, int]) -> None:
+    if images == 1 and TABLE[model].pools:
+        raise InputError(
+            f"train: {model} normalizes the mean of the whole picture, which is a single value with one image per step; "
+            "pass a --batch of at least 2 (and at least two training images)"
+        )
     if images == 1 and size_hw == (STRIDE, STRIDE):
         raise InputError(
             f"train: one image of {STRIDE}x{STRIDE} per step leaves batch normalization a single value at the deepest "
@@ -330,9 +344,11 @@ def _fast_precision(device: str, half: bool) -> str:
 def _provenance(config: TrainConfig, train: SegDataset, base: ModelSpec | None) -> dict[str, Any]:
     """Of a training; ``base`` is the spec that it goes on from."""
     before = base.provenance if base else {}
-    kept = {key: before[key] for key in ("init", "pruned") if key in before}
+    kept = {key: before[key] for key in ("init", "pruned", "pretrained") if key in before}
     if config.init is not None:
         kept["init"] = {"file": config.init.name, "sha256": sha256(config.init)}
+    if config.pretrained is not None:
+        kept["pretrained"] = pretrained.provenance(config.pretrained)
     if config.distill is not None:
         kept["teacher"] = config.distill.provenance()
     return kept | {
