@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from ..core.errors import SegEdgeError
-from . import bench, build, data, doctor, export, predict, prune, run, train, val, verify
+from . import bench, build, compare, data, doctor, export, models, predict, prune, run, train, val, verify
 
 app = typer.Typer(
     name="seg-edge",
@@ -31,8 +31,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="data")
+app.command("models")(models.models)
 app.command("train")(train.train)
 app.command("val")(val.val)
+app.command("compare")(compare.compare)
 app.command("prune")(prune.prune)
 app.command("export")(export.export)
 app.command("build")(build.build)

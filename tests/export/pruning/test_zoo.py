@@ -21,7 +21,8 @@ from seg_edge.export.pruning.structure import allocate, narrow, units
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seg_edge.train.distill import DistillConfig
 from seg_edge.train.models import zoo
-from seg_edge.train.models.config import build, config_of
+from seg_edge.train.models.catalog import build
+from seg_edge.train.models.config import config_of
 from seg_edge.train.models.registry import parameters
 
 X = torch.zeros(1, 3, 64, 64)

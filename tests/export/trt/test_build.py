@@ -22,7 +22,7 @@ from seg_edge.export.to_onnx import to_onnx
 from seg_edge.export.trt import BuildOptions, build_file, build_plan, plan_name
 from seg_edge.export.trt.build import _calibrator, _configure, _network_flags, _timing_cache, capability
 from seg_edge.runtime.nvinfer import Backend, module_available
-from seg_edge.train.models.config import build
+from seg_edge.train.models.catalog import build
 from seg_edge.train.models.zoo import NETWORKS
 
 RTX = module_available("rtx")
