@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from ..core.errors import SegEdgeError
-from . import bench, build, data, doctor, export, predict, prune, run, train, val, verify
+from . import bench, build, data, doctor, domains, export, predict, prune, run, train, val, verify
 
 app = typer.Typer(
     name="seg-edge",
@@ -33,6 +33,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("val")(val.val)
+app.command("domains")(domains.domains)
 app.command("prune")(prune.prune)
 app.command("export")(export.export)
 app.command("build")(build.build)

@@ -126,7 +126,7 @@ class Distillation(nn.Module):
     @contextmanager
     def watching(self, student: nn.Module) -> Iterator[dict[str, Tensor]]:
         """Collects the student's features, by layer name, while it runs."""
-        with _captured(student, [mine for mine, _ in self.pairs]) as features:
+        with captured(student, [mine for mine, _ in self.pairs]) as features:
             yield features
 
     def forward(self, images: Tensor, logits: Tensor, features: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -141,7 +141,7 @@ class Distillation(nn.Module):
             Scalars ``kd`` and ``features``, those that have a weight.
         """
         teacher = self._teacher.on(images.device)
-        with torch.no_grad(), _captured(teacher, [other for _, other in self.pairs]) as hints:
+        with torch.no_grad(), captured(teacher, [other for _, other in self.pairs]) as hints:
             normalized = (images.float() - self.mean) / self.std  # type: ignore[operator]  # buffers are tensors
             wanted = teacher(normalized.contiguous(memory_format=torch.channels_last))
         terms = {}
@@ -216,7 +216,8 @@ def feature_layers(net: nn.Module, size_hw: tuple[int, int]) -> dict[int, tuple[
 
 
 @contextmanager
-def _captured(net: nn.Module, names: list[str]) -> Iterator[dict[str, Tensor]]:
+def captured(net: nn.Module, names: list[str]) -> Iterator[dict[str, Tensor]]:
+    """Collects the outputs of a network's layers, by name, while it runs."""
     # Hooks only while it runs: a network that keeps them would be copied and saved with them.
     features: dict[str, Tensor] = {}
     layers = dict(net.named_modules())

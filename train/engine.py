@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -9,12 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..core.merged import settle
 from ..core.metrics import ConfusionMatrix, number
 from ..core.spec import ModelSpec
 from .checkpoint import KEY, describe
 from .distill import Distillation
 from .losses import DEFAULT_LOSS, SegmentationLoss
 from .models.unet import UNet
+from .siamese import Siamese
 
 
 class SegmentationModule(pl.LightningModule):
@@ -31,19 +34,29 @@ class SegmentationModule(pl.LightningModule):
         distillation: Terms of a teacher, added to the loss.
         loss: Terms of the loss, see :func:`seg_edge.train.losses.parse_loss`.
         optimizer: ``adamw``, or ``sgd`` with Nesterov's momentum of 0.9.
+        siamese: A second appearance of each image, which the loss takes in.
+        freeze: The encoder (``net.encoder``) stays as it is, the statistics of its batch normalization too.
+        sets: What labels above the classes stand for, see :mod:`seg_edge.core.merged`.
     """
 
     def __init__(
         self, net: UNet, model: str, spec: ModelSpec, weights: Tensor, *, lr: float, weight_decay: float, warmup: float,
         distillation: Distillation | None = None, loss: str = DEFAULT_LOSS, optimizer: str = "adamw",
+        sets: Sequence[Sequence[int]] = (), siamese: Siamese | None = None,
+        freeze: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.net = net
         self.model_name = model
         self.spec = spec
-        self.loss = SegmentationLoss(weights, spec.labels.ignore_index, loss)
+        self.loss = SegmentationLoss(weights, spec.labels.ignore_index, loss, sets=sets)
+        self.sets = sets
         self.optimizer = optimizer
         self.distillation = distillation
+        self.siamese = siamese
+        self.freeze_encoder = freeze
+        if freeze:
+            net.encoder.requires_grad_(False).eval()  # Lightning leaves modes as it finds them
         self.lr, self.weight_decay, self.warmup = lr, weight_decay, warmup
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
@@ -58,17 +71,27 @@ class SegmentationModule(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         images, masks = batch
-        if self.distillation is None:
+        if self.distillation is None and self.siamese is None:
             loss: Tensor = self.loss(self(images), masks)
         else:
-            with self.distillation.watching(self.net) as features:
-                logits = self(images)
-            terms = {"supervised": self.loss(logits, masks)} | self.distillation(images, logits, features)
+            if self.siamese is not None:
+                terms = self.siamese.terms(images, masks, self.net, self, self.loss)
+            else:
+                assert self.distillation is not None
+                with self.distillation.watching(self.net) as features:
+                    logits = self(images)
+                terms = {"supervised": self.loss(logits, masks)} | self.distillation(images, logits, features)
             loss = torch.stack(list(terms.values())).sum()
             for name, term in terms.items():
                 self.log(f"train_{name}", term, on_step=False, on_epoch=True, batch_size=len(images))
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(images))
         return loss
+
+    def train(self, mode: bool = True) -> SegmentationModule:
+        super().train(mode)
+        if self.freeze_encoder:
+            self.net.encoder.eval()  # or its means and variances would follow the new images
+        return self
 
     def on_validation_epoch_start(self) -> None:
         self.confusion = ConfusionMatrix(len(self.spec.labels))
@@ -80,7 +103,8 @@ class SegmentationModule(pl.LightningModule):
         for one, mask in zip(logits, masks, strict=True):
             losses.append(self.loss(one[None], mask[None]))
             full = F.interpolate(one[None], size=mask.shape[-2:], mode="bilinear", align_corners=False)
-            self.confusion.update(full.argmax(1)[0].to(torch.uint8).cpu().numpy(), mask.cpu().numpy())
+            guess = full.argmax(1)[0].to(torch.uint8).cpu().numpy()
+            self.confusion.update(*settle(guess, mask.cpu().numpy(), len(self.spec.labels), self.sets))
         self.log("val_loss", torch.stack(losses).mean(), batch_size=len(images))
 
     def on_validation_epoch_end(self) -> None:
@@ -93,9 +117,9 @@ class SegmentationModule(pl.LightningModule):
         checkpoint[KEY] = describe(self.model_name, self.net.config.to_dict(), self.spec.with_(provenance=provenance))
 
     def configure_optimizers(self) -> Any:
-        decayed = [m.weight for m in self.modules() if isinstance(m, nn.Conv2d)]
+        decayed = [m.weight for m in self.modules() if isinstance(m, nn.Conv2d) and m.weight.requires_grad]
         chosen = {id(p) for p in decayed}
-        plain = [p for p in self.parameters() if id(p) not in chosen]
+        plain = [p for p in self.parameters() if id(p) not in chosen and p.requires_grad]
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimizer: torch.optim.Optimizer
         if self.optimizer == "sgd":

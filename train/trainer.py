@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from ..core.artifact import REPORT_JSON, sha256, write_json
 from ..core.dataset import CLASSES_FILE, SegDataset, open_dataset
 from ..core.errors import DataError, InputError, UnknownNameError
+from ..core.merged import UNLABELLED, as_background
 from ..core.spec import ModelSpec
 from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints
 from .checkpoint import BEST, AtomicCheckpointIO, Checkpoint, load_checkpoint
@@ -27,10 +28,11 @@ from .data.augment import AugmentConfig
 from .data.module import class_frequencies, default_workers, loaders
 from .distill import Distillation, DistillConfig, open_teacher
 from .engine import SegmentationModule
-from .losses import DEFAULT_LOSS, class_weights, parse_loss
+from .losses import DEFAULT_LOSS, check_sets, class_weights, parse_loss
 from .models.registry import MODELS, build, macs, parameters
 from .models.unet import OUTPUT_STRIDE, STRIDE
 from .resume import recipe_of, resume_from
+from .siamese import Siamese, SiameseConfig
 
 DEVICES = ("cpu", "cuda")
 #: Optimizers, and the peak rates at which they usually do well.
@@ -60,6 +62,10 @@ class TrainConfig:
         accumulate: Batches whose gradients are averaged for one step.
         patience: Stop after this many epochs without a better validation mIoU; None never does.
         deterministic: Use deterministic algorithms alone; an operation without one is an error.
+        unlabelled: What pixels are that a dataset of single classes leaves unlabelled: ``marginal`` (background or any class
+            that it doesn't label) or ``background``.
+        freeze: The encoder of ``init`` is not trained further.
+        siamese: Two appearances of each image, pulled together; None trains on one.
     """
 
     data: Path
@@ -87,12 +93,19 @@ class TrainConfig:
     accumulate: int = 1
     patience: int | None = None
     deterministic: bool = False
+    unlabelled: str = "marginal"
+    freeze: bool = False
+    siamese: SiameseConfig | None = None
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise UnknownNameError("model", self.model, MODELS)
         if self.optimizer not in OPTIMIZERS:
             raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
+        if self.unlabelled not in UNLABELLED:
+            raise UnknownNameError("--unlabelled", self.unlabelled, UNLABELLED)
+        if self.siamese and self.distill:
+            raise InputError("train: --siamese and --teacher exclude each other; pass one of them")
         parse_loss(self.loss)
         positive = {"epochs": self.epochs, "batch": self.batch, "accumulate": self.accumulate}
         if self.patience is not None:
@@ -137,17 +150,23 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     train, val = (open_for(config.data, split, config.classes, start) for split in (config.train_split, config.val_split))
     if train.labels != val.labels:
         train, val = _same_labels(train, val)
+    if config.unlabelled == "background":
+        train = as_background(train)
+    sets = train.sets or val.sets
+    check_sets(config.loss, sets)
     last = config.out / "last.pt"
     earlier, shape = resume_from(last, config, train) if resume else (None, None)
     if not resume and last.exists():
         raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
+    if config.freeze and start is None and earlier is None:
+        raise InputError("train: --freeze keeps the encoder as it is, which needs one that was trained; pass --init CKPT")
     base = earlier or (start.spec if start else None)
     size_hw = (earlier.input_hw if earlier else config.size_hw) or (base.input_hw if base else _size_of(train))
     _check_batch(min(config.batch, len(train)), size_hw)
     device, precision = _device(config.device), config.precision
     precision = _fast_precision(device, half=precision == "half") if precision in (None, "half") else precision
     _check_sizes(val)
-    frequencies = class_frequencies(train)
+    frequencies = class_frequencies(train, len(sets))
     teacher = open_teacher(config.distill.teacher, train.labels) if config.distill else None
 
     config.out.mkdir(parents=True, exist_ok=True)
@@ -168,7 +187,9 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         module = SegmentationModule(
             net, config.model, spec, class_weights(frequencies),
             lr=config.lr, weight_decay=config.weight_decay, warmup=config.warmup,
-            distillation=distillation, loss=config.loss, optimizer=config.optimizer,
+            distillation=distillation, loss=config.loss, optimizer=config.optimizer, sets=sets,
+            siamese=Siamese(config.siamese, net, size_hw) if config.siamese else None,
+            freeze=config.freeze,
         )  # fmt: skip
         history = History(config.out, config.epochs, quiet=not progress)
         stopping = EarlyStop(config.patience) if config.patience else None

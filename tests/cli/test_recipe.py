@@ -91,7 +91,7 @@ def test_a_recipe_trains(load_module, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch: 3", "unknown key in FILE 'epoch': did you mean 'epochs'? valid names: accumulate, batch,"),
+        ("epoch: 3", "unknown key in FILE 'epoch': did you mean 'epochs'? valid names: accumulate, appearance,"),
         ("config: x", "unknown key in FILE 'config'"),
         ("epochs: {a: 1}", "--config FILE: epochs: expected a number, a text or a list of numbers, got dict"),
         ("- epochs", "--config FILE: expected lines such as 'epochs: 100', got list"),
@@ -115,8 +115,11 @@ def test_wrong_kinds_of_values_name_the_option(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("camvit", "unknown recipe 'camvit': did you mean 'camvid'? valid names: camvid, finetune"),
-        ("absent.yaml", "--config absent.yaml: no such file; expected a YAML file, or one of camvid, finetune"),
+        ("camvit", f"unknown recipe 'camvit': did you mean 'camvid'? valid names: {', '.join(sorted(recipes()))}"),
+        (
+            "absent.yaml",
+            f"--config absent.yaml: no such file; expected a YAML file, or one of {', '.join(sorted(recipes()))}",
+        ),
     ],
 )
 def test_files_that_do_not_exist(capsys, name, message):
@@ -128,3 +131,12 @@ def test_help_needs_no_file(capsys):
     assert main(["train", "--help"]) == 0
     assert "--config" in capsys.readouterr().out
     assert verb.train.__doc__
+
+
+def test_recipes_of_the_reference_systems(asked):
+    for name in ("camvid-focal", "single-class", "siamese"):
+        assert main(["train", "--config", name, "--data", "d"]) == 0
+    focal, single, siamese = asked
+    assert (focal.loss, focal.optimizer, focal.batch, focal.lr, focal.siamese) == ("focal", "sgd", 4, 0.02, None)
+    assert (single.unlabelled, single.size_hw, single.epochs, single.batch) == ("marginal", (256, 256), 30, 16)
+    assert str(siamese.siamese) == "features 0.5, predictions 0.5, appearance 1"
