@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -63,6 +64,16 @@ def test_commands(page, tmp_path, monkeypatch, capfd):
 
 def test_pages_are_found():
     assert {page.stem for page in TUTORIALS} >= {"tutorial-single-class", "tutorial-camvid", "tutorial-domains"}
+
+
+def test_figures_are_the_recorded_ones():
+    text = (DOCS / "tutorial-single-class.md").read_text(encoding="utf-8")
+    found = json.loads((DOCS.parent / "benchmarks" / "results" / "marginal.json").read_text(encoding="utf-8"))
+    rows = found["rows"]
+    for side, before in (("marginal", ""), ("naive", "the naive merge ")):
+        assert f"{before}{100 * sum(row[side]['miou'] for row in rows) / len(rows):.1f} %" in text
+    assert f"over {len(rows)} seeds" in text
+    assert all(gate["passed"] for gate in found["gates"])
 
 
 def test_the_page_of_reference_systems_names_tests_that_exist():
