@@ -31,7 +31,9 @@ def synth(
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same pictures.")] = 0,
     domain: Annotated[
         list[str] | None,
-        typer.Option("--domain", help="day, dusk, fog, rain or camera2; may be repeated or a comma list. [default: day]"),
+        typer.Option(
+            "--domain", help="day, dusk, night, fog, rain or camera2; may be repeated or a comma list. [default: day]"
+        ),
     ] = None,
     video: Annotated[
         float, typer.Option("--video", help="Also a video of this many seconds, with a mask for every frame.")
@@ -84,6 +86,23 @@ def _size(text: str) -> tuple[int, int]:
         raise InputError(f"--size: expected HEIGHTxWIDTH in pixels such as 360x480, got {text!r}") from error
     assert size_hw is not None
     return size_hw
+
+
+@app.command("split-classes")
+def split_classes(
+    data: Annotated[Path, typer.Argument(help="Dataset folder with all its labels, in any known layout.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to make.")],
+    classes: Annotated[str | None, typer.Option("--classes", help="Comma list of names. Default: every class.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same shares.", min=0)] = 0,
+) -> None:
+    """Take a dataset apart into single-class ones (CLASS/images, CLASS/masks); its other splits stay whole."""
+    from ..train.data.split_classes import split_classes as split
+
+    names = [name.strip() for name in classes.split(",") if name.strip()] if classes else None
+    with progress_bar() as bar:
+        task = bar.add_task("writing", total=None)
+        shares = split(data, out, names, seed, lambda done, total: bar.update(task, completed=done, total=total))
+    print(f"{out}: {', '.join(f'{count} pictures of {name}' for name, count in shares.items())}")
 
 
 @app.command()

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from ..core.errors import SegEdgeError
-from . import bench, build, compare, data, doctor, export, models, predict, prune, run, train, val, verify
+from . import bench, build, compare, data, doctor, domains, export, models, predict, prune, run, train, val, verify
 
 app = typer.Typer(
     name="seg-edge",
@@ -35,6 +35,7 @@ app.command("models")(models.models)
 app.command("train")(train.train)
 app.command("val")(val.val)
 app.command("compare")(compare.compare)
+app.command("domains")(domains.domains)
 app.command("prune")(prune.prune)
 app.command("export")(export.export)
 app.command("build")(build.build)

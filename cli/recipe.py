@@ -48,7 +48,7 @@ def load_recipe(context: typer.Context, name: str | None) -> str | None:
 def recipes() -> dict[str, Path]:
     """The recipes that come with seg-edge: name → file."""
     folder = Path(__file__).parents[1] / "train" / "recipes"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def _find(name: str) -> Path:

@@ -53,6 +53,15 @@ def train(
         float, typer.Option(help="Share of training images that get half of another one's classes, rare ones first.")
     ] = 0.0,
     cutmix: Annotated[float, typer.Option(help="Share of training images that get a rectangle of another one.")] = 0.0,
+    unlabelled: Annotated[
+        str, typer.Option(help="Pixels that a single-class dataset leaves unlabelled: marginal (unknown) or background.")
+    ] = "marginal",
+    siamese: Annotated[
+        bool, typer.Option("--siamese", help="Show each image in a second appearance too, and pull both together.")
+    ] = False,
+    pull_features: Annotated[float, typer.Option(help="Weight of the features' distance for --siamese.")] = 0.5,
+    pull_predictions: Annotated[float, typer.Option(help="Weight of the predictions' distance for --siamese.")] = 0.5,
+    appearance: Annotated[float, typer.Option(help="How far the second appearance may be away, 0 to 1.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Loader processes. Default: one for each core.")] = None,
     init: Annotated[
@@ -62,6 +71,7 @@ def train(
         str | None,
         typer.Option(help="Weights for the encoder of unet-lite0 or a zoo network: imagenet, or a file of its state dict."),
     ] = None,
+    freeze: Annotated[bool, typer.Option("--freeze", help="Leave the encoder of --init as it is.")] = False,
     teacher: Annotated[
         Path | None, typer.Option(help="Distil from this checkpoint: its logits and features are targets too.")
     ] = None,
@@ -84,6 +94,7 @@ def train(
     from ..core.errors import InputError
     from ..train.data.augment import AugmentConfig
     from ..train.distill import DistillConfig
+    from ..train.siamese import SiameseConfig
     from ..train.trainer import OPTIMIZERS, TrainConfig, fit
 
     if half and precision:
@@ -97,6 +108,8 @@ def train(
         classes=classes, precision=precision or ("half" if half else None), device=device, workers=workers,
         augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter, classmix, cutmix), init=init,
         pretrained=pretrained,
+        unlabelled=unlabelled, freeze=freeze,
+        siamese=SiameseConfig(pull_features, pull_predictions, appearance) if siamese else None,
         distill=DistillConfig(teacher, temperature, kd_weight, feature_weight) if teacher else None,
     )  # fmt: skip
     report = fit(wanted, resume=resume)

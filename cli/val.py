@@ -28,7 +28,7 @@ def val(
     from ..runtime.evaluate import evaluate
     from ..runtime.segmenter import Segmenter
 
-    with _open(model, engine, threads) as segmenter:
+    with open_model(model, engine, threads) as segmenter:
         assert isinstance(segmenter, Segmenter)
         found = open_dataset(data, split)
         if found.labels.names != segmenter.labels.names and not (data / "classes.json").is_file():
@@ -45,7 +45,12 @@ def val(
         raise GateError(f"val: mIoU {got} on {data} is below --min-miou {min_miou:g} %")
 
 
-def _open(model: Path, engine: str, threads: int | None) -> Any:
+def open_model(model: Path, engine: str, threads: int | None) -> Any:
+    """A Segmenter of a checkpoint, an exported model or an artefact folder.
+
+    Raises:
+        InputError: a checkpoint where torch is missing, or with an engine of exported models.
+    """
     from ..core.errors import InputError
     from ..runtime.segmenter import Segmenter
 

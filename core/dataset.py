@@ -38,6 +38,8 @@ class SegDataset:
         labels: Its classes.
         images, masks: Paths, pair by pair, sorted by name.
         coding: What the label files' pixels mean.
+        sets: What label values from ``len(labels)`` up stand for: each a set of classes, one of which is the pixel's. Empty
+            where every label is one class; see :mod:`.merged`.
     """
 
     root: Path
@@ -46,6 +48,7 @@ class SegDataset:
     images: tuple[Path, ...]
     masks: tuple[Path, ...]
     coding: Coding = field(default=Coding(), compare=False)
+    sets: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -90,7 +93,7 @@ class SegDataset:
 
 
 def open_dataset(root: str | Path, split: str, labels: Labels | str | None = None) -> SegDataset:
-    """Lists one split of a dataset in any of the layouts of :mod:`.layouts`, and settles its classes.
+    """Lists one split of a dataset in any of the layouts of :mod:`.layouts`, or of several as :mod:`.merged` reads them.
 
     Classes come from, in this order: ``labels`` (a :class:`Labels` or the name of a preset), ``classes.json`` in the
     root, the layout (Cityscapes, …), CamVid's own file names, or the label values found in the split (``class0``,
@@ -100,9 +103,18 @@ def open_dataset(root: str | Path, split: str, labels: Labels | str | None = Non
         DataError: a folder is missing or empty, or images and labels do not pair up.
         UnknownNameError: no such preset.
     """
+    from .merged import is_merged, open_merged  # datasets made of datasets
+
     root = Path(root)
+    if is_merged(root):
+        return open_merged(root, split, preset(labels) if isinstance(labels, str) else labels)
     if not root.is_dir():
         raise DataError(f"dataset {root}: no such folder; pass --data a folder with images/{split} and labels/{split}")
+    return open_folder(root, split, labels)
+
+
+def open_folder(root: Path, split: str, labels: Labels | str | None = None) -> SegDataset:
+    """:func:`open_dataset` of one dataset, whatever folders of single classes lie beside it."""
     layout = find_layout(root)
     folder = _split_name(root, layout, split)
     pairs = layout.pairs(root, folder)
@@ -193,7 +205,7 @@ def _resolve_labels(
         return preset(labels)
     file = root / CLASSES_FILE
     if file.is_file():
-        return _read_classes(file)
+        return read_classes(file)
     known = layout.labels(root)
     if known is not None:
         return known
@@ -206,7 +218,12 @@ def _resolve_labels(
     return Labels.numbered(highest + 1)
 
 
-def _read_classes(file: Path) -> Labels:
+def read_classes(file: Path) -> Labels:
+    """Reads ``classes.json``.
+
+    Raises:
+        DataError: not readable, or no class list.
+    """
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # not JSON, not even text

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.dataset import SegDataset
 from ..core.errors import DataError
+from ..core.merged import settle
 from ..core.metrics import ConfusionMatrix
 from .segmenter import Segmenter
 
@@ -37,7 +38,7 @@ def evaluate(
         # The buffer is reused while sizes stay the same, which in a dataset they nearly always do.
         mask = segmenter(frame_bgr, out=mask if mask is not None and mask.shape == target.shape else None)
         # A void value below 255 lies above every class, so the matrix skips it; see Labels.
-        matrix.update(mask, np.asarray(target))
+        matrix.update(*settle(mask, np.asarray(target), len(segmenter.labels), dataset.sets))
         if progress is not None:
             progress(done, len(dataset))
     return {

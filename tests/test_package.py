@@ -31,7 +31,7 @@ ARROWS: dict[str, dict[str, frozenset[str]]] = {
 }
 #: Packages from elsewhere that a folder may import. The runtime's own list is what an edge device installs.
 PACKAGES = {
-    "core": {"cv2", "numpy"},
+    "core": {"cv2", "numpy", "yaml"},
     "cli": {"cv2", "matplotlib", "rich", "typer", "yaml"},
     "calib": {"numpy", "onnx", "onnxruntime"},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..core.merged import settle
 from ..core.metrics import ConfusionMatrix, number
 from ..core.spec import ModelSpec
 from .auxiliary import Auxiliary
@@ -17,6 +19,7 @@ from .checkpoint import KEY, describe
 from .distill import Distillation
 from .losses import DEFAULT_LOSS, SegmentationLoss
 from .models.config import config_of
+from .siamese import Siamese
 
 
 class SegmentationModule(pl.LightningModule):
@@ -34,6 +37,9 @@ class SegmentationModule(pl.LightningModule):
         loss: Terms of the loss, see :func:`seg_edge.train.losses.parse_loss`.
         auxiliary: Classifiers on the decoder's stages, whose losses are added.
         optimizer: ``adamw``, or ``sgd`` with Nesterov's momentum of 0.9.
+        siamese: A second appearance of each image, which the loss takes in.
+        freeze: The encoder (``net.encoder``) stays as it is, the statistics of its batch normalization too.
+        sets: What labels above the classes stand for, see :mod:`seg_edge.core.merged`.
     """
 
     def __init__(
@@ -41,15 +47,22 @@ class SegmentationModule(pl.LightningModule):
         lr: float, weight_decay: float, warmup: float,
         distillation: Distillation | None = None, loss: str = DEFAULT_LOSS, optimizer: str = "adamw",
         auxiliary: Auxiliary | None = None,
+        sets: Sequence[Sequence[int]] = (), siamese: Siamese | None = None,
+        freeze: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.net = net
         self.model_name = model
         self.spec = spec
-        self.loss = SegmentationLoss(weights, spec.labels.ignore_index, loss)
+        self.loss = SegmentationLoss(weights, spec.labels.ignore_index, loss, sets=sets)
+        self.sets = sets
         self.optimizer = optimizer
         self.distillation = distillation
         self.auxiliary = auxiliary
+        self.siamese = siamese
+        self.freeze_encoder = freeze
+        if freeze:
+            net.encoder.requires_grad_(False).eval()  # Lightning leaves modes as it finds them
         self.lr, self.weight_decay, self.warmup = lr, weight_decay, warmup
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
@@ -64,22 +77,30 @@ class SegmentationModule(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         images, masks = batch
-        with ExitStack() as stack:
-            seen = {
-                part: stack.enter_context(part.watching(self.net)) for part in (self.distillation, self.auxiliary) if part
-            }
-            logits = self(images)
-        terms = {"supervised": self.loss(logits, masks)}
-        if self.distillation is not None:
-            terms |= self.distillation(images, logits, seen[self.distillation])
-        if self.auxiliary is not None:
-            terms["aux"] = self.auxiliary(seen[self.auxiliary], masks, self.loss)
+        if self.siamese is not None:
+            terms = self.siamese.terms(images, masks, self.net, self, self.loss)
+        else:
+            parts = [part for part in (self.distillation, self.auxiliary) if part is not None]
+            with ExitStack() as stack:
+                seen = {part: stack.enter_context(part.watching(self.net)) for part in parts}
+                logits = self(images)
+            terms = {"supervised": self.loss(logits, masks)}
+            if self.distillation is not None:
+                terms |= self.distillation(images, logits, seen[self.distillation])
+            if self.auxiliary is not None:
+                terms["aux"] = self.auxiliary(seen[self.auxiliary], masks, self.loss)
         loss = torch.stack(list(terms.values())).sum()
         if len(terms) > 1:
             for name, term in terms.items():
                 self.log(f"train_{name}", term, on_step=False, on_epoch=True, batch_size=len(images))
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(images))
         return loss
+
+    def train(self, mode: bool = True) -> SegmentationModule:
+        super().train(mode)
+        if self.freeze_encoder:
+            self.net.encoder.eval()  # or its means and variances would follow the new images
+        return self
 
     def on_validation_epoch_start(self) -> None:
         self.confusion = ConfusionMatrix(len(self.spec.labels))
@@ -91,7 +112,8 @@ class SegmentationModule(pl.LightningModule):
         for one, mask in zip(logits, masks, strict=True):
             losses.append(self.loss(one[None], mask[None]))
             full = F.interpolate(one[None], size=mask.shape[-2:], mode="bilinear", align_corners=False)
-            self.confusion.update(full.argmax(1)[0].to(torch.uint8).cpu().numpy(), mask.cpu().numpy())
+            guess = full.argmax(1)[0].to(torch.uint8).cpu().numpy()
+            self.confusion.update(*settle(guess, mask.cpu().numpy(), len(self.spec.labels), self.sets))
         self.log("val_loss", torch.stack(losses).mean(), batch_size=len(images))
 
     def on_validation_epoch_end(self) -> None:
@@ -105,9 +127,9 @@ class SegmentationModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         # Kernels are the parameters of four dimensions, those of a convolution's branches included.
-        decayed = [p for p in self.parameters() if p.ndim == 4]
+        decayed = [p for p in self.parameters() if p.ndim == 4 and p.requires_grad]
         chosen = {id(p) for p in decayed}
-        plain = [p for p in self.parameters() if id(p) not in chosen]
+        plain = [p for p in self.parameters() if id(p) not in chosen and p.requires_grad]
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimizer: torch.optim.Optimizer
         if self.optimizer == "sgd":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..core.errors import InputError, UnknownNameError
+from .marginal import Relations, relations, set_dice, with_sets
 
 
 def class_weights(frequencies: npt.NDArray[np.float64], offset: float = 1.10) -> Tensor:
@@ -49,16 +50,18 @@ class Pixels(NamedTuple):
     """What a term of the loss sees.
 
     Attributes:
-        log_p: float (N, C, h, w), logarithms of class probabilities.
+        log_p: float (N, C, h, w), logarithms of class probabilities; where labels are sets, those of the sets follow.
         target: int64 (N, h, w).
         weights: float (C,), of the classes.
         ignore_index: Label of pixels that count nowhere; there is at least one other pixel.
+        sets: How sets and classes stand to each other; None where every label is one class.
     """
 
     log_p: Tensor
     target: Tensor
     weights: Tensor
     ignore_index: int
+    sets: Relations | None = None
 
     @property
     def valid(self) -> Tensor:
@@ -73,7 +76,7 @@ class Pixels(NamedTuple):
 
 def cross_entropy(pixels: Pixels) -> Tensor:
     """Class-weighted cross entropy."""
-    log_p, target, weights, ignore_index = pixels
+    log_p, target, weights, ignore_index, _ = pixels
     if log_p.is_cuda and torch.are_deterministic_algorithms_enabled():
         # CUDA's nll_loss2d has no deterministic version.
         weight = torch.where(pixels.valid, weights[pixels.known.squeeze(1)], 0.0)
@@ -105,6 +108,8 @@ def dice(pixels: Pixels) -> Tensor:
     """1 - Dice, mean over the classes that occur: Milletari et al., "V-Net" (2016), equation 3, per class over the batch."""
     p, target = pixels.log_p.exp(), pixels.target
     classes, valid = p.shape[1], pixels.valid
+    if pixels.sets is not None:
+        return set_dice(p, target, valid, pixels.sets)
     p_true = p.gather(1, pixels.known).squeeze(1)
     flat = torch.where(valid, target, classes).flatten()
     hit = torch.zeros(classes + 1, device=p.device).index_add(0, flat, p_true.flatten())[:classes]
@@ -122,8 +127,11 @@ def lovasz(pixels: Pixels) -> Tensor:
     target = pixels.target[valid]
     losses = []
     for k in torch.unique(target).tolist():
-        true = (target == k).float()
-        errors, order = (true - p[:, k]).abs().sort(descending=True)
+        true, p_k = (target == k).float(), p[:, k]
+        if pixels.sets is not None:
+            known = pixels.sets.known[k][target]
+            true, p_k = pixels.sets.within[k][target][known].float(), p_k[known]
+        errors, order = (true - p_k).abs().sort(descending=True)
         true = true[order]
         intersection = true.sum() - true.cumsum(0)
         union = true.sum() + (1 - true).cumsum(0)
@@ -189,6 +197,15 @@ def parse_loss(text: str) -> dict[str, float]:
     return terms
 
 
+def check_sets(loss: str, sets: Sequence[Sequence[int]]) -> None:
+    """Raises InputError for a term that labels which are sets have no meaning for."""
+    if sets and "boundary" in parse_loss(loss):
+        # What lies between a labelled class and the unlabelled rest may be the boundary of any class in there.
+        raise InputError(
+            "--loss boundary: needs datasets that label every class; pass other terms, or --unlabelled background"
+        )
+
+
 class SegmentationLoss(nn.Module):
     """A sum of terms, at every ``step``-th pixel along each axis.
 
@@ -200,15 +217,24 @@ class SegmentationLoss(nn.Module):
         ignore_index: Label of pixels that count nowhere.
         loss: Terms of :data:`TERMS` and their weights, see :func:`parse_loss`.
         step: Distance of the pixels that are used.
+        sets: What labels from the number of classes up stand for, see :mod:`.marginal`; ``weights`` goes on with theirs.
+
+    Raises:
+        InputError: the boundary term with sets.
     """
 
     weights: Tensor
 
-    def __init__(self, weights: Tensor, ignore_index: int, loss: str = DEFAULT_LOSS, step: int = 2) -> None:
+    def __init__(
+        self, weights: Tensor, ignore_index: int, loss: str = DEFAULT_LOSS, step: int = 2, sets: Sequence[Sequence[int]] = ()
+    ) -> None:
         super().__init__()
         self.register_buffer("weights", weights, persistent=False)
         self.ignore_index = ignore_index
         self.terms = parse_loss(loss)
+        check_sets(loss, sets)
+        self.sets = sets
+        self.relations = relations(len(weights) - len(sets), sets) if sets else None
         self.step = step
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -222,7 +248,11 @@ class SegmentationLoss(nn.Module):
             logits = rows @ (logits.float().contiguous() @ columns.T)
             if not bool((target != self.ignore_index).any()):
                 return logits.sum() * 0.0  # nothing labelled in this batch: most terms would be 0/0
-            pixels = Pixels(F.log_softmax(logits, 1), target, self.weights, self.ignore_index)
+            log_p, about = F.log_softmax(logits, 1), None
+            if self.relations is not None:
+                log_p = with_sets(log_p, self.sets)
+                about = Relations(*(table.to(logits.device) for table in self.relations))
+            pixels = Pixels(log_p, target, self.weights, self.ignore_index, about)
             total: Tensor | None = None
             for name, weight in self.terms.items():
                 term = TERMS[name](pixels)

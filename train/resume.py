@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
 def recipe_of(config: TrainConfig) -> dict[str, Any]:
     """The options without which a resumed training would be another one, as plain JSON values."""
-    names = ("seed", "loss", "optimizer", "lr", "weight_decay", "warmup", "ema", "accumulate", "crop_hw", "branches", "aux")
+    names = (
+        "seed", "loss", "optimizer", "lr", "weight_decay", "warmup", "ema", "accumulate", "crop_hw", "branches", "aux",
+        "unlabelled", "freeze",
+    )  # fmt: skip
     values = {name: getattr(config, name) for name in names} | asdict(config.augment)
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return plain | {"siamese": str(config.siamese) if config.siamese else "off"}
 
 
 def resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[ModelSpec, dict[str, Any]]:

@@ -21,6 +21,7 @@ from ..core.artifact import REPORT_JSON, sha256, write_json
 from ..core.dataset import CLASSES_FILE, SegDataset, open_dataset
 from ..core.errors import DataError, InputError, UnknownNameError
 from ..core.labels import Labels
+from ..core.merged import UNLABELLED, as_background
 from ..core.spec import ModelSpec
 from .auxiliary import Auxiliary
 from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints
@@ -29,13 +30,14 @@ from .data.augment import AugmentConfig
 from .data.module import class_frequencies, default_workers, loaders
 from .distill import Distillation, DistillConfig, open_teacher
 from .engine import SegmentationModule
-from .losses import DEFAULT_LOSS, class_weights, parse_loss
+from .losses import DEFAULT_LOSS, check_sets, class_weights, parse_loss
 from .models import pretrained
 from .models.branches import add_branches
 from .models.catalog import TABLE, build, check_name, stride_of
 from .models.registry import MODELS, macs, parameters
 from .models.unet import STRIDE
 from .resume import recipe_of, resume_from
+from .siamese import Siamese, SiameseConfig
 
 DEVICES = ("cpu", "cuda")
 #: Optimizers, and the peak rates at which they usually do well.
@@ -69,6 +71,10 @@ class TrainConfig:
         patience: Stop after this many epochs without a better validation mIoU; None never does.
         deterministic: Use deterministic algorithms alone; an operation without one is an error.
         pretrained: Weights for a zoo network's encoder: ``imagenet`` or a file, see :mod:`seg_edge.train.models.pretrained`.
+        unlabelled: What pixels are that a dataset of single classes leaves unlabelled: ``marginal`` (background or any class
+            that it doesn't label) or ``background``.
+        freeze: The encoder of ``init`` is not trained further.
+        siamese: Two appearances of each image, pulled together; None trains on one.
     """
 
     data: Path
@@ -100,6 +106,9 @@ class TrainConfig:
     patience: int | None = None
     deterministic: bool = False
     pretrained: str | None = None
+    unlabelled: str = "marginal"
+    freeze: bool = False
+    siamese: SiameseConfig | None = None
 
     def __post_init__(self) -> None:
         check_name(self.model)
@@ -109,6 +118,12 @@ class TrainConfig:
             pretrained.check(self.model, self.pretrained)
         if self.optimizer not in OPTIMIZERS:
             raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
+        if self.unlabelled not in UNLABELLED:
+            raise UnknownNameError("--unlabelled", self.unlabelled, UNLABELLED)
+        if self.siamese and self.distill:
+            raise InputError("train: --siamese and --teacher exclude each other; pass one of them")
+        if self.siamese and self.aux:
+            raise InputError("train: --siamese and --aux exclude each other; pass one of them")
         parse_loss(self.loss)
         positive = {"epochs": self.epochs, "batch": self.batch, "accumulate": self.accumulate}
         if self.patience is not None:
@@ -156,10 +171,18 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     train, val = (open_for(config.data, split, config.classes, start) for split in (config.train_split, config.val_split))
     if train.labels != val.labels:
         train, val = _same_labels(train, val)
+    if config.unlabelled == "background":
+        train = as_background(train)
+    sets = train.sets or val.sets
+    check_sets(config.loss, sets)
     last = config.out / "last.pt"
     earlier, shape = resume_from(last, config, train) if resume else (None, None)
     if not resume and last.exists():
         raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
+    if config.freeze and start is None and earlier is None and config.pretrained is None:
+        raise InputError(
+            "train: --freeze keeps the encoder as it is, which needs one that was trained; pass --init CKPT, or --pretrained"
+        )
     base = earlier or (start.spec if start else None)
     size_hw = (earlier.input_hw if earlier else config.size_hw) or (base.input_hw if base else _size_of(train))
     crop_hw = config.crop_hw or size_hw
@@ -172,7 +195,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     device, precision = _device(config.device), config.precision
     precision = _fast_precision(device, half=precision == "half") if precision in (None, "half") else precision
     _check_sizes(val)
-    frequencies = class_frequencies(train)
+    frequencies = class_frequencies(train, len(sets))
     teacher = open_teacher(config.distill.teacher, train.labels) if config.distill else None
 
     config.out.mkdir(parents=True, exist_ok=True)
@@ -198,8 +221,10 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         module = SegmentationModule(
             net, config.model, spec, class_weights(frequencies),
             lr=config.lr, weight_decay=config.weight_decay, warmup=config.warmup,
-            distillation=distillation, loss=config.loss, optimizer=config.optimizer,
             auxiliary=Auxiliary(net, len(train.labels), config.aux) if config.aux else None,
+            distillation=distillation, loss=config.loss, optimizer=config.optimizer, sets=sets,
+            siamese=Siamese(config.siamese, net, size_hw) if config.siamese else None,
+            freeze=config.freeze,
         )  # fmt: skip
         history = History(config.out, config.epochs, quiet=not progress)
         stopping = EarlyStop(config.patience) if config.patience else None

@@ -27,8 +27,9 @@ def losses(dataset: SegDataset, spec: ModelSpec, count: int) -> Iterator[Loss]:
         frame, mask = dataset.read(index)
         pairs.append((network_input(frame, spec), torch.from_numpy(mask)))
     counts = np.bincount(np.concatenate([mask.numpy().ravel() for _, mask in pairs]), minlength=256)
-    known = counts[: len(spec.labels)].astype(np.float64)
-    criterion = SegmentationLoss(class_weights(known / max(known.sum(), 1.0)), spec.labels.ignore_index).eval()
+    known = counts[: len(spec.labels) + len(dataset.sets)].astype(np.float64)
+    weights = class_weights(known / max(known.sum(), 1.0))
+    criterion = SegmentationLoss(weights, spec.labels.ignore_index, sets=dataset.sets).eval()
     for frame, target in pairs:
         image = _normalized(frame, spec)
 

@@ -31,7 +31,7 @@ def shape(value: Any, free: tuple[str, ...] = ()) -> Any:
     return "value"
 
 
-VERBS = ["data check", "models", "val", "compare", "prune", "export", "build", "verify", "run", "bench", "doctor"]
+VERBS = ["data check", "models", "val", "compare", "domains", "prune", "export", "build", "verify", "run", "bench", "doctor"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

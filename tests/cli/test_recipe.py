@@ -129,3 +129,12 @@ def test_help_needs_no_file(capsys):
     assert main(["train", "--help"]) == 0
     assert "--config" in capsys.readouterr().out
     assert verb.train.__doc__
+
+
+def test_recipes_of_the_reference_systems(asked):
+    for name in ("camvid-focal", "single-class", "siamese"):
+        assert main(["train", "--config", name, "--data", "d"]) == 0
+    focal, single, siamese = asked
+    assert (focal.loss, focal.optimizer, focal.batch, focal.lr, focal.siamese) == ("focal", "sgd", 4, 0.02, None)
+    assert (single.unlabelled, single.size_hw, single.epochs, single.batch) == ("marginal", (256, 256), 30, 16)
+    assert str(siamese.siamese) == "features 0.5, predictions 0.5, appearance 1"

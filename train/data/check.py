@@ -18,6 +18,7 @@ from ...core.dataset import SegDataset, open_dataset
 from ...core.errors import DataError
 from ...core.labels import Labels, colorize
 from ...core.layouts import SPLITS, find_layout
+from ...core.merged import as_background, is_merged, splits_of
 
 #: Called with what is being read, pictures done and pictures in all.
 Progress = Callable[[str, int, int], None]
@@ -101,17 +102,18 @@ def check_dataset(root: str | Path, labels: str | None = None, progress: Progres
         DataError: there is no dataset, or its layout is not known. What is wrong inside it is in the result instead.
     """
     root = Path(root)
-    if not root.is_dir():
+    merged = is_merged(root)
+    if not merged and not root.is_dir():
         raise DataError(f"dataset {root}: no such folder")
-    layout = find_layout(root)
-    names = [name for name in layout.splits(root) if name in (*SPLITS, "valid", "validation")] or layout.splits(root)
+    layout, every = ("several datasets as one", splits_of(root)) if merged else _layout(root)
+    names = [name for name in every if name in (*SPLITS, "valid", "validation")] or every
     opened: list[SegDataset] = []
     reports: list[SplitReport] = []
     for name in names:
         try:
             opened.append(open_dataset(root, name, labels))
         except DataError as error:
-            if name == "test" and layout.splits(root) == list(SPLITS):
+            if name == "test" and every == list(SPLITS):
                 continue  # an automatic split of a few pictures has none to spare
             reports.append(SplitReport(name, errors=[str(error)]))
     if not opened:
@@ -119,11 +121,16 @@ def check_dataset(root: str | Path, labels: str | None = None, progress: Progres
     classes = max((data.labels for data in opened), key=len)
     hashes: dict[str, npt.NDArray[np.uint8]] = {}
     for data in opened:
-        report, hashes[data.split] = _check_split(replace(data, labels=classes), progress)
+        report, hashes[data.split] = _check_split(replace(as_background(data), labels=classes), progress)
         reports.append(report)
     files = {data.split: [path.name for path in data.images] for data in opened}
     duplicates = _duplicates(hashes, files)
-    return Check(root, layout.name, classes, reports, duplicates, _warnings(reports, classes, duplicates))
+    return Check(root, layout, classes, reports, duplicates, _warnings(reports, classes, duplicates))
+
+
+def _layout(root: Path) -> tuple[str, list[str]]:
+    layout = find_layout(root)
+    return layout.name, layout.splits(root)
 
 
 def _check_split(data: SegDataset, progress: Progress | None) -> tuple[SplitReport, npt.NDArray[np.uint8]]:
@@ -205,7 +212,7 @@ def contact_sheet(root: str | Path, check: Check, path: Path, columns: int = 4, 
     for report in check.splits:
         if not report.images:
             continue
-        data = open_dataset(root, report.name, check.labels)
+        data = as_background(open_dataset(root, report.name, check.labels))
         height = width * 3 // 4
         row = np.full((height, columns * width, 3), 255, np.uint8)
         chosen = np.unique(np.linspace(0, len(data) - 1, min(columns, len(data))).round().astype(int))

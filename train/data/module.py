@@ -55,7 +55,8 @@ class TrainSet(Dataset[Sample]):
     ) -> None:
         self.data = data
         self.config = config
-        self.weights = torch.ones(len(data.labels)) if frequencies is None else draw_weights(frequencies)
+        values = len(data.labels) + len(data.sets)
+        self.weights = torch.ones(values) if frequencies is None else draw_weights(frequencies)
         self.transform = training_transform(size_hw, data.labels.ignore_index, config, whole_hw)
 
     def __len__(self) -> int:
@@ -143,11 +144,14 @@ def loaders(
     return first, second
 
 
-def class_frequencies(data: SegDataset) -> npt.NDArray[np.float64]:
-    """Share of each class among the labelled pixels, (classes,), summing to 1. Reads and checks every label of the split."""
+def class_frequencies(data: SegDataset, sets: int | None = None) -> npt.NDArray[np.float64]:
+    """Share of each class among the labelled pixels, (classes + sets,), summing to 1. Reads and checks every label.
+
+    ``sets``: How many labels follow that are sets of classes; None takes the dataset's own number.
+    """
     counts = np.zeros(256, np.int64)
     for index in range(len(data)):
         counts += np.bincount(data.read_mask(index).ravel(), minlength=256)
-    known = counts[: len(data.labels)].astype(np.float64)
+    known = counts[: len(data.labels) + (len(data.sets) if sets is None else sets)].astype(np.float64)
     known /= max(known.sum(), 1.0)
     return known

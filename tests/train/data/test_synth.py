@@ -149,7 +149,7 @@ class TestMotion:
 class TestDomains:
     def test_weather_leaves_the_ground_truth_alone(self) -> None:
         day = scene(9).frame(12)
-        for domain in ("dusk", "fog", "rain"):
+        for domain in ("dusk", "night", "fog", "rain"):
             frame, mask = scene(9, domain).frame(12)
             np.testing.assert_array_equal(mask, day[1])
             assert np.abs(frame.astype(int) - day[0]).mean() > 10
@@ -159,6 +159,7 @@ class TestDomains:
         light = {name: np.mean(many) for name, many in frames.items()}
         contrast = {name: np.mean([luminance(frame).std() for frame in many]) for name, many in frames.items()}
         assert light["dusk"] < 0.75 * light["day"]
+        assert light["night"] < 0.75 * light["dusk"]
         assert contrast["dusk"] < 0.7 * contrast["day"]
         colour = {
             name: np.mean([np.ptp(frame.astype(int), axis=2).mean() for frame in many]) for name, many in frames.items()

@@ -59,6 +59,10 @@ _TABLE = (
         sky_bgr=(150, 100, 95), noise=6.0, vignette=0.22, saturation=0.85, lit=0.4,
     ),
     Domain(
+        "night", gain_bgr=(0.54, 0.48, 0.46), gamma=1.2, sun=0.0, haze_per_m=0.005, haze_bgr=(92, 74, 68),
+        sky_bgr=(62, 44, 38), noise=8.0, blur=0.7, vignette=0.3, saturation=0.6, lit=0.75,
+    ),
+    Domain(
         "fog", gain_bgr=(0.94, 0.93, 0.92), sun=0.0, haze_per_m=0.026, haze_bgr=(196, 194, 192), sky_bgr=(200, 198, 196),
         noise=3.5, blur=0.7, saturation=0.7, lit=0.06,
     ),

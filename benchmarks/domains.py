@@ -1,0 +1,122 @@
+"""Siamese against plain training on domains that neither has seen. About 15 minutes on one core.
+
+    python benchmarks/domains.py [--seeds 3] [--epochs 14] [--json FILE]
+
+Trained on generated streets by day, tested by day, at dusk, at night, in fog, in rain and with another camera, on other
+streets. Three sides with as many steps, and in each step as many forward and backward passes of images:
+
+- plain: ``seg-edge train`` with its usual colour jitter, twice the epochs in batches twice as large;
+- two appearances: each image also in a second appearance, both labelled, nothing pulls them together (augmentation alone);
+- siamese: the same with the consistency terms.
+
+The table training domain × test domain has a plain and a Siamese network for each further training domain of --table. Exit
+status 1 where the limit is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seg_edge.cli.main import main as seg_edge
+from seg_edge.core.artifact import write_json
+from seg_edge.runtime.machine import machine
+
+RESULTS = Path(__file__).parent / "results"
+DOMAINS = ("day", "dusk", "night", "fog", "rain", "camera2")
+#: Points of mean mIoU on unseen domains by which the Siamese training must win against the plain one.
+LIMIT = 3.0
+SIDES: dict[str, tuple[object, ...]] = {
+    "plain": (),
+    "two appearances": ("--siamese", "--pull-features", 0, "--pull-predictions", 0),
+    "siamese": ("--siamese",),
+}
+
+
+def run(*words: object) -> None:
+    texts = [str(word) for word in words]
+    if seg_edge(texts):
+        sys.exit(f"seg-edge {' '.join(texts)} failed")
+
+
+def trained(work: Path, domain: str, side: str, seed: int, epochs: int) -> Path:
+    """The checkpoint of one training."""
+    folder = work / "trained" / f"{domain}-{side.replace(' ', '-')}-{seed}"
+    times = 1 if SIDES[side] else 2
+    words = ["--model", "unet-n", "--lr", 0.005, "--scale", "1,1.5", "--workers", 0, "--seed", seed]
+    words += ["--batch", 4 * times, "--epochs", epochs * times, *SIDES[side]]
+    if not (folder / "report.json").exists():
+        run("train", "--data", work / domain, "--out", folder, *words)
+    return folder / "last.pt"
+
+
+def evaluated(work: Path, checkpoint: Path) -> dict[str, Any]:
+    """mIoU on every domain."""
+    data = [word for domain in DOMAINS for word in ("--data", work / domain)]
+    run("domains", checkpoint, *data, "--split", "test", "--threads", 1, "--json", work / "table.json")
+    (row,) = json.loads((work / "table.json").read_text(encoding="utf-8"))["rows"]
+    return {"trained_on": row["trained_on"], "miou": row["miou"], "unseen_miou": row["unseen_miou"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--pictures", type=int, default=60, help="for training; the test splits have 12 each")
+    parser.add_argument("--size", default="64x96")
+    parser.add_argument("--table", default="night,fog", help="further training domains, seed 0; empty for none")
+    parser.add_argument("--work", type=Path, help="folder for data and trainings; what is there already is used again")
+    parser.add_argument("--json", type=Path, default=RESULTS / "domains.json")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    further = [name for name in options.table.split(",") if name]
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name:
+        work = options.work or Path(name)
+        for domain in DOMAINS:
+            if not (work / domain).exists():
+                train, val = (options.pictures, 6) if domain in ("day", *further) else (0, 0)
+                words = ("--train", train, "--val", val, "--test", 12, "--size", options.size, "--seed", 5, "--workers", 1)
+                run("data", "synth", "--out", work / domain, *words, "--domain", domain)
+        seeds = range(options.first_seed, options.first_seed + options.seeds)
+        # What the limit needs comes first.
+        plan = [("day", side, seed) for seed in seeds for side in ("plain", "siamese")]
+        plan += [("day", "two appearances", seed) for seed in seeds]
+        plan += [(domain, side, 0) for domain in further for side in ("plain", "siamese")]
+        for domain, side, seed in plan:
+            found = evaluated(work, trained(work, domain, side, seed, options.epochs))
+            rows.append({"side": side, "seed": seed, **found})
+            print(f"{domain} {side} {seed}: {100 * found['unseen_miou']:.2f} % on unseen domains", flush=True)
+            gate = write(options, rows)
+    print(f"{options.json}: siamese − plain {gate['value']:.1f} points on unseen domains")
+    sys.exit(0 if gate["passed"] else 1)
+
+
+def write(options: argparse.Namespace, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Writes what is known so far; returns the limit's row."""
+    values = {
+        side: [100 * row["unseen_miou"] for row in rows if (row["side"], row["trained_on"]) == (side, "day")]
+        for side in SIDES
+    }
+    means = {side: sum(found) / len(found) for side, found in values.items() if found}
+    gain = means["siamese"] - means["plain"] if {"siamese", "plain"} <= set(means) else None
+    gate = {"name": "siamese − plain, points of mean mIoU on unseen domains, trained by day, mean of the seeds",
+            "limit": LIMIT, "value": gain, "passed": gain is not None and gain >= LIMIT}  # fmt: skip
+    result = {
+        "command": f"python benchmarks/domains.py --seeds {options.seeds} --epochs {options.epochs} --pictures "
+        f"{options.pictures} --size {options.size} --table {options.table}",
+        "machine": machine(), "unseen_miou_percent": means, "rows": rows, "gates": [gate],
+    }  # fmt: skip
+    write_json(options.json, result)
+    return gate
+
+
+if __name__ == "__main__":
+    main()
