@@ -14,8 +14,8 @@ class BatchSegmenter(Segmenter):
     def _check_batch(self) -> None:
         return
 
-    def _network_input(self, frame_bgr: Frame) -> Frame:
-        one = super()._network_input(frame_bgr)
+    def _network_input(self, frame: Frame, pixel_format: str = "bgr") -> Frame:
+        one = super()._network_input(frame, pixel_format)
         batch = self.engine.batch or 1
         return one if batch == 1 else np.ascontiguousarray(np.repeat(one, batch, 0))
 

@@ -62,7 +62,7 @@ class SegmentationModule(pl.LightningModule):
         self.siamese = siamese
         self.freeze_encoder = freeze
         if freeze:
-            net.encoder.requires_grad_(False).eval()  # Lightning leaves modes as it finds them
+            _encoder(net).requires_grad_(False).eval()  # Lightning leaves modes as it finds them
         self.lr, self.weight_decay, self.warmup = lr, weight_decay, warmup
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
@@ -99,7 +99,7 @@ class SegmentationModule(pl.LightningModule):
     def train(self, mode: bool = True) -> SegmentationModule:
         super().train(mode)
         if self.freeze_encoder:
-            self.net.encoder.eval()  # or its means and variances would follow the new images
+            _encoder(self.net).eval()  # or its means and variances would follow the new images
         return self
 
     def on_validation_epoch_start(self) -> None:
@@ -146,3 +146,9 @@ class SegmentationModule(pl.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _encoder(net: nn.Module) -> nn.Module:
+    encoder = net.encoder
+    assert isinstance(encoder, nn.Module)  # every network of the catalog has one
+    return encoder
