@@ -73,7 +73,7 @@ def parent(nets, tmp_path_factory):
     score = scorer("l2", net)
     narrow(net, X, score, allocate(units(net, X, score), 0.85, "uniform", 8))
     nets.trained(net)
-    spec = nets.SPEC.with_(name=SMALL, output_stride=1)
+    spec = nets.SPEC.with_(name=SMALL, output_stride=8)
     save_checkpoint(folder / "best.pt", Checkpoint(net, spec, 5, SMALL, config_of(net)))
     nets.write_dataset(folder / "data", net, spec, train=3, val=1)
     return folder / "best.pt"
@@ -112,7 +112,7 @@ def test_pruned_fine_tuned_taught_and_exported(parent, options, tmp_path):
     assert "train_kd" in header
     made = export(tmp_path / "out" / "best.pt", tmp_path / "art", ExportOptions(engine="onnxruntime", threads=1))
     assert made.spec.provenance["params"] == tuned.params
-    assert made.spec.output_hw == (64, 96)
+    assert made.spec.output_hw == (8, 12)
 
 
 def test_statistics_of_a_pooled_layer_need_two_images(nets, options):

@@ -22,7 +22,7 @@ from seg_edge.export.to_onnx import to_onnx
 from seg_edge.export.trt import BuildOptions, build_file, build_plan, plan_name
 from seg_edge.export.trt.build import _calibrator, _configure, _network_flags, _timing_cache, capability
 from seg_edge.runtime.nvinfer import Backend, module_available
-from seg_edge.train.models.catalog import build
+from seg_edge.train.models.catalog import build, stride_of
 from seg_edge.train.models.zoo import NETWORKS
 
 RTX = module_available("rtx")
@@ -106,8 +106,9 @@ def pruned(nets, net, spec, ratio, precisions):
 def test_published_networks_are_built(nets, name, precisions, kind):
     """What their libraries build, pruned to a few channels. MobileNets have many kernels to compile: one has to do."""
     pytest.importorskip(NETWORKS[name].package)
-    spec = nets.SPEC.with_(name=name, output_stride=1)
-    for precision, model in pruned(nets, build(name, 4).eval(), spec, 0.95, precisions):
+    net = build(name, 4).eval()
+    spec = nets.SPEC.with_(name=name, output_stride=stride_of(net))
+    for precision, model in pruned(nets, net, spec, 0.95, precisions):
         assert kind in {node.op_type for node in model.graph.node}
         assert ("QuantizeLinear" in {node.op_type for node in model.graph.node}) == (precision == "int8")
         built = build_plan(model, SM89)
