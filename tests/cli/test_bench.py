@@ -86,10 +86,12 @@ def test_compare(tiny_model, tmp_path, capsys):
     a, b, target = tmp_path / "a.json", tmp_path / "b.json", tmp_path / "out/c.json"
     assert main(["bench", str(tiny_model), *SHORT[:2], "--runs", "12", "--frame", "60x80", "--json", str(a)]) == 0
     report = json.loads(a.read_text())
-    for row in report["rows"]:
-        for part in (row["turns"], row["interval"]):
-            part["e2e_ms"] = [3 * value for value in part["e2e_ms"]]
-    b.write_text(json.dumps(report))
+    # Times of a quiet machine in the place of those of this one.
+    for path, times in ((a, 1), (b, 3)):
+        for row in report["rows"]:
+            row["turns"]["e2e_ms"] = [times * (10 + 0.01 * i) for i in range(len(row["turns"]["e2e_ms"]))]
+            row["interval"]["e2e_ms"] = [times * 10, times * 10.1]
+        path.write_text(json.dumps(report))
     capsys.readouterr()
     words = ["--json", str(target), "--markdown", str(tmp_path / "c.md")]
     assert main(["bench", "compare", str(a), str(b), "--max-regression", "50", *words]) == 3
