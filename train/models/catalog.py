@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ...core.errors import InputError, ModelFileError, UnknownNameError
 from . import encoders, heads, registry, zoo
 from .encoders import ENCODERS
+from .lite import LiteConfig
 from .segnet import SegNet
 from .unet import OUTPUT_STRIDE
 from .widths import set_layer_widths
@@ -91,7 +92,7 @@ class Entry:
     """One network by name.
 
     Attributes:
-        architecture, encoder: Titles for people; no encoder for the compact family.
+        architecture, encoder: Titles for people; None where the encoder is the compact family's own.
         stride: Of the logits.
         pools: See :class:`Architecture`.
         make: number of classes → the network, with random weights.
@@ -165,7 +166,8 @@ def _torchvision(name: str, classes: int) -> nn.Module:
 def _table() -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for name in registry.MODELS:
-        found[name] = Entry(name, "U-Net, compact", None, OUTPUT_STRIDE, False, partial(registry.build, name))
+        encoder = "EfficientNet-Lite0" if isinstance(registry.MODELS[name], LiteConfig) else None
+        found[name] = Entry(name, "U-Net, compact", encoder, OUTPUT_STRIDE, False, partial(registry.build, name))
     for key, kind in ARCHITECTURES.items():
         for encoder in kind.encoders:
             name = f"{key}-{encoder}"

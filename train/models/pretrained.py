@@ -29,12 +29,13 @@ def check(name: str, weights: str) -> None:
         InputError: a network without such an encoder.
         ModelFileError: no such file.
     """
-    entry, lite = catalog.TABLE[name], isinstance(registry.MODELS.get(name), LiteConfig)
-    if entry.encoder is None and not lite:
+    entry = catalog.TABLE[name]
+    if entry.encoder is None:
         raise InputError(
             f"--pretrained {weights}: {name} has no encoder of a classification network; pass --init CHECKPOINT for it, or "
             "a network that has one, such as --model unet-lite0 or unet-resnet18"
         )
+    lite = isinstance(registry.MODELS.get(name), LiteConfig)
     if weights == IMAGENET and not lite and name.partition("-")[2] not in encoders.ENCODERS:
         raise InputError(f"--pretrained {IMAGENET}: there are none for {name}; pass a file: --pretrained FILE")
     if weights != IMAGENET and not Path(weights).is_file():
