@@ -1,6 +1,7 @@
 """Runs seg-edge bench --table twice and compares the ratios; writes benchmarks/results/agreement.json.
 
-    python benchmarks/agreement.py ARTEFACT [--data FOLDER] [--runs 2] [--bench WORDS] [--json FILE]
+    python benchmarks/agreement.py ARTEFACT [--data FOLDER] [--runs 2] [--table FILE] [--bench WORDS]
+        [--json FILE]
 
 Each run is a process of its own, as a user starts it. The disagreement of a ratio is |a ÷ b - 1|, the smaller value below.
 Limits, status 1 if one breaks: every ratio, end to end and engine alone, within 10 %, every run in less than ten minutes.
@@ -68,6 +69,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--wait", type=float, default=60.0, help="seconds to wait for a quiet machine before each run")
     parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "agreement.json")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="keep the last run's report here")
     parser.add_argument("--bench", default="", metavar="WORDS", help="further words for seg-edge bench, as one text")
     args = parser.parse_args()
     if args.runs < 2:
@@ -81,6 +83,8 @@ def main() -> int:
             report, spent_s = one_run(words, Path(folder), number)
             reports.append(report)
             seconds.append(spent_s)
+    if args.table:
+        write_json(args.table, reports[-1])
     rows = compared(reports)
     worst = {kind: max(row[kind]["disagreement"] for row in rows) for kind in ("e2e", "engine")}
     limits = [(f"disagreement of two runs, ratios {kind}", value, MAX_DISAGREEMENT) for kind, value in worst.items()]
