@@ -22,10 +22,11 @@ from ...core.plan import FLAVOURS, PlanRecord
 from ...runtime import nvinfer
 from ...runtime.gpu_support import gpus
 from ...runtime.nvinfer import Backend
+from ...runtime.trt_log import Log, listen
 from ..fp16 import to_fp16
 from ..progress import Progress, Silent
 from .dialect import for_tensorrt
-from .progress import Log, Phases, logger, monitor
+from .progress import Phases, monitor
 from .typed import float_layers
 
 
@@ -210,7 +211,7 @@ def build_plan(
     """
     backend = backend or options.open()
     trt, log = backend.trt, Log()
-    heard = logger(backend, log)
+    heard = listen(trt, log)
     builder = _made(trt.Builder(heard), backend, log)
     flags = _network_flags(backend, weak=options.dla_core is not None)
     network = _made(builder.create_network(flags), backend, log)

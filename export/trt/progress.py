@@ -1,43 +1,12 @@
-"""TensorRT's messages and progress, shown by the chain's own progress."""
+"""TensorRT's progress, shown by the chain's own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from ...runtime.nvinfer import Backend
 from ..progress import Progress
-
-
-@dataclass
-class Log:
-    """What TensorRT said while it built.
-
-    Attributes:
-        errors, warnings: In order, each as one line.
-    """
-
-    errors: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-
-def logger(backend: Backend, log: Log) -> Any:
-    """A TensorRT logger that fills ``log`` and prints nothing."""
-    trt = backend.trt
-
-    class Logger(trt.ILogger):  # type: ignore[misc,name-defined]  # a class of a module that is loaded at run time
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, message: str) -> None:
-            line = " ".join(str(message).split())
-            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                log.errors.append(line)
-            elif severity == trt.ILogger.Severity.WARNING:
-                log.warnings.append(line)
-
-    return Logger()
 
 
 class Phases:

@@ -25,6 +25,7 @@ from ..cuda.frame_path import FramePath
 from ..cuda.graph import CudaGraph
 from ..cuda.memory import Buffer
 from ..planfile import check_plan, read_plan
+from ..trt_log import Log, listen
 from .base import INPUT_NAME, Availability, Engine, FrameProcessor, Frames, Output, Processed, Tensor
 
 
@@ -77,7 +78,7 @@ class TensorRtEngine(Engine):
         self._context: Any = None
         self._path: FramePath | None = None
         self._buffers: dict[str, Buffer] = {}
-        self._log: list[str] = []
+        self._log = Log()
         self._runtime: Any = None
         self._plan: Any = None
         self._stream: Any = None
@@ -104,7 +105,7 @@ class TensorRtEngine(Engine):
         self._stream = self._cuda.Stream()
         self._context = execution_context(backend, self._plan)
         if self._context is None:
-            raise EngineError(f"engine {self.name}: {self.path}: no execution context: {'; '.join(self._log)[:300]}")
+            raise EngineError(f"engine {self.name}: {self.path}: no execution context: {'; '.join(self._log.errors)[:300]}")
         for tensor in both:
             shape = tuple(1 if side is None else side for side in tensor.shape)
             if tensor.shape[0] is None and tensor.name == both[0].name:
@@ -152,7 +153,7 @@ class TensorRtEngine(Engine):
 
     def _enqueue(self) -> None:
         if not self._context.execute_async_v3(self._stream.handle):
-            raise RuntimeError("; ".join(self._log[-3:]) or "TensorRT could not start the network")
+            raise RuntimeError("; ".join(self._log.errors[-3:]) or "TensorRT could not start the network")
 
     def _infer(self, frames: Frames) -> Output:
         source, target = self._buffers[INPUT_NAME], self._buffers[self.spec.output]
@@ -202,7 +203,7 @@ def primary_context(cuda: Any) -> Any:
 
 
 def deserialize(
-    backend: nvinfer.Backend, plan: bytes, version_compatible: bool, dla_core: int | None, log: list[str]
+    backend: nvinfer.Backend, plan: bytes, version_compatible: bool, dla_core: int | None, log: Log
 ) -> tuple[Any, Any]:
     """TensorRT's runtime, which must outlive the network, and the network of a plan.
 
@@ -216,15 +217,7 @@ def deserialize(
     """
     trt = backend.trt
 
-    class Logger(trt.ILogger):  # type: ignore[misc,name-defined]  # a class of a module that is loaded at run time
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                log.append(" ".join(str(message).split()))
-
-    runtime = trt.Runtime(Logger())
+    runtime = trt.Runtime(listen(trt, log))
     if version_compatible:
         runtime.engine_host_code_allowed = True
     if dla_core is not None:
@@ -232,7 +225,8 @@ def deserialize(
     network = runtime.deserialize_cuda_engine(plan)
     if network is None:
         raise EngineError(
-            f"engine {backend.flavour}: {backend.title} refuses the file: {'; '.join(log)[:300] or 'no reason given'}; "
+            f"engine {backend.flavour}: {backend.title} refuses the file: "
+            f"{'; '.join(log.errors)[:300] or 'no reason given'}; "
             f"build it again on this machine: seg-edge build MODEL --engine {backend.flavour} --force"
         )
     return runtime, network

@@ -14,6 +14,7 @@ from seg_edge.export.quantize import QuantOptions, calibrate, insert, prepare, q
 from seg_edge.export.sensitivity import LayerCost, most_sensitive, sensitivity, write_plot
 from seg_edge.export.to_onnx import to_onnx
 from seg_edge.runtime.engines.dialect import translate
+from seg_edge.runtime.trt_log import Log, listen
 
 OPTIONS = QuantOptions()
 
@@ -120,7 +121,8 @@ def test_every_engine_takes_a_mixture(layers, tiny, calibration, frames):
 def test_tensorrt_rtx_builds_a_mixture(layers, tiny, calibration):
     trt = pytest.importorskip("tensorrt_rtx")
     model = quantize(tiny, calibration, OPTIONS, [names(tiny)[i] for i in layers])
-    logger = trt.Logger(trt.Logger.ERROR)
+    log = Log()
+    logger = listen(trt, log)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     assert trt.OnnxParser(network, logger).parse(translate(model.SerializeToString(), "tensorrt"))

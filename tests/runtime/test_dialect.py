@@ -14,6 +14,7 @@ from seg_edge.export.quantize import QuantOptions, calibrate, prepare, quantize
 from seg_edge.export.to_onnx import to_onnx
 from seg_edge.runtime.engines import open_engine
 from seg_edge.runtime.engines.dialect import DIALECTS, load_model, mean_levels, translate
+from seg_edge.runtime.trt_log import Log, listen
 from seg_edge.runtime.wire import WireError
 
 
@@ -154,7 +155,8 @@ def test_tensorrts_masks_differ_by_the_lost_bit_only(int8, tiny, nets):
 
 def test_tensorrt_rtx_builds_it(int8):
     trt = pytest.importorskip("tensorrt_rtx")
-    logger = trt.Logger(trt.Logger.ERROR)
+    log = Log()
+    logger = listen(trt, log)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
