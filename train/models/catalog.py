@@ -20,7 +20,7 @@ from .encoders import ENCODERS
 from .lite import LiteConfig
 from .segnet import SegNet
 from .unet import OUTPUT_STRIDE
-from .widths import set_layer_widths
+from .widths import narrowed
 
 Make = Callable[[str, int], nn.Module]
 
@@ -106,30 +106,6 @@ class Entry:
     make: Callable[[int], nn.Module]
 
 
-class ZooConfig:
-    """What a checkpoint says of a zoo network beside its name: nothing, or the widths that pruning left.
-
-    Attributes:
-        layer_widths: As :func:`seg_edge.train.models.widths.layer_widths` gives them; None: those of the name.
-    """
-
-    def __init__(self, layer_widths: dict[str, list[int]] | None = None) -> None:
-        self.layer_widths = layer_widths
-
-    def to_dict(self) -> dict[str, Any]:
-        return {} if self.layer_widths is None else {"layer_widths": self.layer_widths}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ZooConfig:
-        """Raises ModelFileError for unknown keys and wrong values."""
-        if unknown := set(data) - {"layer_widths"}:
-            raise ModelFileError(f"network config: unknown key {sorted(unknown)[0]!r}; valid keys: layer_widths")
-        widths = data.get("layer_widths")
-        if widths is not None and not isinstance(widths, dict):
-            raise ModelFileError(f"network config: layer_widths must be a table, got {type(widths).__name__}")
-        return cls(widths)
-
-
 class ZooNetwork(zoo.OneOutput):
     """A zoo network that ends at its own stride.
 
@@ -137,10 +113,9 @@ class ZooNetwork(zoo.OneOutput):
     ``output_stride``.
     """
 
-    def __init__(self, network: nn.Module, stride: int, config: ZooConfig) -> None:
+    def __init__(self, network: nn.Module, stride: int) -> None:
         super().__init__(network)
         self.output_stride = stride
-        self.config = config
 
     @property
     def encoder(self) -> nn.Module:
@@ -208,12 +183,12 @@ class UnknownModelError(UnknownNameError):
 
 
 def build(name: str, classes: int, config: dict[str, Any] | None = None) -> nn.Module:
-    """A freshly initialized network, with attributes ``config`` and ``output_stride``.
+    """A freshly initialized network, in training mode.
 
     Args:
         name: A key of :data:`TABLE`.
         classes: Number of classes.
-        config: What a checkpoint says of it, e.g. the widths of a pruned network.
+        config: What a checkpoint says of it, as :func:`seg_edge.train.models.config.config_of` gives it.
 
     Raises:
         UnknownNameError: no such network.
@@ -225,11 +200,8 @@ def build(name: str, classes: int, config: dict[str, Any] | None = None) -> nn.M
     check_name(name)
     if classes < 1:
         raise ModelFileError(f"model {name}: needs at least one class, got {classes}")
-    entry, own = TABLE[name], ZooConfig.from_dict(config or {})
-    network = ZooNetwork(entry.make(classes), entry.stride, own)
-    if own.layer_widths is not None:
-        set_layer_widths(network, own.layer_widths)
-    return network.train()
+    entry = TABLE[name]
+    return narrowed(ZooNetwork(entry.make(classes), entry.stride), config or {}).train()
 
 
 def stride_of(net: nn.Module) -> int:

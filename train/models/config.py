@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from . import unet
-from .lite import WIDTHS, LiteUNet
-from .widths import layer_widths
+from .lite import LiteUNet
+from .widths import WIDTHS, layer_widths
 
 
 def config_of(net: nn.Module) -> dict[str, Any]:

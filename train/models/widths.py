@@ -7,16 +7,21 @@ A pruned network is its architecture with other numbers of channels. :func:`laye
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from ...core.errors import ModelFileError
 
+#: Key of the widths in a network's configuration.
+WIDTHS = "layer_widths"
+
 _CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _NORM = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def layer_widths(net: nn.Module) -> dict[str, list[int]]:
@@ -62,6 +67,21 @@ def set_layer_widths(net: nn.Module, widths: Mapping[str, list[int]]) -> nn.Modu
             raise ModelFileError(f"layer widths: {name!r}: expected {len(have[name])} positive integers, got {values}")
         if values != have[name]:
             _resize(name, layers[name], values)
+    return net
+
+
+def narrowed(net: Net, config: Mapping[str, Any]) -> Net:
+    """The same freshly built network with the widths that a configuration has under :data:`WIDTHS`; none leaves it as it is.
+
+    Raises:
+        ModelFileError: an unknown key, or widths that this network can't have.
+    """
+    if unknown := set(config) - {WIDTHS}:
+        raise ModelFileError(f"network config: unknown key {sorted(unknown)[0]!r}; valid keys: {WIDTHS}")
+    if WIDTHS in config:
+        if not isinstance(config[WIDTHS], dict):
+            raise ModelFileError(f"network config: {WIDTHS} must be a table, got {type(config[WIDTHS]).__name__}")
+        set_layer_widths(net, config[WIDTHS])
     return net
 
 

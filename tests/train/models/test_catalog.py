@@ -19,6 +19,7 @@ from seg_edge.export.to_onnx import to_onnx
 from seg_edge.runtime.segmenter import Segmenter
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seg_edge.train.models import catalog, encoders, registry, zoo
+from seg_edge.train.models.config import config_of
 from seg_edge.train.models.costs import costs
 from seg_edge.train.models.encoders import ENCODERS
 from seg_edge.train.models.heads import BinPool
@@ -72,7 +73,7 @@ def test_a_step_a_checkpoint_onnx_and_the_runtime(name, tmp_path):
     assert any(not torch.equal(value, before[key]) for key, value in net.named_parameters())
 
     spec = ModelSpec(name, Labels.numbered(3), SIZE, output_stride=stride)
-    save_checkpoint(tmp_path / "net.pt", Checkpoint(net.eval(), spec, 1, name, net.config.to_dict()))
+    save_checkpoint(tmp_path / "net.pt", Checkpoint(net.eval(), spec, 1, name, config_of(net)))
     loaded = load_checkpoint(tmp_path / "net.pt")  # reads with weights_only=True
     model = to_onnx(loaded.model, spec)
     onnx.save(model, tmp_path / "net.onnx")
@@ -141,9 +142,8 @@ def test_unpooling_puts_values_where_the_maxima_were():
 def test_widths_of_a_narrowed_network_travel_in_its_config():
     net = catalog.build("fcn8s-resnet18", 3)
     widths = layer_widths(net)
-    assert net.config.to_dict() == {}
     again = catalog.build("fcn8s-resnet18", 3, {"layer_widths": widths})
-    assert again.config.to_dict() == {"layer_widths": widths}
+    assert config_of(again) == config_of(net) == {"layer_widths": widths}
     with pytest.raises(ModelFileError, match="unknown key 'widths'; valid keys: layer_widths"):
         catalog.build("fcn8s-resnet18", 3, {"widths": [1]})
     with pytest.raises(ModelFileError, match="layer_widths must be a table, got int"):
