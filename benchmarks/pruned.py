@@ -77,8 +77,10 @@ def main() -> int:
     )  # fmt: skip
     for row in rows:
         miou = "–" if row["miou"] is None else f"{100 * row['miou']:.2f} %"
-        print(f"{row['precision']} {row['engine']}, {row['threads']} threads: "
-              f"frame to overlay {row['e2e_ms']['p50']:.1f} ms, engine {row['engine_ms']['p50']:.1f} ms, mIoU {miou}")  # fmt: skip
+        print(
+            f"{row['precision']} {row['engine']}, {row['threads']} threads: "
+            f"frame to overlay {row['e2e_ms']['p50']:.1f} ms, engine {row['engine_ms']['p50']:.1f} ms, mIoU {miou}"
+        )
     for gate in judged:
         print(f"{'passed' if gate['passed'] else 'FAILED'}: {gate['name']}: {gate['value']} (limit {gate['limit']})")
     if warning:
