@@ -63,6 +63,7 @@ def bench(
     split: str = SPLIT,
     settle: float | None = None,
     limit_s: float | None = None,
+    reopen: int | None = None,
     wait_s: float = 0.0,
     source: str | None = None,
     sink: str = "none",
@@ -86,6 +87,8 @@ def bench(
         settle: Stop before the duration is over once every configuration's interval of the end-to-end time (with
             ``relative_to``: of both ratios) is within plus or minus this fraction of its middle; None measures all of it.
         limit_s: Begin no turn after this many seconds of measuring, once there are six; None is no limit.
+        reopen: Open every model anew after this many turns, since the speed of some depends on where their memory lies; None
+            keeps them open.
         wait_s: Seconds to wait, at most, until other processes leave the machine alone; then it is measured all the same.
         source, sink: Also run the pipeline from this source (``camera:30`` is a simulated camera of 30 frames per second) to
             this sink, for as long as ``duration_s``, each configuration once; None doesn't.
@@ -108,6 +111,8 @@ def bench(
         raise InputError(f"bench: settle must be a fraction between 0 and 1, got {settle:g}")
     if limit_s is not None and not 0 < limit_s < float("inf"):
         raise InputError(f"bench: --limit must be above 0 seconds, got {limit_s:g}")
+    if reopen is not None and reopen < 1:
+        raise InputError(f"bench: --reopen must be at least 1 turn, got {reopen}")
     if not 0 <= wait_s < float("inf"):
         raise InputError(f"bench: --wait must be 0 seconds or more, got {wait_s:g}")
     if len(frame_hw) != 2 or not all(1 <= side <= _MAX_SIDE for side in frame_hw):
@@ -145,7 +150,7 @@ def bench(
         neighbours.start()
         usable = [lane for lane in lanes if lane.failed is None]
         stopped = take_turns(
-            usable, blocks, lambda: _spread(usable, frame_hw, relative_to), settle, limit_s, progress
+            usable, blocks, lambda: _spread(usable, frame_hw, relative_to), settle, limit_s, progress, reopen
         )  # fmt: skip
         busy = neighbours.busiest(_NAMED_CORES, _NAMED_COUNT)
         if source is not None:
@@ -165,7 +170,7 @@ def bench(
     return {
         "machine": about,
         "load": _load(rows, busy, waited_s),
-        "method": METHOD | {"stopped": stopped},
+        "method": METHOD | {"stopped": stopped, "reopened": reopen},
         "rows": rows,
         "reference": REFERENCE,
     }

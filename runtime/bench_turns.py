@@ -47,6 +47,7 @@ def take_turns(
     settle: float | None = None,
     limit_s: float | None = None,
     progress: Progress | None = None,
+    reopen: int | None = None,
 ) -> str:
     """Measures all configurations, turn by turn.
 
@@ -57,6 +58,7 @@ def take_turns(
         settle: Stop once ``spread`` is at most this.
         limit_s: Begin no turn after this many seconds, once there are six.
         progress: Called with (done, in all, what runs now).
+        reopen: Open each configuration anew after this many turns; None never does. See :meth:`Lane.reopen`.
 
     Returns:
         Why it stopped, for the report.
@@ -71,6 +73,8 @@ def take_turns(
         for at, lane in enumerate(shuffled.sample(lanes, len(lanes))):
             if progress is not None:
                 progress(turn * len(lanes) + at, total, f"measuring {lane.title}")
+            if reopen is not None and turn and turn % reopen == 0:
+                lane.reopen()
             lane.turn(share, engine_first=turn % 2 == 0)
         if settle is not None and (now := spread()) is not None and now <= settle:
             return f"settled within {100 * now:.1f} %, after {turn + 1} turns"

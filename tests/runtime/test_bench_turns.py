@@ -9,6 +9,7 @@ import pytest
 
 from seg_edge.core.errors import InputError
 from seg_edge.runtime import bench as bench_module
+from seg_edge.runtime import bench_lane
 from seg_edge.runtime.bench import bench
 from seg_edge.runtime.bench_turns import LEAST_TURNS, schedule, take_turns
 
@@ -22,6 +23,9 @@ class Lane:
     def turn(self, share, engine_first):
         time.sleep(self.seconds)
         self.log.append((self.title, engine_first))
+
+    def reopen(self):
+        self.log.append((self.title, "reopened"))
 
 
 @pytest.fixture
@@ -56,6 +60,37 @@ def test_it_stops_at_the_limit_but_not_before_there_is_an_interval(log):
     said = take_turns([Lane("a", log, 0.02)], schedule(50.0, None), lambda: None, limit_s=0.3)
     assert LEAST_TURNS < len(log) < 100
     assert f"after {len(log)} turns" in said
+
+
+def test_everybody_is_opened_anew_after_some_turns(log):
+    take_turns([Lane("a", log), Lane("b", log)], schedule(3.0, None), lambda: None, reopen=2)
+    assert [what for name, what in log if name == "a"] == [True, False, "reopened", True, False, "reopened", True, False]
+    assert [what for name, what in log if name == "b"].count("reopened") == 2
+
+
+def test_a_model_opened_anew_is_another_engine_with_the_same_work(tiny_onnx, tmp_path, monkeypatch):
+    tiny_onnx(tmp_path / "a.onnx")
+    opened, closed = [], []
+
+    class Watched(bench_lane.BatchSegmenter):
+        def __init__(self, *args, **words):
+            super().__init__(*args, **words)
+            opened.append(words)
+
+        def close(self):
+            closed.append(self)
+            super().close()
+
+    monkeypatch.setattr(bench_lane, "BatchSegmenter", Watched)
+    words = {"engine_names": ["onnxruntime"], "threads": [1], "frame_hw": (60, 80), "runs": 6}
+    report = bench([tmp_path / "a.onnx"], reopen=2, **words)
+    assert opened == [{"engine": "onnxruntime", "threads": 1}] * 3  # six turns: before the first, the third and the fifth
+    assert len(set(closed)) == 3
+    (row,) = report["rows"]
+    assert row["runs"] == {"engine": 6, "e2e": 6}
+    assert report["method"]["reopened"] == 2
+    with pytest.raises(InputError, match="--reopen must be at least 1 turn"):
+        bench([tmp_path / "a.onnx"], reopen=0, **words)
 
 
 def test_the_ratios_decide_where_there_are_some(tiny_onnx, tmp_path, monkeypatch):
