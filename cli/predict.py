@@ -36,7 +36,7 @@ def predict(
 
     if not (masks or overlay):
         raise InputError("predict: --no-masks and --no-overlay together leave nothing to write; drop one")
-    with Segmenter(model, engine, threads, alpha) as segmenter, open_source(source) as opened:
+    with Segmenter(model, engine, threads, alpha, throughput=True) as segmenter, open_source(source) as opened:
         if opened.live:
             raise InputError(f"source {source}: a camera has no end; use: seg-edge run --sink FILE.mp4, or pass images")
         chosen = segmenter.engine

@@ -41,7 +41,7 @@ def run(
         int | None,
         typer.Option(
             help="Frames on their way through the network at once: one is prepared while another is computed and a third "
-            "painted; 1 takes one after the other. Default: 3 for files, 2 for live sources."
+            "painted; 1 takes one after the other. Default: 3 or more for files, 2 for live sources."
         ),
     ] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
@@ -72,16 +72,21 @@ def run(
 
     from ..runtime import CameraOptions, LiveOptions, Pipeline, Segmenter, open_source
     from ..runtime.sinks import open_sinks
+    from ..runtime.sources import names_files
 
     camera = CameraOptions.parse(camera_size, camera_fps, camera_format)
     live = LiveOptions(start_s=start_timeout)
     texts, targets = source or ["0"], sink or ["window"]
     _refuse_overwrite(texts, targets)
+    # Of a file all that counts is when it is done; a camera's frames must come out young.
+    throughput = all(map(names_files, texts)) and (in_flight is None or in_flight > 2)
     # Where standard output belongs to the masks, people's text goes to the other one.
     with second_signal_ends() as check, redirect_stdout(sys.stderr) if "pipe:" in targets else nullcontext():
         with ExitStack() as stack:
             segmenter = stack.enter_context(
-                Segmenter(model, engine, threads, alpha, classes=classes, contours=contours, smooth=smooth)
+                Segmenter(
+                    model, engine, threads, alpha, classes=classes, contours=contours, smooth=smooth, throughput=throughput
+                )
             )
             chosen = segmenter.engine
             print(f"{chosen.path}: {segmenter.spec.name}, {segmenter.spec.precision}")

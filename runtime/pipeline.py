@@ -51,9 +51,10 @@ class Pipeline:
         queue_size: Frames that may wait between two stages. More of them cost memory and age, and give no speed.
         hud: Draw rate, latency, drops, engine and device into the overlay.
         in_flight: Frames on their way through the segmenter at the same time, at least 1. None: 3 for files (one prepared or
-            waiting for the network, one computed, one painted), 2 for live sources, 1 where the engine's device does a
-            frame's whole way. A live source hands the network a frame only when it is free, whatever the number: no frame
-            grows old in front of it. ``self.in_flight`` holds the resolved number.
+            waiting for the network, one computed, one painted; more where the engine computes several side by side), 2 for
+            live sources, 1 where the engine's device does a frame's whole way. A live source hands the network a frame only
+            when it is free, whatever the number: no frame grows old in front of it. ``self.in_flight`` holds the resolved
+            number.
 
     Raises:
         InputError: a limit that is not positive; ``in_flight`` beyond what the segmenter allows.
@@ -198,6 +199,7 @@ class Pipeline:
             "frames_in": self._frames_in + corrupt,
             "frames_out": self._frames_out,
             "in_flight": self.in_flight,
+            "parallel": min(self.in_flight, self._segmenter.engine.parallel),
             "dropped": {
                 "stale": self._captured.dropped + self._abandoned + self._flight.abandoned,
                 "corrupt": corrupt,
@@ -362,7 +364,7 @@ class Pipeline:
 def _resolve_in_flight(wanted: int | None, segmenter: Segmenter, live: bool) -> int:
     most = segmenter.most_in_flight
     if wanted is None:
-        return min(most, IN_FLIGHT_LIVE if live else IN_FLIGHT_FILE)
+        return min(most, IN_FLIGHT_LIVE if live else IN_FLIGHT_FILE + segmenter.engine.parallel - 1)
     if wanted < 1:
         raise InputError(f"in_flight: expected a number of frames from 1 on, got {wanted}; 1 takes one after the other")
     if wanted > most:

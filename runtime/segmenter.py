@@ -73,6 +73,8 @@ class Segmenter:
         contours: Whether the overlay draws the borders between classes.
         smooth: Share of the new frame, above 0 to 1, in an exponential mean of the logits over the frames processed; for one
             video, see :meth:`reset`. None: every frame by itself.
+        throughput: Let the engine compute several frames side by side, where it can: a file is done sooner, and each frame
+            takes longer. Of use only to :class:`seg_edge.runtime.Pipeline` and :meth:`stream`, not to frames one by one.
 
     Raises:
         ModelFileError, UnknownNameError, EngineError: as :func:`seg_edge.runtime.open_engine` says.
@@ -90,8 +92,9 @@ class Segmenter:
         classes: Iterable[str] | None = None,
         contours: bool = False,
         smooth: float | None = None,
+        throughput: bool = False,
     ) -> None:
-        self.engine = model if isinstance(model, Engine) else open_engine(model, engine, threads)
+        self.engine = model if isinstance(model, Engine) else open_engine(model, engine, threads, throughput=throughput)
         try:
             self.style = Style.make(self.labels, alpha, classes, contours)
             # One for each source that frames come from.
@@ -107,7 +110,9 @@ class Segmenter:
             self.engine.close()
             raise
         self.alpha = alpha
-        self._threads = None if threads is None else min(threads, kernels.MAX_THREADS)
+        # Side by side, every core has a network of its own to compute: the kernels must not ask for several.
+        share = self.engine.threads // self.engine.parallel if self.engine.parallel > 1 else threads
+        self._threads = None if share is None else min(share, kernels.MAX_THREADS)
         self._check_batch()
         # The device's kernels stretch, and paint every class with one opacity; whatever else is asked for, the C ones do.
         plain = self.style.plain_alpha is not None and smooth is None and self.spec.resize != "letterbox"
@@ -116,7 +121,8 @@ class Segmenter:
         self._input = np.zeros((1, *self.spec.input_hw, 3), np.uint8)
         # Those of frames that are in flight together, while they are not.
         self._inputs: deque[Frame] = deque()
-        self._computed_s = 0.0
+        # When each of the requests that are computed side by side will have been done with the last one.
+        self._idle_s = [0.0] * self.engine.parallel
 
     @property
     def spec(self) -> ModelSpec:
@@ -280,9 +286,10 @@ class Segmenter:
             begun = perf_counter()
             if computed is not None:
                 computed()
-            # The network works on one request after the other: it began with this one when it was done with the last.
-            since = min(max(ticket.started_s, self._computed_s), ticket.computed_s)
-            self._computed_s = ticket.computed_s
+            # The network began with this request when it was done with an earlier one: the last, if it takes one at a time.
+            lane = self._idle_s.index(min(self._idle_s))
+            since = min(max(ticket.started_s, self._idle_s[lane]), ticket.computed_s)
+            self._idle_s[lane] = ticket.computed_s
             stages_ms = {"pre": pending.pre_ms, "wait": 1e3 * (since - ticket.started_s + begun - ticket.computed_s)}
             stages_ms["engine"] = 1e3 * (ticket.computed_s - since)
             results = []
@@ -334,6 +341,10 @@ class Segmenter:
         frame = np.zeros((*self.spec.input_hw, 3), np.uint8)
         for _ in range(count):
             self.process(frame)
+            if self.engine.parallel > 1:
+                frames = np.zeros((1, *frame.shape), np.uint8)
+                for ticket in [self.engine.start(frames) for _ in range(self.engine.parallel)]:
+                    self.engine.release(ticket)
         self.reset()
 
     def reset(self) -> None:

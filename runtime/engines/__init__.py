@@ -71,7 +71,7 @@ def engines(reading: str | None = None) -> list[EngineInfo]:
     return [EngineInfo(name, state.ok, state.reason, state.version) for name, state in states]
 
 
-def open_engine(path: str | Path, engine: str = AUTO, threads: int | None = None) -> Engine:
+def open_engine(path: str | Path, engine: str = AUTO, threads: int | None = None, *, throughput: bool = False) -> Engine:
     """Opens a model file or artefact folder with an engine.
 
     Args:
@@ -79,6 +79,7 @@ def open_engine(path: str | Path, engine: str = AUTO, threads: int | None = None
         engine: A name of :data:`TABLE`, or ``"auto"``: the fastest one available. ``Engine.why`` says the choice.
             A model that the fastest engine can't open is an error; no other one is tried behind the user's back.
         threads: CPU threads; None is every core.
+        throughput: Compute several requests side by side, where the engine can; see :class:`Engine`.
 
     Raises:
         ModelFileError: the file is missing, damaged or not exported by seg-edge.
@@ -93,7 +94,7 @@ def open_engine(path: str | Path, engine: str = AUTO, threads: int | None = None
             raise ModelFileError(_no_file(kind, path))
     else:
         kind, file, why = _fastest(path)
-    opened = kind(file, read_spec(file), threads)
+    opened = kind(file, read_spec(file), threads, throughput)
     opened.why = why
     return opened
 

@@ -67,8 +67,11 @@ class Engine(ABC):
         path: The model file.
         spec: What the model is; :func:`seg_edge.runtime.modelfile.read_spec` gives it.
         threads: CPU threads; None is every core that this process may use. ``self.threads`` holds the resolved number.
+        throughput: Compute several requests side by side, each on some of the threads, where the backend can: more frames a
+            second, and each of them later. :meth:`infer` is then slower too.
 
     Attributes:
+        parallel: How many requests are computed side by side; 1 without ``throughput``.
         why: Why this engine was taken, in the user's words.
 
     Raises:
@@ -84,10 +87,11 @@ class Engine(ABC):
     #: Requests that may be in flight: started, and not yet released. Each has memory of its own.
     most_in_flight: ClassVar[int] = 16
 
-    def __init__(self, path: str | Path, spec: ModelSpec, threads: int | None = None) -> None:
+    def __init__(self, path: str | Path, spec: ModelSpec, threads: int | None = None, throughput: bool = False) -> None:
         self.path = Path(path)
         self.spec = spec
         self.threads = resolve_threads(threads)
+        self.throughput, self.parallel = throughput, 1
         self.why = "asked for"
         self._closed = True
         self._free = deque(range(self.most_in_flight))
@@ -159,7 +163,7 @@ class Engine(ABC):
     def start(self, frames: Frames) -> Ticket:
         """Hands frames to the network and returns at once; :meth:`wait` gives what became of them.
 
-        Requests are computed in the order in which they were started. All of the tickets must be released.
+        Requests begin in the order in which they were started. All of the tickets must be released.
 
         Args:
             frames: As for :meth:`infer`. **Must not be changed until the ticket is released.**
@@ -288,7 +292,7 @@ class Engine(ABC):
     def _submit(self, ticket: Ticket) -> None:
         """Begins to compute ``ticket.frames``. A backend whose calls wait gets a thread, made with the first request."""
         if self._worker is None:
-            self._worker = Worker(self._infer, f"seg-edge-{self.name}")
+            self._worker = Worker(self._infer, f"seg-edge-{self.name}", self.parallel)
         ticket.handle = self._worker.submit(ticket.frames)
 
     def _collect(self, ticket: Ticket) -> Output:

@@ -15,6 +15,8 @@ class OnnxRuntimeEngine(Engine):
     """CPU execution provider, all graph optimizations."""
 
     name: ClassVar[str] = "onnxruntime"
+    #: Requests that may be computed side by side; each has the network's activations once more.
+    most_parallel: ClassVar[int] = 4
 
     @classmethod
     def available(cls) -> Availability:
@@ -26,7 +28,9 @@ class OnnxRuntimeEngine(Engine):
     def _open(self) -> tuple[list[Tensor], list[Tensor]]:
         ort: Any = import_module("onnxruntime")
         options = ort.SessionOptions()
-        options.intra_op_num_threads = self.threads
+        if self.throughput:
+            self.parallel = min(self.threads, self.most_parallel)
+        options.intra_op_num_threads = self.threads // self.parallel
         # A U-Net is a chain: operators run one after the other, each on all threads.
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL

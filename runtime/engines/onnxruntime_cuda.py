@@ -18,6 +18,7 @@ class OnnxRuntimeCudaEngine(OnnxRuntimeEngine):
 
     name: ClassVar[str] = "onnxruntime-cuda"
     device_kind: ClassVar[str] = "GPU"
+    most_parallel: ClassVar[int] = 1
 
     @classmethod
     def available(cls) -> Availability:

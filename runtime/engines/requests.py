@@ -38,19 +38,21 @@ class Ticket:
 
 
 class Worker:
-    """A thread that computes the requests of a backend whose own call waits, in the order in which they came.
+    """Computes the requests of a backend whose own call waits, in a thread; they begin in the order in which they came.
 
     Args:
         compute: Frames → output; called in the thread.
         name: Of the thread.
+        count: Threads, so that as many requests are computed side by side; ``compute`` must allow it.
     """
 
-    def __init__(self, compute: Callable[[npt.NDArray[np.uint8]], Any], name: str) -> None:
+    def __init__(self, compute: Callable[[npt.NDArray[np.uint8]], Any], name: str, count: int = 1) -> None:
         self._compute = compute
         self._jobs: queue.SimpleQueue[tuple[Future[Any], npt.NDArray[np.uint8]] | None] = queue.SimpleQueue()
         # A network that never comes back must not keep the process from ending.
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, frames: npt.NDArray[np.uint8]) -> Future[Any]:
         """Queues a request. Its future holds the output and when it was there (``perf_counter``)."""
@@ -59,12 +61,15 @@ class Worker:
         return future
 
     def close(self) -> None:
-        """Cancels what has not begun and ends the thread."""
+        """Cancels what has not begun and ends the threads."""
         with contextlib.suppress(queue.Empty):
             while (job := self._jobs.get_nowait()) is not None:
                 job[0].cancel()
-        self._jobs.put(None)
-        self._thread.join(_JOIN_S)
+        for _ in self._threads:
+            self._jobs.put(None)
+        deadline_s = perf_counter() + _JOIN_S
+        for thread in self._threads:
+            thread.join(max(deadline_s - perf_counter(), 0.0))
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

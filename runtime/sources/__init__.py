@@ -24,6 +24,7 @@ __all__ = [
     "Source",
     "SourceFrame",
     "VideoSource",
+    "names_files",
     "open_source",
     "quiet_opencv",
     "redact",
@@ -74,3 +75,13 @@ def open_source(source: str | Path | int, camera: CameraOptions | None = None, l
     if number is not None:
         return open_camera(text, number, camera, live)
     return open_file(text)
+
+
+def names_files(source: str | Path | int) -> bool:
+    """Whether :func:`open_source` would read files, which wait for whoever is late; else frames come at their own pace.
+
+    Nothing is opened; whether it exists shows when it is.
+    """
+    text = str(source)
+    address = _SCHEME.fullmatch(text)
+    return address[1].lower() == "file" if address else camera_number(text) is None

@@ -60,6 +60,7 @@ def test_a_gstreamer_camera(tiny_model, tmp_path, need, capsys):
     stats = json.loads((tmp_path / "s.json").read_text())
     assert 10 < stats["frames_out"] <= 31
     assert stats["state"] == "stopped"
+    assert (stats["in_flight"], stats["parallel"]) == (2, 1)  # frames of a camera must come out young
     (row,) = stats["sources"]
     assert (row["state"], row["size"], row["reconnects"]) == ("live", [48, 64], 0)
 
@@ -73,6 +74,14 @@ def test_options_reach_the_run(tiny_model, images, tmp_path, capsys):
     assert "(asked for)" in capsys.readouterr().out
     assert run(tiny_model, "--source", images, "--sink", "none", "--in-flight", 1, *words) == 0
     assert json.loads((tmp_path / "s.json").read_text())["in_flight"] == 1
+
+
+def test_a_file_is_computed_several_frames_at_a_time_unless_few_may_be_in_flight(tiny_model, images, tmp_path):
+    words = ("--engine", "onnxruntime", "--threads", 2, "--sink", "none", "--json", tmp_path / "s.json")
+    for more, expected in (((), (4, 2)), (("--in-flight", 3), (3, 2)), (("--in-flight", 2), (2, 1))):
+        assert run(tiny_model, "--source", images, *words, *more) == 0
+        stats = json.loads((tmp_path / "s.json").read_text())
+        assert (stats["in_flight"], stats["parallel"]) == expected
 
 
 def test_alpha(tiny_model, images, tmp_path):

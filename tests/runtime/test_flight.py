@@ -97,6 +97,35 @@ def test_the_same_bytes_as_one_at_a_time(engine, smooth):
             assert nothing_in_flight(segmenter)
 
 
+@pytest.mark.parametrize("engine", [name for name in ENGINES if name in ("onnxruntime", "openvino")])
+def test_the_same_bytes_side_by_side(engine):
+    sizes = ((96, 128), (50, 70))
+    with Segmenter(STREET, engine, threads=2, throughput=True) as segmenter:
+        assert segmenter.engine.parallel == 2
+        segmenter.warmup()
+        assert nothing_in_flight(segmenter)
+        _, expected = run(segmenter, Noise(12, sizes=sizes), 1)
+        for in_flight in (None, 7):
+            stats, found = run(segmenter, Noise(12, sizes=sizes), in_flight)
+            assert (stats["in_flight"], stats["parallel"]) == (in_flight or 4, 2)
+            assert [index for index, _, _ in found] == list(range(12))
+            for (_, mask, overlay), (_, mask_alone, overlay_alone) in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(mask, mask_alone)
+                np.testing.assert_array_equal(overlay, overlay_alone)
+            assert nothing_in_flight(segmenter)
+
+
+def test_side_by_side_two_take_the_time_of_one(tiny_model):
+    """A network of 100 ms that sleeps: two of them at once give 50 ms a frame, and each still took 100."""
+    with Segmenter(tiny_model, "onnxruntime", threads=2, throughput=True) as segmenter:
+        infer = segmenter.engine._infer
+        segmenter.engine._infer = lambda frames: time.sleep(ENGINE_S) or infer(frames)
+        stats, found = run(segmenter, Noise(12), None)
+    assert [index for index, _, _ in found] == list(range(12))
+    assert stats["seconds"] < 12 * ENGINE_S * 0.8
+    assert 0.9 * ENGINE_S < stats["stages_ms"]["engine"]["p50"] / 1e3 < 1.6 * ENGINE_S
+
+
 def test_preparing_computing_and_painting_overlap(slow, monkeypatch):
     """20 ms before and after a network of 100 ms: one at a time a frame takes 140 ms, in flight it takes 100."""
     resize, paint = slow._resize, slow._finish

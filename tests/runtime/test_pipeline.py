@@ -108,24 +108,24 @@ def test_a_file_loses_nothing_and_keeps_order(seg, pause_s, sink_pause_s):
 
 
 def test_statistics(seg):
-    stats = Pipeline(Frames(30, pause_s=0.002), seg, [Keep(pause_s=0.01)]).run()
+    stats = Pipeline(Frames(30, pause_s=0.008), seg, [Keep(pause_s=0.04)]).run()
     assert set(stats) == {
-        "engine", "device", "seconds", "frames_in", "frames_out", "in_flight", "dropped", "reconnects", "state", "sources",
+        "engine", "device", "seconds", "frames_in", "frames_out", "in_flight", "parallel", "dropped", "reconnects", "state", "sources",
         "sinks", "fps", "latency_ms", "frame_age_ms", "stages_ms",
     }  # fmt: skip
     assert stats["engine"] == seg.engine.name
     assert stats["device"] == "CPU, 1 thread"
     stages = ["capture", "pre", "engine", "post", "sink"]
     assert list(stats["stages_ms"]) == (stages if stats["in_flight"] == 1 else [*stages[:2], "wait", *stages[2:]])
-    assert 10 <= stats["stages_ms"]["sink"]["p50"] < 30
-    assert 2 <= stats["stages_ms"]["capture"]["p50"] < 10
-    # The sink is the bottleneck: 10 ms a frame, and less than 100 FPS. A frame waits for the four or so before it.
-    assert 30 < stats["fps"] <= 100
-    assert stats["frame_age_ms"]["p50"] > 20
+    assert 40 <= stats["stages_ms"]["sink"]["p50"] < 100
+    assert 8 <= stats["stages_ms"]["capture"]["p50"] < 40
+    # The sink is the bottleneck: 40 ms a frame, and less than 25 FPS. A frame waits for the four or so before it.
+    assert 8 < stats["fps"] <= 25
+    assert stats["frame_age_ms"]["p50"] > 80
     # Frames in flight wait for the sink too, and say so.
-    assert 0 < stats["latency_ms"]["p50"] - ((stats["stages_ms"].get("wait") or {"p50": 0})["p50"]) < 10
+    assert 0 < stats["latency_ms"]["p50"] - ((stats["stages_ms"].get("wait") or {"p50": 0})["p50"]) < 40
     assert stats["latency_ms"]["p50"] <= stats["latency_ms"]["p95"] <= stats["latency_ms"]["p99"]
-    assert stats["seconds"] >= 0.3
+    assert stats["seconds"] >= 1.2
     json.dumps(stats, allow_nan=False)
 
 
@@ -136,9 +136,9 @@ def test_overlays_are_painted_into_the_same_few_arrays(seg):
 
 
 def test_stages_overlap(seg):
-    pipeline = Pipeline(Frames(40, pause_s=0.01), seg, [Keep(pause_s=0.01)])
+    pipeline = Pipeline(Frames(20, pause_s=0.04), seg, [Keep(pause_s=0.04)])
     stats = pipeline.run()
-    assert stats["seconds"] < 0.7  # one after the other they would take 0.8 s and more
+    assert stats["seconds"] < 1.4  # one after the other they would take 1.6 s and more
 
 
 def test_live_source_drops_the_oldest_and_counts(seg):

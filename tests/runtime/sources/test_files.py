@@ -6,7 +6,7 @@ import pytest
 
 from seg_edge.core.errors import SourceError
 from seg_edge.runtime import open_source
-from seg_edge.runtime.sources import ImageSource, VideoSource
+from seg_edge.runtime.sources import ImageSource, VideoSource, names_files
 
 
 @pytest.fixture
@@ -151,3 +151,13 @@ def test_images_are_read_as_they_are_taken(tmp_path):
     assert source.corrupt == 0
     assert list(frames) == []
     assert source.corrupt == 1
+
+
+@pytest.mark.parametrize("text", ["clip.mp4", "images/", "file:///tmp/clip.mp4", "FILE:clip.mp4", "0.png"])
+def test_names_of_files(text):
+    assert names_files(text)
+
+
+@pytest.mark.parametrize("text", [0, "0", "/dev/video3", "rtsp://host/a", "http://host/a.mp4", "csi://0", "gst://x ! y"])
+def test_names_of_cameras_and_streams(text):
+    assert not names_files(text)
