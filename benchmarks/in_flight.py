@@ -1,9 +1,10 @@
-"""Frames per second and frame age with one, two and three frames in flight, alternating in one run. Writes JSON.
+"""Frames per second and frame age with one, two and three frames in flight, and a file's side by side. Writes JSON.
 
     python benchmarks/in_flight.py --model model/model.int8.onnx [--engine NAME] [--frames 200] [--turns 7] [--json FILE]
 
 Each turn runs every number once: a file (as fast as it goes, 1280x720 from memory to overlay) and a live source (paced at
-twice the rate that the network manages alone, so that frames have to be dropped). The medians of the turns stand in the
+twice the rate that the network manages alone, so that frames have to be dropped); and once the file as `seg-edge run` takes
+it, several frames computed side by side. The medians of the turns stand in the
 report, and the ratio to one at a time is the median of the turns' own ratios.
 """
 
@@ -50,8 +51,13 @@ def main() -> int:
     words = parser.parse_args()
     fps: dict[int, list[float]] = {number: [] for number in NUMBERS}
     age_ms: dict[int, list[float]] = {number: [] for number in NUMBERS}
-    with Segmenter(words.model, words.engine) as segmenter:
+    side_by_side: list[float] = []
+    with (
+        Segmenter(words.model, words.engine) as segmenter,
+        Segmenter(words.model, words.engine, throughput=True) as several,
+    ):
         segmenter.warmup()
+        several.warmup()
         engine = f"{segmenter.engine.name} {segmenter.engine.version}, {segmenter.engine.device}"
         rate = 2 * Pipeline(Memory(words.frames), segmenter, in_flight=1).run()["fps"]
         for turn in range(words.turns):
@@ -59,10 +65,13 @@ def main() -> int:
                 fps[number].append(Pipeline(Memory(words.frames), segmenter, in_flight=number).run()["fps"])
                 live = Pipeline(Memory(words.frames, rate), segmenter, in_flight=number).run()
                 age_ms[number].append(live["frame_age_ms"]["p99"])
+            stats = Pipeline(Memory(words.frames), several).run()
+            side_by_side.append(stats["fps"])
             print(f"turn {turn + 1} of {words.turns}", file=sys.stderr)
     rows = [
         {
             "in_flight": number,
+            "parallel": 1,
             "file_fps": float(np.median(fps[number])),
             "file_ratio_to_one": float(np.median(np.divide(fps[number], fps[1]))),
             "live_age_p99_ms": float(np.median(age_ms[number])),
@@ -70,6 +79,16 @@ def main() -> int:
         }
         for number in NUMBERS
     ]
+    rows.append(
+        {
+            "in_flight": stats["in_flight"],
+            "parallel": stats["parallel"],
+            "file_fps": float(np.median(side_by_side)),
+            "file_ratio_to_one": float(np.median(np.divide(side_by_side, fps[1]))),
+            "live_age_p99_ms": None,
+            "live_age_ratio_to_one": None,
+        }
+    )
     write_json(words.json, {"machine": machine(), "model": Path(words.model).name, "engine": engine, "rows": rows})
     for row in rows:
         print(row)

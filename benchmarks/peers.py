@@ -4,8 +4,8 @@
 
 Sides, on the same 1280x720 video file, at the same network size and with as many threads each, taking turns:
 
-- ours: a video source, Segmenter and Pipeline, with a sink that takes overlays and drops them; the artefact's INT8 file on
-  --engine auto.
+- ours: what `seg-edge run` does with a file: a video source, Segmenter and Pipeline, with a sink that takes overlays and
+  drops them; the artefact's INT8 file on --engine auto.
 - plain loop: cv2.VideoCapture, cv2.dnn.blobFromImage, ONNX Runtime on the artefact's fp32 network (cut behind the
   normalization, so that it takes floats), cv2.resize of the logits, argmax, palette, cv2.addWeighted. Of two layouts of
   the logits the faster one is taken.
@@ -31,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from time import sleep
@@ -58,6 +59,8 @@ Array = npt.NDArray[Any]
 Block = Callable[[float], float]
 
 FRAME_HW = (720, 1280)
+#: Frames of the generated video that show one image.
+SHOT = 30
 #: A plain loop's mask is that of another resize and of fp32; below this share of equal pixels one of both sides is wrong.
 MIN_AGREEMENT = 0.95
 MIN_OVER_LOOP, MIN_OVER_ULTRALYTICS, MAX_OVER_ENGINE = 8.0, 5.0, 1.3
@@ -100,12 +103,19 @@ class Ultralytics:
 
 
 def write_video(path: Path, frames: list[Array], count: int) -> None:
-    """Frames again and again, MPEG-4: OpenCV writes it without help, and decoding it costs little, for all sides alike."""
+    """A camera that drives into each frame for a second, MPEG-4: OpenCV writes it without help.
+
+    Frames that have nothing to do with each other would be no video: decoding them takes twice as long.
+    """
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, FRAME_HW[::-1])
     if not writer.isOpened():
         raise SystemExit("peers: this OpenCV can't write an MPEG-4 video; pass one as --video FILE")
+    height, width = FRAME_HW
     for i in range(count):
-        writer.write(frames[i % len(frames)])
+        at, step = divmod(i, SHOT)
+        zoom = 1 + 0.1 * step / SHOT
+        onto = np.array([[zoom, 0, (1 - zoom) * width / 2], [0, zoom, (1 - zoom) * height / 2]], np.float32)
+        writer.write(np.asarray(cv2.warpAffine(frames[at % len(frames)], onto, (width, height)), np.uint8))
     writer.release()
 
 
@@ -117,9 +127,10 @@ def ours(segmenter: Segmenter, video: Path, seconds: float, profile: list[dict[s
     return float(stats["fps"] or 0.0)
 
 
-def first_frames(video: Path, count: int) -> list[Array]:
+def every_frames(video: Path, step: int, count: int) -> list[Array]:
+    """Every ``step``-th frame, at most ``count``."""
     with open_source(str(video)) as source:
-        return [np.ascontiguousarray(frame.image_bgr) for _, frame in zip(range(count), source, strict=False)]
+        return [np.ascontiguousarray(frame.image_bgr) for frame in islice(source, 0, step * count, step)]
 
 
 def summary(values: list[float]) -> dict[str, Any]:
@@ -157,14 +168,15 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     video, made = args.video, "given"
     if video is None:
         have = args.data.is_dir()
-        frames = dataset_frames(open_dataset(args.data, args.split), FRAME_HW, 100) if have else generated_frames(FRAME_HW)
-        made = f"{len(frames)} {'images of ' + args.data.name if have else 'generated street scenes'}, MPEG-4 by OpenCV"
-        write_video(video := folder / "video.mp4", frames, 400)
-    frames = first_frames(video, 8)
+        frames = dataset_frames(open_dataset(args.data, args.split), FRAME_HW, 14) if have else generated_frames(FRAME_HW)
+        kind = f"images of {args.data.name}" if have else "generated street scenes"
+        made = f"{len(frames)} {kind}, a slow zoom of {SHOT} frames into each, MPEG-4 by OpenCV"
+        write_video(video := folder / "video.mp4", frames, SHOT * len(frames))
+    frames = every_frames(video, SHOT, 8)
     if not frames or frames[0].shape[:2] != FRAME_HW:
         raise SystemExit(f"peers: {video}: expected a video of {FRAME_HW[1]}x{FRAME_HW[0]}")
 
-    segmenter = Segmenter(args.model / onnx_name("int8"), engine=args.engine, threads=threads)
+    segmenter = Segmenter(args.model / onnx_name("int8"), engine=args.engine, threads=threads, throughput=True)
     loop = PlainLoop(args.model / onnx_name("fp32"), threads, folder)
     layout = loop.choose(frames[0])
     equal = [agreement(segmenter(frame), loop.process(frame)[0]) for frame in frames]
