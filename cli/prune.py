@@ -32,7 +32,7 @@ def prune(
     scope: Annotated[
         str, typer.Option(help="global: the least important channels anywhere; uniform: the same share of each layer.")
     ] = "global",
-    round_to: Annotated[int, typer.Option(help="Widths are multiples of this.")] = 8,
+    round_to: Annotated[int, typer.Option(help="Widths are multiples of this.")] = 16,
     steps: Annotated[int, typer.Option(help="Approach the goal in this many steps.")] = 1,
     finetune: Annotated[int, typer.Option(help="Epochs of training after each step.")] = 0,
     lr: Annotated[float, typer.Option(help="Peak learning rate of the fine-tuning.")] = 5e-4,

@@ -26,7 +26,7 @@ from .structure import Unit, Widths, allocate, narrow
 KINDS = ("ratio", "macs", "params", "latency")
 #: No unit is wanted narrower than this share of what it was, whatever the goal.
 MAX_RATIO = 0.95
-# Halvings of the ratio's range; widths come in multiples of 8, so that finer steps find the same networks again.
+# Halvings of the ratio's range; widths come in multiples of 16, so that finer steps find the same networks again.
 _HALVINGS = 8
 #: The search for a latency aims this far below the limit, so that measuring again does not break it.
 MARGIN = 0.03

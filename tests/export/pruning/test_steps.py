@@ -47,7 +47,7 @@ def parent(nets, tmp_path_factory):
 def options(parent):
     return PruneOptions(
         Goal("ratio", 0.4), data=parent.parent / "data", engine="onnxruntime", threads=1, batch=2, workers=0, device="cpu",
-        precision="fp32",
+        precision="fp32", round_to=8,
     )  # fmt: skip
 
 
