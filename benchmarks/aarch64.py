@@ -108,6 +108,9 @@ def make_root(root: Path) -> None:
         subprocess.run(unpack, stdin=content.stdout, check=True)
         if content.wait():
             sys.exit(f"aarch64: {package} can't be unpacked; remove {root} and try again")
+    if (root / "proc").is_symlink():  # so debootstrap leaves it where it may not mount
+        (root / "proc").unlink()
+        (root / "proc").mkdir()
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n", encoding="ascii")
     (root / "etc/group").write_text("root:x:0:\n", encoding="ascii")
     needs = [line for line in requires("seg-edge") or () if "extra ==" not in line]
