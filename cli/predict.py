@@ -33,9 +33,12 @@ def predict(
     from ..core.dataset import write_labels
     from ..core.errors import InputError
     from ..runtime import Segmenter, open_source
+    from ..runtime.sinks import refuse_overwrite
+    from ..runtime.sinks.overwrite import WRITTEN
 
     if not (masks or overlay):
         raise InputError("predict: --no-masks and --no-overlay together leave nothing to write; drop one")
+    refuse_overwrite([source], [out / folder for folder, wanted in zip(WRITTEN, (masks, overlay), strict=True) if wanted])
     with Segmenter(model, engine, threads, alpha, throughput=True) as segmenter, open_source(source) as opened:
         if opened.live:
             raise InputError(f"source {source}: a camera has no end; use: seg-edge run --sink FILE.mp4, or pass images")

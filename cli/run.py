@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,7 +40,7 @@ def run(
         int | None,
         typer.Option(
             help="Frames on their way through the network at once: one is prepared while another is computed and a third "
-            "painted; 1 takes one after the other. Default: 3 or more for files, 2 for live sources."
+            "painted; 1 takes one after the other. Default: of files as many as keep the cores busy, 2 for live sources."
         ),
     ] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
@@ -70,16 +69,22 @@ def run(
     import sys
     from contextlib import ExitStack, nullcontext, redirect_stdout
 
+    from ..core.artifact import write_json
+    from ..core.errors import InputError
     from ..runtime import CameraOptions, LiveOptions, Pipeline, Segmenter, open_source
     from ..runtime.sinks import open_sinks
-    from ..runtime.sources import names_files
+    from ..runtime.sources import names_camera, names_files, redact
 
     camera = CameraOptions.parse(camera_size, camera_fps, camera_format)
     live = LiveOptions(start_s=start_timeout)
     texts, targets = source or ["0"], sink or ["window"]
-    _refuse_overwrite(texts, targets)
+    if (camera_size or camera_fps or camera_format) and not any(map(names_camera, texts)):
+        raise InputError(
+            "--camera-size, --camera-fps and --camera-format are for cameras, and "
+            f"{' and '.join(map(redact, texts))} is none; leave them out (a gst:// pipeline and a server state their own)"
+        )
     # Of a file all that counts is when it is done; a camera's frames must come out young.
-    throughput = all(map(names_files, texts)) and (in_flight is None or in_flight > 2)
+    throughput = in_flight is None and all(map(names_files, texts))
     # Where standard output belongs to the masks, people's text goes to the other one.
     with second_signal_ends() as check, redirect_stdout(sys.stderr) if "pipe:" in targets else nullcontext():
         with ExitStack() as stack:
@@ -100,6 +105,8 @@ def run(
                     print(f"sink {one.text}: {one.about}", flush=True)
             check()
             shown = any(one.overlay for one in sinks)
+            if hud and not shown:
+                raise InputError("--hud: no sink shows overlays; add one, such as window or FILE.mp4, or leave --hud out")
             limits: dict[str, Any] = {"max_frames": max_frames, "duration_s": duration, "in_flight": in_flight}
             pipeline = Pipeline(sources, segmenter, sinks, overlay=shown, hud=hud and shown, **limits)
             with _progress() as bar:
@@ -109,16 +116,12 @@ def run(
                     bar.stop()
                     _report(pipeline.stats(), json)
                     raise  # the files are finished on the way out; the command exits with 130
+                except Exception:
+                    if json is not None:
+                        write_json(json, pipeline.stats())
+                    raise
         _report(stats, json)
     _check_fps(stats, min_fps)
-
-
-def _refuse_overwrite(sources: list[str], targets: list[str]) -> None:
-    from ..core.errors import SinkError
-
-    for file, target in product(map(Path, sources), map(Path, targets)):
-        if file.is_file() and target.exists() and target.samefile(file):
-            raise SinkError(f"sink {target}: is the source itself, and would replace it; choose another file name")
 
 
 def _total(sources: list[Source], max_frames: int | None) -> int | None:

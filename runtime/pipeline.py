@@ -56,6 +56,9 @@ class Pipeline:
             when it is free, whatever the number: no frame grows old in front of it. ``self.in_flight`` holds the resolved
             number.
 
+    Attributes:
+        parallel: How many of them the engine computes side by side.
+
     Raises:
         InputError: a limit that is not positive; ``in_flight`` beyond what the segmenter allows.
     """
@@ -103,7 +106,9 @@ class Pipeline:
         self.state = "new"
         self._started = self._ended = 0.0
         self._frames_in = self._frames_out = self._abandoned = 0
-        self._rate = Rate()
+        # A live source's frames are computed one after the other, whatever the engine could.
+        self.parallel = 1 if self._live else min(self.in_flight, segmenter.engine.parallel)
+        self._rate = Rate(self.parallel)
         self._latency, self._age = Samples(), Samples()
         stages = STAGES if self.in_flight == 1 else (*STAGES[:2], "wait", *STAGES[2:])
         self._stages = {stage: Samples() for stage in stages}
@@ -199,7 +204,7 @@ class Pipeline:
             "frames_in": self._frames_in + corrupt,
             "frames_out": self._frames_out,
             "in_flight": self.in_flight,
-            "parallel": min(self.in_flight, self._segmenter.engine.parallel),
+            "parallel": self.parallel,
             "dropped": {
                 "stale": self._captured.dropped + self._abandoned + self._flight.abandoned,
                 "corrupt": corrupt,
@@ -215,7 +220,8 @@ class Pipeline:
             "stages_ms": {stage: samples.percentiles() for stage, samples in self._stages.items()},
         }
         if stats["fps"] is None:
-            stats["note"] = f"fps can't be measured: it takes two frames, and {self._rate.count} came out"
+            least = self._rate.together + 1
+            stats["note"] = f"fps can't be measured: it takes {least} frames, and {self._rate.count} came out"
         return stats
 
     def _deliver(self, result: Result) -> None:

@@ -75,21 +75,26 @@ class Samples:
 
 
 class Rate:
-    """Frames per second as intervals ÷ elapsed time: n frames are n - 1 intervals; what came before the first counts not."""
+    """Frames per second as intervals ÷ elapsed time: n frames are n - 1 intervals; what came before the first counts not.
 
-    def __init__(self) -> None:
-        self.count = 0
+    Args:
+        together: Frames that are computed side by side come out side by side: counting begins with the last of the first
+            so many.
+    """
+
+    def __init__(self, together: int = 1) -> None:
+        self.count, self.together = 0, together
         self._first = self._last = 0.0
 
     def tick(self, now_s: float) -> None:
         """One frame at ``now_s`` (``time.perf_counter``)."""
-        if not self.count:
+        self.count += 1
+        if self.count == self.together:
             self._first = now_s
         self._last = now_s
-        self.count += 1
 
     @property
     def fps(self) -> float | None:
-        """None before the second frame."""
+        """None before the second frame; side by side, before the first that is not among the first ones."""
         elapsed = self._last - self._first
-        return (self.count - 1) / elapsed if elapsed > 0 else None
+        return (self.count - self.together) / elapsed if self.count > self.together and elapsed > 0 else None

@@ -42,8 +42,8 @@ class PruneOptions:
         goal: Where pruning ends.
         importance: Name of the score by which channels are chosen.
         scope: ``global`` or ``uniform``.
-        round_to: Widths are multiples of this; vector units and tensor cores compute no faster in between (8-bit convolutions
-            on AVX2 in ONNX Runtime: 24 output channels take as long as 32).
+        round_to: Widths are multiples of this; vector units and tensor cores compute no faster in between (8-bit
+            convolutions on AVX2 in ONNX Runtime: 24 output channels take as long as 32).
         steps: The goal is approached in this many equal steps.
         finetune: Epochs of training after each step.
         data: Dataset folder; its val split measures, its train split fine-tunes and scores gradients.

@@ -321,11 +321,14 @@ def resolve_threads(threads: int | None) -> int:
     """The number of CPU threads that a request means: None is every core that this process may use.
 
     Raises:
-        InputError: below 1.
+        InputError: below 1, or so many that starting them would hang the machine.
     """
     if threads is None:
         return _physical_cores()
     number = operator.index(threads)
+    most = max(4 * len(usable_cpus()), 64)
+    if number > most:
+        raise InputError(f"threads: expected at most {most} on {len(usable_cpus())} CPUs, got {number}; leave it out")
     if number < 1:
         raise InputError(f"threads: expected at least 1, got {number}; leave it out to use every core")
     return number

@@ -29,7 +29,9 @@ class OnnxRuntimeEngine(Engine):
         ort: Any = import_module("onnxruntime")
         options = ort.SessionOptions()
         if self.throughput:
-            self.parallel = min(self.threads, self.most_parallel)
+            # So many that few threads are left over, and each has as many: 2 x 3 of 7, not 4 x 1.
+            numbers = range(min(self.threads, self.most_parallel), 0, -1)
+            self.parallel = max(numbers, key=lambda n: (n > 1, self.threads // n * n))
         options.intra_op_num_threads = self.threads // self.parallel
         # A U-Net is a chain: operators run one after the other, each on all threads.
         options.inter_op_num_threads = 1

@@ -12,6 +12,7 @@ from ..sources import redact
 from .base import DEFAULT_FPS, CallbackSink, NullSink, Run, Sink
 from .images import ImageFolderSink
 from .mjpeg import MjpegSink
+from .overwrite import refuse_overwrite, written_by
 from .pipe import PipeSink
 from .push import PushSink
 from .several import MosaicSink, open_sinks
@@ -36,6 +37,8 @@ __all__ = [
     "WindowSink",
     "open_sink",
     "open_sinks",
+    "refuse_overwrite",
+    "written_by",
 ]
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://.*", re.IGNORECASE | re.DOTALL)

@@ -94,6 +94,7 @@ class Encoder:
         Raises:
             BrokenPipeError: the process has ended.
         """
+        self.why()  # what nobody reads ends up in its way: after 64 KiB of messages it would wait for ever
         until_s = perf_counter() + patience_s
         if self._rest is not None:
             self._rest = self._push(self._rest, until_s)

@@ -15,6 +15,7 @@ import numpy as np
 from ...core.errors import SinkError
 from ..hud import write_lines
 from .base import Frame, Run, Sink
+from .overwrite import refuse_overwrite, written_by
 
 if TYPE_CHECKING:
     from ..segmenter import Result
@@ -149,10 +150,13 @@ def open_sinks(texts: Sequence[str | Path], sources: Sequence[Source], stack: Ex
         The sinks for the pipeline, and those that were opened, for people.
 
     Raises:
-        SinkError: one can't be opened, or can't take several sources.
+        SinkError: one can't be opened, can't take several sources, or would write over a source.
     """
     from . import open_sink
 
+    # Of all of them before the first one is opened: opening a recording begins it.
+    names = [text.replace(PLACEHOLDER, str(origin)) for text in map(str, texts) for origin in range(len(sources))]
+    refuse_overwrite([source.text for source in sources], [path for name in names for path in written_by(name)])
     live = any(source.live for source in sources)
     rates = [source.fps for source in sources if source.fps]
     fastest = max(rates, default=None)

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 from ...core.errors import SourceError
 from .base import Source, SourceFrame, quiet_opencv, redact
@@ -24,10 +25,12 @@ __all__ = [
     "Source",
     "SourceFrame",
     "VideoSource",
+    "names_camera",
     "names_files",
     "open_source",
     "quiet_opencv",
     "redact",
+    "source_path",
 ]
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.IGNORECASE | re.DOTALL)
@@ -82,6 +85,18 @@ def names_files(source: str | Path | int) -> bool:
 
     Nothing is opened; whether it exists shows when it is.
     """
+    return source_path(source) is not None
+
+
+def names_camera(source: str | Path | int) -> bool:
+    """Whether :class:`CameraOptions` mean something to it: a camera of this machine."""
+    return camera_number(str(source)) is not None or str(source).lower().startswith("csi://")
+
+
+def source_path(source: str | Path | int) -> Path | None:
+    """The file or folder that a source's name means, whether it exists or not; None for a camera or a stream."""
     text = str(source)
     address = _SCHEME.fullmatch(text)
-    return address[1].lower() == "file" if address else camera_number(text) is None
+    if address:
+        return Path(unquote(address[2])) if address[1].lower() == "file" else None
+    return Path(text) if camera_number(text) is None else None

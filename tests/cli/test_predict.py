@@ -61,6 +61,17 @@ def test_corrupt_image_is_skipped_and_named(tiny_model, images, tmp_path, capsys
     assert sorted(os.listdir(tmp_path / "out" / "masks")) == ["a.png", "c.png"]
 
 
+def test_the_source_is_not_overwritten(tiny_model, images, tmp_path, capsys):
+    assert main(["predict", str(tiny_model), "--source", str(images), "--out", str(tmp_path / "o")]) == 0
+    masks = {path: path.read_bytes() for path in (tmp_path / "o" / "masks").iterdir()}
+    words = ["predict", str(tiny_model), "--source", str(tmp_path / "o" / "masks"), "--out", str(tmp_path / "o")]
+    capsys.readouterr()
+    assert main(words) == 1
+    assert "is the source folder: its images would be replaced" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in masks} == masks
+    assert main([*words, "--no-masks"]) == 0  # overlays only: nothing is lost
+
+
 def test_video(tiny_model, images, tmp_path):
     assert main(["run", str(tiny_model), "--source", str(images / "a.png"), "--sink", str(tmp_path / "v.mp4")]) == 0
     assert predict(tiny_model, "--source", tmp_path / "v.mp4", "--out", tmp_path / "out") == 0

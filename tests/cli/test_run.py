@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from seg_edge.cli.main import main
+from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 
 
 @pytest.fixture
@@ -76,9 +77,9 @@ def test_options_reach_the_run(tiny_model, images, tmp_path, capsys):
     assert json.loads((tmp_path / "s.json").read_text())["in_flight"] == 1
 
 
-def test_a_file_is_computed_several_frames_at_a_time_unless_few_may_be_in_flight(tiny_model, images, tmp_path):
+def test_a_file_is_computed_several_frames_at_a_time_unless_their_number_is_given(tiny_model, images, tmp_path):
     words = ("--engine", "onnxruntime", "--threads", 2, "--sink", "none", "--json", tmp_path / "s.json")
-    for more, expected in (((), (4, 2)), (("--in-flight", 3), (3, 2)), (("--in-flight", 2), (2, 1))):
+    for more, expected in (((), (4, 2)), (("--in-flight", 3), (3, 1))):
         assert run(tiny_model, "--source", images, *words, *more) == 0
         stats = json.loads((tmp_path / "s.json").read_text())
         assert (stats["in_flight"], stats["parallel"]) == expected
@@ -113,6 +114,9 @@ def test_min_fps_gate(tiny_model, images, tmp_path, capsys):
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--alpha", "2"], "alpha: expected 0"),
         (["MODEL", "--source", "rstp://cam/1", "--sink", "none"], "did you mean rtsp://?"),
         (["MODEL", "--source", "0", "--camera-size", "720p"], "--camera-size: expected WIDTHxHEIGHT"),
+        (["MODEL", "--source", "IMAGES", "--sink", "none", "--camera-fps", "10"], "are for cameras, and "),
+        (["MODEL", "--source", "IMAGES", "--sink", "pipe:/dev/null", "--hud"], "--hud: no sink shows overlays"),
+        (["MODEL", "--source", "IMAGES", "--sink", "none", "--threads", "100000"], "threads: expected at most "),
         (["MODEL", "--source", "0", "--camera-format", "raw"], "--camera-format: expected four letters"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--threads", "0"], "threads: expected at least 1"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--max-frames", "0"], "max_frames: expected a number above 0"),
@@ -135,6 +139,61 @@ def test_source_is_never_overwritten(tiny_model, images, tmp_path, capsys):
     assert run(tiny_model, "--source", video, "--sink", video) == 1
     assert "is the source itself" in capsys.readouterr().err
     assert video.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("source", "sink"),
+    [("file://CLIP", "CLIP"), ("CLIP", "pipe:CLIP"), ("IMAGES/masks", "IMAGES/"), ("IMAGES/overlays/0.jpg", "IMAGES/")],
+)
+def test_no_way_of_writing_a_name_gets_around_that(tiny_model, images, tmp_path, capsys, source, sink):
+    clip, folder = tmp_path / "clip0.mp4", tmp_path / "x"
+    assert run(tiny_model, "--source", images, "--sink", clip, "--sink", f"{folder}/") == 0
+    first = sorted((folder / "overlays").iterdir())[0].rename(folder / "overlays" / "0.jpg")
+    before = {path: path.read_bytes() for path in (clip, first, *(folder / "masks").iterdir())}
+    words = [word.replace("CLIP", str(clip)).replace("IMAGES", str(folder)) for word in (source, sink)]
+    capsys.readouterr()
+    assert run(tiny_model, "--source", words[0], "--sink", words[1]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "replace" in error
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_one_of_several_sources_is_not_overwritten_either(tiny_model, images, tmp_path, capsys):
+    clips = [tmp_path / f"clip{i}.mp4" for i in range(2)]
+    for clip in clips:
+        assert run(tiny_model, "--source", images, "--sink", clip) == 0
+    before = [clip.read_bytes() for clip in clips]
+    words = ["--source", clips[0], "--source", clips[1], "--sink", tmp_path / "clip{source}.mp4"]
+    assert run(tiny_model, *words) == 1
+    assert "is the source itself" in capsys.readouterr().err
+    assert [clip.read_bytes() for clip in clips] == before
+
+
+def test_a_run_that_fails_writes_its_statistics(tiny_model, tmp_path, capsys):
+    sizes = tmp_path / "sizes"
+    sizes.mkdir()
+    for i, side in enumerate((64, 64, 96)):
+        cv2.imwrite(str(sizes / f"{i}.png"), np.zeros((side, side, 3), np.uint8))
+    words = ("--sink", tmp_path / "v.mp4", "--json", tmp_path / "s.json")
+    assert run(tiny_model, "--source", sizes, *words) == 1
+    assert json.loads((tmp_path / "s.json").read_text())["state"] == "failed"
+
+
+def test_side_by_side_a_short_run_states_no_rate_that_it_did_not_have(tiny_model, images, tmp_path, monkeypatch):
+    """Two at a time of 50 ms: 40 a second, and not the hundreds between two that come out together."""
+    infer = OnnxRuntimeEngine._infer
+    monkeypatch.setattr(OnnxRuntimeEngine, "_infer", lambda self, frames: time.sleep(0.05) or infer(self, frames))
+    words = ("--engine", "onnxruntime", "--threads", 2, "--sink", "none", "--json", tmp_path / "s.json")
+    for count in (3, 6):
+        assert run(tiny_model, "--source", images, "--max-frames", count, *words) == 0
+        stats = json.loads((tmp_path / "s.json").read_text())
+        assert stats["parallel"] == 2
+        assert stats["fps"] < 45
+    assert run(tiny_model, "--source", images, "--max-frames", 2, *words) == 0
+    stats = json.loads((tmp_path / "s.json").read_text())
+    assert stats["fps"] is None
+    assert "it takes 3 frames, and 2 came out" in stats["note"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

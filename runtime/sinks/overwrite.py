@@ -1,0 +1,46 @@
+"""Refuses sinks that would write over what is being read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...core.errors import SinkError
+from ..sources import source_path
+from .video import VIDEO_SUFFIXES
+
+#: Folders that a folder sink and ``predict`` write into.
+WRITTEN = ("masks", "overlays")
+
+
+def refuse_overwrite(sources: Sequence[str | Path | int], files: Sequence[Path]) -> None:
+    """Checks that no source is among what will be written.
+
+    Args:
+        sources: As :func:`seg_edge.runtime.open_source` takes them; what is no file or folder is left out.
+        files: Files, and folders in which any file may be written; they need not exist.
+
+    Raises:
+        SinkError: one of them is a source, or holds one.
+    """
+    for path in filter(None, map(source_path, sources)):
+        for file in files:
+            if not (path.exists() and file.exists()):
+                continue
+            if file.samefile(path):
+                what = "folder: its images would be replaced" if file.is_dir() else "itself, and would replace it"
+                raise SinkError(f"sink {file}: is the source {what}; choose another name")
+            if file.is_dir() and path.is_file() and path.resolve().parent == file.resolve():
+                raise SinkError(f"sink {file}: the source {path} lies in it and could be replaced; choose another folder")
+
+
+def written_by(sink: str | Path) -> list[Path]:
+    """The file that a sink of this name would write, or the folders; none of a window, a server, a program's input."""
+    name = str(sink)
+    if name in ("none", "window", "pipe:") or "://" in name:
+        return []
+    if name.startswith("pipe:"):
+        return [Path(name.removeprefix("pipe:"))]
+    if Path(name).suffix.lower() in VIDEO_SUFFIXES:
+        return [Path(name)]
+    return [Path(name) / folder for folder in WRITTEN]
