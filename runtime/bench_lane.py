@@ -94,7 +94,9 @@ class Lane:
         self._load = OtherLoad(root)
         self._meter: Meter = NoMeter("the model was never opened")
         self._vitals: Vitals | None = None
+        # Energy of the blocks in which the instrument could be read, and what those blocks, not all of them, took and did.
         self._joules: float | None = None
+        self._metered_s, self._metered_blocks, self._metered_frames = 0.0, 0, 0
         self.turns: dict[str, list[float]] = {key: [] for key in TURN_KEYS}
         self.turns_at_s: list[float] = []
         self._startup_ms: float | None = None
@@ -271,8 +273,8 @@ class Lane:
             "startup_ms": self._startup_ms if measured else None,
             "memory": {"model_bytes": self._model_bytes if measured else None, **_peak(self._root)},
             "miou": self.miou,
-            "watts": joules / self._e2e_s if joules is not None and self._e2e_s > 0 else None,
-            "joules_per_frame": joules / (self.batch * self._e2e.count) if joules is not None and self._e2e.count else None,
+            "watts": joules / self._metered_s if joules is not None and self._metered_s > 0 else None,
+            "joules_per_frame": joules / self._metered_frames if joules is not None and self._metered_frames else None,
             "power_source": self._meter.source or None,
             "temperature_c": vitals.hottest_c if vitals else None,
             "clocks_mhz": vitals.clocks_mhz if vitals else {"cpu": None, "gpu": None},
@@ -287,7 +289,7 @@ class Lane:
         if self.failed is not None:
             return [f"not measured: {self.failed}"]
         remarks = list(self.notes)
-        others = self._load.cores
+        turns, others = len(self.turns["e2e_ms"]), self._load.cores
         if others is None:
             remarks.append("the load by other processes is not visible here")
         elif others > QUIET_CORES:
@@ -298,6 +300,8 @@ class Lane:
             remarks.append(f"power not measurable here ({self._meter.reason or 'the instrument failed'})")
         else:
             remarks.append(f"power is that of {self._meter.scope} ({self._meter.source}) during end-to-end runs")
+            if self._metered_blocks < turns:
+                remarks.append(f"power could be read in {self._metered_blocks} of {turns} turns")
         vitals = self._vitals
         if vitals is None or vitals.hottest_c is None:
             remarks.append("temperature not measurable here (no sensor)")
@@ -308,7 +312,6 @@ class Lane:
             remarks.append("throttling not visible here")
         elif throttled:
             remarks.append(f"throttled meanwhile: {', '.join(throttled)}")
-        turns = len(self.turns["e2e_ms"])
         if median_interval(self.turns["e2e_ms"]) is None:
             remarks.append(f"no interval: {turns} turns, it takes 6")
         elif self._uneven():
@@ -369,6 +372,9 @@ class Lane:
         self._ended("e2e", times, elapsed)
         if joules is not None:
             self._joules = (self._joules or 0.0) + joules
+            self._metered_s += elapsed
+            self._metered_blocks += 1
+            self._metered_frames += self.batch * done
 
     def _ended(self, kind: str, times: list[float], elapsed_s: float) -> None:
         samples = self._engine if kind == "engine" else self._e2e

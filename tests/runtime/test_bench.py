@@ -297,6 +297,25 @@ def test_energy_temperature_and_clocks_are_reported_where_they_can_be_read(slow,
     assert "not measurable" not in row["note"]
 
 
+class FailingMeter(CountingMeter):
+    """An instrument that can be read in every other block only."""
+
+    stops = 0
+
+    def stop(self):
+        self.stops += 1
+        return super().stop() if self.stops % 2 else None
+
+
+def test_power_is_that_of_the_turns_in_which_it_could_be_read(slow, tiny_model, monkeypatch):
+    monkeypatch.setattr(bench_lane, "open_meter", lambda kind, root: FailingMeter())
+    (row,) = bench([tiny_model], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=12)["rows"]
+    assert row["joules_per_frame"] == pytest.approx(3 * 0.045 / (3 * 2))  # three blocks of two runs each
+    seconds = sum(2 / fps for fps in row["turns"]["fps_e2e"][::2])
+    assert row["watts"] == pytest.approx(3 * 0.045 / seconds)
+    assert "power could be read in 3 of 6 turns" in row["note"]
+
+
 def test_intervals_come_from_the_turns(report):
     for row in report["rows"]:
         for key, values in row["turns"].items():
