@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterator
 from time import perf_counter, sleep
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
 
-from ..core.errors import InputError
+from ..core.errors import InputError, SinkError
 from .pipeline import Pipeline
 from .segmenter import Segmenter
 from .sinks import open_sink
-from .sources import Source, SourceFrame, open_source
+from .sources import Source, SourceFrame, names_files, open_source
 
 Frame = npt.NDArray[np.uint8]
 
@@ -62,12 +65,41 @@ def watch(segmenter: Segmenter, frames: list[Frame], source: str, sink: str, sec
 
     Raises:
         InputError: a simulated camera without frames per second above 0.
-        SourceError, SinkError: as they say.
+        SourceError, SinkError: as they say; the sink is the source's own file.
     """
+    refuse_own_source(source, sink)
     with open_watched(source, frames) as opened, open_sink(sink, opened.fps) as target:
         stats = Pipeline(opened, segmenter, [target], duration_s=seconds).run()
     keys = ("seconds", "frames_in", "frames_out", "dropped", "fps", "latency_ms", "frame_age_ms", "stages_ms")
     return {"source": source, "sink": sink} | {key: stats[key] for key in keys}
+
+
+def refuse_own_source(source: str, sink: str) -> None:
+    """A recording under the name of the video that is read replaces it with the first frame.
+
+    Raises:
+        SinkError: both are one file, under whatever names (links, ``file://``).
+    """
+    if sink in ("none", "window"):
+        return
+    read, written = _status(_path(source)), _status(sink.removeprefix("pipe:"))
+    if read and written and stat.S_ISREG(read.st_mode) and os.path.samestat(read, written):
+        raise SinkError(f"sink {sink}: is the source itself, and would replace it; choose another file name")
+
+
+def _path(source: str) -> str | None:
+    """The path that a source stands for, or None where it is none."""
+    if source.startswith("camera:") or not names_files(source):
+        return None
+    scheme, separator, rest = source.partition("://")
+    return unquote(rest) if separator and scheme.lower() == "file" else source
+
+
+def _status(path: str | None) -> os.stat_result | None:
+    try:
+        return None if path is None else os.stat(path)
+    except (OSError, ValueError):  # nothing there, or nothing that a path can say: opening it has the words for that
+        return None
 
 
 def open_watched(source: str, frames: list[Frame]) -> Source:

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import json
 import time
+from urllib.parse import quote
 
 import cv2
 import numpy as np
 import onnx
 import pytest
 
-from seg_edge.core.errors import DataError, EngineError, GateError, InputError, ModelFileError, UnknownNameError
+from seg_edge.core.errors import (
+    DataError,
+    EngineError,
+    GateError,
+    InputError,
+    ModelFileError,
+    SinkError,
+    UnknownNameError,
+)
 from seg_edge.core.spec import METADATA_KEY
 from seg_edge.runtime import bench_lane, kernels, vitals
 from seg_edge.runtime.bench import bench, check, find_models
-from seg_edge.runtime.bench_camera import SimulatedCamera
+from seg_edge.runtime.bench_camera import SimulatedCamera, watch
 from seg_edge.runtime.bench_compare import compare
 from seg_edge.runtime.bench_report import markdown, others, rate_cell, table
 from seg_edge.runtime.bench_turns import schedule
 from seg_edge.runtime.engines import engines
 from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from seg_edge.runtime.power import Meter
+from seg_edge.runtime.segmenter import Segmenter
 
 AVAILABLE = [row.name for row in engines(".onnx") if row.available]
 FRAME_HW = (60, 80)
@@ -401,6 +411,36 @@ def test_camera_to_sink(slow, tiny_model):
     assert row["fps_e2e"] > 0
     (row,) = bench([tiny_model], duration_s=0.1, source="camera:0", **words)["rows"]
     assert "camera to sink not measured: bench: expected camera:FPS such as camera:30" in row["note"]
+
+
+@pytest.fixture
+def video(tmp_path):
+    """Six frames."""
+    path = tmp_path / "street 2.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30, (80, 60))
+    for i in range(6):
+        writer.write(np.full((60, 80, 3), 40 * i, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize("sink", ["{}", "link.mp4", "pipe:{}"])
+@pytest.mark.parametrize("address", ["", "file://"])
+def test_a_sink_never_replaces_its_own_source(tiny_model, video, tmp_path, monkeypatch, sink, address):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.mp4").symlink_to(video)
+    before = video.read_bytes()
+    source = f"file://{quote(str(video))}" if address else video.name
+    with Segmenter(tiny_model, "onnxruntime", 1) as segmenter, pytest.raises(SinkError, match="is the source itself"):
+        watch(segmenter, [], source, sink.format(video), 0.3)
+    assert video.read_bytes() == before
+
+
+def test_another_video_beside_the_source_is_written(tiny_model, video, tmp_path):
+    with Segmenter(tiny_model, "onnxruntime", 1) as segmenter:
+        for sink in (str(tmp_path / "out.mp4"), "none"):
+            assert watch(segmenter, [], str(video), sink, 5.0)["frames_out"] == 6
+    assert (tmp_path / "out.mp4").stat().st_size > 0
 
 
 def test_find_models(artefact, tiny_model, tmp_path):
