@@ -74,6 +74,24 @@ def watch(segmenter: Segmenter, frames: list[Frame], source: str, sink: str, sec
     return {"source": source, "sink": sink} | {key: stats[key] for key in keys}
 
 
+def try_watch(source: str, sink: str) -> None:
+    """Opens both as :func:`watch` will, and closes them: what is mistyped is said before minutes of measuring, not after.
+
+    A named pipe is left alone: whoever is at its other end would take the closing for the end of the run.
+
+    Raises:
+        InputError, SourceError, SinkError: as of :func:`watch`.
+    """
+    refuse_own_source(source, sink)
+    fps: float | None = None
+    live = False
+    if not _is_pipe(_path(source)):
+        with open_watched(source, []) as opened:
+            fps, live = opened.fps, opened.live
+    if not _is_pipe(sink.removeprefix("pipe:")):
+        open_sink(sink, fps, live).close()
+
+
 def refuse_own_source(source: str, sink: str) -> None:
     """A recording under the name of the video that is read replaces it with the first frame.
 
@@ -100,6 +118,11 @@ def _status(path: str | None) -> os.stat_result | None:
         return None if path is None else os.stat(path)
     except (OSError, ValueError):  # nothing there, or nothing that a path can say: opening it has the words for that
         return None
+
+
+def _is_pipe(path: str | None) -> bool:
+    found = _status(path)
+    return found is not None and stat.S_ISFIFO(found.st_mode)
 
 
 def open_watched(source: str, frames: list[Frame]) -> Source:

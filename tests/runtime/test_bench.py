@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from urllib.parse import quote
 
@@ -18,12 +19,13 @@ from seg_edge.core.errors import (
     InputError,
     ModelFileError,
     SinkError,
+    SourceError,
     UnknownNameError,
 )
 from seg_edge.core.spec import METADATA_KEY
 from seg_edge.runtime import bench_lane, kernels, vitals
 from seg_edge.runtime.bench import bench, check, find_models
-from seg_edge.runtime.bench_camera import SimulatedCamera, watch
+from seg_edge.runtime.bench_camera import SimulatedCamera, try_watch, watch
 from seg_edge.runtime.bench_compare import compare
 from seg_edge.runtime.bench_report import markdown, others, rate_cell, table
 from seg_edge.runtime.bench_turns import schedule
@@ -405,12 +407,41 @@ def test_camera_to_sink(slow, tiny_model):
     assert camera["frames_in"] == camera["frames_out"] + sum(camera["dropped"].values())
     assert camera["fps"] < 170  # the overlay is painted while the network computes the next frame: 6 ms are left
     assert set(camera["stages_ms"]) == {"capture", "pre", "wait", "engine", "post", "sink"}
-    (row,) = bench([tiny_model], duration_s=0.1, source="away.mp4", **words)["rows"]
+
+
+def test_a_source_or_sink_that_can_not_be_opened_is_an_error_before_anything_is_measured(
+    tiny_model, video, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(bench_lane.Lane, "open", lambda self, frames: pytest.fail("measured first"))
+    for source, sink, error, said in (
+        ("away.mp4", "none", SourceError, "source away.mp4: no such file"),
+        ("camera:0", "none", InputError, "bench: expected camera:FPS such as camera:30"),
+        ("camera:30", "out.avi", SinkError, "sink out.avi: unknown"),
+        (str(video), str(video), SinkError, "is the source itself"),
+    ):
+        with pytest.raises(error, match=said):
+            bench([tiny_model], frame_hw=FRAME_HW, runs=5, source=source, sink=sink)
+    try_watch(str(video), str(tmp_path / "new.mp4"))
+    assert not (tmp_path / "new.mp4").exists()
+
+
+@pytest.mark.timeout(20)
+def test_a_named_pipe_is_not_opened_for_a_trial(tmp_path):
+    """Nobody reads it: opening would wait for ten seconds, and with a reader closing would end what that one does."""
+    os.mkfifo(tmp_path / "masks")
+    began = time.perf_counter()
+    try_watch("camera:30", f"pipe:{tmp_path / 'masks'}")
+    assert time.perf_counter() - began < 8
+
+
+def test_a_source_that_fails_later_costs_no_figures(tiny_model, tmp_path):
+    """What was measured before is kept, and the row says what failed."""
+    (tmp_path / "damaged.png").write_bytes(b"no picture")
+    words = {"engine_names": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW, "runs": 5}
+    (row,) = bench([tiny_model], source=str(tmp_path / "damaged.png"), **words)["rows"]
     assert row["camera"] is None
-    assert "camera to sink not measured: source away.mp4: no such file" in row["note"]
+    assert "camera to sink not measured: " in row["note"]
     assert row["fps_e2e"] > 0
-    (row,) = bench([tiny_model], duration_s=0.1, source="camera:0", **words)["rows"]
-    assert "camera to sink not measured: bench: expected camera:FPS such as camera:30" in row["note"]
 
 
 @pytest.fixture
