@@ -53,7 +53,8 @@ def watch(segmenter: Segmenter, frames: list[Frame], source: str, sink: str, sec
     """Runs a pipeline for ``seconds``.
 
     Args:
-        segmenter: An open one.
+        segmenter: An open one; :class:`seg_edge.runtime.bench_lane.Lane` passes its own, which computes one frame at a time
+            on all of its threads. ``seg-edge run`` opens one for files that computes several side by side.
         frames: What a simulated camera shows.
         source: ``camera:30``, a simulated camera of 30 frames per second, or what ``seg-edge run --source`` takes.
         sink: What ``seg-edge run --sink`` takes.
@@ -68,7 +69,7 @@ def watch(segmenter: Segmenter, frames: list[Frame], source: str, sink: str, sec
         SourceError, SinkError: as they say; the sink is the source's own file.
     """
     refuse_own_source(source, sink)
-    with open_watched(source, frames) as opened, open_sink(sink, opened.fps) as target:
+    with open_watched(source, frames) as opened, open_sink(sink, opened.fps, opened.live) as target:
         stats = Pipeline(opened, segmenter, [target], duration_s=seconds).run()
     keys = ("seconds", "frames_in", "frames_out", "dropped", "fps", "latency_ms", "frame_age_ms", "stages_ms")
     return {"source": source, "sink": sink} | {key: stats[key] for key in keys}
@@ -85,7 +86,7 @@ def try_watch(source: str, sink: str) -> None:
     refuse_own_source(source, sink)
     fps: float | None = None
     live = False
-    if not _is_pipe(_path(source)):
+    if not _is_pipe(path_of(source)):
         with open_watched(source, []) as opened:
             fps, live = opened.fps, opened.live
     if not _is_pipe(sink.removeprefix("pipe:")):
@@ -100,13 +101,13 @@ def refuse_own_source(source: str, sink: str) -> None:
     """
     if sink in ("none", "window"):
         return
-    read, written = _status(_path(source)), _status(sink.removeprefix("pipe:"))
+    read, written = _status(path_of(source)), _status(sink.removeprefix("pipe:"))
     if read and written and stat.S_ISREG(read.st_mode) and os.path.samestat(read, written):
         raise SinkError(f"sink {sink}: is the source itself, and would replace it; choose another file name")
 
 
-def _path(source: str) -> str | None:
-    """The path that a source stands for, or None where it is none."""
+def path_of(source: str) -> str | None:
+    """The path that a source stands for; None for cameras, simulated ones too, and streams."""
     if source.startswith("camera:") or not names_files(source):
         return None
     scheme, separator, rest = source.partition("://")

@@ -19,7 +19,7 @@ from ..core.labels import Labels
 from ..core.spec import ModelSpec
 from . import kernels
 from .bench_batch import BatchSegmenter, resolve_batch
-from .bench_camera import watch
+from .bench_camera import path_of, watch
 from .bench_untrained import RANDOM, UntrainedSegmenter
 from .evaluate import evaluate
 from .machine import ROOT
@@ -38,6 +38,11 @@ T = TypeVar("T")
 SETTLE_S = 0.06
 #: Unmeasured runs at the start of each block: the one before has filled the caches with other data.
 REFILL = 2
+# What a row is about is one frame after the other on all of its threads; another mode would be another row.
+_FILE_NOTE = (
+    "camera to sink of a file: the network computes one frame at a time on all of the row's threads "
+    "(seg-edge run: several side by side, where the engine can)"
+)
 # Warm-up: windows of this many frames, until one's median is this close to the one's before, or the time is up.
 _WINDOW, _STABLE, _WARMUP_LIMIT_S = 5, 0.05, 3.0
 #: "Cold" is what the first frames after opening give, for at most this long; it ends where the latency is steady.
@@ -211,6 +216,8 @@ class Lane:
         sleep(SETTLE_S)
         try:
             self.camera = watch(segmenter, self._frames, source, sink, seconds)
+            if path_of(source) is not None:
+                self.notes.append(_FILE_NOTE)
         except SegEdgeError as error:
             self.notes.append(f"camera to sink not measured: {one_remark(error)}")
 

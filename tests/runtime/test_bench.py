@@ -110,17 +110,17 @@ def test_sizes_come_from_the_model(tiny_onnx, tmp_path):
     assert "MACs" not in row["note"]
 
 
+def slower(function, seconds):
+    def wrapped(*args, **kwargs):
+        time.sleep(seconds)
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
 @pytest.fixture
 def slow(monkeypatch):
     """The network takes 4 ms, the resize 2 ms and the overlay 3 ms longer than they do."""
-
-    def slower(function, seconds):
-        def wrapped(*args, **kwargs):
-            time.sleep(seconds)
-            return function(*args, **kwargs)
-
-        return wrapped
-
     monkeypatch.setattr(OnnxRuntimeEngine, "_infer", slower(OnnxRuntimeEngine._infer, 0.004))
     monkeypatch.setattr(kernels, "resize", slower(kernels.resize, 0.002))
     monkeypatch.setattr(kernels, "upsample_overlay", slower(kernels.upsample_overlay, 0.003))
@@ -465,6 +465,32 @@ def test_a_sink_never_replaces_its_own_source(tiny_model, video, tmp_path, monke
     with Segmenter(tiny_model, "onnxruntime", 1) as segmenter, pytest.raises(SinkError, match="is the source itself"):
         watch(segmenter, [], source, sink.format(video), 0.3)
     assert video.read_bytes() == before
+
+
+def test_the_recording_of_a_camera_keeps_its_time_when_frames_drop(need, tiny_model, tmp_path, monkeypatch):
+    """A network of 150 ms behind a camera of 30 frames a second: two seconds stay two seconds, not a third of one."""
+    need("ffmpeg")
+    monkeypatch.setattr(OnnxRuntimeEngine, "_infer", slower(OnnxRuntimeEngine._infer, 0.15))
+    path = tmp_path / "out.mp4"
+    with Segmenter(tiny_model, "onnxruntime", 1) as segmenter:
+        found = watch(segmenter, [np.zeros((60, 80, 3), np.uint8)], "camera:30", str(path), 2.0)
+    assert found["dropped"]["stale"] > 10
+    capture, times_ms = cv2.VideoCapture(str(path)), []
+    while capture.read()[0]:
+        times_ms.append(capture.get(cv2.CAP_PROP_POS_MSEC))
+    capture.release()
+    assert len(times_ms) > 3
+    # The second one and the last: ffmpeg's start delays the first.
+    assert (times_ms[-1] - times_ms[1]) / (len(times_ms) - 2) > 100  # 33 at the stated rate
+
+
+def test_a_file_is_watched_one_frame_at_a_time_and_the_row_says_so(tiny_model, video):
+    words = {"engine_names": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW, "duration_s": 0.1}
+    (row,) = bench([tiny_model], source=str(video), **words)["rows"]
+    assert "camera to sink of a file: the network computes one frame at a time" in row["note"]
+    (row,) = bench([tiny_model], source="camera:100", **words)["rows"]
+    assert row["camera"] is not None
+    assert "of a file" not in row["note"]
 
 
 def test_another_video_beside_the_source_is_written(tiny_model, video, tmp_path):
