@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml __init__.py $(KERNELS)
 		$(BIN)/pip uninstall --quiet --yes opencv-python && $(BIN)/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps opencv-python-headless; }
 	@touch $@
 
-demo: setup  ## Train, export, verify, run and measure on generated street scenes (about 5 minutes on 2 cores)
+demo: setup  ## Train, export, verify, run and measure on generated street scenes (about 5 minutes on 2 cores after installation)
 	@SEG=$(SEG) sh benchmarks/demo.sh demo
 
 test: setup  ## Run the tests

@@ -20,6 +20,7 @@ from ..core.errors import EngineError, GateError, InputError, ModelFileError, Un
 from ..core.plan import FLAVOURS
 from ..core.spec import PRECISIONS
 from . import kernels
+from .bench_camera import try_watch
 from .bench_frames import dataset_frames, generated_frames
 from .bench_lane import QUIET_CORES, Lane
 from .bench_ratio import add_ratios
@@ -91,7 +92,8 @@ def bench(
             keeps them open.
         wait_s: Seconds to wait, at most, until other processes leave the machine alone; then it is measured all the same.
         source, sink: Also run the pipeline from this source (``camera:30`` is a simulated camera of 30 frames per second) to
-            this sink, for as long as ``duration_s``, each configuration once; None doesn't.
+            this sink, for as long as ``duration_s``, each configuration once; None doesn't. Both are opened once before
+            anything is measured.
         relative_to: Name of the model whose rows the others are divided by; None divides nothing.
         progress: Called with (turns done, turns in all, what runs now).
 
@@ -105,6 +107,7 @@ def bench(
         EngineError: no engine was named and none is available.
         InputError: an option out of range.
         DataError: ``data`` is no dataset, or an image can't be read.
+        SourceError, SinkError: ``source`` or ``sink`` can't be opened, or both are one file.
     """
     blocks = schedule(duration_s, runs)
     if settle is not None and not 0 < settle < 1:
@@ -126,6 +129,8 @@ def bench(
     sizes: list[int | None] = [*dict.fromkeys(batches or ())] or [None]
     if any(size is not None and not 1 <= size <= _MAX_BATCH for size in sizes):
         raise InputError(f"bench: --batch must be 1 to {_MAX_BATCH} frames, got {', '.join(map(str, sizes))}")
+    if source is not None:
+        try_watch(source, sink)
     size = f"{frame_hw[1]}x{frame_hw[0]}"
     if data is None:
         frames = generated_frames(frame_hw)

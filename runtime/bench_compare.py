@@ -1,4 +1,8 @@
-"""Two reports of ``bench --json``, row by row: slower, faster, or no difference shown. The intervals decide."""
+"""Two reports of ``bench --json``, row by row: slower, faster, or no difference shown. The intervals decide.
+
+Rows without an interval have no such verdict; what is beyond a stated limit by its median alone fails all the same: a gate
+that passes what it can't judge would pass everything that was measured too briefly.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from .bench_report import DASH, Table, markdown_table
 KEY = ("model", "precision", "engine", "threads", "imgsz", "frame", "batch")
 METRICS = ("e2e_ms", "engine_ms")
 _NAMES = {"e2e_ms": "end to end", "engine_ms": "engine alone"}
-SLOWER, FASTER, SAME = "slower", "faster", "no difference shown"
+SLOWER, FASTER, SAME, UNJUDGED = "slower", "faster", "no difference shown", "no interval"
 MISSING_A, MISSING_B, UNMEASURED = "missing in A", "missing in B", "not measured"
 _MACHINE = ("cpu", "cores", "arch", "kernel", "os", "governor", "isa", "python")
 
@@ -48,8 +52,9 @@ def read_report(path: str | Path) -> dict[str, Any]:
 def compare(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
     """Every row of both reports, matched by :data:`KEY`.
 
-    A difference is shown where the two 95 % intervals of the median time have nothing in common. ``change`` is that of the
-    speed, from the medians of the turns: −0.1 is a tenth slower.
+    A difference is shown where the two 95 % intervals of the median time have nothing in common; where one report has no
+    interval the verdict is :data:`UNJUDGED`. ``change`` is that of the speed, from the medians of the turns: −0.1 is a tenth
+    slower.
 
     Returns:
         ``machines_differ`` (names of what differs), ``loaded`` (which reports were measured beside other work), ``rows``:
@@ -78,24 +83,29 @@ def check(comparison: dict[str, Any], max_regression: float | None) -> None:
 
     Raises:
         InputError: ``max_regression`` below 0 or not a number.
-        GateError: a row is slower by more than that, and the intervals show it; or B lacks a row that A has measured.
+        GateError: a row is slower by more than that, and the intervals show it, or there are none that could; or B lacks a
+            row that A has measured.
     """
     if max_regression is None:
         return
     if not 0 <= max_regression < math.inf:
         raise InputError(f"bench compare: --max-regression must be 0 % or more, got {100 * max_regression:g}")
-    worse = [
-        (row, metric)
-        for row in comparison["rows"]
-        for metric in METRICS
-        if row[metric]["verdict"] == SLOWER and row[metric]["change"] < -max_regression
-    ]
+    worse, unjudged = (
+        [
+            (row, metric)
+            for row in comparison["rows"]
+            for metric in METRICS
+            if row[metric]["verdict"] == verdict and row[metric]["change"] < -max_regression
+        ]
+        for verdict in (SLOWER, UNJUDGED)
+    )
     lost = [row for row in comparison["rows"] if row["verdict"] == MISSING_B or _lost(row)]
-    if worse:
-        row, metric = min(worse, key=lambda one: one[0][one[1]]["change"])
+    if beyond := worse or unjudged:
+        row, metric = min(beyond, key=lambda one: one[0][one[1]]["change"])
         what = f"{_words(_key(row))}: {-100 * row[metric]['change']:.1f} % slower ({_NAMES[metric]})"
-        rest = f"; {len(worse) - 1} more" if len(worse) > 1 else ""
-        raise GateError(f"bench compare: --max-regression {100 * max_regression:g} %: {what}{rest}")
+        rest = f"; {len(beyond) - 1} more" if len(beyond) > 1 else ""
+        why = "" if worse else f"; can't be judged: {_without_interval(row[metric])}; measure longer (6 turns or more)"
+        raise GateError(f"bench compare: --max-regression {100 * max_regression:g} %: {what}{rest}{why}")
     if lost:
         what = f"{_words(_key(lost[0]))}: measured in A, not in B"
         rest = f"; {len(lost) - 1} more" if len(lost) > 1 else ""
@@ -131,9 +141,8 @@ def remarks(comparison: dict[str, Any]) -> list[str]:
         said.append(f"the machines differ in {', '.join(comparison['machines_differ'])}")
     if comparison["loaded"]:
         said.append(f"{' and '.join(comparison['loaded'])} measured beside other work: verdicts may be about that work")
-    judged = [row[metric] for row in comparison["rows"] for metric in METRICS if row[metric]["change"] is not None]
-    if any(None in (one["a_interval"], one["b_interval"]) for one in judged):
-        said.append("rows without an interval (below 6 turns) show no difference; measure longer")
+    if any(row[metric]["verdict"] == UNJUDGED for row in comparison["rows"] for metric in METRICS):
+        said.append("rows without an interval (below 6 turns) can't be judged; measure longer")
     return said
 
 
@@ -152,13 +161,12 @@ def _judge(a: dict[str, Any] | None, b: dict[str, Any] | None, metric: str) -> d
         verdict = MISSING_A if a is None else MISSING_B
     elif change is None:
         verdict = UNMEASURED
+    elif not intervals[0] or not intervals[1]:
+        verdict = UNJUDGED
+    elif intervals[1][0] > intervals[0][1]:
+        verdict = SLOWER
     else:
-        verdict = SAME
-        if intervals[0] and intervals[1]:
-            if intervals[1][0] > intervals[0][1]:
-                verdict = SLOWER
-            elif intervals[1][1] < intervals[0][0]:
-                verdict = FASTER
+        verdict = FASTER if intervals[1][1] < intervals[0][0] else SAME
     return {
         "a": times[0], "b": times[1], "a_interval": intervals[0], "b_interval": intervals[1],
         "change": change, "verdict": verdict,
@@ -175,6 +183,11 @@ def _time(row: dict[str, Any] | None, metric: str) -> float | None:
 
 def _interval(row: dict[str, Any] | None, metric: str) -> list[float] | None:
     return None if row is None else (row.get("interval") or {}).get(metric)
+
+
+def _without_interval(found: dict[str, Any]) -> str:
+    names = [name for name, interval in (("A", found["a_interval"]), ("B", found["b_interval"])) if interval is None]
+    return f"{' and '.join(names)} {'have' if len(names) > 1 else 'has'} no interval"
 
 
 def _lost(row: dict[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from ..core.labels import Labels
 from ..core.spec import ModelSpec
 from . import kernels
 from .bench_batch import BatchSegmenter, resolve_batch
-from .bench_camera import watch
+from .bench_camera import path_of, watch
 from .bench_untrained import RANDOM, UntrainedSegmenter
 from .evaluate import evaluate
 from .machine import ROOT
@@ -38,6 +38,11 @@ T = TypeVar("T")
 SETTLE_S = 0.06
 #: Unmeasured runs at the start of each block: the one before has filled the caches with other data.
 REFILL = 2
+# What a row is about is one frame after the other on all of its threads; another mode would be another row.
+_FILE_NOTE = (
+    "camera to sink of a file: the network computes one frame at a time on all of the row's threads "
+    "(seg-edge run: several side by side, where the engine can)"
+)
 # Warm-up: windows of this many frames, until one's median is this close to the one's before, or the time is up.
 _WINDOW, _STABLE, _WARMUP_LIMIT_S = 5, 0.05, 3.0
 #: "Cold" is what the first frames after opening give, for at most this long; it ends where the latency is steady.
@@ -94,7 +99,9 @@ class Lane:
         self._load = OtherLoad(root)
         self._meter: Meter = NoMeter("the model was never opened")
         self._vitals: Vitals | None = None
+        # Energy of the blocks in which the instrument could be read, and what those blocks, not all of them, took and did.
         self._joules: float | None = None
+        self._metered_s, self._metered_blocks, self._metered_frames = 0.0, 0, 0
         self.turns: dict[str, list[float]] = {key: [] for key in TURN_KEYS}
         self.turns_at_s: list[float] = []
         self._startup_ms: float | None = None
@@ -209,6 +216,8 @@ class Lane:
         sleep(SETTLE_S)
         try:
             self.camera = watch(segmenter, self._frames, source, sink, seconds)
+            if path_of(source) is not None:
+                self.notes.append(_FILE_NOTE)
         except SegEdgeError as error:
             self.notes.append(f"camera to sink not measured: {one_remark(error)}")
 
@@ -271,8 +280,8 @@ class Lane:
             "startup_ms": self._startup_ms if measured else None,
             "memory": {"model_bytes": self._model_bytes if measured else None, **_peak(self._root)},
             "miou": self.miou,
-            "watts": joules / self._e2e_s if joules is not None and self._e2e_s > 0 else None,
-            "joules_per_frame": joules / (self.batch * self._e2e.count) if joules is not None and self._e2e.count else None,
+            "watts": joules / self._metered_s if joules is not None and self._metered_s > 0 else None,
+            "joules_per_frame": joules / self._metered_frames if joules is not None and self._metered_frames else None,
             "power_source": self._meter.source or None,
             "temperature_c": vitals.hottest_c if vitals else None,
             "clocks_mhz": vitals.clocks_mhz if vitals else {"cpu": None, "gpu": None},
@@ -287,7 +296,7 @@ class Lane:
         if self.failed is not None:
             return [f"not measured: {self.failed}"]
         remarks = list(self.notes)
-        others = self._load.cores
+        turns, others = len(self.turns["e2e_ms"]), self._load.cores
         if others is None:
             remarks.append("the load by other processes is not visible here")
         elif others > QUIET_CORES:
@@ -298,6 +307,8 @@ class Lane:
             remarks.append(f"power not measurable here ({self._meter.reason or 'the instrument failed'})")
         else:
             remarks.append(f"power is that of {self._meter.scope} ({self._meter.source}) during end-to-end runs")
+            if self._metered_blocks < turns:
+                remarks.append(f"power could be read in {self._metered_blocks} of {turns} turns")
         vitals = self._vitals
         if vitals is None or vitals.hottest_c is None:
             remarks.append("temperature not measurable here (no sensor)")
@@ -308,7 +319,6 @@ class Lane:
             remarks.append("throttling not visible here")
         elif throttled:
             remarks.append(f"throttled meanwhile: {', '.join(throttled)}")
-        turns = len(self.turns["e2e_ms"])
         if median_interval(self.turns["e2e_ms"]) is None:
             remarks.append(f"no interval: {turns} turns, it takes 6")
         elif self._uneven():
@@ -369,6 +379,9 @@ class Lane:
         self._ended("e2e", times, elapsed)
         if joules is not None:
             self._joules = (self._joules or 0.0) + joules
+            self._metered_s += elapsed
+            self._metered_blocks += 1
+            self._metered_frames += self.batch * done
 
     def _ended(self, kind: str, times: list[float], elapsed_s: float) -> None:
         samples = self._engine if kind == "engine" else self._e2e

@@ -61,6 +61,16 @@ def test_the_road_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
     assert (tmp_path / "overlay.png").stat().st_size > 0
 
 
+def test_the_demo_takes_as_long_as_is_said_wherever_it_is_said() -> None:
+    """Minutes of ``make demo`` after the installation, in the README and in the help of make, are the recorded seconds."""
+    results = README.parent / "benchmarks" / "results"
+    minutes = round(json.loads((results / "demo.json").read_text(encoding="utf-8"))["seconds"] / 60)
+    for file, line in (("README.md", r"^make demo .*"), ("Makefile", r"^demo:.*")):
+        said = re.findall(line, (README.parent / file).read_text(encoding="utf-8"), re.MULTILINE)
+        assert len(said) == 1, file
+        assert f"about {minutes} minutes on 2 cores after installation" in said[0], file
+
+
 def test_numbers_are_the_recorded_ones() -> None:
     text = README.read_text(encoding="utf-8")
     results = README.parent / "benchmarks" / "results"

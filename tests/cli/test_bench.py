@@ -64,6 +64,8 @@ def test_a_broken_gate_exits_with_3_after_writing(tiny_model, tmp_path, capsys):
         (["MODEL", "--frame", "big"], "--frame: expected HEIGHTxWIDTH"),
         (["MODEL", "--engine", "openvin"], "did you mean 'openvino'"),
         (["MODEL", "--duration", "1", "--runs", "3"], "not both"),
+        (["MODEL", "--source", "nosuch.mp4"], "source nosuch.mp4: no such file or folder"),
+        (["MODEL", "--source", "camera:30", "--sink", "windo"], "did you mean window?"),
     ],
 )
 def test_wrong_words_are_one_line(tiny_model, tmp_path, monkeypatch, capsys, words, said):

@@ -14,6 +14,7 @@ from seg_edge.runtime.bench_compare import (
     MISSING_B,
     SAME,
     SLOWER,
+    UNJUDGED,
     UNMEASURED,
     check,
     compare,
@@ -105,14 +106,40 @@ def test_a_row_that_failed_in_b_is_lost():
     check(compare(report(failed), report(failed)), 0.5)
 
 
-def test_reports_without_turns_show_no_difference_and_say_so():
+def test_reports_without_turns_have_no_verdict_and_say_so():
     old, new = (copy.deepcopy(one) for one in (row(), scaled(2.0)))
     for one in (old, new):
         del one["turns"], one["interval"]
     found = compare(report(old), report(new))
-    assert found["rows"][0]["verdict"] == SAME
+    assert found["rows"][0]["verdict"] == UNJUDGED
     assert found["rows"][0]["e2e_ms"]["change"] == pytest.approx(-0.5)
     assert any("without an interval" in text for text in table(found).notes)
+
+
+@pytest.mark.parametrize(("short", "who"), [("a", "A has"), ("b", "B has"), ("ab", "A and B have")])
+def test_a_row_without_an_interval_that_is_beyond_the_limit_fails(short, who):
+    """Five turns give no interval. Ten times slower must not pass for want of one; what is within the limit passes."""
+    times = [10.0, 10.1, 10.2, 9.9, 9.8, 10.0]
+    a, b = (
+        row(e2e=[value * scale for value in times[: 5 if side in short else 6]]) for side, scale in (("a", 1), ("b", 10))
+    )
+    found = compare(report(a, row("fine")), report(b, row("fine")))
+    assert [one["verdict"] for one in found["rows"]] == [UNJUDGED, SAME]
+    check(found, None)
+    check(found, 0.91)
+    with pytest.raises(
+        GateError, match=rf"5 %: net fp32 .*: 90.0 % slower .*; 1 more; can't be judged: {who} no interval; meas"
+    ):
+        check(found, 0.05)
+    check(compare(report(b, row("fine")), report(a, row("fine"))), 0.0)  # ten times faster
+
+
+def test_a_slowdown_that_is_shown_comes_before_one_that_is_not():
+    short = scaled(10)
+    short["turns"], short["interval"] = {}, {}
+    found = compare(report(row(), row("shown")), report(short, scaled(1.2, model="shown")))
+    with pytest.raises(GateError, match=r"shown fp32 on openvino, 2 threads at 352x480: 16.7 % slower \(.*\); 1 more$"):
+        check(found, 0.05)
 
 
 def test_what_differs_between_the_machines_and_load_is_said():
