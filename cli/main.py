@@ -176,7 +176,8 @@ class _Signals:
 
 
 def _interrupted() -> int:
-    _say("interrupted")
+    if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun started, one says it
+        _say("interrupted")
     return 130
 
 
