@@ -182,7 +182,8 @@ def _interrupted() -> int:
 
 
 def _say(text: str) -> None:
-    print(f"seg-edge: {' '.join(text.split())}", file=sys.stderr)
+    # In one write: torchrun's processes share a stream that is not buffered.
+    print(f"seg-edge: {' '.join(text.split())}\n", end="", file=sys.stderr)
 
 
 if __name__ == "__main__":
