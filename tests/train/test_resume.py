@@ -13,12 +13,12 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "resume.py"
 
 def test_killed_and_resumed(tmp_path):
     """In a process of its own, because it forks its trainings."""
-    words = [sys.executable, str(SCRIPT), "--kills", "6", "--fresh", "0", "--json", str(tmp_path / "r.json")]
+    words = [sys.executable, str(SCRIPT), "--kills", "4", "--fresh", "0", "--json", str(tmp_path / "r.json")]
     done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "r.json").read_text())
-    assert found["resumed"] == found["kills"] >= 6
-    assert found["during_a_save"] >= 3
+    assert found["resumed"] == found["kills"] >= 4
+    assert found["during_a_save"] >= 2
     assert found["lives"] == found["kills"] + found["trainings"]
     assert found["wrong"] == []
     assert found["gates"][0]["passed"]
