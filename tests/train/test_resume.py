@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "resume.py"
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processor time of processes is read from /proc")
 def test_killed_and_resumed(tmp_path):
     """In a process of its own, because it forks its trainings."""
     words = [sys.executable, str(SCRIPT), "--kills", "4", "--fresh", "0", "--json", str(tmp_path / "r.json")]
