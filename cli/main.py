@@ -176,12 +176,14 @@ class _Signals:
 
 
 def _interrupted() -> int:
-    _say("interrupted")
+    if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun started, one says it
+        _say("interrupted")
     return 130
 
 
 def _say(text: str) -> None:
-    print(f"seg-edge: {' '.join(text.split())}", file=sys.stderr)
+    # In one write: torchrun's processes share a stream that is not buffered.
+    print(f"seg-edge: {' '.join(text.split())}\n", end="", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def train(
     crop: Annotated[
         str | None, typer.Option(help="Size HxW of training crops, multiples of 32. Default: the network's input.")
     ] = None,
-    batch: Annotated[int, typer.Option(help="Images per step.")] = 8,
+    batch: Annotated[int, typer.Option(help="Images per step; under torchrun of all processes together.")] = 8,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate. Default: 0.002 for adamw, 0.05 for sgd.")] = None,
     optimizer: Annotated[str, typer.Option(help="adamw or sgd (Nesterov's momentum 0.9).")] = "adamw",
     weight_decay: Annotated[float, typer.Option(help="Of convolution weights.")] = 0.01,
@@ -43,6 +43,12 @@ def train(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Output folder. Default: runs/<dataset>-<model>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from last.pt in the output folder.")] = False,
+    save_every: Annotated[
+        int | None, typer.Option(help="Also keep the checkpoint of every N-th epoch. Default: the best and the last alone.")
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write curves and overlays for TensorBoard into the output folder.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, bf16 or fp16. Default: bf16 where it is fast.")] = None,
     half: Annotated[bool, typer.Option("--half", help="Short for --precision bf16 (fp16 on GPUs without it).")] = False,
@@ -53,6 +59,7 @@ def train(
         float, typer.Option(help="Share of training images that get half of another one's classes, rare ones first.")
     ] = 0.0,
     cutmix: Annotated[float, typer.Option(help="Share of training images that get a rectangle of another one.")] = 0.0,
+    rotate: Annotated[float, typer.Option(help="Largest angle that training images are turned by, degrees.")] = 0.0,
     unlabelled: Annotated[
         str, typer.Option(help="Pixels that a single-class dataset leaves unlabelled: marginal (unknown) or background.")
     ] = "marginal",
@@ -91,9 +98,10 @@ def train(
 ) -> None:
     """Train a network on a folder dataset."""
     from ..core.artifact import write_json
-    from ..core.errors import InputError
+    from ..core.errors import InputError, ProcessError
     from ..train.data.augment import AugmentConfig
     from ..train.distill import DistillConfig
+    from ..train.distributed import leave, processes
     from ..train.siamese import SiameseConfig
     from ..train.trainer import OPTIMIZERS, TrainConfig, fit
 
@@ -106,13 +114,22 @@ def train(
         lr=OPTIMIZERS.get(optimizer, 1.0) if lr is None else lr, optimizer=optimizer, weight_decay=weight_decay, loss=loss,
         branches=branches, aux=aux, accumulate=accumulate, patience=patience, deterministic=deterministic,
         classes=classes, precision=precision or ("half" if half else None), device=device, workers=workers,
-        augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter, classmix, cutmix), init=init,
+        augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter, classmix, cutmix, rotate), init=init,
         pretrained=pretrained,
         unlabelled=unlabelled, freeze=freeze,
         siamese=SiameseConfig(pull_features, pull_predictions, appearance) if siamese else None,
         distill=DistillConfig(teacher, temperature, kd_weight, feature_weight) if teacher else None,
+        save_every=save_every, tensorboard=tensorboard,
     )  # fmt: skip
-    report = fit(wanted, resume=resume)
+    try:
+        report = fit(wanted, resume=resume)
+    except ProcessError as error:
+        if error.said:
+            raise SystemExit(error.exit_code) from error
+        raise
+    leave()
+    if not processes().first:
+        return
     if json:
         write_json(json, report)
     best = report["best"]

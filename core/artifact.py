@@ -6,8 +6,9 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,23 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: str | Path, names: Iterable[str]) -> list[Path]:
+    """Removes what a killed process left behind while :func:`atomic_path` wrote files in a folder; returns what it was.
+
+    Args:
+        folder: May be missing.
+        names: Of the files, such as ``last.pt``. Nobody else may be writing them now.
+    """
+    wanted = {(Path(name).stem, Path(name).suffix) for name in names}
+    found = []
+    for path in Path(folder).glob(".*.tmp*"):
+        match = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}\.tmp(\.[^.]+)?", path.name)
+        if match and (match[1], match[2] or "") in wanted:
+            path.unlink(missing_ok=True)
+            found.append(path)
+    return found
 
 
 def check_writable(path: str | Path) -> None:

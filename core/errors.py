@@ -8,6 +8,7 @@ SegEdgeError                 exit code 1; its text is the one line that the comm
 ├── EngineError              an inference engine that is missing or failed
 ├── SourceError              a camera, video or folder that can't be opened or stopped delivering
 ├── SinkError                an output that can't be opened or written
+├── ProcessError             another process of the same training ended, or can't be reached
 ├── DownloadError            a server that can't be reached, or sent something else than expected
 └── GateError                exit code 3; a stated limit (--max-drop, --min-fps, …) was broken
 """
@@ -62,6 +63,19 @@ class SourceError(SegEdgeError):
 
 class SinkError(SegEdgeError):
     """An output that can't be opened or written."""
+
+
+class ProcessError(SegEdgeError):
+    """Another process of the same training ended, or can't be reached.
+
+    Args:
+        text: The line.
+        said: The other process has said it itself.
+    """
+
+    def __init__(self, text: str, said: bool = False) -> None:
+        super().__init__(text)
+        self.said = said
 
 
 class DownloadError(SegEdgeError):

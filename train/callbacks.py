@@ -12,11 +12,11 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint, WeightAveraging
 from torch import Tensor
 
 from ..core.artifact import atomic_path, write_text
-from ..core.errors import InputError
+from ..core.errors import InputError, ProcessError
 from .checkpoint import BEST
 
 #: Columns of ``metrics.csv``; the terms of a loss that has several, such as ``train_kd``, come after them.
@@ -57,10 +57,13 @@ class PtCheckpoint(ModelCheckpoint):
 
 
 class EpochSeed(pl.Callback):
-    """Seeds each epoch by its number, so that a resumed run draws what an uninterrupted one would have drawn."""
+    """Seeds each epoch by its number, so that a resumed run draws what an uninterrupted one would have drawn.
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    ``process``: Number of the process, where each draws its own numbers.
+    """
+
+    def __init__(self, seed: int, process: int = 0) -> None:
+        self.seed = seed + 1_000_003 * process  # further than epochs go; generators on CPUs take 32 bits alone
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         torch.manual_seed(self.seed + trainer.current_epoch)
@@ -74,22 +77,50 @@ class EarlyStop(EarlyStopping):
         super().__init__("val_miou", patience=patience, mode="max", check_finite=False, check_on_train_epoch_end=False)
 
 
-def checkpoints(out: Path) -> list[pl.Callback]:
-    """``best.pt`` (weights of the best validation mIoU) and ``last.pt`` (all that a resumed run needs)."""
+class Kept(Checkpoint):
+    """Keeps a copy of ``last.pt`` of every ``every``-th epoch: ``epoch_0010.pt``, named as epochs are counted, from 1."""
+
+    def __init__(self, out: Path, every: int) -> None:
+        self.out = out
+        self.every = every
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        if epoch % self.every == 0:
+            trainer.save_checkpoint(self.out / kept_name(epoch))
+
+
+def kept_name(epoch: int) -> str:
+    return f"epoch_{epoch:04d}.pt"
+
+
+def checkpoints(out: Path, every: int | None = None) -> list[pl.Callback]:
+    """``best.pt`` (weights of the best validation mIoU) and ``last.pt`` (all that a resumed run needs).
+
+    ``every``: Also :class:`Kept`, before ``last.pt``: a training that is killed between the two writes it again.
+    """
     # Not save_weights_only: Lightning would not ask EMA then, and save the current weights instead of the averaged ones
     # that were validated. AtomicCheckpointIO leaves out the rest.
     best = PtCheckpoint(out, Path(BEST).stem, monitor="val_miou", mode="max", save_top_k=1, enable_version_counter=False)
     last = PtCheckpoint(out, "last", monitor=None, save_top_k=1, every_n_epochs=1, enable_version_counter=False)
-    return [best, last]
+    return [best, *([Kept(out, every)] if every else []), last]
 
 
 class History(pl.Callback):
-    """Keeps one row per epoch, in ``metrics.csv`` and ``curves.png``; rows travel in the checkpoint."""
+    """Keeps one row per epoch, in ``metrics.csv`` and ``curves.png``; rows travel in the checkpoint.
 
-    def __init__(self, out: Path, epochs: int, quiet: bool = False) -> None:
+    Args:
+        out: Folder of both.
+        epochs: Of the whole training.
+        quiet: Print no line per epoch.
+        first: This is the process that writes and prints; others keep rows alone.
+    """
+
+    def __init__(self, out: Path, epochs: int, quiet: bool = False, first: bool = True) -> None:
         self.out = out
         self.epochs = epochs
-        self.quiet = quiet
+        self.quiet = quiet or not first
+        self.first = first
         self.rows: list[dict[str, float]] = []
         self._start = 0.0
 
@@ -100,6 +131,8 @@ class History(pl.Callback):
         values = {key: float(value) for key, value in trainer.callback_metrics.items()}
         for key in ("train_loss", "val_loss"):
             if not math.isfinite(values[key]):
+                if not self.first:  # all have the same losses
+                    raise ProcessError(f"train: the {key} is {values[key]}", said=True)
                 raise InputError(
                     f"train: the {key} of epoch {trainer.current_epoch + 1} is {values[key]}, not a finite number; "
                     "start again with a lower --lr, or with --precision fp32"
@@ -109,6 +142,8 @@ class History(pl.Callback):
         row |= {key: values[key] for key in sorted(values) if key.startswith("train_") and key not in COLUMNS}
         row |= {"lr": trainer.optimizers[0].param_groups[0]["lr"], "seconds": time.perf_counter() - self._start}
         self.rows.append(row)
+        if not self.first:
+            return
         text = io.StringIO()
         writer = csv.DictWriter(text, [*COLUMNS, *(key for key in row if key not in COLUMNS)])
         writer.writeheader()
@@ -122,8 +157,21 @@ class History(pl.Callback):
                 flush=True,
             )
 
+    def finish(self, rows: list[dict[str, float]]) -> None:
+        """Draws the curves of a training that was killed when only they and the report were missing."""
+        self.rows = rows
+        if not self.quiet:
+            print(
+                f"epoch {len(rows)}/{self.epochs} was the last one; writing curves and report", file=sys.stderr, flush=True
+            )
+        self._plot()
+
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        plot(self.rows, self.out / "curves.png")
+        self._plot()
+
+    def _plot(self) -> None:
+        if self.first:
+            plot(self.rows, self.out / "curves.png")
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}

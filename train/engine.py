@@ -17,6 +17,7 @@ from ..core.spec import ModelSpec
 from .auxiliary import Auxiliary
 from .checkpoint import KEY, describe
 from .distill import Distillation
+from .distributed import total
 from .losses import DEFAULT_LOSS, SegmentationLoss
 from .models.config import config_of
 from .siamese import Siamese
@@ -68,6 +69,7 @@ class SegmentationModule(pl.LightningModule):
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
         self.confusion = ConfusionMatrix(len(spec.labels))
         self.metrics: dict[str, Any] = {}
+        self._val_losses: list[Tensor] = []
 
     def forward(self, images: Tensor) -> Tensor:
         """``images``: uint8 (N, 3, H, W) RGB → logits."""
@@ -92,8 +94,8 @@ class SegmentationModule(pl.LightningModule):
         loss = torch.stack(list(terms.values())).sum()
         if len(terms) > 1:
             for name, term in terms.items():
-                self.log(f"train_{name}", term, on_step=False, on_epoch=True, batch_size=len(images))
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(images))
+                self.log(f"train_{name}", term, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(images), sync_dist=True)
         return loss
 
     def train(self, mode: bool = True) -> SegmentationModule:
@@ -104,19 +106,22 @@ class SegmentationModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self.confusion = ConfusionMatrix(len(self.spec.labels))
+        self._val_losses = []
 
     def validation_step(self, batch: tuple[Tensor, list[Tensor]], _index: int) -> None:
         images, masks = batch
         logits = self(images).float()
-        losses = []
         for one, mask in zip(logits, masks, strict=True):
-            losses.append(self.loss(one[None], mask[None]))
+            self._val_losses.append(self.loss(one[None], mask[None]))
             full = F.interpolate(one[None], size=mask.shape[-2:], mode="bilinear", align_corners=False)
             guess = full.argmax(1)[0].to(torch.uint8).cpu().numpy()
             self.confusion.update(*settle(guess, mask.cpu().numpy(), len(self.spec.labels), self.sets))
-        self.log("val_loss", torch.stack(losses).mean(), batch_size=len(images))
 
     def on_validation_epoch_end(self) -> None:
+        losses = torch.stack(self._val_losses).double()
+        loss, images = total(torch.stack((losses.sum(), torch.full_like(losses[0], len(losses)))))
+        self.confusion.counts = total(torch.from_numpy(self.confusion.counts).to(self.device)).cpu().numpy()
+        self.log("val_loss", (loss / images).float())
         self.metrics = {"miou": number(self.confusion.miou), "pixel_accuracy": number(self.confusion.pixel_accuracy)}
         for key, value in self.metrics.items():
             self.log(f"val_{key}", 0.0 if value is None else value, prog_bar=key == "miou")
@@ -146,6 +151,12 @@ class SegmentationModule(pl.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def draws_per_image(module: SegmentationModule) -> bool:
+    """Whether a training step draws random numbers for each image, as dropout does: processes must then draw differently."""
+    dropouts = (m for m in module.net.modules() if isinstance(m, nn.modules.dropout._DropoutNd))
+    return module.siamese is not None or any(m.p > 0 for m in dropouts)
 
 
 def _encoder(net: nn.Module) -> nn.Module:

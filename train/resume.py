@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..core.artifact import sha256
+from ..core.artifact import REPORT_JSON, sha256
 from ..core.dataset import SegDataset
 from ..core.errors import InputError, ModelFileError
 from ..core.spec import ModelSpec
+from .callbacks import EarlyStop, History
 from .checkpoint import KEY, read_checkpoint
 from .distill import DistillConfig
 from .models.pretrained import provenance
@@ -29,8 +31,22 @@ def recipe_of(config: TrainConfig) -> dict[str, Any]:
     return plain | {"siamese": str(config.siamese) if config.siamese else "off"}
 
 
-def resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[ModelSpec, dict[str, Any]]:
-    """The spec and the network's configuration in ``last``, if a training of ``config`` can go on from there.
+class Resumed(NamedTuple):
+    """What a training goes on from.
+
+    Attributes:
+        spec: Of the checkpoint.
+        net: Configuration of its network.
+        rows: The history of a training that had been through all its epochs when it was ended: the report alone is missing.
+    """
+
+    spec: ModelSpec
+    net: dict[str, Any]
+    rows: list[dict[str, float]] | None
+
+
+def resume_from(last: Path, config: TrainConfig, train: SegDataset) -> Resumed:
+    """What ``last`` holds, if a training of ``config`` can go on from there.
 
     Raises:
         ModelFileError: there is nothing to go on from.
@@ -64,7 +80,8 @@ def resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[Mod
             f"train: {last} was trained in {steps} steps per epoch, but {len(train)} images in batches of {config.batch} "
             f"are {now}; pass the same --data and --batch"
         )
-    if epoch >= config.epochs:
+    rows = _unreported(data, config)
+    if epoch >= config.epochs and rows is None:
         raise InputError(f"train: {last} has {epoch} epochs already; pass --epochs above that to train on")
     init = spec.provenance.get("init")
     if config.init is not None and (init is None or init["sha256"] != sha256(config.init)):
@@ -78,7 +95,21 @@ def resume_from(last: Path, config: TrainConfig, train: SegDataset) -> tuple[Mod
             "leave it out: a resumed training has all that it needs"
         )
     _check_teacher(last, spec.provenance.get("teacher"), config.distill)
-    return spec, about["config"]
+    return Resumed(spec, about["config"], rows)
+
+
+def _unreported(data: dict[str, Any], config: TrainConfig) -> list[dict[str, float]] | None:
+    """See :attr:`Resumed.rows`: between the last checkpoint and the report, a training can be killed too."""
+    epoch = int(data["epoch"]) + 1
+    stopping = next((state for key, state in data["callbacks"].items() if key.startswith(EarlyStop.__name__)), None)
+    stopped = config.patience is not None and stopping is not None and stopping["wait_count"] >= config.patience
+    if epoch != config.epochs and not stopped:
+        return None
+    try:
+        reported = int(json.loads((config.out / REPORT_JSON).read_text(encoding="utf-8"))["epochs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        reported = 0
+    return None if reported >= epoch else list(data["callbacks"][History.__name__]["rows"])
 
 
 def _check_teacher(last: Path, before: dict[str, Any] | None, now: DistillConfig | None) -> None:

@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 import warnings
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +17,36 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 
-from ..core.artifact import REPORT_JSON, sha256, write_json
-from ..core.dataset import CLASSES_FILE, SegDataset, open_dataset
+from ..core.artifact import REPORT_JSON, remove_leftovers, sha256, write_json
+from ..core.dataset import SegDataset
 from ..core.errors import DataError, InputError, UnknownNameError
 from ..core.labels import Labels
-from ..core.merged import UNLABELLED, as_background
+from ..core.merged import UNLABELLED
 from ..core.spec import ModelSpec
 from .auxiliary import Auxiliary
-from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints
-from .checkpoint import BEST, AtomicCheckpointIO, Checkpoint, load_checkpoint
+from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints, kept_name
+from .checkpoint import BEST, AtomicCheckpointIO
 from .data.augment import AugmentConfig
-from .data.module import class_frequencies, default_workers, loaders
-from .distill import Distillation, DistillConfig, open_teacher
-from .engine import SegmentationModule
-from .losses import DEFAULT_LOSS, check_sets, class_weights, parse_loss
+from .data.module import default_workers, loaders
+from .distill import Distillation, DistillConfig
+from .distributed import Processes, agreed, connected, from_first, join, placement, processes, synchronize
+from .engine import SegmentationModule, draws_per_image
+from .losses import DEFAULT_LOSS, class_weights, parse_loss
 from .models import pretrained
 from .models.branches import add_branches
-from .models.catalog import TABLE, build, check_name, stride_of
+from .models.catalog import build, check_name, stride_of
 from .models.registry import MODELS, macs, parameters
 from .models.unet import STRIDE
-from .resume import recipe_of, resume_from
+from .prepare import Prepared, prepare
+from .resume import recipe_of
 from .siamese import Siamese, SiameseConfig
+from .tensorboard import TensorBoard
 
 DEVICES = ("cpu", "cuda")
 #: Optimizers, and the peak rates at which they usually do well.
 OPTIMIZERS = {"adamw": 2e-3, "sgd": 0.05}
+#: What a training writes.
+FILES = (BEST, "last.pt", "metrics.csv", "curves.png", REPORT_JSON)
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -75,6 +80,8 @@ class TrainConfig:
             that it doesn't label) or ``background``.
         freeze: The encoder of ``init`` is not trained further.
         siamese: Two appearances of each image, pulled together; None trains on one.
+        save_every: Keep a checkpoint of every so many epochs, ``epoch_0010.pt``; None keeps the best and the last alone.
+        tensorboard: Write curves and pictures for TensorBoard.
     """
 
     data: Path
@@ -109,6 +116,8 @@ class TrainConfig:
     unlabelled: str = "marginal"
     freeze: bool = False
     siamese: SiameseConfig | None = None
+    save_every: int | None = None
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         check_name(self.model)
@@ -126,8 +135,9 @@ class TrainConfig:
             raise InputError("train: --siamese and --aux exclude each other; pass one of them")
         parse_loss(self.loss)
         positive = {"epochs": self.epochs, "batch": self.batch, "accumulate": self.accumulate}
-        if self.patience is not None:
-            positive["patience"] = self.patience
+        for name, optional in (("patience", self.patience), ("save-every", self.save_every)):
+            if optional is not None:
+                positive[name] = optional
         for name, value in positive.items():
             if value < 1:
                 raise InputError(f"train: --{name} must be at least 1, got {value}")
@@ -160,86 +170,45 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         resume: Continue from ``last.pt`` in ``config.out``; the epochs' total may have been raised.
         progress: Show a bar (on a terminal) and a line per epoch.
 
+    Under ``torchrun`` all processes call it alike: see :mod:`.distributed`. The first one writes and prints.
+
     Returns:
         The report, which is also ``report.json`` in ``config.out``.
 
     Raises:
+        ProcessError: another of the training's processes failed.
         SegEdgeError: a wrong dataset, option or checkpoint; nothing has been written then.
         KeyboardInterrupt: on Ctrl-C; ``last.pt`` then holds the last whole epoch.
     """
-    start = _start(config)
-    train, val = (open_for(config.data, split, config.classes, start) for split in (config.train_split, config.val_split))
-    if train.labels != val.labels:
-        train, val = _same_labels(train, val)
-    if config.unlabelled == "background":
-        train = as_background(train)
-    sets = train.sets or val.sets
-    check_sets(config.loss, sets)
-    last = config.out / "last.pt"
-    earlier, shape = resume_from(last, config, train) if resume else (None, None)
-    if not resume and last.exists():
-        raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
-    if config.freeze and start is None and earlier is None and config.pretrained is None:
-        raise InputError(
-            "train: --freeze keeps the encoder as it is, which needs one that was trained; pass --init CKPT, or --pretrained"
-        )
-    base = earlier or (start.spec if start else None)
-    size_hw = (earlier.input_hw if earlier else config.size_hw) or (base.input_hw if base else _size_of(train))
-    crop_hw = config.crop_hw or size_hw
-    if crop_hw[0] > size_hw[0] or crop_hw[1] > size_hw[1]:
-        raise InputError(
-            f"train: --crop {crop_hw[0]}x{crop_hw[1]} is larger than the network's input, {size_hw[0]}x{size_hw[1]}; "
-            "pass a smaller one, or a larger --imgsz"
-        )
-    _check_batch(config.model, min(config.batch, len(train)), crop_hw)
-    device, precision = _device(config.device), config.precision
-    precision = _fast_precision(device, half=precision == "half") if precision in (None, "half") else precision
-    _check_sizes(val)
-    frequencies = class_frequencies(train, len(sets))
-    teacher = open_teacher(config.distill.teacher, train.labels) if config.distill else None
-
+    group = processes()
+    join(group, config.device)
+    with agreed(group):
+        ready = prepare(config, resume, group)
     config.out.mkdir(parents=True, exist_ok=True)
+    if group.first:
+        kept = range(config.save_every, config.epochs + 1, config.save_every) if config.save_every else ()
+        remove_leftovers(config.out, [*FILES, *map(kept_name, kept)])  # of a run that was killed while it wrote
     with warnings.catch_warnings():
         _quiet()
         deterministic_before = torch.are_deterministic_algorithms_enabled()  # the Trainer's constructor sets it
         pl.seed_everything(config.seed, workers=True, verbose=False)
-        net = build(config.model, len(train.labels), shape or (start.config if start else None))
-        if start:
-            net.load_state_dict(start.model.state_dict())
-        elif config.pretrained and not earlier:
-            pretrained.load(net, config.model, config.pretrained)
-        size = {"params": parameters(net), "macs": macs(net, size_hw)}  # of what runs: without the training's additions
-        if config.branches:
-            add_branches(net)
-        net = net.to(memory_format=torch.channels_last)
-        spec = (base or _fresh_spec(config.model, train.labels, size_hw, stride_of(net))).with_(
-            labels=train.labels, input_hw=size_hw, provenance=_provenance(config, train, base)
-        )
-        distillation = None
-        if config.distill and teacher:
-            distillation = Distillation(config.distill, teacher, net, size_hw)
-        module = SegmentationModule(
-            net, config.model, spec, class_weights(frequencies),
-            lr=config.lr, weight_decay=config.weight_decay, warmup=config.warmup,
-            auxiliary=Auxiliary(net, len(train.labels), config.aux) if config.aux else None,
-            distillation=distillation, loss=config.loss, optimizer=config.optimizer, sets=sets,
-            siamese=Siamese(config.siamese, net, size_hw) if config.siamese else None,
-            freeze=config.freeze,
-        )  # fmt: skip
-        history = History(config.out, config.epochs, quiet=not progress)
+        with agreed(group):
+            module, size = _network(config, ready, group)
+        history = History(config.out, config.epochs, quiet=not progress, first=group.first)
         stopping = EarlyStop(config.patience) if config.patience else None
         bar: list[pl.Callback] = [TQDMProgressBar(refresh_rate=1, leave=False)] if progress and sys.stderr.isatty() else []
         trainer = pl.Trainer(
-            accelerator="gpu" if device == "cuda" else "cpu",
-            devices=1,
+            accelerator="gpu" if ready.device == "cuda" else "cpu",
+            **placement(group),
             max_epochs=config.epochs,
-            precision=PRECISIONS[precision],  # type: ignore[arg-type]  # Lightning's literals
+            precision=PRECISIONS[ready.precision],  # type: ignore[arg-type]  # Lightning's literals
             logger=False,
             callbacks=[
-                EpochSeed(config.seed),
+                EpochSeed(config.seed, group.rank if draws_per_image(module) else 0),
                 EMA(config.ema),
                 history,
-                *checkpoints(config.out),
+                *([TensorBoard(config.out, history)] if config.tensorboard else []),
+                *checkpoints(config.out, config.save_every),
                 *bar,
                 *([stopping] if stopping else []),
             ],
@@ -252,14 +221,19 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
             deterministic=config.deterministic or None,
         )
         train_loader, val_loader = loaders(
-            train, val, size_hw=size_hw, batch=config.batch,
-            workers=default_workers() if config.workers is None else config.workers,
-            augment=config.augment, seed=config.seed, pin=device == "cuda", frequencies=frequencies,
-            crop_hw=crop_hw,
+            ready.train, ready.val, size_hw=ready.size_hw, batch=config.batch,
+            workers=default_workers(group.local_count) if config.workers is None else config.workers,
+            augment=config.augment, seed=config.seed, pin=ready.device == "cuda", frequencies=ready.frequencies,
+            crop_hw=ready.crop_hw, share=(group.rank, group.count),
         )  # fmt: skip
         began = time.perf_counter()
         try:
-            trainer.fit(module, train_loader, val_loader, ckpt_path=last if earlier else None)
+            if ready.rows is None:
+                last = config.out / "last.pt" if ready.earlier else None
+                with connected(group):
+                    trainer.fit(module, train_loader, val_loader, ckpt_path=last)
+            else:
+                history.finish(ready.rows)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from stop
         except DataError as error:  # a loader process wraps the line in its traceback
@@ -269,23 +243,53 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
             torch.use_deterministic_algorithms(deterministic_before)
         if trainer.interrupted:
             raise KeyboardInterrupt
-    if stopping and stopping.stopped_epoch and progress:
+    if stopping and stopping.stopped_epoch and progress and group.first:
         print(f"stopped: no better mIoU in {config.patience} epochs", file=sys.stderr, flush=True)
-    report = _report(config, spec, history, time.perf_counter() - began, precision, device, size, len(train), len(val))
-    write_json(config.out / REPORT_JSON, report)
-    return report
+    report: dict[str, Any] = {}
+    if group.first:
+        report = _report(config, module.spec, history, time.perf_counter() - began, ready, size)
+        write_json(config.out / REPORT_JSON, report)
+    return dict(from_first(group, report))
+
+
+def _network(config: TrainConfig, ready: Prepared, group: Processes) -> tuple[SegmentationModule, dict[str, int]]:
+    """The network with all that its training adds, and the size of what runs, without additions."""
+    start, labels, size_hw = ready.start, ready.train.labels, ready.size_hw
+    net = build(config.model, len(labels), ready.shape or (start.config if start else None))
+    if start:
+        net.load_state_dict(start.model.state_dict())
+    elif config.pretrained and not ready.earlier:
+        pretrained.load(net, config.model, config.pretrained)
+    size = {"params": parameters(net), "macs": macs(net, size_hw)}
+    if config.branches:
+        add_branches(net)
+    if group.count > 1:
+        net = synchronize(net, ready.device)
+    net = net.to(memory_format=torch.channels_last)
+    spec = (ready.base or _fresh_spec(config.model, labels, size_hw, stride_of(net))).with_(
+        labels=labels, input_hw=size_hw, provenance=_provenance(config, ready.train, ready.base)
+    )
+    distillation = Distillation(config.distill, ready.teacher, net, size_hw) if config.distill and ready.teacher else None
+    module = SegmentationModule(
+        net, config.model, spec, class_weights(ready.frequencies),
+        lr=config.lr, weight_decay=config.weight_decay, warmup=config.warmup,
+        auxiliary=Auxiliary(net, len(labels), config.aux) if config.aux else None,
+        distillation=distillation, loss=config.loss, optimizer=config.optimizer, sets=ready.sets,
+        siamese=Siamese(config.siamese, net, size_hw) if config.siamese else None,
+        freeze=config.freeze,
+    )  # fmt: skip
+    return module, size
 
 
 def _report(
-    config: TrainConfig, spec: ModelSpec, history: History, seconds: float, precision: str, device: str,
-    size: dict[str, int], train_images: int, val_images: int,
+    config: TrainConfig, spec: ModelSpec, history: History, seconds: float, ready: Prepared, size: dict[str, int]
 ) -> dict[str, Any]:  # fmt: skip
     scored = [row for row in history.rows if "val_miou" in row]
     best = max(scored, key=lambda row: row["val_miou"]) if scored else None
     return {
         "model": config.model,
         "data": str(config.data),
-        "images": {config.train_split: train_images, config.val_split: val_images},
+        "images": {config.train_split: len(ready.train), config.val_split: len(ready.val)},
         "imgsz": list(spec.input_hw),
         **size,
         "epochs": len(history.rows),
@@ -293,8 +297,8 @@ def _report(
         and {"epoch": int(best["epoch"]), "miou": best["val_miou"], "pixel_accuracy": best["val_pixel_accuracy"]},
         "seconds": seconds,
         "seconds_per_epoch": sum(row["seconds"] for row in history.rows) / max(1, len(history.rows)),
-        "device": device,
-        "precision": precision,
+        "device": ready.device,
+        "precision": ready.precision,
         "checkpoint": {"file": BEST, "sha256": sha256(config.out / BEST)},
         "config": _plain(asdict(config)),
         "versions": _versions(),
@@ -313,84 +317,6 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 def _fresh_spec(model: str, labels: Labels, size_hw: tuple[int, int], stride: int) -> ModelSpec:
     spec = ModelSpec(model, labels, size_hw, output_stride=stride)
     return spec.with_(mean=MODELS[model].mean, std=MODELS[model].std) if model in MODELS else spec
-
-
-def _start(config: TrainConfig) -> Checkpoint | None:
-    """The network of ``--init``."""
-    if config.init is None:
-        return None
-    start = load_checkpoint(config.init)
-    if start.name != config.model:
-        raise InputError(
-            f"train: --init {config.init} holds {start.name}, but --model is {config.model}; pass --model {start.name}"
-        )
-    return start
-
-
-def open_for(data: Path, split: str, classes: str | None, start: Checkpoint | None) -> SegDataset:
-    """A split with the classes of the network that it is for.
-
-    Raises:
-        DataError: the dataset has other classes.
-    """
-    found = open_dataset(data, split, classes)
-    if start is None or found.labels == start.spec.labels:
-        return found
-    if classes is None and not (data / CLASSES_FILE).is_file():
-        # Numbers alone name no classes: take the network's; reading checks that the values fit.
-        return open_dataset(data, split, start.spec.labels)
-    raise DataError(
-        f"dataset {data}: has {len(found.labels)} classes ({', '.join(found.labels.names[:3])}, …), but the checkpoint was "
-        f"trained on {len(start.spec.labels)} ({', '.join(start.spec.labels.names[:3])}, …); pass the data it was made for"
-    )
-
-
-def _same_labels(train: SegDataset, val: SegDataset) -> tuple[SegDataset, SegDataset]:
-    # Classes counted from label values differ when the highest one occurs in one split only: the larger list holds both.
-    labels = max(train.labels, val.labels, key=len)
-    return replace(train, labels=labels), replace(val, labels=labels)
-
-
-def _size_of(data: SegDataset) -> tuple[int, int]:
-    height, width = data.read(0)[0].shape[:2]
-    if min(height, width) < STRIDE:
-        raise DataError(f"{data.images[0]}: {width}x{height} is smaller than the network's stride {STRIDE}; pass --imgsz")
-    return height // STRIDE * STRIDE, width // STRIDE * STRIDE
-
-
-def _check_batch(model: str, images: int, size_hw: tuple[int, int]) -> None:
-    if images == 1 and TABLE[model].pools:
-        raise InputError(
-            f"train: {model} normalizes the mean of the whole picture, which is a single value with one image per step; "
-            "pass a --batch of at least 2 (and at least two training images)"
-        )
-    if images == 1 and size_hw == (STRIDE, STRIDE):
-        raise InputError(
-            f"train: one image of {STRIDE}x{STRIDE} per step leaves batch normalization a single value at the deepest "
-            "stage; pass a larger --batch or --imgsz (and at least two training images)"
-        )
-
-
-def _check_sizes(val: SegDataset) -> None:
-    # One full read before the first epoch: a bad pair at the end of the list must not end a night's training.
-    for index in range(len(val)):
-        val.read(index)
-
-
-def _device(wanted: str | None) -> str:
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "train: --device cuda: no CUDA device is visible to torch; pass --device cpu, or see seg-edge doctor"
-        )
-    return wanted or ("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _fast_precision(device: str, half: bool) -> str:
-    if device == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    # Without bf16 instructions oneDNN emulates them: 10 times slower than fp32 when measured on an AVX2 machine.
-    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return "bf16" if half or any(check() for check in checks if check) else "fp32"
 
 
 def _provenance(config: TrainConfig, train: SegDataset, base: ModelSpec | None) -> dict[str, Any]:

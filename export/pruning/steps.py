@@ -22,7 +22,8 @@ from ...train.models.catalog import build
 from ...train.models.config import config_of
 from ...train.models.registry import macs, parameters
 from ...train.models.widths import layer_widths
-from ...train.trainer import TrainConfig, fit, open_for
+from ...train.prepare import open_for
+from ...train.trainer import TrainConfig, fit
 from ..folder import FAILED_DIR, check_target, replaced_folder
 from ..measure import accuracy, latencies_ms, measured_engines, worst_class
 from ..progress import Progress, Silent

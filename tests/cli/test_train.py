@@ -86,12 +86,13 @@ def test_options_reach_the_training(dataset, tmp_path):
         cv2.imwrite(str(path), mask)
     wanted = {"epochs": 1, "batch": 2, "lr": 0.001, "seed": 5, "classes": "camvid", "workers": 1}
     words = [word for key, value in wanted.items() for word in (f"--{key}", value)]
-    words += ["--imgsz", "32x64", "--scale", "1,1.5", "--flip", 0, "--jitter", 0.1, "--classmix", 0.5]
+    words += ["--imgsz", "32x64", "--scale", "1,1.5", "--flip", 0, "--jitter", 0.1, "--classmix", 0.5, "--rotate", 5]
     assert train("--data", data, "--out", out, *QUICK, *words) == 0
     report = json.loads((out / "report.json").read_text())
     assert report["imgsz"] == [32, 64]
     assert {key: report["config"][key] for key in wanted} == wanted
-    assert report["config"]["augment"] == {"scale": [1, 1.5], "flip": 0, "jitter": 0.1, "classmix": 0.5, "cutmix": 0}
+    augment = {"scale": [1, 1.5], "flip": 0, "jitter": 0.1, "classmix": 0.5, "cutmix": 0, "rotate": 5}
+    assert report["config"]["augment"] == augment
     assert load_checkpoint(out / "best.pt").spec.labels.names[0] == "sky"
 
 

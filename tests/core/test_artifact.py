@@ -5,11 +5,21 @@ import hashlib
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from seg_edge.core.artifact import atomic_path, check_writable, onnx_name, sha256, write_json, write_text
+from seg_edge.core.artifact import (
+    atomic_path,
+    check_writable,
+    onnx_name,
+    remove_leftovers,
+    sha256,
+    write_json,
+    write_text,
+)
 from seg_edge.core.errors import InputError
 
 
@@ -174,3 +184,20 @@ def test_what_can_not_be_written_is_said(tmp_path):
         check_writable(tmp_path / "file" / "report.json")
     with pytest.raises(InputError, match="is a folder; expected a file's name"):
         check_writable(tmp_path)
+
+
+def test_leftovers_of_a_killed_process(tmp_path):
+    """What mkstemp named for these files goes; everything else stays, temporaries of other files too."""
+    killed = "import os, signal, sys\nfrom seg_edge.core.artifact import atomic_path\n"
+    killed += "with atomic_path(sys.argv[1]):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    for name in ("last.pt", "other.pt", "plain"):
+        subprocess.run([sys.executable, "-c", killed, str(tmp_path / name)], check=False)
+    (tmp_path / "last.pt").write_text("whole")
+    (tmp_path / ".last.notes.tmp.pt").write_text("mine")
+    left = names(tmp_path)
+    assert len(left) == 5
+    gone = remove_leftovers(tmp_path, ["last.pt", "plain"])
+    assert sorted(path.name.split(".")[1] for path in gone) == ["last", "plain"]
+    assert set(left) - set(names(tmp_path)) == {path.name for path in gone}
+    assert {"last.pt", ".last.notes.tmp.pt"} < set(names(tmp_path))
+    assert remove_leftovers(tmp_path, ["last.pt"]) == remove_leftovers(tmp_path / "absent", ["last.pt"]) == []

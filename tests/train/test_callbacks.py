@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from seg_edge.core.errors import InputError
+from seg_edge.core.errors import InputError, ProcessError
 from seg_edge.train.callbacks import COLUMNS, EMA, EpochSeed, History, checkpoints, plot
 
 
@@ -67,6 +67,14 @@ def test_each_epoch_has_its_seed():
     assert drawn[0] == drawn[2] != drawn[1]
 
 
+def test_each_process_may_have_its_seed():
+    drawn = []
+    for process in (0, 1, 0):
+        EpochSeed(5, process).on_train_epoch_start(SimpleNamespace(current_epoch=3), None)
+        drawn.append(torch.rand(3).tolist())
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
 def trainer(epoch, **metrics):
     values = {"train_loss": 1.5, "val_loss": 1.25, "val_miou": 0.5, "val_pixel_accuracy": 0.75} | metrics
     return SimpleNamespace(
@@ -102,6 +110,18 @@ def test_quiet(tmp_path, capsys):
     finish(History(tmp_path, 2, quiet=True), trainer(0))
     assert capsys.readouterr() == ("", "")
     assert (tmp_path / "metrics.csv").is_file()
+
+
+def test_other_processes_keep_rows_and_say_nothing(tmp_path, capsys):
+    history = History(tmp_path, 2, first=False)
+    finish(history, trainer(0))
+    history.on_train_end(None, None)
+    assert [row["epoch"] for row in history.rows] == [1]
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr() == ("", "")
+    with pytest.raises(ProcessError) as caught:
+        finish(history, trainer(1, val_loss=float("nan")))
+    assert caught.value.said  # by the first one, which has the same losses
 
 
 def test_history_goes_on_after_a_restart(tmp_path):

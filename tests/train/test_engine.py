@@ -14,8 +14,9 @@ from seg_edge.core.labels import Labels
 from seg_edge.core.metrics import ConfusionMatrix
 from seg_edge.core.spec import ModelSpec
 from seg_edge.train.checkpoint import KEY
-from seg_edge.train.engine import SegmentationModule
+from seg_edge.train.engine import SegmentationModule, draws_per_image
 from seg_edge.train.models.registry import build
+from seg_edge.train.siamese import Siamese, SiameseConfig
 
 CONFIG = {"widths": [8, 8, 16, 16, 24], "depths": [1, 1, 1, 1, 1], "decoder_depths": [1, 1, 1]}
 SPEC = ModelSpec("unet-n", Labels.numbered(3), (64, 96), mean=(10, 20, 30), std=(2, 4, 5), provenance={"seed": 3})
@@ -136,6 +137,18 @@ def test_validation_without_labelled_pixels(module, logged):
     module.on_validation_epoch_end()
     assert module.metrics == {"miou": None, "pixel_accuracy": None}
     assert (logged["val_loss"], logged["val_miou"]) == (0, 0)
+
+
+def test_who_draws_for_each_image(module):
+    """Dropout does, and a second appearance; the grid of the loss is drawn for the whole batch."""
+    assert not draws_per_image(module)
+    module.net.extra = nn.Dropout2d(0.0)
+    assert not draws_per_image(module)
+    module.net.extra = nn.Dropout2d(0.1)
+    assert draws_per_image(module)
+    module.net.extra = nn.Identity()
+    module.siamese = Siamese(SiameseConfig(), module.net, (64, 96))
+    assert draws_per_image(module)
 
 
 def test_checkpoint_says_what_the_network_is(module):

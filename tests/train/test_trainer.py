@@ -85,7 +85,7 @@ def test_report(trained):
     assert 0 < report["seconds_per_epoch"] * 2 <= report["seconds"]
     config = report["config"]
     assert (config["epochs"], config["batch"], config["lr"], config["seed"]) == (2, 4, 2e-3, 0)
-    assert config["augment"] == {"scale": [0.75, 2.0], "flip": 0.5, "jitter": 0.4, "classmix": 0, "cutmix": 0}
+    assert config["augment"] == {"scale": [0.75, 2.0], "flip": 0.5, "jitter": 0.4, "classmix": 0, "cutmix": 0, "rotate": 0}
 
 
 def test_best_and_last(trained):
@@ -203,6 +203,29 @@ def test_resume_keeps_the_size(config, rectangles, tmp_path, stop_in_epoch):
     assert fit(config(tmp_path / "o", data=data), resume=True, progress=False)["imgsz"] == [32, 64]
 
 
+@pytest.mark.parametrize("report", [None, "{", '{"epochs": 1}'])
+def test_killed_before_the_report(config, trained, tmp_path, report, capsys):
+    """After the last checkpoint: resumed, it writes what is missing, and trains nothing. An earlier run's report is none."""
+    out = tmp_path / "o"
+    shutil.copytree(trained.out, out)
+    for name in ("report.json", "curves.png"):
+        (out / name).unlink()
+    if report:
+        (out / "report.json").write_text(report)
+    (out / ".last.abcdefgh.tmp.pt").write_bytes(b"half")
+    found = fit(config(out), resume=True)
+    different = {"seconds", "config"}
+    assert {k: v for k, v in found.items() if k not in different} == {
+        k: v for k, v in trained.report.items() if k not in different
+    }
+    assert json.loads((out / "report.json").read_text()) == json.loads(json.dumps(found))
+    assert (out / "last.pt").read_bytes() == (trained.out / "last.pt").read_bytes()
+    assert names(out) == names(trained.out)
+    assert capsys.readouterr().err == "epoch 2/2 was the last one; writing curves and report\n"
+    with pytest.raises(InputError, match="has 2 epochs already"):
+        fit(config(out), resume=True, progress=False)
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
@@ -248,6 +271,19 @@ def test_a_finished_training_is_not_overwritten(config, trained):
     with pytest.raises(InputError, match="holds a training already; pass --resume to continue it, or another --out"):
         fit(trained.config, progress=False)
     assert {path.name: path.read_bytes() for path in trained.out.iterdir()} == before
+
+
+def test_every_second_epoch_is_kept(config, tmp_path):
+    """Each is what last.pt was then: a training goes on from it to the same end."""
+    out = tmp_path / "o"
+    fit(config(out, epochs=3, save_every=2), progress=False)
+    assert [path.name for path in sorted(out.glob("epoch_*"))] == ["epoch_0002.pt"]
+    kept = weights(out / "epoch_0002.pt")
+    assert (kept["epoch"], len(kept["callbacks"]["History"]["rows"])) == (1, 2)
+    again = shutil.copytree(out, tmp_path / "again")
+    shutil.copy(out / "epoch_0002.pt", again / "last.pt")
+    fit(config(again, epochs=3), resume=True, progress=False)
+    assert same_weights(again / "last.pt", out / "last.pt")
 
 
 # Data that is unusual and fine
@@ -463,6 +499,9 @@ def test_patience_ends_a_training_that_gets_no_better(config, tmp_path, capsys):
     assert report["epochs"] == report["best"]["epoch"] + 2 < 9
     assert "stopped: no better mIoU in 2 epochs" in capsys.readouterr().err
     assert load_checkpoint(tmp_path / "o" / "last.pt").epoch == report["epochs"]
+    (tmp_path / "o" / "report.json").unlink()  # killed before it was written: that is no reason to train on
+    again = fit(config(tmp_path / "o", epochs=9, patience=2, lr=1e-12, ema=0.0), resume=True, progress=False)
+    assert again["history"] == report["history"]
 
 
 def test_deterministic_mode_is_the_same_training_here(config, trained, tmp_path):

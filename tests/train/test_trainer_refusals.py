@@ -62,6 +62,7 @@ def test_wrong_options(config, tmp_path, changes, text):
         ({"loss": "focall"}, "unknown loss 'focall': did you mean 'focal'?"),
         ({"accumulate": 0}, "--accumulate must be at least 1, got 0"),
         ({"patience": 0}, "--patience must be at least 1, got 0"),
+        ({"save_every": 0}, "--save-every must be at least 1, got 0"),
     ],
 )
 def test_wrong_options_of_the_recipe(config, tmp_path, changes, text):

@@ -7,14 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torchvision import tv_tensors
-from torchvision.transforms import v2
+from torchvision.transforms import ColorJitter, v2
 from torchvision.transforms.v2 import functional as TF
 
 from ...core.errors import InputError
 from ...runtime.kernels import resize
+
+#: Shares of red, green and blue in an RGB pixel's brightness, as torchvision has them (ITU-R BT.601).
+GREY = (0.2989, 0.587, 0.114)
+#: Grey of what lies outside an image.
+PAD = 114
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class AugmentConfig:
         jitter: Strength of random brightness, contrast and saturation; 0 turns it off.
         classmix: Share of the samples that get half of another one's classes pasted on, rare ones more often.
         cutmix: Share of the samples that get a rectangle of another one.
+        rotate: Largest angle that an image is turned by, to either side, degrees; what comes in at its corners is void.
     """
 
     scale: tuple[float, float] = (0.75, 2.0)
@@ -34,6 +42,7 @@ class AugmentConfig:
     jitter: float = 0.4
     classmix: float = 0.0
     cutmix: float = 0.0
+    rotate: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.scale
@@ -46,6 +55,28 @@ class AugmentConfig:
                 "augmentation: classmix and cutmix are shares of all samples: expected 0 to 1, together at most 1, got "
                 f"{self.classmix:g} and {self.cutmix:g}"
             )
+        if not 0 <= self.rotate <= 180:
+            raise InputError(f"augmentation: rotate must lie in 0 to 180 degrees, got {self.rotate:g}")
+
+
+class RandomRotation(nn.Module):
+    """Turns the image about its centre, by an angle uniform in ±``degrees``; its size stays."""
+
+    def __init__(self, degrees: float, ignore_index: int) -> None:
+        super().__init__()
+        self.degrees = degrees
+        self.ignore_index = ignore_index
+
+    def forward(self, image: Tensor, mask: Tensor) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+        """uint8 (3, H, W) and uint8 (H, W) → the same kinds."""
+        height, width = mask.shape
+        angle = self.degrees * (2 * torch.rand(()).item() - 1)
+        turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
+        pixels = image.as_subclass(Tensor).permute(1, 2, 0).contiguous().numpy()
+        labels = mask.as_subclass(Tensor).contiguous().numpy()
+        pixels = cv2.warpAffine(pixels, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=(PAD, PAD, PAD))
+        labels = cv2.warpAffine(labels, turn, (width, height), flags=cv2.INTER_NEAREST, borderValue=self.ignore_index)
+        return tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1)), tv_tensors.Mask(torch.from_numpy(labels))
 
 
 class RandomScaleCrop(nn.Module):
@@ -78,7 +109,7 @@ class RandomScaleCrop(nn.Module):
         # Padding to at least the crop, so that every crop lies inside.
         pad_y, pad_x = max(0, crop_h - height), max(0, crop_w - width)
         if pad_y or pad_x:
-            image = TF.pad(image, [pad_x, pad_y], fill=114)
+            image = TF.pad(image, [pad_x, pad_y], fill=PAD)
             mask = TF.pad(tv_tensors.Mask(mask), [pad_x, pad_y], fill=self.ignore_index)
         top = int(torch.randint(0, max(0, height - crop_h) + pad_y + 1, ()))
         left = int(torch.randint(0, max(0, width - crop_w) + pad_x + 1, ()))
@@ -88,25 +119,59 @@ class RandomScaleCrop(nn.Module):
         return tv_tensors.Image(resize_whole(image[box], self.size_hw)), tv_tensors.Mask(torch.from_numpy(labels))
 
 
+class ColourJitter(nn.Module):
+    """Random brightness, contrast and saturation: torchvision's draws and formulas, computed by OpenCV.
+
+    Tables of 256 values, and one 3x3 product a pixel; as there, values are cut off after each step. On torchvision's
+    tensors this took most of the time of a training sample (benchmarks/loading.py times both).
+    """
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self.range = (max(0.0, 1 - strength), 1 + strength)
+
+    def forward(self, image: Tensor, mask: Tensor) -> tuple[tv_tensors.Image, Tensor]:
+        """uint8 (3, H, W) RGB and its mask → the same kinds; the mask stays."""
+        order, brightness, contrast, saturation, _ = ColorJitter.get_params(self.range, self.range, self.range, None)
+        pixels = image.as_subclass(Tensor).permute(1, 2, 0).contiguous().numpy()
+        for step in order.tolist():
+            if step == 0:
+                pixels = cv2.LUT(pixels, _levels(brightness, 0.0))
+            elif step == 1:
+                mean = float(np.dot(cv2.mean(pixels)[:3], GREY)) - 0.5  # theirs is of whole levels, cut off
+                pixels = cv2.LUT(pixels, _levels(contrast, (1 - contrast) * mean))
+            elif step == 2:
+                blend = saturation * np.eye(3) + (1 - saturation) * np.tile(GREY, (3, 1))
+                pixels = cv2.transform(pixels, np.hstack((blend, np.full((3, 1), -0.5))))  # OpenCV rounds
+        return tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1)), mask
+
+
+def _levels(factor: float, offset: float) -> npt.NDArray[np.uint8]:
+    """Each level times ``factor`` plus ``offset``, cut off, uint8 (256,)."""
+    return (np.arange(256) * factor + offset).clip(0, 255).astype(np.uint8)
+
+
 def training_transform(
     size_hw: tuple[int, int], ignore_index: int, config: AugmentConfig, whole_hw: tuple[int, int] | None = None
 ) -> nn.Module:
-    """Scale, crop, flip and colours, on (``tv_tensors.Image`` uint8, ``tv_tensors.Mask``) pairs.
+    """Rotation, scale, crop, flip and colours, on (``tv_tensors.Image`` uint8, ``tv_tensors.Mask``) pairs.
 
     ``whole_hw``: See :class:`RandomScaleCrop`.
     """
-    steps: list[nn.Module] = [
+    steps: list[nn.Module] = [RandomRotation(config.rotate, ignore_index)] if config.rotate else []
+    steps += [
         RandomScaleCrop(size_hw, config.scale, ignore_index, whole_hw), v2.RandomHorizontalFlip(config.flip),
     ]  # fmt: skip
     if config.jitter:
-        steps.append(v2.ColorJitter(config.jitter, config.jitter, config.jitter))
+        steps.append(ColourJitter(config.jitter))
     transform: nn.Module = v2.Compose(steps)
     return transform
 
 
 def to_tensors(frame_bgr: Any, mask: Any) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
     """NumPy frame (H, W, 3) BGR and mask (H, W) → image tensor (3, H, W) RGB and mask tensor, both uint8."""
-    image = torch.from_numpy(frame_bgr).permute(2, 0, 1).flip(0)
+    # Turned around as pixels: a tensor that is a view of rows is not copied again before each OpenCV call.
+    image = torch.from_numpy(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGB)).permute(2, 0, 1)
     return tv_tensors.Image(image), tv_tensors.Mask(torch.from_numpy(mask))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from ...core.cpu import usable_cpus
 from ...core.dataset import SegDataset
@@ -24,22 +25,38 @@ class EpochSampler(Sampler[Draw]):
     """Random order and augmentation, given by seed and epoch alone: neither loader processes nor a resumed run change them.
 
     Lightning calls :meth:`set_epoch` before each epoch.
+
+    Args:
+        count: Images.
+        seed: Of the order.
+        batch: Images of a step, all processes together; one process alone needs none.
+        share: Number of this process, and of all. The batches of all together are those of one process; images that
+            make no whole batch are left out.
     """
 
-    def __init__(self, count: int, seed: int) -> None:
+    def __init__(self, count: int, seed: int, batch: int = 1, share: tuple[int, int] = (0, 1)) -> None:
         self.count = count
         self.seed = seed
+        self.batch = batch
+        self.share = share
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.count
+        processes = self.share[1]
+        return self.count if processes == 1 else self.count // self.batch * self.batch // processes
 
     def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng((self.seed, self.epoch))
-        return zip(rng.permutation(self.count).tolist(), rng.integers(0, 2**63, self.count).tolist(), strict=True)
+        draws = zip(rng.permutation(self.count).tolist(), rng.integers(0, 2**63, self.count).tolist(), strict=True)
+        rank, processes = self.share
+        if processes == 1:
+            return draws
+        each = self.batch // processes
+        mine = (draw for k, draw in enumerate(draws) if k % self.batch // each == rank)
+        return islice(mine, len(self))
 
 
 class TrainSet(Dataset[Sample]):
@@ -106,9 +123,12 @@ def collate_val(samples: Sequence[Sample]) -> tuple[Tensor, list[Tensor]]:
     return torch.stack(images), list(masks)
 
 
-def default_workers() -> int:
-    """Loader processes: one for each core up to 8; the training itself leaves room for them on a CPU as well."""
-    return min(8, len(usable_cpus()))
+def default_workers(processes: int = 1) -> int:
+    """Loader processes: one for each core up to 8; the training itself leaves room for them on a CPU as well.
+
+    ``processes``: Of the training on this machine, which share its cores.
+    """
+    return max(1, min(8, len(usable_cpus()) // processes))
 
 
 def loaders(
@@ -123,24 +143,29 @@ def loaders(
     pin: bool,
     frequencies: npt.NDArray[np.float64] | None = None,
     crop_hw: tuple[int, int] | None = None,
+    share: tuple[int, int] = (0, 1),
 ) -> tuple[DataLoader[Sample], DataLoader[Sample]]:
     """Loaders of the two splits. A training split smaller than one batch gives one smaller batch.
 
     ``frequencies``: Share of each class in the training split, (classes,): rare ones are pasted more often.
     ``crop_hw``: Size of training samples where it is not ``size_hw``; things in them are as large as in whole frames.
+    ``share``: Number of this process and of all; ``batch`` is that of all together, and a multiple of their number.
     """
+    rank, processes = share
     # A generator of their own: loaders draw from the global one, and differently often with and without processes.
     common = {
         "num_workers": workers, "pin_memory": pin, "persistent_workers": workers > 0, "generator": torch.Generator(),
     }  # fmt: skip
     first: DataLoader[Sample] = DataLoader(
         TrainSet(train, crop_hw or size_hw, augment, frequencies, size_hw),
-        batch,
-        sampler=EpochSampler(len(train), seed),
+        batch // processes,
+        sampler=EpochSampler(len(train), seed, batch, share),
         drop_last=len(train) >= batch,
         **common,  # type: ignore[arg-type]
     )
-    second: DataLoader[Sample] = DataLoader(ValSet(val, size_hw), batch, collate_fn=collate_val, **common)  # type: ignore[arg-type]
+    whole: Dataset[Sample] = ValSet(val, size_hw)
+    mine = whole if processes == 1 else Subset(whole, range(rank, len(val), processes))
+    second: DataLoader[Sample] = DataLoader(mine, batch // processes, collate_fn=collate_val, **common)  # type: ignore[arg-type]
     return first, second
 
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms import v2
 
 from seg_edge.core.errors import InputError
 from seg_edge.runtime import kernels
-from seg_edge.train.data.augment import AugmentConfig, RandomScaleCrop, resize_whole, to_tensors, training_transform
+from seg_edge.train.data.augment import (
+    AugmentConfig,
+    ColourJitter,
+    RandomRotation,
+    RandomScaleCrop,
+    resize_whole,
+    to_tensors,
+    training_transform,
+)
 
 VOID = 255
 STILL = AugmentConfig(scale=(1, 1), flip=0, jitter=0)
@@ -141,6 +153,28 @@ def test_jitter_changes_the_image_only():
     np.testing.assert_array_equal(label, mask)
 
 
+@pytest.mark.parametrize("strength", [0.1, 0.4, 1.0])
+def test_jitter_is_torchvisions(strength):
+    """The same draws, and the same picture but for a level here and there."""
+    theirs = v2.ColorJitter(strength, strength, strength)
+    changed = 0.0
+    for seed in range(12):
+        frame = np.random.default_rng(seed).integers(20, 220, (40, 56, 3), np.uint8)
+        image, mask = to_tensors(frame, frame[..., 0])
+        torch.manual_seed(seed)
+        expected = theirs(image).numpy().astype(int)
+        after = torch.rand(())
+        torch.manual_seed(seed)
+        ours, label = ColourJitter(strength)(image, mask)
+        assert torch.rand(()) == after
+        assert label is mask
+        apart = np.abs(ours.numpy() - expected)
+        assert apart.max() <= 5
+        assert apart.mean() < 0.8
+        changed = max(changed, np.abs(ours.numpy() - image.numpy().astype(int)).mean())
+    assert changed > 40 * strength
+
+
 def test_same_seed_same_sample():
     frame, mask = positions((64, 96))
     transform = training_transform((64, 96), VOID, AugmentConfig())
@@ -194,3 +228,53 @@ def test_shrinking_averages_boxes():
 def test_wrong_settings(values, text):
     with pytest.raises(InputError, match=text):
         AugmentConfig(**values)
+
+
+# Rotation
+
+
+def test_a_quarter_turn_moves_image_and_mask_alike(monkeypatch):
+    """Of a square: nothing comes in at the corners, and every pixel is where a turn puts it."""
+    monkeypatch.setattr(torch, "rand", lambda _size: torch.ones(()))  # the whole angle
+    frame, mask = positions((64, 64))
+    image, label = draw(RandomRotation(90, VOID), frame, mask, 0)
+    np.testing.assert_array_equal(image, np.rot90(frame))
+    np.testing.assert_array_equal(label, np.rot90(mask))
+
+
+def test_rotation_keeps_them_together_and_leaves_void_corners():
+    frame, mask = positions((64, 96))
+    areas = []
+    for seed in range(8):
+        image, label = draw(training_transform((64, 96), VOID, replace(STILL, rotate=20)), frame, mask, seed)
+        inside = label != VOID
+        areas.append(inside.mean())
+        # Bilinear images and nearest masks: half a pixel apart at most, and a level of rounding.
+        near = inside & (image[..., 2] == 77)
+        assert near.sum() > 0.7 * inside.sum()
+        for value, cell in ((image[..., 1], label // 16), (image[..., 0], label % 16)):
+            assert np.maximum(16 * cell - value, value - (16 * cell + 15))[near].max() <= 1.5
+        assert (image[cv2.erode((~inside).astype(np.uint8), np.ones((5, 5))) > 0] == 114).all()
+    assert min(areas) < 0.95
+    assert max(areas) > min(areas) + 0.02  # another angle each time, to both sides
+
+
+def test_rotation_stays_within_its_limit():
+    """The longest line of a large cross turns by at most the angle that was asked for."""
+    mask = np.zeros((200, 200), np.uint8)
+    mask[100, :] = 1
+    frame = np.zeros((200, 200, 3), np.uint8)
+    slopes = []
+    for seed in range(20):
+        _, label = draw(RandomRotation(10, VOID), frame, mask, seed)
+        y, x = np.nonzero(label == 1)
+        slopes.append(np.degrees(np.arctan(np.polyfit(x, y, 1)[0])))
+    assert max(np.abs(slopes)) <= 10.3
+    assert min(slopes) < -4
+    assert max(slopes) > 4
+
+
+@pytest.mark.parametrize("rotate", [-1, 181, float("nan")])
+def test_wrong_angles(rotate):
+    with pytest.raises(InputError, match="rotate must lie in 0 to 180 degrees, got"):
+        AugmentConfig(rotate=rotate)

@@ -164,3 +164,4 @@ def test_class_frequencies_checks_every_label(tmp_path):
 def test_default_workers(monkeypatch, cores, workers):
     monkeypatch.setattr(module, "usable_cpus", lambda: set(range(cores)))
     assert default_workers() == workers
+    assert default_workers(2) == max(1, min(8, cores // 2))  # two processes of a training on this machine

@@ -1,0 +1,207 @@
+"""What a training checks, and finds out, before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..core.dataset import CLASSES_FILE, SegDataset, open_dataset
+from ..core.errors import DataError, InputError
+from ..core.merged import as_background
+from ..core.spec import ModelSpec
+from . import tensorboard
+from .checkpoint import Checkpoint, load_checkpoint
+from .data.module import class_frequencies
+from .distill import open_teacher
+from .distributed import Processes
+from .losses import check_sets
+from .models.catalog import TABLE
+from .models.unet import STRIDE
+from .resume import resume_from
+
+if TYPE_CHECKING:
+    from .trainer import TrainConfig
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training that can begin.
+
+    Attributes:
+        start: The network of ``--init``.
+        train, val: Both splits, with the same classes.
+        sets: What labels above the classes stand for, see :mod:`seg_edge.core.merged`.
+        earlier: Spec of the checkpoint that a resumed training goes on from.
+        shape: Configuration of that checkpoint's network.
+        rows: See :class:`.resume.Resumed`.
+        size_hw: Network input, pixels.
+        crop_hw: Size of the training's crops, pixels.
+        device: ``cpu`` or ``cuda``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        frequencies: Share of each label among the labelled pixels, (classes + sets,).
+        teacher: A checkpoint to distil from.
+    """
+
+    start: Checkpoint | None
+    train: SegDataset
+    val: SegDataset
+    sets: tuple[tuple[int, ...], ...]
+    earlier: ModelSpec | None
+    shape: dict[str, Any] | None
+    rows: list[dict[str, float]] | None
+    size_hw: tuple[int, int]
+    crop_hw: tuple[int, int]
+    device: str
+    precision: str
+    frequencies: npt.NDArray[np.float64]
+    teacher: Checkpoint | None
+
+    @property
+    def base(self) -> ModelSpec | None:
+        """The spec that the training goes on from."""
+        return self.earlier or (self.start.spec if self.start else None)
+
+
+def prepare(config: TrainConfig, resume: bool, group: Processes) -> Prepared:
+    """Opens and checks everything; writes nothing.
+
+    Raises:
+        SegEdgeError: a wrong dataset, option or checkpoint.
+    """
+    if config.tensorboard:
+        tensorboard.check()
+    start = _start(config)
+    train, val = (open_for(config.data, split, config.classes, start) for split in (config.train_split, config.val_split))
+    if train.labels != val.labels:
+        train, val = _same_labels(train, val)
+    if config.unlabelled == "background":
+        train = as_background(train)
+    sets = train.sets or val.sets
+    check_sets(config.loss, sets)
+    last = config.out / "last.pt"
+    earlier, shape, rows = resume_from(last, config, train) if resume else (None, None, None)
+    if not resume and last.exists():
+        raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
+    if config.freeze and start is None and earlier is None and config.pretrained is None:
+        raise InputError(
+            "train: --freeze keeps the encoder as it is, which needs one that was trained; pass --init CKPT, or --pretrained"
+        )
+    base = earlier or (start.spec if start else None)
+    size_hw = (earlier.input_hw if earlier else config.size_hw) or (base.input_hw if base else _size_of(train))
+    crop_hw = config.crop_hw or size_hw
+    if crop_hw[0] > size_hw[0] or crop_hw[1] > size_hw[1]:
+        raise InputError(
+            f"train: --crop {crop_hw[0]}x{crop_hw[1]} is larger than the network's input, {size_hw[0]}x{size_hw[1]}; "
+            "pass a smaller one, or a larger --imgsz"
+        )
+    _check_shares(config, len(train), len(val), group)
+    _check_batch(config.model, min(config.batch, len(train)), crop_hw)
+    device, precision = _device(config.device), config.precision
+    precision = _fast_precision(device, half=precision == "half") if precision in (None, "half") else precision
+    _check_sizes(val)
+    frequencies = class_frequencies(train, len(sets))
+    teacher = open_teacher(config.distill.teacher, train.labels) if config.distill else None
+    return Prepared(start, train, val, sets, earlier, shape, rows, size_hw, crop_hw, device, precision, frequencies, teacher)
+
+
+def _start(config: TrainConfig) -> Checkpoint | None:
+    """The network of ``--init``."""
+    if config.init is None:
+        return None
+    start = load_checkpoint(config.init)
+    if start.name != config.model:
+        raise InputError(
+            f"train: --init {config.init} holds {start.name}, but --model is {config.model}; pass --model {start.name}"
+        )
+    return start
+
+
+def open_for(data: Path, split: str, classes: str | None, start: Checkpoint | None) -> SegDataset:
+    """A split with the classes of the network that it is for.
+
+    Raises:
+        DataError: the dataset has other classes.
+    """
+    found = open_dataset(data, split, classes)
+    if start is None or found.labels == start.spec.labels:
+        return found
+    if classes is None and not (data / CLASSES_FILE).is_file():
+        # Numbers alone name no classes: take the network's; reading checks that the values fit.
+        return open_dataset(data, split, start.spec.labels)
+    raise DataError(
+        f"dataset {data}: has {len(found.labels)} classes ({', '.join(found.labels.names[:3])}, …), but the checkpoint was "
+        f"trained on {len(start.spec.labels)} ({', '.join(start.spec.labels.names[:3])}, …); pass the data it was made for"
+    )
+
+
+def _same_labels(train: SegDataset, val: SegDataset) -> tuple[SegDataset, SegDataset]:
+    # Classes counted from label values differ when the highest one occurs in one split only: the larger list holds both.
+    labels = max(train.labels, val.labels, key=len)
+    return replace(train, labels=labels), replace(val, labels=labels)
+
+
+def _size_of(data: SegDataset) -> tuple[int, int]:
+    height, width = data.read(0)[0].shape[:2]
+    if min(height, width) < STRIDE:
+        raise DataError(f"{data.images[0]}: {width}x{height} is smaller than the network's stride {STRIDE}; pass --imgsz")
+    return height // STRIDE * STRIDE, width // STRIDE * STRIDE
+
+
+def _check_batch(model: str, images: int, size_hw: tuple[int, int]) -> None:
+    if images == 1 and TABLE[model].pools:
+        raise InputError(
+            f"train: {model} normalizes the mean of the whole picture, which is a single value with one image per step; "
+            "pass a --batch of at least 2 (and at least two training images)"
+        )
+    if images == 1 and size_hw == (STRIDE, STRIDE):
+        raise InputError(
+            f"train: one image of {STRIDE}x{STRIDE} per step leaves batch normalization a single value at the deepest "
+            "stage; pass a larger --batch or --imgsz (and at least two training images)"
+        )
+
+
+def _check_shares(config: TrainConfig, train_images: int, val_images: int, group: Processes) -> None:
+    if group.count == 1:
+        return
+    if config.batch % group.count:
+        near = max(1, round(config.batch / group.count)) * group.count
+        raise InputError(
+            f"train: --batch {config.batch} is that of all {group.count} processes together, and must be a multiple of "
+            f"{group.count}; pass --batch {near}"
+        )
+    if train_images < config.batch:
+        raise InputError(
+            f"train: {config.train_split} has {train_images} images, less than --batch {config.batch}, which "
+            f"{group.count} processes can't share; pass a smaller one"
+        )
+    if val_images < group.count:
+        raise InputError(
+            f"train: {config.val_split} has {val_images} images, and each of {group.count} processes needs one; start fewer"
+        )
+
+
+def _check_sizes(val: SegDataset) -> None:
+    # One full read before the first epoch: a bad pair at the end of the list must not end a night's training.
+    for index in range(len(val)):
+        val.read(index)
+
+
+def _device(wanted: str | None) -> str:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "train: --device cuda: no CUDA device is visible to torch; pass --device cpu, or see seg-edge doctor"
+        )
+    return wanted or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _fast_precision(device: str, half: bool) -> str:
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    # Without bf16 instructions oneDNN emulates them: 10 times slower than fp32 when measured on an AVX2 machine.
+    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bf16" if half or any(check() for check in checks if check) else "fp32"
