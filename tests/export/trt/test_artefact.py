@@ -108,6 +108,19 @@ def test_a_rebuild_says_why(nets, art):
     assert "model.fp32.sm89" in (art / "report.md").read_text()
 
 
+def test_a_build_keeps_what_the_export_found_out(art):
+    before = json.loads((art / "report.json").read_text())
+    assert before["engines"]
+    assert before["sensitivity"]
+    assert before["gates"]
+    build_engine(art, SM89, precision="fp32")
+    after = json.loads((art / "report.json").read_text())
+    assert after["steps"][-1]["step"] == "engine"
+    changed = {key for key in before if after[key] != before[key]}
+    assert changed == {"steps", "spec"}
+    assert "## Sensitivity" in (art / "report.md").read_text()
+
+
 def test_an_export_takes_the_engine_of_the_one_before_or_says_why_not(nets, exported, art):
     options = ExportOptions(int8=True, data=exported[0].parent / "data", threads=1, engine="onnxruntime")
 
