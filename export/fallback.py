@@ -81,7 +81,7 @@ class Trial:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Trial:
-        """Reads what :meth:`to_dict` wrote. By how much a limit was broken is not in there: 0 or infinity says that it was."""
+        """Reads what :meth:`to_dict` wrote; ``excess`` is 0 where the limits held, else infinite: the file doesn't say."""
         excess = 0.0 if row["held"] else math.inf
         return cls(tuple(row["float_layers"]), row["miou"], None, row["worst_class"], excess, {})
 

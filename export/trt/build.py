@@ -71,6 +71,11 @@ class BuildOptions:
             raise InputError(f"--timing-cache {self.timing_cache}: is a folder; expected a file, which may be new")
         if self.calibration_cache is not None and self.dla_core is None:
             raise InputError("--calibration-cache: only DLA takes one; pass --dla-core, or build from model.int8.onnx")
+        if self.calibration_cache is not None and not self.calibration_cache.is_file():
+            raise InputError(
+                f"--calibration-cache {self.calibration_cache}: no such file; expected INT8 scales, as "
+                "seg-edge export --int8 --dla-cache writes them"
+            )
 
     def open(self) -> Backend:
         """The module to build with, checked for all that these options need.

@@ -174,6 +174,30 @@ def test_another_models_folder_is_refused(art, tmp_path, tiny_onnx):
     assert not (art / "x.engine").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("model.fp32.onnx", r"ends in '\.onnx'; expected an engine file, \*\.engine or \*\.plan, such as .*fp32\.engine"),
+        ("plain", "has no suffix; expected an engine file"),
+        ("golden", "is a folder; expected an engine file, .*golden/model.engine"),
+    ],
+)
+def test_an_engine_file_has_a_name_that_engines_open(art, name, problem):
+    before = sha256(art / "model.fp32.onnx")
+    with pytest.raises(InputError, match=problem):
+        build_engine(art / "model.fp32.onnx", SM89, art / name)
+    assert sha256(art / "model.fp32.onnx") == before
+
+
+def test_an_engine_never_takes_the_place_of_its_graph(art):
+    link = art / "model.plan"
+    link.symlink_to("model.fp32.onnx")
+    before = sha256(link)
+    with pytest.raises(InputError, match=r"model\.plan: is the model that the engine is built from"):
+        build_engine(art / "model.fp32.onnx", SM89, link)
+    assert sha256(link) == before
+
+
 def test_which_graph_is_built(art):
     assert graph_of(art, None, dla=False).name == "model.int8.onnx"
     assert graph_of(art, "fp32", dla=False).name == "model.fp32.onnx"

@@ -229,6 +229,7 @@ def test_an_unknown_gpu_names_the_known(graph):
         ({"workspace_mib": 0}, InputError, "--workspace: expected MiB"),
         ({"dla_core": -1}, InputError, "--dla-core"),
         ({"calibration_cache": Path("c")}, InputError, "--calibration-cache: only DLA"),
+        ({"calibration_cache": Path("no.cache"), "dla_core": 0}, InputError, r"--calibration-cache no\.cache: no such file"),
         ({"compute_capabilities": ("new",)}, InputError, "--compute-capability: expected one such as 89"),
     ],
 )
