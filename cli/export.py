@@ -23,7 +23,9 @@ def export(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Artefact folder. Default: artefact, beside the checkpoint.")] = None,
     imgsz: Annotated[str | None, typer.Option(help="Network input HxW, multiples of 32. Default: the checkpoint's.")] = None,
-    batch: Annotated[int, typer.Option(help="Frames per inference.")] = 1,
+    batch: Annotated[
+        str, typer.Option(help="Frames per inference: a number, or free: any (several sources share inferences).")
+    ] = "1",
     calib_frames: Annotated[int, typer.Option(help="Calibration frames, evenly spaced over the train split.")] = 64,
     observer: Annotated[
         str, typer.Option(help="How activation ranges are chosen: minmax, percentile, mse, entropy.")
@@ -141,7 +143,7 @@ def export(
         int8=int8,
         data=data,
         input_hw=parse_size(imgsz),
-        batch=batch,
+        batch=parse_batch(batch),
         calib_frames=calib_frames,
         quant=QuantOptions(observer=observer, bias_correction=bias_correction, weights=weights),
         max_drop=None if max_drop is None else max_drop / 100,
@@ -172,6 +174,22 @@ def export(
     out_console = console()
     out_console.print(f"artefact: {target}", highlight=False, soft_wrap=True)
     out_console.print(f"check it on the device: seg-edge verify {target}", highlight=False, soft_wrap=True)
+
+
+def parse_batch(text: str) -> int | None:
+    """``--batch``: a number, or None for ``free``.
+
+    Raises:
+        InputError: anything else.
+    """
+    from ..core.errors import InputError
+
+    if text == "free":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"--batch: expected a number of frames, or free, got {text!r}") from None
 
 
 class Bars:

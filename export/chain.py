@@ -20,7 +20,7 @@ from ..calib.trt_cache import TRT_CACHE_FILE, tensor_scales
 from ..calib.trt_cache import write as write_trt_cache
 from ..core.artifact import SPEC_FILE, atomic_path, onnx_name, write_text
 from ..core.spec import ModelSpec
-from .batch import run_batched, with_batch
+from .batch import FREE, run_batched, with_batch
 from .compare import compare
 from .deliver import Delivery, to_triton
 from .executed import RECORDS, float_kernels
@@ -143,7 +143,7 @@ class _Chain:
                 provenance={**self.spec.provenance, "int8": get_spec(models["int8"]).provenance["int8"]}
             )
         self.engine_ledger(models)
-        if self.options.batch > 1:
+        if self.options.batch != 1:
             models = self.batch_step(models)
         delivery = Delivery(
             self.folder, self.report, self.options.deliver, self.data.parity, self.options.batch, self.progress, self.out
@@ -289,7 +289,8 @@ class _Chain:
 
     def batch_step(self, models: dict[str, onnx.ModelProto]) -> dict[str, onnx.ModelProto]:
         batch = self.options.batch
-        self.progress.say(f"batch: {batch}")
+        name = "free batch" if batch is None else f"batch{batch}"
+        self.progress.say(f"batch: {batch or FREE}")
         results = {}
         for precision, model in models.items():
             result = results[precision] = with_batch(model, batch)
@@ -299,7 +300,7 @@ class _Chain:
                 if row.file == path.name:
                     row.file = None
                     row.notes.append("measured at batch 1; the file is an intermediate")
-            step = Step.of(f"batch{batch}", path, precision)
+            step = Step.of(name, path, precision)
             step.notes.append("mIoU is that of batch 1: the outputs are compared, frame by frame")
             self.compared(step, self.logits(model), run_batched(result, self.data.parity, batch), limit=_PARITY)
         return results
@@ -382,7 +383,7 @@ class _Chain:
     def speed(self, models: dict[str, onnx.ModelProto]) -> None:
         self.progress.say(f"latency on {', '.join(self.engines)}")
         paths = {precision: self.folder / onnx_name(precision) for precision in models}
-        frame = self.data.parity[0].repeat(self.options.batch, 0)
+        frame = self.data.parity[0].repeat(self.options.batch or 1, 0)
         times = latencies_ms(paths, frame, self.engines, self.options.threads, self.progress.count("latency"))
         for step in self.report.steps:
             if step.file is not None:

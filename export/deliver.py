@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import nan
 from pathlib import Path
 from shutil import copyfile
 
@@ -14,20 +15,22 @@ from ..calib.graph import Frames
 from ..calib.trt_cache import TRT_CACHE_FILE
 from ..core.artifact import SPEC_FILE, atomic_path, onnx_name, write_text
 from ..core.errors import InputError, SegEdgeError
-from ..core.plan import PLAN_SUFFIXES, with_plan
+from ..core.plan import PLAN_SUFFIXES, PlanRecord, with_plan
 from ..core.spec import ModelSpec
 from ..runtime.engines import open_engine
 from ..runtime.gpu_support import gpus
 from .batch import run_batched
 from .compare import compare
 from .labels_head import MIN_AGREEMENT, agreement_of, check_head, kernel_masks, with_labels
+from .ledger import MIN_AGREEMENT as ENGINE_AGREEMENT
 from .measure import latencies_ms
 from .openvino_ir import write_ir
 from .progress import Progress
 from .report import Gate, Report, Step
 from .triton import platform_of, write_repository
-from .trt.artefact import earlier, engine_row
+from .trt.artefact import earlier, engine_gate, engine_row
 from .trt.build import BuildOptions, build_file, plan_name, record
+from .trt.here import unknown_gpu, why_not_here
 
 #: Smallest first: what an artefact was made for.
 SMALLEST = ("int8", "fp16", "fp32")
@@ -65,7 +68,7 @@ class Delivery:
         folder: The artefact that is being built.
         report: Gets a row for each file.
         frames: uint8 (1, H, W, 3) each, to compare on.
-        batch: Frames per inference of the models.
+        batch: Frames per inference of the models; None: any number.
         before: An earlier artefact, whose engine file is taken if a build would give the same; None: there is none.
     """
 
@@ -75,7 +78,7 @@ class Delivery:
         report: Report,
         options: DeliverOptions,
         frames: Sequence[Frames],
-        batch: int,
+        batch: int | None,
         progress: Progress,
         before: Path | None = None,
     ) -> None:
@@ -160,17 +163,35 @@ class Delivery:
         write_text(self.folder / SPEC_FILE, self.report.spec.to_json() + "\n")  # the engine is opened with it
         step = engine_row(path, made)
         self.report.steps.append(step)
-        self._try(step, path, models[precision], options.flavour)
+        self._try(step, path, models[precision], made)
 
-    def _try(self, step: Step, path: Path, model: onnx.ModelProto, flavour: str) -> None:
-        """Runs an engine file where that is possible, and compares it with the graph that it was built from."""
-        try:
-            with open_engine(path, flavour) as engine:
-                groups = [np.repeat(frame, self.batch, 0) for frame in self.frames]
-                found = [engine.infer(group)[:1].copy() for group in groups]
-        except SegEdgeError as error:  # no GPU, or another one than it was built for
-            step.notes.append(f"not run here: {error}")
+    def _try(self, step: Step, path: Path, model: onnx.ModelProto, made: PlanRecord) -> None:
+        """Runs an engine file where this machine can, and compares it with the graph that it was built from.
+
+        Raises:
+            BrokenGateError: it fails, or computes something else.
+        """
+        reason = why_not_here(made)
+        if reason is not None:
+            step.notes.append(f"not run here: {reason}")
             return
+        # DLA computes float layers in half precision.
+        least = ENGINE_AGREEMENT["fp16" if made.dla_core is not None and made.precision == "fp32" else made.precision]
+        groups = [np.repeat(frame, self.batch or 1, 0) for frame in self.frames]
+        try:
+            with open_engine(path, made.flavour) as engine:
+                found = [engine.infer(group)[:1].copy() for group in groups]
+        except SegEdgeError as error:
+            reason = unknown_gpu(made)
+            if reason is not None:
+                step.notes.append(f"not run here: {reason}; {error}")
+                return
+            step.notes.append(f"fails: {error}")
+            self.report.add_gate(
+                Gate(engine_gate(made.precision), least, nan, at_least=True),
+                f"step engine, {made.precision}: {path.name} can't be run on the machine that built it: {error}",
+            )
+            raise  # add_gate has: nan reaches no limit
         expected = run_batched(model, self.frames, self.batch)
         if self.report.spec.output == "labels":
             step.agreement = agreement_of(expected, found)
@@ -178,10 +199,16 @@ class Delivery:
             difference = compare(expected, found)
             step.agreement, step.max_abs_error = difference.agreement, difference.max_abs_error
         step.notes.append("compared with its graph on ONNX Runtime")
-        step.latency_ms = latencies_ms({"engine": path}, groups[0], [flavour], None)["engine"]
+        self.report.add_gate(
+            Gate(engine_gate(made.precision), least, step.agreement, at_least=True),
+            f"step engine, {made.precision}: {100 * step.agreement:.2f} % of the pixels have the class that the graph "
+            f"gives, at least {100 * least:g} must; {path.name} computes another network: take another version of "
+            f"{made.title.partition(' ')[0]} and report this",
+        )
+        step.latency_ms = latencies_ms({"engine": path}, groups[0], [made.flavour], None)["engine"]
 
 
-def to_triton(artefact: Path, repository: Path, spec: ModelSpec, batch: int) -> Path:
+def to_triton(artefact: Path, repository: Path, spec: ModelSpec, batch: int | None) -> Path:
     """Puts an artefact's TensorRT engine, or its smallest ONNX file, into a Triton model repository.
 
     Returns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +78,12 @@ class Trial:
         return {
             "float_layers": list(self.layers), "miou": self.miou, "worst_class": self.worst_class, "held": self.held,
         }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Trial:
+        """Reads what :meth:`to_dict` wrote; ``excess`` is 0 where the limits held, else infinite: the file doesn't say."""
+        excess = 0.0 if row["held"] else math.inf
+        return cls(tuple(row["float_layers"]), row["miou"], None, row["worst_class"], excess, {})
 
 
 def tried(layers: Sequence[str], before: Mapping[str, Any], after: Mapping[str, Any], limits: Limits) -> Trial:

@@ -134,6 +134,15 @@ def read_golden(folder: Path) -> Golden:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(f"{manifest}: damaged ({type(error).__name__}: {error}); copy the artefact again") from error
+    if not names or not precisions:
+        # Whatever replays nothing would pass.
+        raise ModelFileError(
+            f"{manifest}: lists no {'precisions' if names else 'frames'}, so there is nothing to compare with; "
+            "copy the artefact again"
+        )
+    needed = [f"{name}{ending}.png" for name in names for ending in ("", *(f".{precision}" for precision in precisions))]
+    if unlisted := [file for file in needed if file not in files]:
+        raise ModelFileError(f"{manifest}: damaged (no sha256 of {unlisted[0]}); copy the artefact again")
     for file, expected in files.items():
         check_hash(source / file, expected, str(manifest))
     return Golden(

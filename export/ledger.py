@@ -59,6 +59,12 @@ class EngineRow:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"max_abs_error": self.max_abs_error if math.isfinite(self.max_abs_error) else None}
 
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> EngineRow:
+        """Reads what :meth:`to_dict` wrote."""
+        error = row["max_abs_error"]
+        return cls(**{**row, "max_abs_error": math.nan if error is None else error})
+
 
 def graph_logits(model: onnx.ModelProto, frames: Sequence[Frames], threads: int | None) -> list[Array]:
     """What the graph says: every node in float, one by one, Q/DQ pairs as they are written."""

@@ -27,7 +27,7 @@ class ExportOptions:
         int8: Whether to quantize; needs ``data``.
         data: Dataset folder: its train split calibrates, its val split measures.
         input_hw: Network input; None keeps the checkpoint's.
-        batch: Frames per inference.
+        batch: Frames per inference; None: the files take any number.
         calib_frames: Greatest number of calibration frames.
         quant: How to quantize.
         max_drop: Most mIoU that a step may lose, 0..1.
@@ -49,7 +49,7 @@ class ExportOptions:
     int8: bool = False
     data: Path | None = None
     input_hw: tuple[int, int] | None = None
-    batch: int = 1
+    batch: int | None = 1
     calib_frames: int = 64
     quant: QuantOptions = field(default_factory=QuantOptions)
     max_drop: float | None = None
@@ -106,7 +106,7 @@ class ExportOptions:
             raise InputError("--dla-cache: INT8 scales come from calibration frames; pass --int8 and --data too")
         self.deliver.check()  # whatever an installed version lacks is said before any work is done
         for option, number in (("--batch", self.batch), ("--calib-frames", self.calib_frames)):
-            if number < 1:
+            if number is not None and number < 1:
                 raise InputError(f"{option}: expected at least 1, got {number}")
         if self.input_hw is not None:
             check_size(self.input_hw)

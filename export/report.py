@@ -41,7 +41,7 @@ class Step:
     miou: float | None = None
     worst_class: dict[str, Any] | None = None
     max_abs_error: float | None = None
-    against_torch: dict[str, float] | None = None
+    against_torch: dict[str, float | None] | None = None
     latency_ms: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -76,7 +76,8 @@ class Step:
         if self.max_abs_error is not None and not math.isfinite(self.max_abs_error):
             row["max_abs_error"] = None
             notes.append("logits are not finite")
-        if self.against_torch is not None and not math.isfinite(self.against_torch["max_abs_error"]):
+        whole = None if self.against_torch is None else self.against_torch["max_abs_error"]  # None where it was read back so
+        if self.against_torch is not None and whole is not None and not math.isfinite(whole):
             row["against_torch"] = self.against_torch | {"max_abs_error": None}
         return row | {"note": "; ".join(notes)} if notes else row
 
@@ -162,8 +163,15 @@ class Report:
         path = folder / REPORT_JSON
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            gates = [Gate.from_dict(row) for row in data["gates"]]
-            return cls(ModelSpec.from_dict(data["spec"]), [Step.from_dict(row) for row in data["steps"]], gates)
+            return cls(
+                spec=ModelSpec.from_dict(data["spec"]),
+                steps=[Step.from_dict(row) for row in data["steps"]],
+                gates=[Gate.from_dict(row) for row in data["gates"]],
+                # Absent in reports that are older than they are, or that have none.
+                sensitivity=[LayerCost.from_dict(row) for row in data.get("sensitivity", [])],
+                fallback=[Trial.from_dict(row) for row in data.get("fallback", [])],
+                engines=[EngineRow.from_dict(row) for row in data.get("engines", [])],
+            )
         except OSError as error:
             raise ModelFileError(
                 f"{path}: can't be read ({error.strerror}); expected an artefact of seg-edge export"

@@ -6,7 +6,7 @@ network's end, because an error in the middle may vanish in what follows, or gro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,11 @@ class LayerCost:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> LayerCost:
+        """Reads what :meth:`to_dict` wrote."""
+        return cls(**row)
 
 
 def sensitivity(

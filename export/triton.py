@@ -19,14 +19,14 @@ from ..core.spec import ModelSpec
 CONFIG = "config.pbtxt"
 
 
-def write_repository(model: str | Path, spec: ModelSpec, repository: str | Path, batch: int = 1) -> Path:
+def write_repository(model: str | Path, spec: ModelSpec, repository: str | Path, batch: int | None = 1) -> Path:
     """Puts a model into a repository, as its version 1; what else is in the repository stays.
 
     Args:
         model: An ONNX file or an engine file of TensorRT.
         spec: What it is.
         repository: Triton's ``--model-repository``.
-        batch: Frames per inference that the file fixes.
+        batch: Frames per inference that the file fixes; None: it takes any number (an engine file: one).
 
     Returns:
         The model's folder in the repository.
@@ -66,23 +66,25 @@ def model_name(spec: ModelSpec) -> str:
     return re.sub(r"[^\w.-]", "_", spec.name)
 
 
-def config_text(spec: ModelSpec, platform: str, batch: int = 1) -> str:
+def config_text(spec: ModelSpec, platform: str, batch: int | None = 1) -> str:
     """The ``config.pbtxt`` of a model.
 
-    The batch is part of the shape (``max_batch_size: 0``): exported files fix it.
+    The batch is part of the shape (``max_batch_size: 0``): exported files fix it, or leave it to each request (-1).
     """
+    # Engine files of a free batch are built for one frame.
+    size = batch or (1 if platform == "tensorrt_plan" else -1)
     height, width = spec.input_hw
     if spec.output == "labels":
-        output = ("TYPE_UINT8", [batch, height, width])
+        output = ("TYPE_UINT8", [size, height, width])
     else:
-        output = ("TYPE_FP32", [batch, len(spec.labels), *spec.output_hw])
+        output = ("TYPE_FP32", [size, len(spec.labels), *spec.output_hw])
     kind = "KIND_GPU" if platform == "tensorrt_plan" else "KIND_AUTO"
     classes = json.dumps({"names": list(spec.labels.names), "palette": [list(c) for c in spec.labels.palette]})
     parts = [
         f"name: {_text(model_name(spec))}",
         f"platform: {_text(platform)}",
         "max_batch_size: 0",
-        _tensor("input", "frames", "TYPE_UINT8", [batch, height, width, 3]),
+        _tensor("input", "frames", "TYPE_UINT8", [size, height, width, 3]),
         _tensor("output", spec.output, *output),
         f"instance_group [ {{ count: 1 kind: {kind} }} ]",
         *(_parameter(f"seg_edge.{key}", value) for key, value in (("classes", classes), ("resize", spec.resize))),

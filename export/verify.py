@@ -51,7 +51,7 @@ def verify(folder: str | Path, engine: str = AUTO, threads: int | None = None) -
         One row for each model and frame; a disagreement is a row that did not pass.
 
     Raises:
-        ModelFileError: not an artefact, or a file is missing or damaged; the text names it.
+        ModelFileError: not an artefact, a file is missing or damaged, or a model has no golden masks; the text names it.
         UnknownNameError, EngineError: as :func:`seg_edge.runtime.engines.open_engine` says.
     """
     folder = Path(folder)
@@ -63,6 +63,9 @@ def verify(folder: str | Path, engine: str = AUTO, threads: int | None = None) -
             raise ModelFileError(f"{folder / REPORT_JSON}: lists no {precision} model, golden/ has its masks; export again")
         if engine not in FLAVOURS:
             jobs.append((precision, models[precision], engine))
+    for precision, file in models.items():
+        if precision not in golden.masks:
+            raise ModelFileError(f"{file}: golden/ has no {precision} masks to replay it against; copy the artefact again")
     jobs += _plans(folder, engine)
     rows: list[Replay] = []
     for precision, file, name in jobs:

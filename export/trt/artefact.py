@@ -10,7 +10,7 @@ from ...calib.graph import get_spec, load
 from ...calib.trt_cache import TRT_CACHE_FILE
 from ...core.artifact import REPORT_JSON, SPEC_FILE, onnx_name, sha256, write_text
 from ...core.errors import InputError, ModelFileError
-from ...core.plan import PlanRecord, plan_records, with_plan
+from ...core.plan import PLAN_SUFFIXES, PlanRecord, plan_records, with_plan
 from ...core.spec import PRECISIONS, ModelSpec
 from ...runtime.gpu_support import gpus
 from ...runtime.modelfile import FOLDER_ORDER
@@ -75,15 +75,18 @@ def build_engine(
 
     Args:
         model: An ONNX file of seg-edge, or an artefact folder.
-        out: The engine file; None is a name that says where it runs, beside the graph.
+        out: The engine file, ``.engine`` or ``.plan``; None is a name that says where it runs, beside the graph.
         precision: Which model of a folder; None is the smallest. With DLA: ``"int8"`` takes the artefact's cache.
         force: Build even if the same engine is there.
 
     Raises:
+        InputError: ``out`` is no engine file (``.engine``, ``.plan``), or is the model itself.
         InputError, ModelFileError, EngineError: as :func:`seg_edge.export.trt.build_file` says.
     """
     progress = progress or Silent()
     path = graph_of(Path(model), precision, dla=options.dla_core is not None)
+    if out is not None:
+        _check_out(Path(out), path)
     options = _with_cache(options, path, precision)
     backend = options.open()
     spec = get_spec(load(path), path)
@@ -111,6 +114,11 @@ def engine_row(target: Path, made: PlanRecord) -> Step:
     where = ", ".join(made.compute_capabilities) or "every GPU that it supports"
     step.notes.append(f"{made.title} for compute capability {where}, built from {made.onnx}")
     return step
+
+
+def engine_gate(precision: str) -> str:
+    """Name of the gate that an export holds its engine file to, where the engine can run."""
+    return f"engine {precision}: parity"
 
 
 def earlier(folder: Path, name: str, expected: PlanRecord) -> tuple[PlanRecord | None, str]:
@@ -154,6 +162,16 @@ def changes(old: PlanRecord, new: PlanRecord) -> list[str]:
     if old.options.get("calibration_cache_sha256") != new.options.get("calibration_cache_sha256"):
         found.append("the calibration cache changed")
     return found
+
+
+def _check_out(out: Path, model: Path) -> None:
+    """Raises InputError where an engine file must not go: over its own graph, or under a name that no engine opens."""
+    if out.suffix not in PLAN_SUFFIXES or out.is_dir():
+        what = "is a folder" if out.is_dir() else f"ends in {out.suffix!r}" if out.suffix else "has no suffix"
+        near = out / "model.engine" if out.is_dir() else out.with_suffix(".engine")
+        raise InputError(f"--out {out}: {what}; expected an engine file, *{' or *'.join(PLAN_SUFFIXES)}, such as {near}")
+    if out.exists() and out.samefile(model):
+        raise InputError(f"--out {out}: is the model that the engine is built from; choose another name")
 
 
 def _with_cache(options: BuildOptions, path: Path, precision: str | None) -> BuildOptions:
@@ -215,6 +233,8 @@ def _old_record(known: ModelSpec, target: Path) -> tuple[PlanRecord | None, str]
 def _report(target: Path, made: PlanRecord, spec: ModelSpec) -> None:
     report = Report.read(target.parent)
     report.spec = spec
+    if any(step.file == target.name for step in report.steps):  # its gate was another engine's
+        report.gates = [gate for gate in report.gates if gate.name != engine_gate(made.precision)]
     report.steps = [step for step in report.steps if step.file != target.name]
     report.steps.append(engine_row(target, made))
     report.write(target.parent)

@@ -23,6 +23,7 @@ from ...runtime import nvinfer
 from ...runtime.gpu_support import gpus
 from ...runtime.nvinfer import Backend
 from ...runtime.trt_log import Log, listen
+from ..batch import for_one_frame
 from ..fp16 import to_fp16
 from ..progress import Progress, Silent
 from .dialect import for_tensorrt
@@ -71,6 +72,11 @@ class BuildOptions:
             raise InputError(f"--timing-cache {self.timing_cache}: is a folder; expected a file, which may be new")
         if self.calibration_cache is not None and self.dla_core is None:
             raise InputError("--calibration-cache: only DLA takes one; pass --dla-core, or build from model.int8.onnx")
+        if self.calibration_cache is not None and not self.calibration_cache.is_file():
+            raise InputError(
+                f"--calibration-cache {self.calibration_cache}: no such file; expected INT8 scales, as "
+                "seg-edge export --int8 --dla-cache writes them"
+            )
 
     def open(self) -> Backend:
         """The module to build with, checked for all that these options need.
@@ -216,6 +222,7 @@ def build_plan(
     flags = _network_flags(backend, weak=options.dla_core is not None)
     network = _made(builder.create_network(flags), backend, log)
     parser = trt.OnnxParser(network, heard)
+    model = for_one_frame(model)
     ours = for_tensorrt(model)
     if options.half_base and _precision(ours) != "int8":
         raise InputError("--half-base: only an INT8 graph has a base to choose; build model.fp16.onnx instead")
@@ -291,7 +298,6 @@ def _configure(backend: Backend, builder: Any, network: Any, config: Any, option
             config.set_flag(trt.BuilderFlag.FP16)
         if precision == "int8":
             config.set_flag(trt.BuilderFlag.INT8)
-    _set_profile(builder, network, config)
 
 
 def _set_capabilities(backend: Backend, config: Any, options: BuildOptions) -> None:
@@ -310,17 +316,6 @@ def _set_capabilities(backend: Backend, config: Any, options: BuildOptions) -> N
         if name not in known:
             raise UnknownNameError(f"compute capability for {backend.title}", name[2:], [key[2:] for key in known])
         config.set_compute_capability(known[name], i)
-
-
-def _set_profile(builder: Any, network: Any, config: Any) -> None:
-    """A graph with a free batch axis is built for one frame."""
-    source = network.get_input(0)
-    shape = tuple(source.shape)
-    if shape and shape[0] == -1:
-        fixed = (1, *shape[1:])
-        profile = builder.create_optimization_profile()
-        profile.set_shape(source.name, fixed, fixed, fixed)
-        config.add_optimization_profile(profile)
 
 
 def _calibrator(backend: Backend, cache: Path | None) -> Any:

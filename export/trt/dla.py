@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import onnx
 
 from ...calib.graph import Array, attribute, weights
+from ..batch import for_one_frame
 
 Shape = tuple[int, ...]
 
@@ -61,7 +62,7 @@ def dry_run(model: onnx.ModelProto) -> list[DlaLayer]:
     Args:
         model: The graph; for INT8 on DLA that is the fp32 one, with a calibration cache.
     """
-    inferred = onnx.shape_inference.infer_shapes(model)
+    inferred = onnx.shape_inference.infer_shapes(for_one_frame(model))
     values = [*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output]
     shapes = {v.name: tuple(d.dim_value or -1 for d in v.type.tensor_type.shape.dim) for v in values}
     known = weights(model)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from seg_edge.cli.main import main
+from seg_edge.runtime.engines import open_engine
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +110,22 @@ def test_files_that_are_no_checkpoints(tmp_path, capsys):
     (tmp_path / "text.pt").write_text("no checkpoint")
     assert export(tmp_path / "text.pt") == 1
     assert "not a readable checkpoint" in capsys.readouterr().err
+
+
+def test_a_free_batch_with_everything_that_is_delivered(checkpoint, tmp_path, capsys):
+    pytest.importorskip("openvino")
+    out = tmp_path / "art"
+    words = ["--batch", "free", "--out", out, "--head", "labels", "--ir", "--triton", tmp_path / "repo"]
+    assert fast(checkpoint, *words) == 0
+    assert "batch: free" in capsys.readouterr().err
+    for engine in ("onnxruntime", "openvino"):
+        with open_engine(out, engine, 1) as opened:
+            assert opened.batch is None
+            assert opened.infer(np.zeros((3, 64, 96, 3), np.uint8)).shape == (3, 64, 96)
+    assert "dims: [-1, 64, 96, 3]" in next((tmp_path / "repo").rglob("config.pbtxt")).read_text()
+    assert main(["verify", str(out), "--engine", "onnxruntime"]) == 0
+
+
+def test_a_batch_is_a_number_or_free(checkpoint, tmp_path, capsys):
+    assert fast(checkpoint, "--batch", "many", "--out", tmp_path / "art") == 1
+    assert "--batch: expected a number of frames, or free, got 'many'" in capsys.readouterr().err

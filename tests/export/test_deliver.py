@@ -11,6 +11,7 @@ import pytest
 from seg_edge.calib.graph import get_spec, load, run, session
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import EngineError, InputError
+from seg_edge.core.plan import PlanHost
 from seg_edge.export.chain import export_network
 from seg_edge.export.deliver import DeliverOptions
 from seg_edge.export.options import ExportOptions
@@ -18,6 +19,8 @@ from seg_edge.export.report import BrokenGateError
 from seg_edge.export.trt import BuildOptions
 from seg_edge.export.verify import check_files, verify
 from seg_edge.runtime import Segmenter
+from seg_edge.runtime.engines import open_engine
+from seg_edge.runtime.engines.base import Availability
 from seg_edge.runtime.nvinfer import module_available
 
 RTX = module_available("rtx")
@@ -121,6 +124,105 @@ def test_activations_beyond_half_precision_are_caught(nets, tmp_path):
     net.head.weight.data /= 3e4
     with pytest.raises(BrokenGateError, match="step fp16: logits differ by (nan|inf)"):
         export_network(net, nets.SPEC, tmp_path / "art", ExportOptions(fp16=True, threads=1, engine="onnxruntime"))
+
+
+class StandIn:
+    """A GPU's engine: the graph on ONNX Runtime, or noise, or a failure."""
+
+    def __init__(self, graph, kind):
+        self.graph, self.kind = open_engine(graph, "onnxruntime", 1), kind
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self.graph.close()
+
+    def close(self):
+        self.graph.close()
+
+    def infer(self, frames):
+        if self.kind == "fails":
+            raise EngineError("engine rtx: out of memory")
+        right = self.graph.infer(frames)
+        return np.random.default_rng(0).normal(size=right.shape).astype(np.float32) if self.kind == "noise" else right
+
+
+@pytest.fixture
+def export_with_gpu(nets, tmp_path, monkeypatch):
+    """(kind of engine, its machine) → the report of an export whose TensorRT-RTX engine "runs" here."""
+    if not RTX.ok:
+        pytest.skip(RTX.reason)
+    from seg_edge.export import deliver, measure
+    from seg_edge.export.trt import here
+
+    def export(kind, capability="8.9", build_for=("89",)):
+        class Kind:
+            @staticmethod
+            def available():
+                return Availability(True, version=RTX.version)
+
+            @staticmethod
+            def host():
+                return PlanHost("rtx", RTX.version, capability)
+
+        def opened(path, engine, threads=None):
+            if engine != "rtx":
+                return open_engine(path, engine, threads)
+            if kind == "refused":
+                raise EngineError("engine rtx: refuses the file")
+            return StandIn(path.parent / "model.fp32.onnx", kind)
+
+        monkeypatch.setattr(here, "engine_class", lambda name: Kind)
+        monkeypatch.setattr(deliver, "open_engine", opened)
+        monkeypatch.setattr(measure, "open_engine", opened)
+        options = DeliverOptions(plan=BuildOptions(compute_capabilities=build_for))
+        options = ExportOptions(threads=1, engine="onnxruntime", deliver=options)
+        return export_network(nets.tiny(), nets.SPEC, tmp_path / "art", options)
+
+    return export
+
+
+def test_an_engine_that_runs_here_is_gated(export_with_gpu):
+    report = export_with_gpu("right")
+    assert report.steps[-1].step == "engine"
+    assert report.steps[-1].agreement > 0.99
+    assert report.steps[-1].latency_ms["rtx"] > 0
+    assert "engine fp32: parity" in [gate.name for gate in report.gates]
+    assert report.first_bad_step is None
+
+
+def test_an_engine_that_computes_something_else_fails_the_export(export_with_gpu, tmp_path):
+    with pytest.raises(BrokenGateError, match=r"step engine, fp32: .* % of the pixels .* at least 99 must") as caught:
+        export_with_gpu("noise")
+    assert caught.value.report.first_bad_step == "engine fp32"
+    assert caught.value.report.steps[-1].agreement < 0.9
+    assert json.loads((tmp_path / "art" / "failed" / "report.json").read_text())["first_bad_step"] == "engine fp32"
+    assert not (tmp_path / "art" / "model.json").exists()
+
+
+@pytest.mark.parametrize(("kind", "text"), [("fails", "out of memory"), ("refused", "refuses the file")])
+def test_an_engine_that_fails_here_fails_the_export(export_with_gpu, kind, text):
+    with pytest.raises(BrokenGateError, match=f"step engine, fp32: .*{text}") as caught:
+        export_with_gpu(kind)
+    assert caught.value.report.first_bad_step == "engine fp32"
+    assert f"fails: engine rtx: {text}" in caught.value.report.to_markdown()
+
+
+@pytest.mark.parametrize(
+    ("kind", "capability", "build_for", "text"),
+    [
+        ("right", "12.0", ("89",), "built for 8.9, found 12.0"),
+        ("refused", "9.0", (), "this GPU has 9.0; engine rtx: refuses the file"),
+    ],
+)
+def test_an_engine_for_another_gpu_is_not_run(export_with_gpu, kind, capability, build_for, text):
+    report = export_with_gpu(kind, capability, build_for)
+    note = report.steps[-1].to_dict()["note"]
+    assert "not run here: " in note
+    assert text in note
+    assert report.steps[-1].agreement is None
+    assert not [gate for gate in report.gates if gate.name.startswith("engine")]
 
 
 def test_what_cannot_be_delivered_is_said_at_once(tmp_path, monkeypatch):

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import fields
 
 import pytest
 
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import GateError, ModelFileError
+from seg_edge.export.fallback import Trial
+from seg_edge.export.ledger import EngineRow
 from seg_edge.export.report import BrokenGateError, Gate, Report, Step
+from seg_edge.export.sensitivity import LayerCost
 
 
 @pytest.fixture
@@ -94,3 +99,32 @@ def test_a_report_is_read_back(tmp_path, nets):
         Report.read(tmp_path)
     with pytest.raises(ModelFileError, match=r"report\.json: can't be read"):
         Report.read(tmp_path / "absent")
+
+
+def test_nothing_of_a_full_report_is_lost_on_the_way(report, tmp_path):
+    report.steps[1].notes.append("calibrated")
+    report.gates = [Gate("int8: max_drop", 0.003, 0.002), Gate("int8 on openvino: parity", 0.95, 0.9, at_least=True)]
+    report.sensitivity = [LayerCost("stem", 0.01, 0.99, 0.3), LayerCost("head", 0.2, 0.97, 1.5, "fp16")]
+    report.fallback = [
+        Trial((), 0.60, 0.05, {"name": "pole", "delta": -0.1}, 0.02, {"miou": 0.6}),
+        Trial(("head", "stem"), 0.64, 0.01, None, -0.01, {}),
+    ]
+    report.engines = [
+        EngineRow("fp32", "onnxruntime", "1.20", 1.0, 0.0, 0.65),
+        EngineRow("int8", "tensorrt", None, 0.9, math.nan, 0.6, {"name": "pole", "delta": -0.1}, simulated=True),
+    ]
+    empty = [field.name for field in fields(report) if not getattr(report, field.name)]
+    assert empty == []  # a new field belongs in here, and in read
+    report.write(tmp_path / "a")
+    Report.read(tmp_path / "a").write(tmp_path / "b")
+    for file in ("report.json", "report.md"):
+        assert (tmp_path / "b" / file).read_text() == (tmp_path / "a" / file).read_text()
+    for part in ("## Engines", "## Sensitivity", "## Fallback"):
+        assert part in (tmp_path / "b" / "report.md").read_text()
+
+
+def test_logits_that_are_not_finite_are_read_back_too(report, tmp_path):
+    report.steps[1].max_abs_error = math.inf
+    report.steps[1].against_torch = {"agreement": 0.5, "max_abs_error": math.inf}
+    report.write(tmp_path)
+    assert Report.read(tmp_path).to_dict() == json.loads((tmp_path / "report.json").read_text())

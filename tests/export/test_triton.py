@@ -110,3 +110,14 @@ def test_what_triton_cannot_serve(nets, tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"")
     with pytest.raises(InputError, match="can't be written"):
         write_repository(tmp_path / "m.onnx", nets.SPEC, tmp_path / "file")
+
+
+def test_a_free_batch_is_left_to_each_request(nets):
+    found = parse(config_text(nets.SPEC, "onnxruntime_onnx", None))
+    assert (found.max_batch_size, list(found.input[0].dims), list(found.output[0].dims)) == (
+        0,
+        [-1, 64, 96, 3],
+        [-1, 4, 16, 24],
+    )
+    # Its engine file holds one frame.
+    assert list(parse(config_text(nets.SPEC, "tensorrt_plan", None)).input[0].dims) == [1, 64, 96, 3]

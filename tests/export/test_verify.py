@@ -120,6 +120,30 @@ def test_damaged_texts_are_named(art, file, text, problem):
         verify(art)
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"frames": []}, r"golden\.json: lists no frames, so there is nothing to compare with"),
+        ({"precisions": {}}, r"golden\.json: lists no precisions, so"),
+        ({"sha256": {}}, r"golden\.json: damaged \(no sha256 of frame0\.png\)"),
+    ],
+)
+def test_replaying_nothing_does_not_pass(art, change, problem):
+    manifest = art / "golden" / "golden.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
+    with pytest.raises(ModelFileError, match=problem):
+        verify(art, "onnxruntime")
+
+
+def test_a_model_without_golden_masks_is_not_skipped(art):
+    manifest = art / "golden" / "golden.json"
+    data = json.loads(manifest.read_text())
+    del data["precisions"]["int8"]
+    manifest.write_text(json.dumps(data))
+    with pytest.raises(ModelFileError, match=r"model\.int8\.onnx: golden/ has no int8 masks"):
+        verify(art, "onnxruntime")
+
+
 def test_folders_that_are_no_artefacts(tmp_path, art):
     with pytest.raises(ModelFileError, match="no such folder"):
         verify(tmp_path / "nowhere")

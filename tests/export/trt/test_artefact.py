@@ -108,6 +108,19 @@ def test_a_rebuild_says_why(nets, art):
     assert "model.fp32.sm89" in (art / "report.md").read_text()
 
 
+def test_a_build_keeps_what_the_export_found_out(art):
+    before = json.loads((art / "report.json").read_text())
+    assert before["engines"]
+    assert before["sensitivity"]
+    assert before["gates"]
+    build_engine(art, SM89, precision="fp32")
+    after = json.loads((art / "report.json").read_text())
+    assert after["steps"][-1]["step"] == "engine"
+    changed = {key for key in before if after[key] != before[key]}
+    assert changed == {"steps", "spec"}
+    assert "## Sensitivity" in (art / "report.md").read_text()
+
+
 def test_an_export_takes_the_engine_of_the_one_before_or_says_why_not(nets, exported, art):
     options = ExportOptions(int8=True, data=exported[0].parent / "data", threads=1, engine="onnxruntime")
 
@@ -159,6 +172,30 @@ def test_another_models_folder_is_refused(art, tmp_path, tiny_onnx):
     with pytest.raises(ModelFileError, match="describes another model"):
         build_engine(tmp_path / "other.onnx", SM89, art / "x.engine")
     assert not (art / "x.engine").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("model.fp32.onnx", r"ends in '\.onnx'; expected an engine file, \*\.engine or \*\.plan, such as .*fp32\.engine"),
+        ("plain", "has no suffix; expected an engine file"),
+        ("golden", "is a folder; expected an engine file, .*golden/model.engine"),
+    ],
+)
+def test_an_engine_file_has_a_name_that_engines_open(art, name, problem):
+    before = sha256(art / "model.fp32.onnx")
+    with pytest.raises(InputError, match=problem):
+        build_engine(art / "model.fp32.onnx", SM89, art / name)
+    assert sha256(art / "model.fp32.onnx") == before
+
+
+def test_an_engine_never_takes_the_place_of_its_graph(art):
+    link = art / "model.plan"
+    link.symlink_to("model.fp32.onnx")
+    before = sha256(link)
+    with pytest.raises(InputError, match=r"model\.plan: is the model that the engine is built from"):
+        build_engine(art / "model.fp32.onnx", SM89, link)
+    assert sha256(link) == before
 
 
 def test_which_graph_is_built(art):

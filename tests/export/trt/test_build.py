@@ -13,6 +13,7 @@ from seg_edge.calib import trt_cache
 from seg_edge.calib.graph import weights
 from seg_edge.core.artifact import sha256
 from seg_edge.core.errors import EngineError, InputError, UnknownNameError
+from seg_edge.export.batch import with_batch
 from seg_edge.export.fp16 import to_fp16
 from seg_edge.export.pruning.importance import scorer
 from seg_edge.export.pruning.structure import allocate, narrow, units
@@ -20,7 +21,9 @@ from seg_edge.export.quantize import QuantOptions, calibrate, prepare, quantize
 from seg_edge.export.simplify import simplify
 from seg_edge.export.to_onnx import to_onnx
 from seg_edge.export.trt import BuildOptions, build_file, build_plan, plan_name
+from seg_edge.export.trt import build as building
 from seg_edge.export.trt.build import _calibrator, _configure, _network_flags, _timing_cache, capability
+from seg_edge.export.trt.dialect import for_tensorrt
 from seg_edge.runtime.nvinfer import Backend, module_available
 from seg_edge.train.models.catalog import build, stride_of
 from seg_edge.train.models.zoo import NETWORKS
@@ -173,8 +176,16 @@ def test_a_graph_that_tensorrt_cannot_read_names_the_node(graph):
 
 
 @needs_rtx
-def test_a_free_batch_axis_is_built_for_one_frame(tiny_model):
+def test_a_free_batch_axis_is_built_for_one_frame(tiny_model, graph, monkeypatch):
     assert build_plan(onnx.load(tiny_model), SM89).plan
+    read = []
+    monkeypatch.setattr(building, "for_tensorrt", lambda model: read.append(model) or for_tensorrt(model))
+    assert build_plan(with_batch(graph("unet-n", "int8"), None), SM89).plan
+    # No axis of any size is left: what opens the engine knows that it takes one frame.
+    assert [value.type.tensor_type.shape.dim[0].dim_value for value in (*read[0].graph.input, *read[0].graph.output)] == [
+        1,
+        1,
+    ]
 
 
 @needs_rtx
@@ -229,6 +240,7 @@ def test_an_unknown_gpu_names_the_known(graph):
         ({"workspace_mib": 0}, InputError, "--workspace: expected MiB"),
         ({"dla_core": -1}, InputError, "--dla-core"),
         ({"calibration_cache": Path("c")}, InputError, "--calibration-cache: only DLA"),
+        ({"calibration_cache": Path("no.cache"), "dla_core": 0}, InputError, r"--calibration-cache no\.cache: no such file"),
         ({"compute_capabilities": ("new",)}, InputError, "--compute-capability: expected one such as 89"),
     ],
 )
