@@ -6,18 +6,18 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
 
-from ..core.errors import InputError, SinkError
+from ..core.errors import InputError
 from .pipeline import Pipeline
 from .segmenter import Segmenter
-from .sinks import open_sink
-from .sources import Source, SourceFrame, names_files, open_source
+from .sinks import open_sink, refuse_overwrite, written_by
+from .sources import Source, SourceFrame, open_source, source_path
 
 Frame = npt.NDArray[np.uint8]
 
@@ -68,7 +68,7 @@ def watch(segmenter: Segmenter, frames: list[Frame], source: str, sink: str, sec
         InputError: a simulated camera without frames per second above 0.
         SourceError, SinkError: as they say; the sink is the source's own file.
     """
-    refuse_own_source(source, sink)
+    _refuse_own_source(source, sink)
     with open_watched(source, frames) as opened, open_sink(sink, opened.fps, opened.live) as target:
         stats = Pipeline(opened, segmenter, [target], duration_s=seconds).run()
     keys = ("seconds", "frames_in", "frames_out", "dropped", "fps", "latency_ms", "frame_age_ms", "stages_ms")
@@ -83,52 +83,35 @@ def try_watch(source: str, sink: str) -> None:
     Raises:
         InputError, SourceError, SinkError: as of :func:`watch`.
     """
-    refuse_own_source(source, sink)
+    _refuse_own_source(source, sink)
     fps: float | None = None
     live = False
-    if not _is_pipe(path_of(source)):
+    if simulated(source) or not _is_pipe(source_path(source)):
         with open_watched(source, []) as opened:
             fps, live = opened.fps, opened.live
     if not _is_pipe(sink.removeprefix("pipe:")):
         open_sink(sink, fps, live).close()
 
 
-def refuse_own_source(source: str, sink: str) -> None:
-    """A recording under the name of the video that is read replaces it with the first frame.
-
-    Raises:
-        SinkError: both are one file, under whatever names (links, ``file://``).
-    """
-    if sink in ("none", "window"):
-        return
-    read, written = _status(path_of(source)), _status(sink.removeprefix("pipe:"))
-    if read and written and stat.S_ISREG(read.st_mode) and os.path.samestat(read, written):
-        raise SinkError(f"sink {sink}: is the source itself, and would replace it; choose another file name")
+def simulated(source: str) -> bool:
+    """Whether a source is meant that exists only here."""
+    return source.startswith("camera:")
 
 
-def path_of(source: str) -> str | None:
-    """The path that a source stands for; None for cameras, simulated ones too, and streams."""
-    if source.startswith("camera:") or not names_files(source):
-        return None
-    scheme, separator, rest = source.partition("://")
-    return unquote(rest) if separator and scheme.lower() == "file" else source
+def _refuse_own_source(source: str, sink: str) -> None:
+    refuse_overwrite([] if simulated(source) else [source], written_by(sink))
 
 
-def _status(path: str | None) -> os.stat_result | None:
+def _is_pipe(path: str | Path | None) -> bool:
     try:
-        return None if path is None else os.stat(path)
+        return path is not None and stat.S_ISFIFO(os.stat(path).st_mode)
     except (OSError, ValueError):  # nothing there, or nothing that a path can say: opening it has the words for that
-        return None
-
-
-def _is_pipe(path: str | None) -> bool:
-    found = _status(path)
-    return found is not None and stat.S_ISFIFO(found.st_mode)
+        return False
 
 
 def open_watched(source: str, frames: list[Frame]) -> Source:
     """The source that a text stands for; see :func:`watch`."""
-    if not source.startswith("camera:"):
+    if not simulated(source):
         return open_source(source)
     match = _SIMULATED.fullmatch(source)
     if not match or not float(match[1]) > 0:

@@ -19,7 +19,7 @@ from ..core.labels import Labels
 from ..core.spec import ModelSpec
 from . import kernels
 from .bench_batch import BatchSegmenter, resolve_batch
-from .bench_camera import path_of, watch
+from .bench_camera import simulated, watch
 from .bench_untrained import RANDOM, UntrainedSegmenter
 from .evaluate import evaluate
 from .machine import ROOT
@@ -27,7 +27,7 @@ from .modelfile import read_spec
 from .power import Meter, NoMeter, open_meter
 from .segmenter import Outs, Segmenter
 from .sensors import OtherLoad
-from .sources import SourceFrame
+from .sources import SourceFrame, names_files
 from .stats import Samples, half_width, median_interval
 from .vitals import Vitals, memory
 
@@ -216,7 +216,7 @@ class Lane:
         sleep(SETTLE_S)
         try:
             self.camera = watch(segmenter, self._frames, source, sink, seconds)
-            if path_of(source) is not None:
+            if not simulated(source) and names_files(source):
                 self.notes.append(_FILE_NOTE)
         except SegEdgeError as error:
             self.notes.append(f"camera to sink not measured: {one_remark(error)}")
