@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 #: Measurement per configuration of the table, at most, in seconds; the uncertainty of the ratios, in %, at which it may stop
 #: earlier; and the seconds after which it begins no more turns: ten networks then take less than nine minutes on two cores.
-TABLE_DURATION_S, TABLE_SETTLE, TABLE_LIMIT_S = 12.0, 3.0, 420.0
-#: Turns of the table after which every network is opened anew.
-TABLE_REOPEN = 3
+TABLE_DURATION_S, TABLE_SETTLE, TABLE_LIMIT_S = 8.0, 3.0, 430.0
+#: Turns of the table after which every network is opened anew, and the seconds of one: where a network's rate changes by a
+#: tenth from one turn to the next whatever their length (measured), forty short turns tell more than twenty long ones.
+TABLE_REOPEN, TABLE_TURN_S = 4, 0.2
 
 
 class _Group(TyperGroup):
@@ -136,6 +137,7 @@ def bench(
 
     size_hw = parse_size(frame, "--frame")
     assert size_hw is not None
+    turn_s = measure.TURN_S
     counts, batches = _numbers(threads, "--threads"), _numbers(batch, "--batch")
     given: list[Path] = measure.find_models(models or (), engine) if models or not (table or peer) else []
     if network and not table:
@@ -146,7 +148,7 @@ def bench(
         if duration is None and runs is None:
             duration = TABLE_DURATION_S
             settle, limit = settle if settle is not None else TABLE_SETTLE, limit if limit is not None else TABLE_LIMIT_S
-            reopen = reopen if reopen is not None else TABLE_REOPEN
+            reopen, turn_s = reopen if reopen is not None else TABLE_REOPEN, TABLE_TURN_S
     with progress_bar(refresh_per_second=2) as bar:
         task = bar.add_task("opening", total=None)
         added = _added(given, table, network, peer, imgsz, cache, lambda what: bar.update(task, description=what))
@@ -154,7 +156,7 @@ def bench(
             relative_to = read_spec(added[0]).name
         report = measure.bench(
             [*added, *given], engine_names=engine, threads=counts, batches=batches, frame_hw=size_hw, duration_s=duration,
-            runs=runs, data=data, split=split, settle=None if settle is None else settle / 100, limit_s=limit, reopen=reopen,
+            runs=runs, data=data, split=split, settle=None if settle is None else settle / 100, limit_s=limit, reopen=reopen, turn_s=turn_s,
             wait_s=wait, source=source, sink=sink, relative_to=relative_to,
             progress=lambda done, total, what: bar.update(task, completed=done, total=total, description=what),
         )  # fmt: skip

@@ -24,7 +24,7 @@ from .bench_camera import try_watch
 from .bench_frames import dataset_frames, generated_frames
 from .bench_lane import QUIET_CORES, Lane
 from .bench_ratio import add_ratios
-from .bench_turns import DURATION_S, Progress, schedule, take_turns
+from .bench_turns import DURATION_S, TURN_S, Progress, schedule, take_turns
 from .engines import AUTO, engine_class, engines
 from .engines.base import resolve_threads
 from .machine import machine, packages
@@ -65,6 +65,7 @@ def bench(
     settle: float | None = None,
     limit_s: float | None = None,
     reopen: int | None = None,
+    turn_s: float = TURN_S,
     wait_s: float = 0.0,
     source: str | None = None,
     sink: str = "none",
@@ -90,6 +91,8 @@ def bench(
         limit_s: Begin no turn after this many seconds of measuring, once there are six; None is no limit.
         reopen: Open every model anew after this many turns, since the speed of some depends on where their memory lies; None
             keeps them open.
+        turn_s: Seconds of one turn of a configuration, both blocks together. A machine's speed that changes within seconds is
+            better known from many short turns than from few long ones.
         wait_s: Seconds to wait, at most, until other processes leave the machine alone; then it is measured all the same.
         source, sink: Also run the pipeline from this source (``camera:30`` is a simulated camera of 30 frames per second) to
             this sink, for as long as ``duration_s``, each configuration once; None doesn't. Both are opened once before
@@ -109,7 +112,7 @@ def bench(
         DataError: ``data`` is no dataset, or an image can't be read.
         SourceError, SinkError: ``source`` or ``sink`` can't be opened, or both are one file.
     """
-    blocks = schedule(duration_s, runs)
+    blocks = schedule(duration_s, runs, turn_s)
     if settle is not None and not 0 < settle < 1:
         raise InputError(f"bench: settle must be a fraction between 0 and 1, got {settle:g}")
     if limit_s is not None and not 0 < limit_s < float("inf"):

@@ -405,7 +405,7 @@ class Lane:
     def _refill(self) -> int:
         # A long run has little use of warm caches, and the time is better spent on a measured one.
         per_second = self._cold["fps"] / self.batch if self._cold else 0.0
-        return REFILL if per_second > 5 else int(per_second > 1)
+        return REFILL if per_second > 20 else int(per_second > 1)
 
     def _next(self, items: list[T]) -> T:
         self._at += 1

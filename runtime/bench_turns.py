@@ -20,8 +20,13 @@ Progress = Callable[[int, int, str], None]
 Spread = Callable[[], "float | None"]
 
 
-def schedule(duration_s: float | None, runs: int | None) -> list[Share]:
+def schedule(duration_s: float | None, runs: int | None, turn_s: float = TURN_S) -> list[Share]:
     """The length of both blocks, turn by turn.
+
+    Args:
+        duration_s: Seconds of both blocks in all turns together.
+        runs: Instead: runs of each kind in all turns together.
+        turn_s: Seconds of one turn.
 
     Raises:
         InputError: both are given, or one is out of range.
@@ -36,7 +41,7 @@ def schedule(duration_s: float | None, runs: int | None) -> list[Share]:
     duration_s = DURATION_S if duration_s is None else duration_s
     if not 0 < duration_s < float("inf"):
         raise InputError(f"bench: --duration must be above 0 seconds, got {duration_s:g}")
-    turns = max(LEAST_TURNS, round(duration_s / TURN_S))
+    turns = max(LEAST_TURNS, round(duration_s / turn_s))
     return [Share(seconds=duration_s / turns / 2)] * turns
 
 

@@ -108,7 +108,7 @@ class Pipeline:
         self._frames_in = self._frames_out = self._abandoned = 0
         # A live source's frames are computed one after the other, whatever the engine could.
         self.parallel = 1 if self._live else min(self.in_flight, segmenter.engine.parallel)
-        self._rate = Rate(self.parallel)
+        self._rate = Rate(self.parallel * self._batch())
         self._latency, self._age = Samples(), Samples()
         stages = STAGES if self.in_flight == 1 else (*STAGES[:2], "wait", *STAGES[2:])
         self._stages = {stage: Samples() for stage in stages}

@@ -94,6 +94,24 @@ def test_numbers_are_the_recorded_ones() -> None:
     assert f"{demo['train']['seconds']:.0f} s of training" in text
 
 
+def test_small_networks_and_peers_are_the_recorded_ones() -> None:
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    results = README.parent / "benchmarks" / "results"
+    small, peers = (json.loads((results / f"{name}.json").read_text(encoding="utf-8")) for name in ("pruned", "peers"))
+    share = small["small"]["macs"] / small["parent"]["macs"]
+    rows = [row for row in small["rows"] if row["precision"] == "int8"]
+    times = [row["ratio"]["e2e"] for row in rows]
+    assert f"pruned to {100 * share:.0f} % of its MACs" in text
+    assert (
+        f"{100 * min(row['miou'] for row in rows):.2f} % and is {min(times):.1f} to {max(times):.1f} times as fast" in text
+    )
+    ours, loop, other = (peers["fps"][side]["median"] for side in ("ours", "plain loop", "ultralytics"))
+    over = {side: found["median"] for side, found in peers["ours_over"].items()}
+    assert f"{ours:.0f} FPS ([record](benchmarks/results/peers.json))" in text
+    assert f"reaches {loop:.1f} ({over['plain loop']:.1f} times less)" in text
+    assert f"`yolo26n-sem` {other:.1f} ({over['ultralytics']:.1f} times less)" in text
+
+
 def test_the_table_is_the_recorded_one() -> None:
     text = README.read_text(encoding="utf-8")
     record = json.loads((README.parent / "benchmarks/results/table.json").read_text(encoding="utf-8"))
