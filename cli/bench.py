@@ -156,8 +156,8 @@ def bench(
             relative_to = read_spec(added[0]).name
         report = measure.bench(
             [*added, *given], engine_names=engine, threads=counts, batches=batches, frame_hw=size_hw, duration_s=duration,
-            runs=runs, data=data, split=split, settle=None if settle is None else settle / 100, limit_s=limit, reopen=reopen, turn_s=turn_s,
-            wait_s=wait, source=source, sink=sink, relative_to=relative_to,
+            runs=runs, data=data, split=split, settle=None if settle is None else settle / 100, limit_s=limit, reopen=reopen,
+            turn_s=turn_s, wait_s=wait, source=source, sink=sink, relative_to=relative_to,
             progress=lambda done, total, what: bar.update(task, completed=done, total=total, description=what),
         )  # fmt: skip
     # Written before anything is judged: a report that broke a limit is the one that is read.

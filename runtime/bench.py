@@ -91,8 +91,8 @@ def bench(
         limit_s: Begin no turn after this many seconds of measuring, once there are six; None is no limit.
         reopen: Open every model anew after this many turns, since the speed of some depends on where their memory lies; None
             keeps them open.
-        turn_s: Seconds of one turn of a configuration, both blocks together. A machine's speed that changes within seconds is
-            better known from many short turns than from few long ones.
+        turn_s: Seconds of one turn of a configuration, both blocks together. A speed that changes within seconds is better
+            known from many short turns than from few long ones.
         wait_s: Seconds to wait, at most, until other processes leave the machine alone; then it is measured all the same.
         source, sink: Also run the pipeline from this source (``camera:30`` is a simulated camera of 30 frames per second) to
             this sink, for as long as ``duration_s``, each configuration once; None doesn't. Both are opened once before
