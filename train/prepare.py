@@ -38,6 +38,7 @@ class Prepared:
         sets: What labels above the classes stand for, see :mod:`seg_edge.core.merged`.
         earlier: Spec of the checkpoint that a resumed training goes on from.
         shape: Configuration of that checkpoint's network.
+        epoch: Epochs that it was trained for.
         rows: See :class:`.resume.Resumed`.
         size_hw: Network input, pixels.
         crop_hw: Size of the training's crops, pixels.
@@ -53,6 +54,7 @@ class Prepared:
     sets: tuple[tuple[int, ...], ...]
     earlier: ModelSpec | None
     shape: dict[str, Any] | None
+    epoch: int
     rows: list[dict[str, float]] | None
     size_hw: tuple[int, int]
     crop_hw: tuple[int, int]
@@ -84,7 +86,7 @@ def prepare(config: TrainConfig, resume: bool, group: Processes) -> Prepared:
     sets = train.sets or val.sets
     check_sets(config.loss, sets)
     last = config.out / "last.pt"
-    earlier, shape, rows = resume_from(last, config, train) if resume else (None, None, None)
+    earlier, shape, epoch, rows = resume_from(last, config, train) if resume else (None, None, 0, None)
     if not resume and last.exists():
         raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
     if config.freeze and start is None and earlier is None and config.pretrained is None:
@@ -106,7 +108,9 @@ def prepare(config: TrainConfig, resume: bool, group: Processes) -> Prepared:
     _check_sizes(val)
     frequencies = class_frequencies(train, len(sets))
     teacher = open_teacher(config.distill.teacher, train.labels) if config.distill else None
-    return Prepared(start, train, val, sets, earlier, shape, rows, size_hw, crop_hw, device, precision, frequencies, teacher)
+    return Prepared(
+        start, train, val, sets, earlier, shape, epoch, rows, size_hw, crop_hw, device, precision, frequencies, teacher
+    )
 
 
 def _start(config: TrainConfig) -> Checkpoint | None:

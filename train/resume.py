@@ -37,11 +37,13 @@ class Resumed(NamedTuple):
     Attributes:
         spec: Of the checkpoint.
         net: Configuration of its network.
+        epoch: Epochs that were trained.
         rows: The history of a training that had been through all its epochs when it was ended: the report alone is missing.
     """
 
     spec: ModelSpec
     net: dict[str, Any]
+    epoch: int
     rows: list[dict[str, float]] | None
 
 
@@ -95,7 +97,7 @@ def resume_from(last: Path, config: TrainConfig, train: SegDataset) -> Resumed:
             "leave it out: a resumed training has all that it needs"
         )
     _check_teacher(last, spec.provenance.get("teacher"), config.distill)
-    return Resumed(spec, about["config"], rows)
+    return Resumed(spec, about["config"], epoch, rows)
 
 
 def _unreported(data: dict[str, Any], config: TrainConfig) -> list[dict[str, float]] | None:

@@ -224,7 +224,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
             ready.train, ready.val, size_hw=ready.size_hw, batch=config.batch,
             workers=default_workers(group.local_count) if config.workers is None else config.workers,
             augment=config.augment, seed=config.seed, pin=ready.device == "cuda", frequencies=ready.frequencies,
-            crop_hw=ready.crop_hw, share=(group.rank, group.count),
+            crop_hw=ready.crop_hw, share=(group.rank, group.count), epoch=ready.epoch,
         )  # fmt: skip
         began = time.perf_counter()
         try:

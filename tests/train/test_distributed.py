@@ -129,7 +129,7 @@ def test_a_process_that_dies_ends_the_others(two):
     said = [line for line in two.lines if line.startswith("seg-edge: ")]
     assert len(said) == 3
     assert said[2].startswith("seg-edge: error: train: process 0 of 2 lost the others (")
-    assert said[2].endswith("start again with --resume")
+    assert "start again with --resume" in said[2]
     assert read_checkpoint(two.folder / "dies" / "last.pt")["epoch"] == 0
 
 

@@ -193,6 +193,18 @@ def test_worse_epochs_leave_best_alone(config, trained, tmp_path, monkeypatch):
     assert (tmp_path / "more" / "best.pt").read_bytes() == (trained.out / "best.pt").read_bytes()
 
 
+def test_resumed_with_a_loader_process(config, tmp_path, stop_in_epoch):
+    """It loads ahead of the trainer, also the first images after the restart: those of the right epoch."""
+    whole = fit(config(tmp_path / "whole", epochs=3), progress=False)
+    stop_in_epoch(2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(config(tmp_path / "part", epochs=3, workers=1), progress=False)
+    stop_in_epoch(None)
+    part = fit(config(tmp_path / "part", epochs=3, workers=1), resume=True, progress=False)
+    assert losses(part) == losses(whole)
+    assert same_weights(tmp_path / "part" / "last.pt", tmp_path / "whole" / "last.pt")
+
+
 def test_resume_keeps_the_size(config, rectangles, tmp_path, stop_in_epoch):
     """--imgsz left out means the checkpoint's size, not that of the images."""
     stop_in_epoch(2)

@@ -144,14 +144,18 @@ def loaders(
     frequencies: npt.NDArray[np.float64] | None = None,
     crop_hw: tuple[int, int] | None = None,
     share: tuple[int, int] = (0, 1),
+    epoch: int = 0,
 ) -> tuple[DataLoader[Sample], DataLoader[Sample]]:
     """Loaders of the two splits. A training split smaller than one batch gives one smaller batch.
 
     ``frequencies``: Share of each class in the training split, (classes,): rare ones are pasted more often.
     ``crop_hw``: Size of training samples where it is not ``size_hw``; things in them are as large as in whole frames.
     ``share``: Number of this process and of all; ``batch`` is that of all together, and a multiple of their number.
+    ``epoch``: Epochs that were trained already. Lightning starts loader processes before it calls ``set_epoch``.
     """
     rank, processes = share
+    sampler = EpochSampler(len(train), seed, batch, share)
+    sampler.set_epoch(epoch)
     # A generator of their own: loaders draw from the global one, and differently often with and without processes.
     common = {
         "num_workers": workers, "pin_memory": pin, "persistent_workers": workers > 0, "generator": torch.Generator(),
@@ -159,7 +163,7 @@ def loaders(
     first: DataLoader[Sample] = DataLoader(
         TrainSet(train, crop_hw or size_hw, augment, frequencies, size_hw),
         batch // processes,
-        sampler=EpochSampler(len(train), seed, batch, share),
+        sampler=sampler,
         drop_last=len(train) >= batch,
         **common,  # type: ignore[arg-type]
     )
