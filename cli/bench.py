@@ -133,11 +133,12 @@ def bench(
     from ..core.errors import InputError
     from ..runtime import bench as measure
     from ..runtime import bench_report
+    from ..runtime.bench_turns import TURN_S
     from ..runtime.modelfile import read_spec
 
     size_hw = parse_size(frame, "--frame")
     assert size_hw is not None
-    turn_s = measure.TURN_S
+    turn_s = TURN_S
     counts, batches = _numbers(threads, "--threads"), _numbers(batch, "--batch")
     given: list[Path] = measure.find_models(models or (), engine) if models or not (table or peer) else []
     if network and not table:
