@@ -123,7 +123,8 @@ def test_the_table_runs_on_the_fastest_engine_in_short_turns(monkeypatch, tmp_pa
     monkeypatch.setattr(reference, "table_models", lambda *rest: [tiny_model])
     monkeypatch.setattr(bench_module, "bench", bench)
     assert main(["bench", "--table"]) == 130
-    assert (seen["engine_names"], seen["duration_s"], seen["relative_to"]) == (["auto"], 12.0, "tiny")
-    assert (seen["settle"], seen["limit_s"]) == (0.03, 280.0)
+    assert (seen["engine_names"], seen["duration_s"], seen["relative_to"]) == (["auto"], 8.0, "tiny")
+    assert (seen["turn_s"], seen["reopen"]) == (0.2, 4)
+    assert (seen["settle"], seen["limit_s"]) == (0.03, 430.0)
     assert main(["bench", "--table", "--duration", "2"]) == 130
     assert (seen["duration_s"], seen["settle"], seen["limit_s"]) == (2.0, None, None)
