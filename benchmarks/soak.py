@@ -178,9 +178,17 @@ def recording(model: str, video: Path, report: Path | None = None) -> subprocess
     return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
+def size_of(file: Path) -> int:
+    """0 while there is none: a sink tries whether it can write the file, which comes and goes."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def until_recording(process: subprocess.Popen[str], video: Path) -> None:
     limit_s = time.monotonic() + 60
-    while not (video.exists() and video.stat().st_size):
+    while not size_of(video):
         if process.poll() is not None or time.monotonic() > limit_s:
             raise SystemExit(f"no recording began: {process.stderr.read() if process.stderr else ''}")
         time.sleep(0.02)

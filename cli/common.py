@@ -11,11 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.artifact import check_writable
 from ..core.errors import InputError
+from ..core.shipped import DEFAULT, shipped
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn
     from rich.table import Table
+
+    from ..runtime import Segmenter
+
+MODEL_HELP = f"Exported ONNX file, engine file or artefact folder. {DEFAULT} comes with the package: street scenes."
+
+
+def about(model: Path, segmenter: Segmenter) -> str:
+    """What runs, in a line; of a shipped model what it is for."""
+    text = f"{segmenter.engine.path}: {segmenter.spec.name}, {segmenter.spec.precision}"
+    if shipped(model) == model:
+        return text
+    names = segmenter.labels.names
+    return f"{text} (shipped: {len(names)} classes, {', '.join(names)}; name your own model for others)"
 
 
 def parse_size(text: str | None, option: str = "--imgsz") -> tuple[int, int] | None:

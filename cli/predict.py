@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..core.shipped import DEFAULT
+from .common import MODEL_HELP, about
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="Exported ONNX file or artefact folder.")],
     source: Annotated[str, typer.Option(help="Image, folder of images, or video file.")],
     out: Annotated[Path, typer.Option(help="Output folder: masks/NAME.png, overlays/NAME.jpg, classes.json.")],
+    model: Annotated[Path, typer.Argument(help=MODEL_HELP)] = Path(DEFAULT),
     masks: Annotated[bool, typer.Option("--masks/--no-masks", help="Write class numbers, one 8-bit channel.")] = True,
     overlay: Annotated[
         bool, typer.Option("--overlay/--no-overlay", help="Write the images with the classes' colours.")
@@ -43,7 +46,8 @@ def predict(
         if opened.live:
             raise InputError(f"source {source}: a camera has no end; use: seg-edge run --sink FILE.mp4, or pass images")
         chosen = segmenter.engine
-        print(f"{chosen.path}: {segmenter.spec.name}, {segmenter.spec.precision}; engine {chosen.name} ({chosen.why})")
+        print(about(model, segmenter))
+        print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")
         write_labels(out, segmenter.labels)
         done = 0
         with closing(segmenter.stream(opened, mask=masks, overlay=overlay, max_frames=max_frames)) as results:

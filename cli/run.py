@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import progress_bar, second_signal_ends, writable
+from ..core.shipped import DEFAULT
+from .common import MODEL_HELP, about, progress_bar, second_signal_ends, writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    model: Annotated[Path, typer.Argument(help="Exported ONNX file or artefact folder.")],
+    model: Annotated[Path, typer.Argument(help=MODEL_HELP)] = Path(DEFAULT),
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -94,7 +95,7 @@ def run(
                 )
             )
             chosen = segmenter.engine
-            print(f"{chosen.path}: {segmenter.spec.name}, {segmenter.spec.precision}")
+            print(about(model, segmenter))
             print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")
             segmenter.warmup()
             check()

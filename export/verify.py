@@ -11,6 +11,7 @@ from ..core.artifact import REPORT_JSON, SPEC_FILE, onnx_name
 from ..core.errors import ModelFileError
 from ..core.metrics import agreement
 from ..core.plan import FLAVOURS, PlanHost, PlanRecord, mismatches, plan_records
+from ..core.shipped import shipped
 from ..core.spec import ModelSpec
 from ..runtime.engines import AUTO, engine_class, open_engine
 from .golden import check_hash, masks, read_golden
@@ -42,7 +43,7 @@ def verify(folder: str | Path, engine: str = AUTO, threads: int | None = None) -
     """Checks every file of an artefact against its hash, then replays the golden frames.
 
     Args:
-        folder: An artefact folder.
+        folder: An artefact folder, or the name of a shipped model.
         engine: The engine to replay on. ``"tensorrt"`` and ``"rtx"`` replay their engine files. ``"auto"`` is the fastest
             one available for the ONNX files, and all engine files that fit this machine's GPU.
         threads: CPU threads; None is every core.
@@ -54,7 +55,7 @@ def verify(folder: str | Path, engine: str = AUTO, threads: int | None = None) -
         ModelFileError: not an artefact, a file is missing or damaged, or a model has no golden masks; the text names it.
         UnknownNameError, EngineError: as :func:`seg_edge.runtime.engines.open_engine` says.
     """
-    folder = Path(folder)
+    folder = shipped(folder)
     models = check_files(folder)
     golden = read_golden(folder)
     jobs: list[tuple[str, Path, str]] = []  # precision, file, engine

@@ -18,6 +18,7 @@ from ..core.artifact import onnx_name
 from ..core.dataset import open_dataset
 from ..core.errors import EngineError, GateError, InputError, ModelFileError, UnknownNameError
 from ..core.plan import FLAVOURS
+from ..core.shipped import shipped
 from ..core.spec import PRECISIONS
 from . import kernels
 from .bench_camera import try_watch
@@ -199,7 +200,7 @@ def find_models(paths: Iterable[str | Path], engine_names: Sequence[str] | None 
         InputError: no path at all.
     """
     found: dict[Path, None] = {}
-    for path in map(Path, paths):
+    for path in map(shipped, paths):
         if not path.exists():
             raise ModelFileError(
                 f"{path}: no such file or folder; expected an ONNX file or an artefact folder of: seg-edge export"

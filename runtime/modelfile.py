@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core.artifact import onnx_name
 from ..core.errors import ModelFileError
+from ..core.shipped import shipped
 from ..core.spec import METADATA_KEY, ModelSpec
 from .planfile import is_plan, read_plan
 from .wire import BYTES, Buffer, WireError, fields
@@ -26,11 +27,12 @@ FOLDER_ORDER = ("int8", "fp32", "fp16")
 
 def resolve_model(path: str | Path) -> Path:
     """The model file that ``path`` stands for: itself, or an artefact folder's ``model.int8.onnx``, else fp32, else fp16.
+    The folder may be a shipped model's name.
 
     Raises:
         ModelFileError: nothing there, or a folder without a model.
     """
-    path = Path(path)
+    path = shipped(path)
     if path.is_dir():
         for name in map(onnx_name, FOLDER_ORDER):
             if (path / name).is_file():

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..core.artifact import atomic_path
 from ..core.errors import ModelFileError
+from ..core.shipped import CHECKPOINT, shipped
 from ..core.spec import ModelSpec
 from .models.branches import fused
 from .models.catalog import build
@@ -52,12 +53,12 @@ def describe(model: str, config: dict[str, Any], spec: ModelSpec) -> dict[str, A
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The whole content of a checkpoint file, tensors on the CPU.
+    """The whole content of a checkpoint file, or of a shipped model's by its name; tensors on the CPU.
 
     Raises:
         ModelFileError: missing, damaged, or not written by seg-edge.
     """
-    path = Path(path)
+    path = shipped(path, CHECKPOINT)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such file"
         raise ModelFileError(f"{path}: {what}; expected a checkpoint such as runs/NAME/best.pt")

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from ..core.artifact import sha256
 from ..core.errors import DataError, InputError, ModelFileError
 from ..core.labels import Labels
+from ..core.shipped import CHECKPOINT, shipped
 from .checkpoint import Checkpoint, load_checkpoint
 
 #: Input pixels per feature along each axis at which features are compared, where both networks have some.
@@ -63,11 +64,12 @@ class DistillConfig:
         Raises:
             ModelFileError: the teacher is no file.
         """
-        if not self.teacher.is_file():
+        file = shipped(self.teacher, CHECKPOINT)
+        if not file.is_file():
             raise ModelFileError(f"--teacher {self.teacher}: no such file; expected a checkpoint such as runs/NAME/best.pt")
         return {
-            "file": self.teacher.name, "sha256": sha256(self.teacher), "temperature": self.temperature,
-            "logits": self.logits, "features": self.features,
+            "file": self.teacher.name, "sha256": sha256(file), "temperature": self.temperature, "logits": self.logits,
+            "features": self.features,
         }  # fmt: skip
 
 

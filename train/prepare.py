@@ -78,7 +78,10 @@ def prepare(config: TrainConfig, resume: bool, group: Processes) -> Prepared:
     if config.tensorboard:
         tensorboard.check()
     start = _start(config)
-    train, val = (open_for(config.data, split, config.classes, start) for split in (config.train_split, config.val_split))
+    train, val = (
+        open_for(config.data, split, config.classes, start, new_classes=True)
+        for split in (config.train_split, config.val_split)
+    )
     if train.labels != val.labels:
         train, val = _same_labels(train, val)
     if config.unlabelled == "background":
@@ -127,8 +130,13 @@ def _start(config: TrainConfig) -> Checkpoint | None:
     return start
 
 
-def open_for(data: Path, split: str, classes: str | None, start: Checkpoint | None) -> SegDataset:
+def open_for(
+    data: Path, split: str, classes: str | None, start: Checkpoint | None, *, new_classes: bool = False
+) -> SegDataset:
     """A split with the classes of the network that it is for.
+
+    Args:
+        new_classes: Classes that the dataset names need not be the network's.
 
     Raises:
         DataError: the dataset has other classes.
@@ -139,6 +147,8 @@ def open_for(data: Path, split: str, classes: str | None, start: Checkpoint | No
     if classes is None and not (data / CLASSES_FILE).is_file():
         # Numbers alone name no classes: take the network's; reading checks that the values fit.
         return open_dataset(data, split, start.spec.labels)
+    if new_classes:
+        return found
     raise DataError(
         f"dataset {data}: has {len(found.labels)} classes ({', '.join(found.labels.names[:3])}, …), but the checkpoint was "
         f"trained on {len(start.spec.labels)} ({', '.join(start.spec.labels.names[:3])}, …); pass the data it was made for"

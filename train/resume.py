@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..core.artifact import REPORT_JSON, sha256
 from ..core.dataset import SegDataset
 from ..core.errors import InputError, ModelFileError
+from ..core.shipped import CHECKPOINT, shipped
 from ..core.spec import ModelSpec
 from .callbacks import EarlyStop, History
 from .checkpoint import KEY, read_checkpoint
@@ -86,7 +87,7 @@ def resume_from(last: Path, config: TrainConfig, train: SegDataset) -> Resumed:
     if epoch >= config.epochs and rows is None:
         raise InputError(f"train: {last} has {epoch} epochs already; pass --epochs above that to train on")
     init = spec.provenance.get("init")
-    if config.init is not None and (init is None or init["sha256"] != sha256(config.init)):
+    if config.init is not None and (init is None or init["sha256"] != sha256(shipped(config.init, CHECKPOINT))):
         raise InputError(
             f"train: {last} began with {init['file'] if init else 'no other checkpoint'}, got --init {config.init}; "
             "leave it out: a resumed training has all that it needs"

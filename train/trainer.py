@@ -22,8 +22,10 @@ from ..core.dataset import SegDataset
 from ..core.errors import DataError, InputError, UnknownNameError
 from ..core.labels import Labels
 from ..core.merged import UNLABELLED
+from ..core.shipped import CHECKPOINT, shipped
 from ..core.spec import ModelSpec
 from .auxiliary import Auxiliary
+from .begin import begin_with
 from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints, kept_name
 from .checkpoint import BEST, AtomicCheckpointIO
 from .data.augment import AugmentConfig
@@ -193,7 +195,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         deterministic_before = torch.are_deterministic_algorithms_enabled()  # the Trainer's constructor sets it
         pl.seed_everything(config.seed, workers=True, verbose=False)
         with agreed(group):
-            module, size = _network(config, ready, group)
+            module, size = _network(config, ready, group, progress)
         history = History(config.out, config.epochs, quiet=not progress, first=group.first)
         stopping = EarlyStop(config.patience) if config.patience else None
         bar: list[pl.Callback] = [TQDMProgressBar(refresh_rate=1, leave=False)] if progress and sys.stderr.isatty() else []
@@ -252,12 +254,17 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     return dict(from_first(group, report))
 
 
-def _network(config: TrainConfig, ready: Prepared, group: Processes) -> tuple[SegmentationModule, dict[str, int]]:
+def _network(
+    config: TrainConfig, ready: Prepared, group: Processes, progress: bool
+) -> tuple[SegmentationModule, dict[str, int]]:
     """The network with all that its training adds, and the size of what runs, without additions."""
     start, labels, size_hw = ready.start, ready.train.labels, ready.size_hw
     net = build(config.model, len(labels), ready.shape or (start.config if start else None))
     if start:
-        net.load_state_dict(start.model.state_dict())
+        new = begin_with(net, start, labels)
+        if new and not ready.earlier and group.first and progress:
+            learns = f"the head learns {'it' if len(new) == 1 else 'them'} anew"
+            print(f"train: --init {config.init} does not know {', '.join(new)}; {learns}", file=sys.stderr)
     elif config.pretrained and not ready.earlier:
         pretrained.load(net, config.model, config.pretrained)
     size = {"params": parameters(net), "macs": macs(net, size_hw)}
@@ -324,7 +331,7 @@ def _provenance(config: TrainConfig, train: SegDataset, base: ModelSpec | None) 
     before = base.provenance if base else {}
     kept = {key: before[key] for key in ("init", "pruned", "pretrained") if key in before}
     if config.init is not None:
-        kept["init"] = {"file": config.init.name, "sha256": sha256(config.init)}
+        kept["init"] = {"file": config.init.name, "sha256": sha256(shipped(config.init, CHECKPOINT))}
     if config.pretrained is not None:
         kept["pretrained"] = pretrained.provenance(config.pretrained)
     if config.distill is not None:

@@ -15,6 +15,7 @@ from torch import nn
 from ...core.artifact import SPEC_FILE, sha256, write_text
 from ...core.dataset import SegDataset
 from ...core.errors import InputError, UnknownNameError
+from ...core.shipped import CHECKPOINT, shipped
 from ...core.spec import ModelSpec
 from ...train.checkpoint import BEST, Checkpoint, load_checkpoint, save_checkpoint
 from ...train.distill import DistillConfig, open_teacher
@@ -129,9 +130,10 @@ def prune(
     options.check()
     out = Path(out)
     check_target(out)
+    checkpoint = shipped(checkpoint, CHECKPOINT)
     start = load_checkpoint(checkpoint)
     with replaced_folder(out) as folder:
-        run = _Pruning(Path(checkpoint), start, folder, options, progress or Silent(), measure)
+        run = _Pruning(checkpoint, start, folder, options, progress or Silent(), measure)
         try:
             run.run()
         except PruneGateError:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...core.errors import EngineError, ModelFileError, UnknownNameError
 from ...core.plan import FLAVOURS, PLAN_SUFFIXES
+from ...core.shipped import shipped
 from ..modelfile import read_spec, resolve_model
 from ..planfile import find_plan, is_plan, read_plan
 from .base import Availability, Engine
@@ -75,7 +76,8 @@ def open_engine(path: str | Path, engine: str = AUTO, threads: int | None = None
     """Opens a model file or artefact folder with an engine.
 
     Args:
-        path: An ONNX file that seg-edge exported, an engine file that seg-edge built, or an artefact folder.
+        path: An ONNX file that seg-edge exported, an engine file that seg-edge built, an artefact folder, or the
+            name of a shipped model.
         engine: A name of :data:`TABLE`, or ``"auto"``: the fastest one available. ``Engine.why`` says the choice.
             A model that the fastest engine can't open is an error; no other one is tried behind the user's back.
         threads: CPU threads; None is every core.
@@ -86,7 +88,7 @@ def open_engine(path: str | Path, engine: str = AUTO, threads: int | None = None
         UnknownNameError: no such engine.
         EngineError: no engine is available, or this one can't open the model.
     """
-    path = Path(path)
+    path = shipped(path)
     if engine != AUTO:
         kind, why = engine_class(engine), "asked for"
         file = _file_for(kind, path)

@@ -1,0 +1,79 @@
+"""Weights of another training, for the same classes and for others."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seg_edge.core.dataset import write_labels
+from seg_edge.core.labels import Labels
+from seg_edge.core.spec import ModelSpec
+from seg_edge.train.begin import begin_with
+from seg_edge.train.checkpoint import Checkpoint, load_checkpoint
+from seg_edge.train.models.catalog import build
+from seg_edge.train.trainer import fit
+
+PALETTE = ((0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3))
+
+
+def labels(*names: str) -> Labels:
+    return Labels(names, PALETTE[: len(names)])
+
+
+def start_of(model: str, names: tuple[str, ...], config=None) -> Checkpoint:
+    torch.manual_seed(1)
+    net = build(model, len(names), config)
+    for value in net.parameters():  # no head is left at what it is initialized with
+        torch.nn.init.normal_(value, std=0.1)
+    return Checkpoint(net.eval(), ModelSpec(model, labels(*names), (32, 32)), 1, model, config or {})
+
+
+def test_the_same_classes_take_everything():
+    start = start_of("unet-n", ("a", "b", "c"))
+    net = build("unet-n", 3, None)
+    assert begin_with(net, start, labels("a", "b", "c")) == []
+    assert all(torch.equal(value, start.model.state_dict()[key]) for key, value in net.state_dict().items())
+
+
+PRUNED = {"widths": [8, 8, 16, 16, 24], "depths": [1] * 5, "decoder_depths": [1] * 3}
+PRUNED["layer_widths"] = [[8], [8], [16], [16], [24], [12], [10], [6]]
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "head"),
+    [("unet-n", None, "head"), ("unet-n", PRUNED, "head"), ("pspnet-resnet18", None, "network.head.classifier.2")],
+)
+def test_classes_keep_their_weights_by_name(model, config, head):
+    """Two of them known, in another order, beside a new one; as many classes as before make no difference."""
+    start = start_of(model, ("a", "b", "c"), config)
+    torch.manual_seed(2)
+    net = build(model, 3, config)
+    fresh = {key: value.clone() for key, value in net.state_dict().items()}
+    assert begin_with(net, start, labels("c", "new", "a")) == ["new"]
+    before, after = start.model.state_dict(), net.state_dict()
+    for name in ("weight", "bias"):
+        key = f"{head}.{name}"
+        torch.testing.assert_close(after[key], torch.stack((before[key][2], fresh[key][1], before[key][0])))
+    same = [key for key in after if not key.startswith(head)]
+    assert len(same) > 10
+    assert all(torch.equal(before[key], after[key]) for key in same)
+
+
+def test_training_for_other_classes(config, trained, rectangles, tmp_path, capsys):
+    """The body is the checkpoint's: almost no rate, no averaging."""
+    data = rectangles.write_dataset(tmp_path / "data", train=2, val=1)
+    write_labels(data, Labels.numbered(5))
+    start = load_checkpoint(trained.out / "best.pt")
+    fit(config(tmp_path / "o", init=trained.out / "best.pt", data=data, epochs=1, lr=1e-12, ema=0.0), progress=True)
+    text = capsys.readouterr().err
+    assert "does not know" in text
+    assert "the head learns" in text
+    after = load_checkpoint(tmp_path / "o" / "last.pt")
+    assert after.spec.labels == Labels.numbered(5)
+    assert after.spec.input_hw == start.spec.input_hw
+    for key, value in start.model.named_parameters():
+        if not key.startswith("head"):
+            torch.testing.assert_close(value, dict(after.model.named_parameters())[key], rtol=1e-4, atol=1e-6, msg=key)
+    # It goes on without a word about classes.
+    fit(config(tmp_path / "o", data=data, epochs=2, lr=1e-12, ema=0.0), resume=True, progress=True)
+    assert "does not know" not in capsys.readouterr().err
