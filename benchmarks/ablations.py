@@ -1,0 +1,107 @@
+"""What each choice of the CamVid recipe is worth: one change at a time, each a training of its own. Hours on one core.
+
+    python benchmarks/ablations.py [--data CAMVID] [--only NAME]... [--teacher CKPT] [--epochs 30] [--json FILE]
+
+The base is ``--config camvid`` at half the height and width and with fewer epochs, so that a row takes minutes; what is worth
+a point there need not be worth one at full size. One seed: differences below a point are noise. val mIoU is that of the last
+epoch's averaged weights, not of the best epoch. Rows that the JSON has already are kept, if the base is the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from seg_edge.core.artifact import write_json
+from seg_edge.runtime.machine import machine
+
+RESULTS = Path(__file__).parent / "results"
+#: Name → options that differ from the base; "" stands for the teacher's file.
+CHANGES: dict[str, tuple[object, ...]] = {
+    "base": (),
+    "cross entropy alone": ("--loss", "ce"),
+    "ohem + 0.5 dice": ("--loss", "ohem+0.5*dice"),
+    "ce + lovasz": ("--loss", "ce+lovasz"),
+    "ce + 0.5 dice + 0.5 boundary": ("--loss", "ce+0.5*dice+0.5*boundary"),
+    "no zoom": ("--scale", 1),
+    "no jitter": ("--jitter", 0),
+    "no mirroring": ("--flip", 0),
+    "classmix 0.5": ("--classmix", 0.5),
+    "cutmix 0.5": ("--cutmix", 0.5),
+    "rotation by 10 degrees": ("--rotate", 10),
+    "branches": ("--branches",),
+    "aux 0.4": ("--aux", 0.4),
+    "batch 4": ("--batch", 4),
+    "twice the rate": ("--lr", 0.004),
+    "half the rate": ("--lr", 0.001),
+    "sgd": ("--optimizer", "sgd"),
+    "teacher": ("--teacher", ""),
+    "twice the epochs": ("--epochs", 2.0),
+}
+
+
+def words_of(name: str, options: argparse.Namespace) -> list[str]:
+    """The command that trains a row."""
+    changes = dict(zip(CHANGES[name][::2], (*CHANGES[name][1::2], None), strict=False))
+    epochs = round(options.epochs * float(str(changes.pop("--epochs", 1))))
+    words: list[object] = ["--config", "camvid", "--data", options.data, "--imgsz", options.imgsz, "--epochs", epochs]
+    for option, value in changes.items():
+        words += [option] if value is None else [option, options.teacher if option == "--teacher" else value]
+    return [str(word) for word in [*words, "--seed", options.seed, "--workers", 1]]
+
+
+def train(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        words = words_of(name, options)
+        # A process of its own: each begins with the same memory and threads.
+        command = [sys.executable, "-m", "seg_edge.cli", "train", *words, "--out", f"{folder}/run"]
+        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+        with open(f"{folder}/run/metrics.csv", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        report = json.loads(Path(f"{folder}/run/report.json").read_text(encoding="utf-8"))
+    return {
+        "change": name, "options": " ".join(map(str, CHANGES[name])), "epochs": len(rows),
+        "miou": float(rows[-1]["val_miou"]), "best_miou": report["best"]["miou"],
+        "seconds_per_epoch": median(float(row["seconds"]) for row in rows),
+        "curve": [float(row["val_miou"]) for row in rows],
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SEG_EDGE_CAMVID", "../shared/data/camvid")))
+    parser.add_argument("--only", action="append", choices=CHANGES)
+    parser.add_argument("--teacher", type=Path, help="for the row `teacher`, which is left out without it")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--imgsz", default="176x240")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, default=RESULTS / "ablations.json")
+    options = parser.parse_args()
+    base = {"recipe": "camvid", "imgsz": options.imgsz, "epochs": options.epochs, "seed": options.seed}
+    known = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
+    rows: list[dict[str, Any]] = known["rows"] if known.get("base") == base else []
+    for name in options.only or CHANGES:
+        if name in {row["change"] for row in rows} or (name == "teacher" and not options.teacher):
+            continue
+        rows.append(train(name, options))
+        order = list(CHANGES)
+        rows.sort(key=lambda row: order.index(row["change"]))
+        write_json(
+            options.json, {"command": "python benchmarks/ablations.py", "machine": machine(), "base": base, "rows": rows}
+        )
+        print(f"{name}: {100 * rows[[row['change'] for row in rows].index(name)]['miou']:.2f} %", flush=True)
+    for row in rows:
+        gain = 100 * (row["miou"] - rows[0]["miou"])
+        print(f"{row['change']:32} {100 * row['miou']:6.2f} % {gain:+6.2f}  {row['seconds_per_epoch']:6.1f} s per epoch")
+
+
+if __name__ == "__main__":
+    main()
