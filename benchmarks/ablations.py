@@ -2,7 +2,7 @@
 
     python benchmarks/ablations.py [--data CAMVID] [--only NAME]... [--teacher CKPT] [--epochs 30] [--json FILE]
 
-The base is ``--config camvid`` at half the height and width and with fewer epochs, so that a row takes minutes; what is worth
+The base is ``--config camvid`` at half the height and width and with fewer epochs: a row takes minutes, and what is worth
 a point there need not be worth one at full size. One seed: differences below a point are noise. val mIoU is that of the last
 epoch's averaged weights, not of the best epoch. Rows that the JSON has already are kept, if the base is the same.
 """
