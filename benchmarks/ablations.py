@@ -63,7 +63,9 @@ def train(name: str, options: argparse.Namespace) -> dict[str, Any]:
         words = words_of(name, options)
         # A process of its own: each begins with the same memory and threads.
         command = [sys.executable, "-m", "seg_edge.cli", "train", *words, "--out", f"{folder}/run"]
-        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+        done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"{name}: {' '.join(words)} failed: {done.stderr[-300:]}")
         with open(f"{folder}/run/metrics.csv", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         report = json.loads(Path(f"{folder}/run/report.json").read_text(encoding="utf-8"))
@@ -81,7 +83,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=CHANGES)
     parser.add_argument("--teacher", type=Path, help="for the row `teacher`, which is left out without it")
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--imgsz", default="176x240")
+    parser.add_argument("--imgsz", default="192x256")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, default=RESULTS / "ablations.json")
     options = parser.parse_args()
