@@ -1,0 +1,86 @@
+"""Does a recipe still learn as it did? Its first epochs are trained again and held against the recorded curve.
+
+    python benchmarks/recipe.py camvid [--data CAMVID] [--epochs 3]
+    python benchmarks/recipe.py camvid-lite0 --record runs/lite0
+
+The whole schedule is asked for and stopped after so many epochs, so that each has the rate that it had. Another machine,
+other versions or another number of threads round differently, and training carries that along; hence limits, not equality.
+Exit status 1: an epoch is further from the record than that, on the bad side or the good one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from seg_edge.core.artifact import REPORT_JSON, write_json
+from seg_edge.runtime.machine import machine
+
+RESULTS = Path(__file__).parent / "results"
+#: Share of the recorded training loss, and points of mIoU, that an epoch may be away.
+LOSS, POINTS = 0.05, 5.0
+
+
+def record(name: str, run: Path) -> None:
+    """Keeps a finished training's report, with its command."""
+    report = json.loads((run / REPORT_JSON).read_text(encoding="utf-8"))
+    report["config"]["data"], report["config"]["out"] = "CAMVID", str(run)
+    command = f"seg-edge train --config {name} --data CAMVID --epochs {report['epochs']}"
+    write_json(RESULTS / f"{name}.json", {"command": command, "machine": machine(), "train": report})
+
+
+def first_epochs(name: str, total: int, data: Path, epochs: int) -> list[dict[str, float]]:
+    """Rows of ``metrics.csv``."""
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "run" / "metrics.csv"
+        words = ["train", "--config", name, "--data", str(data), "--epochs", str(total), "--out", str(table.parent)]
+        process = subprocess.Popen([sys.executable, "-m", "seg_edge.cli", *words], stderr=subprocess.PIPE, text=True)
+        rows: list[dict[str, float]] = []
+        while len(rows) < epochs and process.poll() is None:
+            time.sleep(1)
+            if table.exists():
+                with open(table, encoding="utf-8") as file:
+                    rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        process.send_signal(signal.SIGINT)
+        error = process.communicate()[1]
+        if len(rows) < epochs:
+            sys.exit(f"recipe {name}: the training ended early: {error[-300:]}")
+    return rows[:epochs]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="of a recipe; results/NAME.json is its record")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SEG_EDGE_CAMVID", "../shared/data/camvid")))
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--record", type=Path, metavar="RUN", help="folder of a finished training of this recipe")
+    options = parser.parse_args()
+    if options.record:
+        record(options.name, options.record)
+        return
+    known: list[dict[str, Any]]
+    report = json.loads((RESULTS / f"{options.name}.json").read_text(encoding="utf-8"))["train"]
+    known, wrong = report["history"], 0
+    for now, then in zip(first_epochs(options.name, report["epochs"], options.data, options.epochs), known, strict=False):
+        loss = now["train_loss"] / then["train_loss"] - 1
+        points = 100 * (now["val_miou"] - then["val_miou"])
+        passed = abs(loss) <= LOSS and abs(points) <= POINTS
+        wrong += not passed
+        print(
+            f"{'ok' if passed else 'OTHER'}: epoch {now['epoch']:.0f}: loss {now['train_loss']:.4f} ({100 * loss:+.1f} %, "
+            f"limit {100 * LOSS:g}), val mIoU {100 * now['val_miou']:.2f} % ({points:+.2f} points, limit {POINTS:g})"
+        )
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
