@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from seg_edge.train.models.registry import build
 from seg_edge.train.trainer import TrainConfig, fit
 
 MakeConfig = Callable[..., TrainConfig]
@@ -69,3 +71,15 @@ def trained(config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> Tra
     """A finished training of two epochs. Read only."""
     wanted = config(tmp_path_factory.mktemp("trained") / "out")
     return Trained(wanted, fit(wanted, progress=False))
+
+
+@pytest.fixture
+def pruned(trained: Trained, tmp_path: Path) -> Path:
+    """The trained network's first layers, as if pruned: other widths than the registry has."""
+    config: dict[str, Any] = {"widths": [8, 8, 16, 16, 24], "depths": [1] * 5, "decoder_depths": [1] * 3}
+    config["layer_widths"] = [[8], [8], [16], [16], [24], [12], [10], [6]]
+    start = load_checkpoint(trained.out / "best.pt")
+    torch.manual_seed(4)
+    spec = start.spec.with_(provenance={"pruned": {"importance": "l2"}})
+    save_checkpoint(tmp_path / "pruned.pt", Checkpoint(build("unet-n", 3, config), spec, 2, "unet-n", config))
+    return tmp_path / "pruned.pt"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 import pytest
 import torch
 
+from seg_edge.core.artifact import sha256
 from seg_edge.core.dataset import write_labels
+from seg_edge.core.errors import InputError
 from seg_edge.core.labels import Labels
 from seg_edge.core.spec import ModelSpec
 from seg_edge.train.begin import begin_with
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint
 from seg_edge.train.models.catalog import build
+from seg_edge.train.models.registry import parameters
 from seg_edge.train.trainer import fit
 
 PALETTE = ((0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3))
@@ -77,3 +83,25 @@ def test_training_for_other_classes(config, trained, rectangles, tmp_path, capsy
     # It goes on without a word about classes.
     fit(config(tmp_path / "o", data=data, epochs=2, lr=1e-12, ema=0.0), resume=True, progress=True)
     assert "does not know" not in capsys.readouterr().err
+
+
+def test_init_is_where_training_begins(config, pruned, tmp_path):
+    """At a rate of almost nothing and without averaging, the weights stay; so do size, classes and history."""
+    report = fit(config(tmp_path / "o", init=pruned, epochs=1, lr=1e-12, ema=0.0), progress=False)
+    before, after = load_checkpoint(pruned), load_checkpoint(tmp_path / "o" / "last.pt")
+    assert after.config == before.config
+    for (key, a), b in zip(before.model.named_parameters(), after.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, msg=key)
+    assert report["params"] == parameters(before.model)
+    provenance = after.spec.provenance
+    assert provenance["pruned"] == {"importance": "l2"}
+    assert provenance["init"] == {"file": "pruned.pt", "sha256": sha256(pruned)}
+    assert after.spec.labels == before.spec.labels
+
+
+def test_init_that_does_not_fit(config, pruned, trained, tmp_path):
+    with pytest.raises(InputError, match=re.escape("pruned.pt holds unet-n, but --model is unet-s; pass --model unet-n")):
+        fit(config(tmp_path / "o", init=pruned, model="unet-s"), progress=False)
+    shutil.copytree(trained.out, tmp_path / "o")
+    with pytest.raises(InputError, match="began with no other checkpoint, got --init"):
+        fit(config(tmp_path / "o", init=pruned, epochs=3), resume=True, progress=False)

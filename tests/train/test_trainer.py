@@ -19,7 +19,7 @@ from seg_edge.core.errors import InputError, ModelFileError
 from seg_edge.core.labels import Labels
 from seg_edge.train import trainer
 from seg_edge.train.callbacks import COLUMNS
-from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from seg_edge.train.checkpoint import load_checkpoint
 from seg_edge.train.data.augment import AugmentConfig
 from seg_edge.train.engine import SegmentationModule
 from seg_edge.train.models.registry import build, macs, parameters
@@ -392,35 +392,6 @@ def test_default_config_is_the_recipe():
     assert default.augment == AugmentConfig((0.75, 2.0), 0.5, 0.4)
 
 
-# Beginning with another checkpoint
-
-
-@pytest.fixture
-def pruned(trained, tmp_path):
-    """The trained network's first layers, as if pruned: other widths than the registry has."""
-    config = {"widths": [8, 8, 16, 16, 24], "depths": [1] * 5, "decoder_depths": [1] * 3}
-    config["layer_widths"] = [[8], [8], [16], [16], [24], [12], [10], [6]]
-    start = load_checkpoint(trained.out / "best.pt")
-    torch.manual_seed(4)
-    spec = start.spec.with_(provenance={"pruned": {"importance": "l2"}})
-    save_checkpoint(tmp_path / "pruned.pt", Checkpoint(build("unet-n", 3, config), spec, 2, "unet-n", config))
-    return tmp_path / "pruned.pt"
-
-
-def test_init_is_where_training_begins(config, pruned, tmp_path):
-    """At a rate of almost nothing and without averaging, the weights stay; so do size, classes and history."""
-    report = fit(config(tmp_path / "o", init=pruned, epochs=1, lr=1e-12, ema=0.0), progress=False)
-    before, after = load_checkpoint(pruned), load_checkpoint(tmp_path / "o" / "last.pt")
-    assert after.config == before.config
-    for (key, a), b in zip(before.model.named_parameters(), after.model.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, msg=key)
-    assert report["params"] == parameters(before.model)
-    provenance = after.spec.provenance
-    assert provenance["pruned"] == {"importance": "l2"}
-    assert provenance["init"] == {"file": "pruned.pt", "sha256": sha256(pruned)}
-    assert after.spec.labels == before.spec.labels
-
-
 def test_resumed_from_init_equals_uninterrupted(config, pruned, tmp_path, stop_in_epoch):
     """Resumed without it: last.pt holds the shape of the network too."""
     fit(config(tmp_path / "whole", init=pruned, epochs=3), progress=False)
@@ -432,14 +403,6 @@ def test_resumed_from_init_equals_uninterrupted(config, pruned, tmp_path, stop_i
     assert same_weights(tmp_path / "part" / "last.pt", tmp_path / "whole" / "last.pt")
     provenances = [load_checkpoint(tmp_path / name / "last.pt").spec.provenance for name in ("part", "whole")]
     assert provenances[0]["init"] == provenances[1]["init"]
-
-
-def test_init_that_does_not_fit(config, pruned, trained, tmp_path):
-    with pytest.raises(InputError, match=re.escape("pruned.pt holds unet-n, but --model is unet-s; pass --model unet-n")):
-        fit(config(tmp_path / "o", init=pruned, model="unet-s"), progress=False)
-    shutil.copytree(trained.out, tmp_path / "o")
-    with pytest.raises(InputError, match="began with no other checkpoint, got --init"):
-        fit(config(tmp_path / "o", init=pruned, epochs=3), resume=True, progress=False)
 
 
 # Loss, optimizer, steps, stopping, determinism
