@@ -6,6 +6,8 @@ Sides, on the same 1280x720 video file, at the same network size and with as man
 
 - ours: what `seg-edge run` does with a file: a video source, Segmenter and Pipeline, with a sink that takes overlays and
   drops them; the artefact's INT8 file on --engine auto.
+- ours, pruned: the same with --small, the package's own model: `unet-s` pruned to 55 % of its MACs, as accurate on CamVid's
+  val split (results/pruned.json). It has no limit: what it computes is less than the plain loop's network.
 - plain loop: cv2.VideoCapture, cv2.dnn.blobFromImage, ONNX Runtime on the artefact's fp32 network (cut behind the
   normalization, so that it takes floats), cv2.resize of the logits, argmax, palette, cv2.addWeighted. Of two layouts of
   the logits the faster one is taken.
@@ -46,6 +48,7 @@ from seg_edge.core.artifact import onnx_name, write_json
 from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import SegEdgeError
 from seg_edge.core.metrics import agreement
+from seg_edge.core.shipped import DEFAULT
 from seg_edge.core.spec import ModelSpec
 from seg_edge.runtime import Pipeline, Segmenter, kernels, open_sink, open_source
 from seg_edge.runtime.bench_frames import dataset_frames, generated_frames
@@ -57,6 +60,8 @@ from seg_edge.runtime.stats import median_interval
 
 Array = npt.NDArray[Any]
 Block = Callable[[float], float]
+SMALL = "ours, pruned"
+OURS = ("ours", SMALL)
 
 FRAME_HW = (720, 1280)
 #: Frames of the generated video that show one image.
@@ -151,6 +156,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--video", type=Path, help="a 1280x720 video instead of one made of the dataset's images")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--threads", type=int, help="of every side; default: every core")
+    parser.add_argument("--small", type=Path, default=Path(DEFAULT), help="artefact of the pruned side")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--block", type=float, default=3.0, help="seconds of each side in a round")
     parser.add_argument("--ultralytics-python", default=sys.executable, help="one that has ultralytics; none leaves it out")
@@ -177,6 +183,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         raise SystemExit(f"peers: {video}: expected a video of {FRAME_HW[1]}x{FRAME_HW[0]}")
 
     segmenter = Segmenter(args.model / onnx_name("int8"), engine=args.engine, threads=threads, throughput=True)
+    small = Segmenter(args.small, engine=args.engine, threads=threads, throughput=True)
     loop = PlainLoop(args.model / onnx_name("fp32"), threads, folder)
     layout = loop.choose(frames[0])
     equal = [agreement(segmenter(frame), loop.process(frame)[0]) for frame in frames]
@@ -187,6 +194,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     profile: list[dict[str, Any]] = []
     sides: dict[str, Block] = {
         "ours": lambda seconds: ours(segmenter, video, seconds, profile),
+        SMALL: lambda seconds: ours(small, video, seconds, []),
         "plain loop": lambda seconds: loop.block(video, seconds),
     }
     peer = None
@@ -210,13 +218,19 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
             lane.turn(Share(seconds=min(args.block / 3, 1.0)), engine_first=turn % 2 == 0)
         rates = ", ".join(f"{side} {values[-1]:.1f}" for side, values in fps.items() if values)
         print(f"round {turn} of {args.rounds}: {rates or 'warm-up'}", flush=True)
-    over = {side: summary([a / b for a, b in zip(fps["ours"], fps[side], strict=True)]) for side in sides if side != "ours"}
+    over = {
+        mine: {
+            side: summary([a / b for a, b in zip(fps[mine], fps[side], strict=True)]) for side in sides if side not in OURS
+        }
+        for mine in OURS
+    }
     engine_ms, whole_ms = lane.turns["engine_ms"], lane.turns["e2e_ms"]
     whole = summary([b / a for a, b in zip(engine_ms, whole_ms, strict=True)])
     if peer is not None:
         peer.close()
     lane.close()
     segmenter.close()
+    small.close()
     return {
         "video": {"made_of": made, "frame": list(FRAME_HW)},
         "ours": {
@@ -234,7 +248,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "equal_pixels": {"mean": float(np.mean(equal)), "lowest": min(equal)},
         "fps": {side: summary(values) for side, values in fps.items()},
         "our_stages_ms": {stage: median(one[stage] for one in profile[1:]) for stage in profile[-1]},
-        "ours_over": over,
+        "ours_over": over["ours"],
+        "pruned": {"model": args.small.name, "macs": small.spec.provenance.get("macs"), "over": over[SMALL]},
         "engine_ms": summary(engine_ms),
         "frame_to_overlay_ms": summary(whole_ms),
         "frame_to_overlay_over_engine": whole,
