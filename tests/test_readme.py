@@ -110,6 +110,11 @@ def test_small_networks_and_peers_are_the_recorded_ones() -> None:
     assert f"{ours:.0f} FPS ([record](benchmarks/results/peers.json))" in text
     assert f"reaches {loop:.1f} ({over['plain loop']:.1f} times less)" in text
     assert f"`yolo26n-sem` {other:.1f} ({over['ultralytics']:.1f} times less)" in text
+    pruned, times = peers["fps"]["ours, pruned"]["median"], peers["pruned"]["over"]["plain loop"]["median"]
+    assert f"makes {pruned:.0f} FPS of the same file: {times:.1f} times the plain loop's rate" in text
+    # What is shipped is the network that pruned.json is about.
+    shipped = json.loads((README.parent / "models" / peers["pruned"]["model"] / "report.json").read_text(encoding="utf-8"))
+    assert shipped["spec"]["provenance"]["macs"] == peers["pruned"]["macs"] == small["small"]["macs"]
 
 
 def test_the_table_is_the_recorded_one() -> None:
