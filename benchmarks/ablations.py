@@ -4,7 +4,7 @@
 
 The base is ``--config camvid`` at half the height and width and with fewer epochs: a row takes minutes, and what is worth
 a point there need not be worth one at full size. One seed: differences below a point are noise. val mIoU is that of the last
-epoch's averaged weights, not of the best epoch. Rows that the JSON has already are kept, if the base is the same.
+epoch's averaged weights, not of the best epoch. Rows that the JSON has already are kept; another base needs another JSON.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from seg_edge.core.artifact import write_json
+from seg_edge.core.artifact import sha256, write_json
 from seg_edge.runtime.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
+RECIPE = Path(__file__).parents[1] / "train" / "recipes" / "camvid.yaml"
 #: Name → options that differ from the base; "" stands for the teacher's file.
 CHANGES: dict[str, tuple[object, ...]] = {
     "base": (),
@@ -71,6 +72,7 @@ def train(name: str, options: argparse.Namespace) -> dict[str, Any]:
         report = json.loads(Path(f"{folder}/run/report.json").read_text(encoding="utf-8"))
     return {
         "change": name, "options": " ".join(map(str, CHANGES[name])), "epochs": len(rows),
+        "teacher": sha256(options.teacher) if name == "teacher" else None,
         "miou": float(rows[-1]["val_miou"]), "best_miou": report["best"]["miou"],
         "seconds_per_epoch": median(float(row["seconds"]) for row in rows),
         "curve": [float(row["val_miou"]) for row in rows],
@@ -87,22 +89,27 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, default=RESULTS / "ablations.json")
     options = parser.parse_args()
-    base = {"recipe": "camvid", "imgsz": options.imgsz, "epochs": options.epochs, "seed": options.seed}
-    known = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
-    rows: list[dict[str, Any]] = known["rows"] if known.get("base") == base else []
+    if options.teacher is None and "teacher" in (options.only or ()):
+        parser.error("--only teacher needs --teacher CKPT")
+    base = {"recipe": RECIPE.read_text(encoding="utf-8"), "data": options.data.name, "imgsz": options.imgsz,
+            "epochs": options.epochs, "seed": options.seed}  # fmt: skip
+    known = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {"base": base, "rows": []}
+    if known["base"] != base:
+        parser.error(f"--json {options.json}: has another base ({known['base']}); pass another file")
+    rows: list[dict[str, Any]] = known["rows"]
     for name in options.only or CHANGES:
         if name in {row["change"] for row in rows} or (name == "teacher" and not options.teacher):
             continue
         rows.append(train(name, options))
         order = list(CHANGES)
         rows.sort(key=lambda row: order.index(row["change"]))
-        write_json(
-            options.json, {"command": "python benchmarks/ablations.py", "machine": machine(), "base": base, "rows": rows}
-        )
+        command = f"python benchmarks/ablations.py --epochs {options.epochs} --imgsz {options.imgsz} --seed {options.seed}"
+        write_json(options.json, {"command": command, "machine": machine(), "base": base, "rows": rows})
         print(f"{name}: {100 * rows[[row['change'] for row in rows].index(name)]['miou']:.2f} %", flush=True)
+    first = next((row["miou"] for row in rows if row["change"] == "base"), None)
     for row in rows:
-        gain = 100 * (row["miou"] - rows[0]["miou"])
-        print(f"{row['change']:32} {100 * row['miou']:6.2f} % {gain:+6.2f}  {row['seconds_per_epoch']:6.1f} s per epoch")
+        gain = "     –" if first is None else f"{100 * (row['miou'] - first):+6.2f}"
+        print(f"{row['change']:32} {100 * row['miou']:6.2f} % {gain}  {row['seconds_per_epoch']:6.1f} s per epoch")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Does a recipe still learn as it did? Its first epochs are trained again and held against the recorded curve.
 
     python benchmarks/recipe.py camvid [--data CAMVID] [--epochs 3]
-    python benchmarks/recipe.py camvid-lite0 --record runs/lite0
+    python benchmarks/recipe.py camvid-lite0 --record runs/lite0   # trained by that recipe and nothing else
 
 The whole schedule is asked for and stopped after so many epochs, so that each has the rate that it had. Another machine,
 other versions or another number of threads round differently, and training carries that along; hence limits, not equality.
@@ -31,11 +31,16 @@ LOSS, POINTS = 0.05, 5.0
 
 
 def record(name: str, run: Path) -> None:
-    """Keeps a finished training's report, with its command."""
+    """Keeps a finished training's report as ``train`` of the record, beside what stands there of its export."""
     report = json.loads((run / REPORT_JSON).read_text(encoding="utf-8"))
+    if report["epochs"] != report["config"]["epochs"]:
+        sys.exit(
+            f"recipe {name}: {run} has {report['epochs']} of {report['config']['epochs']} epochs; record a whole training"
+        )
     report["config"]["data"], report["config"]["out"] = "CAMVID", str(run)
-    command = f"seg-edge train --config {name} --data CAMVID --epochs {report['epochs']}"
-    write_json(RESULTS / f"{name}.json", {"command": command, "machine": machine(), "train": report})
+    file = RESULTS / f"{name}.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    write_json(file, known | {"machine": machine(), "train": report})
 
 
 def first_epochs(name: str, total: int, data: Path, epochs: int) -> list[dict[str, float]]:

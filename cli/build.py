@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def build(
-    model: Annotated[Path, typer.Argument(help="An artefact folder of seg-edge export, or one of its ONNX files.")],
+    model: Annotated[
+        Path, typer.Argument(help="An artefact folder of seg-edge export, one of its ONNX files, or a shipped model's name.")
+    ],
     engine: Annotated[str, typer.Option(help="rtx (TensorRT-RTX, needs no GPU to build) or tensorrt.")] = "rtx",
     precision: Annotated[
         str | None, typer.Option(help="Which model of the folder: int8, fp16, fp32. Default: the smallest there is.")
@@ -47,7 +49,8 @@ def build(
         bool, typer.Option("--dry-run", help="With --dla-core: only list what DLA would take. Needs no TensorRT.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Engine file. Default: a name that says where it runs, beside MODEL.")
+        Path | None,
+        typer.Option(help="Engine file. Default: a name that says where it runs, beside MODEL (of a shipped one: ./NAME/)."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build even if the same engine is there.")] = False,
     json: Annotated[
@@ -57,6 +60,7 @@ def build(
     """Build an engine file for TensorRT or TensorRT-RTX from an exported model."""
     from ..core.artifact import write_json
     from ..core.errors import InputError
+    from ..core.shipped import shipped
 
     try:
         from ..export.trt import BuildOptions
@@ -68,7 +72,7 @@ def build(
     if dry_run:
         if dla_core is None:
             raise InputError("--dry-run: lists what DLA would take; pass --dla-core 0 too")
-        layers = _dry_run(graph_of(model, precision, dla=True))
+        layers = _dry_run(graph_of(shipped(model), precision, dla=True))
         if json:
             write_json(json, {"model": str(model), "layers": [_row(layer) for layer in layers]})
         return

@@ -28,7 +28,7 @@ def compare(
 ) -> None:
     """Compare two trainings: six metrics, curves in one picture, best and worst cases."""
     from ..core.artifact import check_writable, write_json
-    from ..core.dataset import CLASSES_FILE, open_dataset
+    from ..core.dataset import open_dataset_for
     from ..core.errors import InputError
 
     try:
@@ -42,11 +42,7 @@ def compare(
     check_writable(out / "compare.json")
 
     def open_split(segmenter: Segmenter) -> SegDataset:
-        found = open_dataset(data, split)
-        if found.labels.names != segmenter.labels.names and not (data / CLASSES_FILE).is_file():
-            # Numbers alone name no classes: take the model's, and let the reader check that the values fit.
-            found = open_dataset(data, split, segmenter.labels)
-        return found
+        return open_dataset_for(data, split, segmenter.labels)
 
     with progress_bar() as bar:
         task = bar.add_task("comparing", total=None)

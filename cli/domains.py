@@ -13,7 +13,10 @@ from .val import open_model
 
 
 def domains(
-    models: Annotated[list[Path], typer.Argument(help="Checkpoints (.pt), exported models (.onnx) or artefact folders.")],
+    models: Annotated[
+        list[Path],
+        typer.Argument(help="Checkpoints (.pt), exported models (.onnx), artefact folders or shipped models' names."),
+    ],
     data: Annotated[
         list[Path], typer.Option(help="Dataset folder of one domain, called by its name; give one for each domain.")
     ],
@@ -28,7 +31,7 @@ def domains(
 ) -> None:
     """Evaluate models on several domains: a table of mIoU, training domain × test domain."""
     from ..core.artifact import write_json, write_text
-    from ..core.dataset import SegDataset, open_dataset
+    from ..core.dataset import SegDataset, open_dataset_for
     from ..core.errors import GateError, InputError
     from ..runtime.transfer import transfer_table
 
@@ -40,9 +43,7 @@ def domains(
         labels = opened[0][1].labels
         found: dict[str, SegDataset] = {}
         for name, folder in zip(names, data, strict=True):
-            found[name] = open_dataset(folder, split)
-            if found[name].labels.names != labels.names and not (folder / "classes.json").is_file():
-                found[name] = open_dataset(folder, split, labels)
+            found[name] = open_dataset_for(folder, split, labels)
         with progress_bar() as bar:
             task = bar.add_task("evaluating", total=None)
             report = transfer_table(opened, found, lambda done, total: bar.update(task, completed=done, total=total))

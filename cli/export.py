@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of seg-edge train, e.g. runs/NAME/best.pt.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A checkpoint of seg-edge train, e.g. runs/NAME/best.pt, or a shipped model's name.")
+    ],
     int8: Annotated[bool, typer.Option("--int8", help="Also write model.int8.onnx; needs --data.")] = False,
     data: Annotated[
         Path | None, typer.Option(help="Dataset folder: train calibrates INT8, val measures every step.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Artefact folder. Default: artefact, beside the checkpoint.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Artefact folder. Default: artefact, beside the checkpoint (of a shipped model: here)."),
+    ] = None,
     imgsz: Annotated[str | None, typer.Option(help="Network input HxW, multiples of 32. Default: the checkpoint's.")] = None,
     batch: Annotated[
         str, typer.Option(help="Frames per inference: a number, or free: any (several sources share inferences).")

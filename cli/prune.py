@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def prune(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of seg-edge train, e.g. runs/NAME/best.pt.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A checkpoint of seg-edge train, e.g. runs/NAME/best.pt, or a shipped model's name.")
+    ],
     data: Annotated[Path | None, typer.Option(help="Dataset folder: val measures, train fine-tunes and scores.")] = None,
     ratio: Annotated[float | None, typer.Option(help="Goal: remove this share of all channels, e.g. 0.5.")] = None,
     target_macs: Annotated[
@@ -48,7 +50,9 @@ def prune(
     feature_weight: Annotated[float, typer.Option(help="Weight of the teacher's features; 0 leaves them out.")] = 0.1,
     max_drop: Annotated[float | None, typer.Option(help="Fail (exit 3) if the result loses more mIoU points.")] = None,
     max_class_drop: Annotated[float | None, typer.Option(help="Fail (exit 3) if a class loses more IoU points.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Output folder. Default: pruned, beside the checkpoint.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Output folder. Default: pruned, beside the checkpoint (of a shipped model: here).")
+    ] = None,
     engine: Annotated[str, typer.Option(help="Engine to measure on: auto (all are timed), openvino, onnxruntime.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: every core.")] = None,
     device: Annotated[str | None, typer.Option(help="Of the fine-tuning: cpu or cuda.")] = None,

@@ -72,7 +72,10 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Loader processes. Default: one for each core.")] = None,
     init: Annotated[
-        Path | None, typer.Option(help="Begin with this checkpoint's network and weights, e.g. a pruned one.")
+        Path | None,
+        typer.Option(
+            help="Begin with this checkpoint's network and weights, e.g. a pruned one, or a shipped model's by its name."
+        ),
     ] = None,
     pretrained: Annotated[
         str | None,

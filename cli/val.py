@@ -11,7 +11,10 @@ from .common import console, print_table, progress_bar, writable
 
 
 def val(
-    model: Annotated[Path, typer.Argument(help="A checkpoint (.pt), an exported model (.onnx) or an artefact folder.")],
+    model: Annotated[
+        Path,
+        typer.Argument(help="A checkpoint (.pt), an exported model (.onnx), an artefact folder or a shipped model's name."),
+    ],
     data: Annotated[Path, typer.Option(help="Dataset folder: images/<split> and labels/<split>.")],
     split: Annotated[str, typer.Option(help="Which split to evaluate on.")] = "val",
     engine: Annotated[str, typer.Option(help="Engine of an exported model: auto, openvino, onnxruntime.")] = "auto",
@@ -23,17 +26,14 @@ def val(
 ) -> None:
     """Evaluate a model through the runtime's own pre- and post-processing."""
     from ..core.artifact import write_json
-    from ..core.dataset import open_dataset
+    from ..core.dataset import open_dataset_for
     from ..core.errors import GateError
     from ..runtime.evaluate import evaluate
     from ..runtime.segmenter import Segmenter
 
     with open_model(model, engine, threads) as segmenter:
         assert isinstance(segmenter, Segmenter)
-        found = open_dataset(data, split)
-        if found.labels.names != segmenter.labels.names and not (data / "classes.json").is_file():
-            # Numbers alone name no classes: take the model's, and let the reader check that the values fit.
-            found = open_dataset(data, split, segmenter.labels)
+        found = open_dataset_for(data, split, segmenter.labels)
         with progress_bar() as bar:
             task = bar.add_task(f"{segmenter.engine.name}: {segmenter.engine.device}", total=len(found))
             report = evaluate(segmenter, found, lambda done, _all: bar.update(task, completed=done))

@@ -11,7 +11,9 @@ from .common import loading, print_table, writable
 
 
 def verify(
-    artefact: Annotated[Path, typer.Argument(help="An artefact folder, as seg-edge export writes it.")],
+    artefact: Annotated[
+        Path, typer.Argument(help="An artefact folder, as seg-edge export writes it, or a shipped model's name.")
+    ],
     engine: Annotated[
         str, typer.Option(help="Engine to replay on: auto, openvino, onnxruntime; tensorrt, rtx: their engine files.")
     ] = "auto",

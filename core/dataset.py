@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -111,6 +111,29 @@ def open_dataset(root: str | Path, split: str, labels: Labels | str | None = Non
     if not root.is_dir():
         raise DataError(f"dataset {root}: no such folder; pass --data a folder with images/{split} and labels/{split}")
     return open_folder(root, split, labels)
+
+
+def open_dataset_for(root: str | Path, split: str, labels: Labels) -> SegDataset:
+    """:func:`open_dataset` for a network of these classes: a dataset that has only numbers, which name no classes, gets
+    them. One that names its own keeps them, whether they are the network's or not.
+
+    Raises:
+        DataError: as :func:`open_dataset` says; on reading, a number that is none of the classes.
+    """
+    found = open_dataset(root, split)
+    return found if found.labels.names == labels.names or names_classes(found) else with_names(found, labels)
+
+
+def names_classes(data: SegDataset) -> bool:
+    """Whether a dataset says what its classes are called: by ``classes.json``, by its layout or by its files' names."""
+    return (data.root / CLASSES_FILE).is_file() or data.labels.names != Labels.numbered(len(data.labels)).names
+
+
+def with_names(numbers: SegDataset, labels: Labels) -> SegDataset:
+    """A dataset of numbers, taken to be these classes; void is their number for it where the dataset has that, else 255."""
+    if len(numbers.labels) <= len(labels):
+        labels = replace(labels, ignore_index=255)
+    return replace(numbers, labels=labels)
 
 
 def open_folder(root: Path, split: str, labels: Labels | str | None = None) -> SegDataset:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..core.dataset import SegDataset
 from ..core.errors import DataError, InputError
 from ..core.metrics import ConfusionMatrix, number
+from ..core.shipped import CHECKPOINT, shipped
 from ..runtime.evaluate import check_classes
 from ..runtime.segmenter import Segmenter
 from ..train.checkpoint import BEST
@@ -151,7 +152,7 @@ def compare_runs(
     if files[0].resolve() == files[1].resolve():
         raise InputError(f"compare: {files[0]} was given twice; pass two different runs")
     notes: list[str] = []
-    names = [file.parent.name if file.name == BEST else file.stem for file in files]
+    names = [file.parent.name if file.name in (BEST, CHECKPOINT) else file.stem for file in files]
     done: list[Run] = []
     data: SegDataset | None = None
     for position, file in enumerate(files):
@@ -168,6 +169,7 @@ def _named(names: list[str], position: int) -> str:
 
 
 def _checkpoint(run: Path) -> Path:
+    run = shipped(run, CHECKPOINT)
     return run / BEST if run.is_dir() else run
 
 

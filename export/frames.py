@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core.dataset import SegDataset, open_dataset
-from ..core.labels import Labels
+from ..core.dataset import SegDataset, open_dataset_for
 from ..core.spec import ModelSpec
 from ..runtime import kernels
 
@@ -46,8 +45,8 @@ def open_data(root: str | Path | None, spec: ModelSpec, *, calibrate: bool) -> C
     if root is None:
         made = generated_frames(spec.input_hw)
         return ChainData([frame[None] for frame in made], made[:GOLDEN_FRAMES], None, None)
-    val = _open(Path(root), "val", spec.labels)
-    train = _open(Path(root), "train", spec.labels) if calibrate else None
+    val = open_dataset_for(Path(root), "val", spec.labels)
+    train = open_dataset_for(Path(root), "train", spec.labels) if calibrate else None
     golden = [val.read(i)[0] for i in evenly_spaced(len(val), GOLDEN_FRAMES)]
     return ChainData(network_inputs(val, spec, PARITY_FRAMES), golden, val, train)
 
@@ -88,11 +87,3 @@ def generated_frames(size_hw: tuple[int, int]) -> list[Frame]:
     coarse = rng.integers(0, 256, (-(-height // 16), -(-width // 16), 3), np.uint8)
     blocks = np.ascontiguousarray(coarse.repeat(16, 0).repeat(16, 1)[:height, :width])
     return [blocks, gradient, noise, np.zeros_like(noise), np.full_like(noise, 255)]
-
-
-def _open(root: Path, split: str, labels: Labels) -> SegDataset:
-    found = open_dataset(root, split)
-    if found.labels.names != labels.names and not (root / "classes.json").is_file():
-        # Numbers alone name no classes: take the model's; reading checks that the values fit.
-        found = open_dataset(root, split, labels)
-    return found

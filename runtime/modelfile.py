@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..core.artifact import onnx_name
 from ..core.errors import ModelFileError
-from ..core.shipped import shipped
+from ..core.shipped import hint, shipped
 from ..core.spec import METADATA_KEY, ModelSpec
 from .planfile import is_plan, read_plan
 from .wire import BYTES, Buffer, WireError, fields
@@ -43,7 +43,7 @@ def resolve_model(path: str | Path) -> Path:
         )
     if not path.exists():
         raise ModelFileError(
-            f"{path}: no such file; expected an ONNX file or an artefact folder written by: seg-edge export"
+            f"{path}: no such file; expected an ONNX file or an artefact folder written by: seg-edge export{hint(path)}"
         )
     return path
 

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 from ..core.labels import Labels
 from .checkpoint import Checkpoint
 from .models.catalog import build
+from .models.widths import WIDTHS, layer_widths
+
+
+def config_for(start: Checkpoint, classes: int) -> dict[str, Any]:
+    """The configuration of a checkpoint's network for another number of classes.
+
+    That of a pruned network of the zoo has the widths of all its layers, the last one's too.
+    """
+    config = copy.deepcopy(start.config)
+    widths = config.get(WIDTHS)
+    if isinstance(widths, dict):
+        with torch.device("meta"):
+            one, other = (layer_widths(build(start.name, count)) for count in (classes, classes + 1))
+        for name, values in one.items():
+            for i, value in enumerate(values):
+                if value != other[name][i]:
+                    widths[name][i] = value
+    return config
 
 
 def begin_with(net: nn.Module, start: Checkpoint, labels: Labels) -> list[str]:
@@ -16,7 +38,7 @@ def begin_with(net: nn.Module, start: Checkpoint, labels: Labels) -> list[str]:
     the others keep those that ``net`` was initialized with.
 
     Args:
-        net: What :func:`.models.catalog.build` makes of the checkpoint's name and config, for ``labels``.
+        net: What :func:`.models.catalog.build` makes of the checkpoint's name and :func:`config_for` these classes.
 
     Returns:
         Names of the classes that the checkpoint does not know.
@@ -37,7 +59,8 @@ def begin_with(net: nn.Module, start: Checkpoint, labels: Labels) -> list[str]:
 
 def _head(start: Checkpoint) -> dict[str, int]:
     """The weights that there is one of for each class, and along which axis: what one more class would change."""
-    wider = build(start.name, len(start.spec.labels) + 1, start.config).state_dict()
+    classes = len(start.spec.labels) + 1
+    wider = build(start.name, classes, config_for(start, classes)).state_dict()
     found = {}
     for key, value in start.model.state_dict().items():
         axes = [axis for axis, (a, b) in enumerate(zip(value.shape, wider[key].shape, strict=True)) if a != b]

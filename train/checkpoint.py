@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..core.artifact import atomic_path
 from ..core.errors import ModelFileError
-from ..core.shipped import CHECKPOINT, shipped
+from ..core.shipped import CHECKPOINT, hint, shipped
 from ..core.spec import ModelSpec
 from .models.branches import fused
 from .models.catalog import build
@@ -61,7 +61,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     path = shipped(path, CHECKPOINT)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such file"
-        raise ModelFileError(f"{path}: {what}; expected a checkpoint such as runs/NAME/best.pt")
+        raise ModelFileError(f"{path}: {what}; expected a checkpoint such as runs/NAME/best.pt{hint(path)}")
     data: dict[str, Any]
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..core.dataset import CLASSES_FILE, SegDataset, open_dataset
+from ..core.dataset import SegDataset, names_classes, open_dataset, open_dataset_for, with_names
 from ..core.errors import DataError, InputError
+from ..core.labels import Labels
 from ..core.merged import as_background
 from ..core.spec import ModelSpec
 from . import tensorboard
@@ -34,6 +35,7 @@ class Prepared:
 
     Attributes:
         start: The network of ``--init``.
+        assumed: Whether the classes are its, because the dataset names none.
         train, val: Both splits, with the same classes.
         sets: What labels above the classes stand for, see :mod:`seg_edge.core.merged`.
         earlier: Spec of the checkpoint that a resumed training goes on from.
@@ -49,6 +51,7 @@ class Prepared:
     """
 
     start: Checkpoint | None
+    assumed: bool
     train: SegDataset
     val: SegDataset
     sets: tuple[tuple[int, ...], ...]
@@ -77,18 +80,16 @@ def prepare(config: TrainConfig, resume: bool, group: Processes) -> Prepared:
     """
     if config.tensorboard:
         tensorboard.check()
-    start = _start(config)
-    train, val = (
-        open_for(config.data, split, config.classes, start, new_classes=True)
-        for split in (config.train_split, config.val_split)
-    )
+    start, last = _start(config), config.out / "last.pt"
+    # What has only numbers has the classes that this training began with.
+    known = load_checkpoint(last).spec.labels if resume and last.is_file() else start.spec.labels if start else None
+    (train, assumed), (val, _) = (_open(config, split, known) for split in (config.train_split, config.val_split))
     if train.labels != val.labels:
         train, val = _same_labels(train, val)
     if config.unlabelled == "background":
         train = as_background(train)
     sets = train.sets or val.sets
     check_sets(config.loss, sets)
-    last = config.out / "last.pt"
     earlier, shape, epoch, rows = resume_from(last, config, train) if resume else (None, None, 0, None)
     if not resume and last.exists():
         raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
@@ -114,7 +115,21 @@ def prepare(config: TrainConfig, resume: bool, group: Processes) -> Prepared:
     frequencies = class_frequencies(train, len(sets))
     teacher = open_teacher(config.distill.teacher, train.labels) if config.distill else None
     return Prepared(
-        start, train, val, sets, earlier, shape, epoch, rows, size_hw, crop_hw, device, precision, frequencies, teacher
+        start,
+        assumed,
+        train,
+        val,
+        sets,
+        earlier,
+        shape,
+        epoch,
+        rows,
+        size_hw,
+        crop_hw,
+        device,
+        precision,
+        frequencies,
+        teacher,
     )
 
 
@@ -130,24 +145,22 @@ def _start(config: TrainConfig) -> Checkpoint | None:
     return start
 
 
-def open_for(
-    data: Path, split: str, classes: str | None, start: Checkpoint | None, *, new_classes: bool = False
-) -> SegDataset:
-    """A split with the classes of the network that it is for.
+def _open(config: TrainConfig, split: str, known: Labels | None) -> tuple[SegDataset, bool]:
+    """A split, and whether it names no classes and got the known ones."""
+    found = open_dataset(config.data, split, config.classes)
+    if config.classes is not None or known is None or found.labels.names == known.names or names_classes(found):
+        return found, False
+    return with_names(found, known), True
 
-    Args:
-        new_classes: Classes that the dataset names need not be the network's.
+
+def open_for(data: Path, split: str, start: Checkpoint) -> SegDataset:
+    """A split with the classes of the network that it is for.
 
     Raises:
         DataError: the dataset has other classes.
     """
-    found = open_dataset(data, split, classes)
-    if start is None or found.labels == start.spec.labels:
-        return found
-    if classes is None and not (data / CLASSES_FILE).is_file():
-        # Numbers alone name no classes: take the network's; reading checks that the values fit.
-        return open_dataset(data, split, start.spec.labels)
-    if new_classes:
+    found = open_dataset_for(data, split, start.spec.labels)
+    if found.labels.names == start.spec.labels.names:
         return found
     raise DataError(
         f"dataset {data}: has {len(found.labels)} classes ({', '.join(found.labels.names[:3])}, …), but the checkpoint was "

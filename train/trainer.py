@@ -25,7 +25,7 @@ from ..core.merged import UNLABELLED
 from ..core.shipped import CHECKPOINT, shipped
 from ..core.spec import ModelSpec
 from .auxiliary import Auxiliary
-from .begin import begin_with
+from .begin import begin_with, config_for
 from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints, kept_name
 from .checkpoint import BEST, AtomicCheckpointIO
 from .data.augment import AugmentConfig
@@ -259,9 +259,14 @@ def _network(
 ) -> tuple[SegmentationModule, dict[str, int]]:
     """The network with all that its training adds, and the size of what runs, without additions."""
     start, labels, size_hw = ready.start, ready.train.labels, ready.size_hw
-    net = build(config.model, len(labels), ready.shape or (start.config if start else None))
+    net = build(config.model, len(labels), ready.shape or (config_for(start, len(labels)) if start else None))
     if start:
         new = begin_with(net, start, labels)
+        if ready.assumed and not ready.earlier and group.first and progress:
+            print(
+                f"train: {config.data} names no classes; taken as those of --init: {', '.join(labels.names)}",
+                file=sys.stderr,
+            )
         if new and not ready.earlier and group.first and progress:
             learns = f"the head learns {'it' if len(new) == 1 else 'them'} anew"
             print(f"train: --init {config.init} does not know {', '.join(new)}; {learns}", file=sys.stderr)

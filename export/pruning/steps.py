@@ -176,7 +176,7 @@ class _Pruning:
     def _split(self, split: str) -> SegDataset | None:
         if self.options.data is None:
             return None
-        return open_for(self.options.data, split, None, self.start)
+        return open_for(self.options.data, split, self.start)
 
     def run(self) -> None:
         options = self.options

@@ -11,6 +11,7 @@ from ...calib.trt_cache import TRT_CACHE_FILE
 from ...core.artifact import REPORT_JSON, SPEC_FILE, onnx_name, sha256, write_text
 from ...core.errors import InputError, ModelFileError
 from ...core.plan import PLAN_SUFFIXES, PlanRecord, plan_records, with_plan
+from ...core.shipped import shipped
 from ...core.spec import PRECISIONS, ModelSpec
 from ...runtime.gpu_support import gpus
 from ...runtime.modelfile import FOLDER_ORDER
@@ -74,8 +75,9 @@ def build_engine(
     """Builds an engine file and records it in the ``model.json`` beside it (and in the report of an artefact).
 
     Args:
-        model: An ONNX file of seg-edge, or an artefact folder.
-        out: The engine file, ``.engine`` or ``.plan``; None is a name that says where it runs, beside the graph.
+        model: An ONNX file of seg-edge, an artefact folder, or the name of a shipped model.
+        out: The engine file, ``.engine`` or ``.plan``; None is a name that says where it runs, beside the graph. Of a
+            shipped model: in a folder of its name.
         precision: Which model of a folder; None is the smallest. With DLA: ``"int8"`` takes the artefact's cache.
         force: Build even if the same engine is there.
 
@@ -84,7 +86,10 @@ def build_engine(
         InputError, ModelFileError, EngineError: as :func:`seg_edge.export.trt.build_file` says.
     """
     progress = progress or Silent()
-    path = graph_of(Path(model), precision, dla=options.dla_core is not None)
+    source = shipped(model)
+    path = graph_of(source, precision, dla=options.dla_core is not None)
+    # Into a package nothing is written.
+    folder = path.parent if source == Path(model) else Path(model)
     if out is not None:
         _check_out(Path(out), path)
     options = _with_cache(options, path, precision)
@@ -93,7 +98,7 @@ def build_engine(
     here = gpus()
     expected = record(path, spec.precision, "", options, backend, here)
     local = here[0]["compute_capability"] if here else None
-    target = Path(out) if out is not None else path.parent / plan_name(expected.precision, options, backend.version, local)
+    target = Path(out) if out is not None else folder / plan_name(expected.precision, options, backend.version, local)
     known = _spec_beside(target.parent, spec)
     old, reason = _reusable(known, target, expected)
     if old is not None and not force:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 
 from seg_edge.cli.main import main
-from seg_edge.core.shipped import DEFAULT, FOLDER
+from seg_edge.core.shipped import CHECKPOINT, DEFAULT, FOLDER
 
 SENTENCE = f"{FOLDER / DEFAULT / 'model.int8.onnx'}: unet-s, int8 (shipped: 11 classes, sky, building, "
 
@@ -52,6 +53,12 @@ def test_every_command_takes_the_name(street, tmp_path, monkeypatch, capsys):
     assert json.loads((tmp_path / "val.json").read_text())["images"] == 2
     assert main(["bench", DEFAULT, "--duration", "0.1", "--engine", "onnxruntime", "--json", "bench.json"]) == 0
     assert "model.int8.onnx" in capsys.readouterr().out
+    # The history of whatever lies in the working folder is not its own.
+    (tmp_path / "metrics.csv").write_text("epoch,val_miou\n1,0.5\n")
+    shutil.copyfile(FOLDER / DEFAULT / CHECKPOINT, "other.pt")
+    assert main(["compare", DEFAULT, "other.pt", "--data", str(street), "--threads", "1", "--out", "c"]) == 0
+    runs = json.loads((tmp_path / "c" / "compare.json").read_text())["runs"]
+    assert [(row["name"], row["epochs"]) for row in runs] == [(DEFAULT, 0), ("other", 1)]
     for verb in ("verify", "val --data .", "bench", "run --source ."):
         assert main([verb.split()[0], "unet-x", *verb.split()[1:]]) == 1
         assert "unet-x: no such" in capsys.readouterr().err
@@ -70,3 +77,53 @@ def test_training_begins_with_it_for_other_classes(street, tmp_path, monkeypatch
     # Exported like any other, and pruned.
     assert main(["export", DEFAULT, "--out", "m", "--engine", "onnxruntime"]) == 0
     assert (tmp_path / "m" / "model.fp32.onnx").stat().st_size > 3_000_000
+
+
+def test_an_engine_of_it_is_built_in_a_folder_of_its_name(tmp_path, monkeypatch, capsys):
+    """Nothing is written into the package; the folder then goes before the shipped one."""
+    pytest.importorskip("tensorrt_rtx")
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in (FOLDER / DEFAULT).rglob("*")}
+    assert main(["build", DEFAULT, "--engine", "rtx", "--compute-capability", "89"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in (FOLDER / DEFAULT).rglob("*")} == before
+    made = sorted(path.suffix for path in (tmp_path / DEFAULT).iterdir())
+    assert made == [".engine", ".json"]
+    assert main(["build", DEFAULT, "--dla-core", "0", "--engine", "tensorrt", "--dry-run"]) == 1
+    assert "no model.fp32.onnx here" in capsys.readouterr().err
+
+
+def test_a_folder_of_its_name_is_in_nobody_s_way(street, tmp_path, monkeypatch, capsys):
+    (tmp_path / DEFAULT).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "--source", str(street / "images" / "val"), "--sink", f"{DEFAULT}/o.mp4", "--threads", "1"]) == 0
+    assert SENTENCE in capsys.readouterr().out
+
+
+def test_numbers_without_names_are_its_classes_and_255_is_void(street, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (street / "classes.json").unlink()
+    for label in (street / "labels").rglob("*.png"):
+        mask = cv2.imread(str(label), cv2.IMREAD_UNCHANGED)
+        mask[mask == 11], mask[:2] = 255, 255
+        cv2.imwrite(str(label), mask)
+    words = ["--data", str(street), "--epochs", "1", "--batch", "2", "--workers", "0", "--out", "o"]
+    assert main(["train", *words, "--init", DEFAULT]) == 0
+    assert f"{street} names no classes; taken as those of --init: sky, building, pole" in capsys.readouterr().err
+    # As many as the training began with, whoever resumes it.
+    assert main(["train", *words[:3], "2", *words[4:], "--resume"]) == 0
+    assert main(["val", DEFAULT, "--data", str(street), "--threads", "1"]) == 0
+
+
+def test_a_dataset_whose_layout_names_its_classes_keeps_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for folder, ending in (("train", ".jpg"), ("train_masks", "_mask.png")):
+        (tmp_path / "carvana" / folder).mkdir(parents=True)
+        for car in range(4):
+            for side in ("01", "02"):
+                picture = np.zeros((64, 96), np.uint8)
+                picture[20:50, 30:70] = 255
+                cv2.imwrite(str(tmp_path / "carvana" / folder / f"car{car}_{side}{ending}"), picture)
+    words = ["--data", "carvana", "--imgsz", "64x96", "--epochs", "1", "--batch", "2", "--workers", "0", "--out", "o"]
+    assert main(["train", *words, "--init", DEFAULT]) == 0
+    assert f"--init {DEFAULT} does not know background; the head learns it anew" in capsys.readouterr().err
+    assert main(["val", "o/best.pt", "--data", "carvana", "--threads", "1"]) == 0

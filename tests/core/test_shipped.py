@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seg_edge.core.shipped import CHECKPOINT, DEFAULT, FOLDER, shipped
+from seg_edge.core.shipped import CHECKPOINT, DEFAULT, FOLDER, hint, shipped
 
 
 def test_a_name_is_the_package_s_folder(tmp_path, monkeypatch):
@@ -15,9 +15,16 @@ def test_a_name_is_the_package_s_folder(tmp_path, monkeypatch):
     # Neither another name, nor a path, nor the folder of all models, nor nothing.
     for text in ("unet-x", f"./runs/{DEFAULT}", "runs/a.pt", "/", "..", "."):
         assert shipped(text) == Path(text)
-    # What lies in the working folder comes first.
+    # A folder that happens to have the name is none; one that holds a model comes first.
     (tmp_path / DEFAULT).mkdir()
+    assert shipped(DEFAULT) == FOLDER / DEFAULT
+    (tmp_path / DEFAULT / "model.fp32.onnx").touch()
     assert shipped(DEFAULT) == Path(DEFAULT)
+
+
+def test_a_misspelt_name_is_recognized():
+    assert hint(Path("unet-s-camvd")) == f"; or did you mean {DEFAULT}, which comes with the package?"
+    assert hint(Path("runs/other/best.pt")) == ""
 
 
 def test_what_is_shipped_is_small():

@@ -13,10 +13,11 @@ from seg_edge.core.dataset import write_labels
 from seg_edge.core.errors import InputError
 from seg_edge.core.labels import Labels
 from seg_edge.core.spec import ModelSpec
-from seg_edge.train.begin import begin_with
+from seg_edge.train.begin import begin_with, config_for
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint
 from seg_edge.train.models.catalog import build
 from seg_edge.train.models.registry import parameters
+from seg_edge.train.models.widths import layer_widths
 from seg_edge.train.trainer import fit
 
 PALETTE = ((0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3))
@@ -65,6 +66,25 @@ def test_classes_keep_their_weights_by_name(model, config, head):
     assert all(torch.equal(before[key], after[key]) for key in same)
 
 
+def test_a_pruned_network_of_the_zoo_gets_other_classes():
+    """Its configuration has the classifier's width, which is no matter of pruning."""
+    widths = layer_widths(build("unet-resnet18", 3))
+    name = "network.decoder.blocks.4.conv2.0"
+    widths[name][1] -= 4
+    widths["network.decoder.blocks.4.conv2.1"][0] -= 4
+    widths["network.segmentation_head.0"][0] -= 4
+    start = start_of("unet-resnet18", ("a", "b", "c"), {"layer_widths": widths})
+    net = build("unet-resnet18", 5, config_for(start, 5)).eval()
+    assert begin_with(net, start, Labels(("c", "x", "y", "b", "z"), Labels.numbered(5).palette)) == ["x", "y", "z"]
+    before, after = start.model.state_dict(), net.state_dict()
+    key = "network.segmentation_head.0.weight"
+    assert after[key].shape[0] == 5
+    assert torch.equal(after[key][0], before[key][2])
+    assert torch.equal(after[key][3], before[key][1])
+    assert net(torch.zeros(1, 3, 32, 32)).shape[1] == 5
+    assert start.config == {"layer_widths": widths}
+
+
 def test_training_for_other_classes(config, trained, rectangles, tmp_path, capsys):
     """The body is the checkpoint's: almost no rate, no averaging."""
     data = rectangles.write_dataset(tmp_path / "data", train=2, val=1)
@@ -81,7 +101,11 @@ def test_training_for_other_classes(config, trained, rectangles, tmp_path, capsy
         if not key.startswith("head"):
             torch.testing.assert_close(value, dict(after.model.named_parameters())[key], rtol=1e-4, atol=1e-6, msg=key)
     # It goes on without a word about classes.
-    fit(config(tmp_path / "o", data=data, epochs=2, lr=1e-12, ema=0.0), resume=True, progress=True)
+    fit(
+        config(tmp_path / "o", data=data, epochs=2, lr=1e-12, ema=0.0, init=trained.out / "best.pt"),
+        resume=True,
+        progress=True,
+    )
     assert "does not know" not in capsys.readouterr().err
 
 

@@ -116,7 +116,7 @@ def test_pruned_fine_tuned_taught_and_exported(parent, options, tmp_path):
 
 
 def test_statistics_of_a_pooled_layer_need_two_images(nets, options):
-    from seg_edge.train.prepare import open_for
+    from seg_edge.core.dataset import open_dataset
 
     class Pooled(nn.Module):
         def __init__(self) -> None:
@@ -126,7 +126,7 @@ def test_statistics_of_a_pooled_layer_need_two_images(nets, options):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.norm(self.conv(x).mean((2, 3), keepdim=True))
 
-    data = open_for(options.data, "train", None, None)
+    data = open_dataset(options.data, "train")
     net = Pooled().eval()
     estimate_statistics(net, data, nets.SPEC, 3, batch=2)  # a last batch of a single image would have no variance
     assert bool(net.norm.running_var.isfinite().all())
