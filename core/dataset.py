@@ -121,12 +121,17 @@ def open_dataset_for(root: str | Path, split: str, labels: Labels) -> SegDataset
         DataError: as :func:`open_dataset` says; on reading, a number that is none of the classes.
     """
     found = open_dataset(root, split)
-    return found if found.labels.names == labels.names or names_classes(found) else with_names(found, labels)
+    return found if names_its_own(found, labels) else with_names(found, labels)
 
 
-def names_classes(data: SegDataset) -> bool:
-    """Whether a dataset says what its classes are called: by ``classes.json``, by its layout or by its files' names."""
-    return (data.root / CLASSES_FILE).is_file() or data.labels.names != Labels.numbered(len(data.labels)).names
+def names_its_own(data: SegDataset, labels: Labels) -> bool:
+    """Whether a dataset says what its classes are called, whatever a network with these classes says: by ``classes.json``,
+    or by its layout or its files' names where the network's classes have names too.
+    """
+    own = data.labels.names
+    if own == labels.names or (data.root / CLASSES_FILE).is_file():
+        return True
+    return all(names != Labels.numbered(len(names)).names for names in (own, labels.names))
 
 
 def with_names(numbers: SegDataset, labels: Labels) -> SegDataset:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..core.dataset import SegDataset, names_classes, open_dataset, open_dataset_for, with_names
+from ..core.dataset import SegDataset, names_its_own, open_dataset, open_dataset_for, with_names
 from ..core.errors import DataError, InputError
 from ..core.labels import Labels
 from ..core.merged import as_background
@@ -148,7 +148,7 @@ def _start(config: TrainConfig) -> Checkpoint | None:
 def _open(config: TrainConfig, split: str, known: Labels | None) -> tuple[SegDataset, bool]:
     """A split, and whether it names no classes and got the known ones."""
     found = open_dataset(config.data, split, config.classes)
-    if config.classes is not None or known is None or found.labels.names == known.names or names_classes(found):
+    if config.classes is not None or known is None or names_its_own(found, known):
         return found, False
     return with_names(found, known), True
 
