@@ -5,14 +5,12 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
-from .plan import PLAN_SUFFIXES
-
 #: One folder each: an artefact (INT8) and ``checkpoint.pt``, the weights it was exported from.
 FOLDER = Path(__file__).parents[1] / "models"
 #: What ``run`` and ``predict`` take where no model is named: street scenes in CamVid's 11 classes.
 DEFAULT = "unet-s-camvid"
 CHECKPOINT = "checkpoint.pt"
-_MODELS = {".onnx", ".pt", *PLAN_SUFFIXES}
+_MODELS = {".onnx", ".pt", ".engine", ".plan"}
 
 
 def shipped(path: str | Path, file: str = "") -> Path:
