@@ -120,16 +120,22 @@ def open_dataset_for(root: str | Path, split: str, labels: Labels) -> SegDataset
     Raises:
         DataError: as :func:`open_dataset` says; on reading, a number that is none of the classes.
     """
-    found = open_dataset(root, split)
-    return found if names_its_own(found, labels) else with_names(found, labels)
+    return named_for(open_dataset(root, split), labels)
+
+
+def named_for(data: SegDataset, labels: Labels) -> SegDataset:
+    """An open dataset for a network of these classes, as :func:`open_dataset_for` says."""
+    return data if names_its_own(data, labels) else with_names(data, labels)
 
 
 def names_its_own(data: SegDataset, labels: Labels) -> bool:
-    """Whether a dataset says what its classes are called, whatever a network with these classes says: by ``classes.json``,
-    or by its layout or its files' names where the network's classes have names too.
+    """Whether a dataset says what its classes are called, whatever a network with these classes says: by ``classes.json``
+    or by the folders it is made of, or by its layout or its files' names where the network's classes have names too.
     """
+    from .merged import is_merged  # as in open_dataset
+
     own = data.labels.names
-    if own == labels.names or (data.root / CLASSES_FILE).is_file():
+    if own == labels.names or is_merged(data.root) or (data.root / CLASSES_FILE).is_file():
         return True
     return all(names != Labels.numbered(len(names)).names for names in (own, labels.names))
 

@@ -12,18 +12,17 @@ import argparse
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from seg_edge.cli.main import main as seg_edge
-from seg_edge.core.artifact import SPEC_FILE, atomic_path, onnx_name
+from seg_edge.core.artifact import SPEC_FILE, onnx_name
 from seg_edge.core.dataset import open_dataset
 from seg_edge.core.shipped import CHECKPOINT, DEFAULT
 from seg_edge.export.folder import replaced_folder
 from seg_edge.export.golden import write_golden
 from seg_edge.export.report import Report
-from seg_edge.train.checkpoint import read_checkpoint
+from seg_edge.train.checkpoint import load_checkpoint, save_checkpoint
 
 #: Of the whole folder.
 LIMIT_BYTES = 8_000_000
@@ -35,16 +34,6 @@ def run(*words: object) -> None:
         sys.exit(status)
 
 
-def halve(source: Path, target: Path) -> None:
-    """A checkpoint for inference with its weights in float16: half the bytes, rounded to 11 significant bits."""
-    data = read_checkpoint(source)
-    for key in set(data) - {"seg_edge", "state_dict", "epoch"}:
-        del data[key]
-    weights = {key: value.half() if value.is_floating_point() else value for key, value in data["state_dict"].items()}
-    with atomic_path(target) as temporary:
-        torch.save({**data, "state_dict": weights}, temporary)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
@@ -54,7 +43,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, replaced_folder(Path(__file__).parent / options.name) as made:
         work = Path(name)
         exported = work / "model"
-        halve(options.checkpoint, made / CHECKPOINT)
+        loaded = load_checkpoint(options.checkpoint)
+        # Half the bytes; rounded to 11 significant bits, and then exported.
+        save_checkpoint(made / CHECKPOINT, replace(loaded, model=loaded.model.half()))
         limits = ("--max-drop", 0.2, "--max-class-drop", 1.0)
         run("export", made / CHECKPOINT, "--int8", "--data", options.data, "--out", exported, *limits)
         scenes = ("--train", 0, "--val", 0, "--test", 3, "--size", "352x480", "--seed", 1)

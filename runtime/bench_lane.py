@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..core.dataset import SegDataset, open_dataset, open_dataset_for
+from ..core.dataset import SegDataset, named_for, open_dataset
 from ..core.errors import SegEdgeError
 from ..core.labels import Labels
 from ..core.spec import ModelSpec
@@ -435,4 +435,4 @@ def _dataset_for(segmenter: Segmenter, data: Path, split: str) -> SegDataset:
     if len(found.labels) == len(numbered) and segmenter.labels.names == numbered.names:
         # A model that names no classes (a peer) and has as many: taken to be in the dataset's order.
         return replace(found, labels=replace(found.labels, names=numbered.names))
-    return open_dataset_for(data, split, segmenter.labels)
+    return named_for(found, segmenter.labels)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from seg_edge.core.dataset import list_images, open_dataset, read_image, read_mask, write_labels
+from seg_edge.core.dataset import list_images, open_dataset, open_dataset_for, read_image, read_mask, write_labels
 from seg_edge.core.errors import DataError, UnknownNameError
 from seg_edge.core.labels import CAMVID, Labels
 
@@ -250,3 +250,37 @@ def test_list_images(tmp_path):
     for name in ("b.PNG", "a.tiff", "c.gif", "d", ".e.png"):
         (tmp_path / name).touch()
     assert [path.name for path in list_images(tmp_path)] == ["a.tiff", "b.PNG"]
+
+
+NAMED = Labels(("sky", "road", "car"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)), ignore_index=3)
+
+
+def test_numbers_get_the_names_of_the_network_that_they_are_for(root, add):
+    add("a", 0, 1, 255)
+    found = open_dataset_for(root, "val", NAMED)
+    assert (found.labels.names, found.labels.ignore_index) == (NAMED.names, 255)
+    assert set(np.unique(found.read(0)[1])) == {0, 1, 255}
+    add("b", 2, 3)  # void as the network's own data has it
+    assert open_dataset_for(root, "val", NAMED).labels == NAMED
+    add("c", 4)
+    found = open_dataset_for(root, "val", NAMED)
+    assert "label value 4 is out of range: expected 0..2 or 3 (void)" in refused(lambda: found.read(2))
+
+
+def test_a_dataset_that_names_its_classes_keeps_them(root, add):
+    add("0001TP_000001", 0, 1)
+    assert open_dataset_for(root, "val", NAMED).labels.names[:2] == ("sky", "building")
+    # A network without names has no opinion about what CamVid's file names say.
+    assert open_dataset_for(root, "val", Labels.numbered(3)).labels.names == ("class0", "class1", "class2")
+    write_labels(root, Labels.numbered(2))
+    assert open_dataset_for(root, "val", NAMED).labels == Labels.numbered(2)
+    assert open_dataset_for(root, "val", Labels.numbered(3)).labels == Labels.numbered(2)
+
+
+def test_single_class_folders_name_theirs_whatever_the_network_says(tmp_path):
+    for folder in ("cat", "dog"):
+        for name in ("a", "b", "c", "d"):
+            write(tmp_path / folder / "images" / f"{folder}{name}.png", np.zeros((*SIZE_HW, 3), np.uint8))
+            write(tmp_path / folder / "masks" / f"{folder}{name}.png", np.full(SIZE_HW, 255, np.uint8))
+    for labels in (NAMED, Labels.numbered(3)):
+        assert open_dataset_for(tmp_path, "train", labels).labels.names == ("background", "cat", "dog")
