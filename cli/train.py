@@ -30,6 +30,9 @@ def train(
     loss: Annotated[
         str, typer.Option(help="Sum of terms, each with a weight if wanted: ce, ohem, focal, dice, lovasz, boundary.")
     ] = "ce+0.5*dice",
+    class_weights: Annotated[
+        float, typer.Option(help="How much rare classes weigh more in it: 1 as in ENet, 0 not at all.")
+    ] = 1.0,
     branches: Annotated[
         bool, typer.Option("--branches", help="Train each 3x3 convolution as a sum of kernels; exported, they are one.")
     ] = False,
@@ -115,6 +118,7 @@ def train(
         data=data, out=target, model=model, epochs=epochs, batch=batch, size_hw=parse_size(imgsz),
         crop_hw=parse_size(crop, "--crop"), seed=seed,
         lr=OPTIMIZERS.get(optimizer, 1.0) if lr is None else lr, optimizer=optimizer, weight_decay=weight_decay, loss=loss,
+        class_weights=class_weights,
         branches=branches, aux=aux, accumulate=accumulate, patience=patience, deterministic=deterministic,
         classes=classes, precision=precision or ("half" if half else None), device=device, workers=workers,
         augment=AugmentConfig(parse_range(scale, "--scale"), flip, jitter, classmix, cutmix, rotate), init=init,

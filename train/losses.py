@@ -16,12 +16,12 @@ from ..core.errors import InputError, UnknownNameError
 from .marginal import Relations, relations, set_dice, with_sets
 
 
-def class_weights(frequencies: npt.NDArray[np.float64], offset: float = 1.10) -> Tensor:
-    """Weights that lift rare classes: 1 / ln(offset + p), scaled to mean 1 over the pixels.
+def class_weights(frequencies: npt.NDArray[np.float64], strength: float = 1.0, offset: float = 1.10) -> Tensor:
+    """Weights that lift rare classes: 1 / ln(offset + p), to the power of ``strength``, scaled to mean 1 over the pixels.
 
     Paszke et al., "ENet" (2016), section 5.1, with the offset that ESPNet and ERFNet use (1.10 instead of 1.02).
     """
-    weights = 1.0 / np.log(offset + frequencies)
+    weights = np.log(offset + frequencies) ** -strength
     mean = float((weights * frequencies).sum()) or float(weights.mean())
     return torch.tensor(weights / mean, dtype=torch.float32)
 

@@ -25,7 +25,7 @@ def recipe_of(config: TrainConfig) -> dict[str, Any]:
     """The options without which a resumed training would be another one, as plain JSON values."""
     names = (
         "seed", "loss", "optimizer", "lr", "weight_decay", "warmup", "ema", "accumulate", "crop_hw", "branches", "aux",
-        "unlabelled", "freeze",
+        "unlabelled", "freeze", "class_weights",
     )  # fmt: skip
     values = {name: getattr(config, name) for name in names} | asdict(config.augment)
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -34,6 +34,7 @@ from .distill import Distillation, DistillConfig
 from .distributed import Processes, agreed, connected, from_first, join, placement, processes, synchronize
 from .engine import SegmentationModule, draws_per_image
 from .losses import DEFAULT_LOSS, class_weights, parse_loss
+from .memory import keep_freed_memory
 from .models import pretrained
 from .models.branches import add_branches
 from .models.catalog import build, check_name, stride_of
@@ -73,6 +74,7 @@ class TrainConfig:
         branches: Train every 3×3 convolution as a sum of kernels, see :mod:`seg_edge.train.models.branches`.
         aux: Weight of the decoder's auxiliary classifiers; 0 leaves them out.
         loss: Terms of the loss, see :func:`seg_edge.train.losses.parse_loss`.
+        class_weights: How much rare classes weigh more in it: 1 as in :func:`seg_edge.train.losses.class_weights`, 0 not.
         optimizer: ``adamw`` or ``sgd`` (Nesterov's momentum, 0.9).
         accumulate: Batches whose gradients are averaged for one step.
         patience: Stop after this many epochs without a better validation mIoU; None never does.
@@ -110,6 +112,7 @@ class TrainConfig:
     branches: bool = False
     aux: float = 0.0
     loss: str = DEFAULT_LOSS
+    class_weights: float = 1.0
     optimizer: str = "adamw"
     accumulate: int = 1
     patience: int | None = None
@@ -145,8 +148,9 @@ class TrainConfig:
                 raise InputError(f"train: --{name} must be at least 1, got {value}")
         if not 0 < self.lr < math.inf:
             raise InputError(f"train: --lr must be positive, got {self.lr}")
-        if not 0 <= self.aux < math.inf:
-            raise InputError(f"train: --aux must be 0 or more, got {self.aux}")
+        for name, weight in (("aux", self.aux), ("class-weights", self.class_weights)):
+            if not 0 <= weight < math.inf:
+                raise InputError(f"train: --{name} must be 0 or more, got {weight}")
         if self.precision is not None and self.precision not in ("half", *PRECISIONS):
             raise UnknownNameError("precision", self.precision, ("half", *PRECISIONS))
         if self.device is not None and self.device not in DEVICES:
@@ -190,6 +194,8 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     if group.first:
         kept = range(config.save_every, config.epochs + 1, config.save_every) if config.save_every else ()
         remove_leftovers(config.out, [*FILES, *map(kept_name, kept)])  # of a run that was killed while it wrote
+    if ready.device == "cpu":
+        keep_freed_memory()
     with warnings.catch_warnings():
         _quiet()
         deterministic_before = torch.are_deterministic_algorithms_enabled()  # the Trainer's constructor sets it
@@ -283,7 +289,7 @@ def _network(
     )
     distillation = Distillation(config.distill, ready.teacher, net, size_hw) if config.distill and ready.teacher else None
     module = SegmentationModule(
-        net, config.model, spec, class_weights(ready.frequencies),
+        net, config.model, spec, class_weights(ready.frequencies, config.class_weights),
         lr=config.lr, weight_decay=config.weight_decay, warmup=config.warmup,
         auxiliary=Auxiliary(net, len(labels), config.aux) if config.aux else None,
         distillation=distillation, loss=config.loss, optimizer=config.optimizer, sets=ready.sets,

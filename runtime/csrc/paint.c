@@ -2,6 +2,7 @@
  * with the frame. All rows through one row of cells share their runs: what has one class is painted once for all of them. */
 #include "se_rows.h"
 #include "se_scratch.h"
+#include <stddef.h>
 #include <string.h>
 
 static se_tables lay_tables(const se_paint_job *job, void *memory) {
@@ -107,11 +108,18 @@ static void paint_run(const se_painter *self, const se_ink *ink, size_t x0, size
   for (size_t x = x0; x < x1; x += STEP) memcpy(keep + 3 * x, ink->keep, sizeof ink->keep);
 }
 
+/* Four elements a pixel, of which the next pixel takes one back, are a load and a store; three are two of each. */
+static inline void spread(uint16_t *row, const se_ink *inks, size_t offset, const uint8_t *labels, size_t x0, size_t x1) {
+  for (size_t x = x0; x < x1; x++) {
+    const unsigned char *ink = (const unsigned char *)(inks + labels[x]) + offset;
+    memcpy(row + 3 * x, ink, (x + 1 < x1 ? 4 : 3) * sizeof *row);
+  }
+}
+
 static void paint_pixels(const se_painter *self, const se_ink *inks, const uint8_t *labels, size_t x0, size_t x1) {
   uint16_t *keep = self->rows.keep, *add = self->rows.add;
-  for (size_t x = x0; x < x1; x++) memcpy(add + 3 * x, inks[labels[x]].add, 3 * sizeof *add);
-  if (!self->each) return;
-  for (size_t x = x0; x < x1; x++) memcpy(keep + 3 * x, inks[labels[x]].keep, 3 * sizeof *keep);
+  spread(add, inks, offsetof(se_ink, add), labels, x0, x1);
+  if (self->each) spread(keep, inks, offsetof(se_ink, keep), labels, x0, x1);
 }
 
 /* Brings rows.labels to row y, and rows.add and rows.keep if `paint`. Rows come in ascending order. */
@@ -190,8 +198,19 @@ static void paint_lines(const se_painter *self, const uint8_t *above, const uint
   }
 }
 
+/* Asks for the row after y, which then comes from memory while this one is computed. */
+static void ask_for_next(const se_paint_job *job, size_t y) {
+  if (y + 1 == job->dst_h) return;
+  const uint8_t *frame = job->frame + (y + 1) * job->frame_stride, *overlay = job->overlay + (y + 1) * job->overlay_stride;
+  for (size_t i = 0; i < 3 * job->dst_w; i += SE_ALIGN) {
+    __builtin_prefetch(frame + i, 0, 2);
+    __builtin_prefetch(overlay + i, 1, 2);
+  }
+}
+
 static void mix_row(const se_painter *self, size_t y) {
   const se_paint_job *job = self->job;
+  ask_for_next(job, y);
   const uint8_t *frame = job->frame + y * job->frame_stride;
   uint8_t *overlay = job->overlay + y * job->overlay_stride;
   if (self->each) {

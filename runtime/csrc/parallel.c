@@ -8,7 +8,7 @@
 /* Below this a thread's share is done sooner than the thread is awake (tens of microseconds; a pixel takes about one ns). */
 enum { MIN_PIXELS_PER_THREAD = 32768 };
 /* Pieces per thread: class borders make some rows dearer than others; who is done early takes another band. */
-enum { BANDS_PER_THREAD = 4 };
+enum { BANDS_PER_THREAD = 8 };
 
 static size_t use_threads(size_t threads, size_t h, size_t w) {
   if (threads == 0) threads = se_threads();

@@ -157,6 +157,13 @@ def test_class_weights():
     assert (weights.diff() > 0).all()  # the rarer, the heavier
 
 
+def test_class_weights_by_strength():
+    share = np.array([0.7, 0.25, 0.05])
+    torch.testing.assert_close(class_weights(share, 0), torch.ones(3))
+    root = torch.tensor([math.log(1.10 + p) ** -0.5 for p in share])
+    torch.testing.assert_close(class_weights(share, 0.5), root / (root * torch.tensor(share)).sum(), check_dtype=False)
+
+
 def test_class_weights_without_any_labelled_pixel():
     torch.testing.assert_close(class_weights(np.zeros(3)), torch.ones(3))
 

@@ -341,7 +341,7 @@ def test_lines_of_progress(config, tmp_path, capsys):
     assert re.fullmatch(r"epoch 1/1  loss \d\.\d{4}  val loss \d\.\d{4}  mIoU \d+\.\d\d %  \d+\.\d s\n", err)
 
 
-ADDITIONS = {"branches": True, "aux": 0.4}
+ADDITIONS = {"branches": True, "aux": 0.4, "class_weights": 0.0}
 
 
 def test_what_training_adds_is_gone_afterwards(config, trained, tmp_path):
@@ -363,7 +363,11 @@ def test_additions_resume(config, tmp_path, stop_in_epoch):
     with pytest.raises(KeyboardInterrupt):
         fit(config(stopped, **ADDITIONS), progress=False)
     stop_in_epoch(None)
-    for change, text in (("branches", "--branches True, got False"), ("aux", "--aux 0.4, got 0.0")):
+    for change, text in (
+        ("branches", "--branches True, got False"),
+        ("aux", "--aux 0.4, got 0.0"),
+        ("class_weights", "--class-weights 0.0, got 1.0"),
+    ):
         with pytest.raises(InputError, match=re.escape(text)):
             fit(config(stopped, **{k: v for k, v in ADDITIONS.items() if k != change}), resume=True, progress=False)
     fit(config(stopped, **ADDITIONS), resume=True, progress=False)

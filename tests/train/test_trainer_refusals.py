@@ -40,6 +40,7 @@ from seg_edge.train.trainer import fit
             "--init brings all weights along; drop --pretrained or --init",
         ),
         ({"aux": -1.0}, "--aux must be 0 or more, got -1.0"),
+        ({"class_weights": -1.0}, "--class-weights must be 0 or more, got -1.0"),
         ({"model": "unet-l"}, "unknown model 'unet-l': did you mean 'unet-s'?" ),
         ({"precision": "int8"}, "unknown precision 'int8': valid names: bf16, fp16, fp32, half"),
         ({"device": "gpu"}, "unknown device 'gpu': did you mean 'cpu'?"),
