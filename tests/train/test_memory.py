@@ -4,21 +4,26 @@ import sys
 
 import pytest
 
-#: MiB that the process still has after it freed a block of 256, by which of glibc's ways the block came.
+#: Prints the MiB that the process still has after it freed a block of 256.
 PROGRAM = """
+import ctypes
+import mmap
 import sys
-import torch
 from seg_edge.train.memory import keep_freed_memory
 
 def resident():
     with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096 / 2**20
+        return int(file.read().split()[1]) * mmap.PAGESIZE / 2**20
 
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 before = resident()
-block = torch.ones(64 * 2**20)
-del block
+block = libc.malloc(2**28)
+ctypes.memset(block, 1, 2**28)
+libc.free(block)
 print(resident() - before)
 """
 
