@@ -88,7 +88,13 @@ def test_numbers_are_the_recorded_ones() -> None:
     miou = {step["file"]: f"{100 * step['miou']:.2f} %" for step in street["export"]["steps"]}
     assert f"it is {miou['model.fp32.onnx']} in fp32 and {miou['model.int8.onnx']} in INT8" in text
     gates = {gate["name"]: gate for gate in speed["gates"]}
-    assert all(gate["passed"] for gate in gates.values())
+    missed = [name for name, gate in gates.items() if not gate["passed"]]
+    ours = {part["precision"]: part["median_ms"]["ours"] for part in speed["post_processing"]}
+    admitted = (
+        f"The third is missed on the record's machine: {ours['int8']:.2f} ms for INT8 and {ours['fp32']:.2f} for fp32."
+    )
+    page = (README.parent / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert missed == (["our post-processing, ms"] if admitted in page else [])
     assert f"is {gates['usual post-processing ÷ ours']['value']:.0f} times faster" in text
     assert f"reaches {100 * demo['val']['miou']:.1f} % mIoU (INT8)" in text
     assert f"{demo['train']['seconds']:.0f} s of training" in text
