@@ -90,9 +90,7 @@ def test_numbers_are_the_recorded_ones() -> None:
     gates = {gate["name"]: gate for gate in speed["gates"]}
     missed = [name for name, gate in gates.items() if not gate["passed"]]
     ours = {part["precision"]: part["median_ms"]["ours"] for part in speed["post_processing"]}
-    admitted = (
-        f"The third is missed on the record's machine: {ours['int8']:.2f} ms for INT8 and {ours['fp32']:.2f} for fp32"
-    )
+    admitted = f"The third is missed on the record's machine: {ours['int8']:.2f} ms for INT8 and {ours['fp32']:.2f} for fp32"
     page = (README.parent / "benchmarks" / "README.md").read_text(encoding="utf-8")
     assert missed == (["our post-processing, ms"] if admitted in page else [])
     assert f"is {gates['usual post-processing ÷ ours']['value']:.0f} times faster" in text
