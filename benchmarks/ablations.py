@@ -31,6 +31,8 @@ CHANGES: dict[str, tuple[object, ...]] = {
     "cross entropy alone": ("--loss", "ce"),
     "ohem + 0.5 dice": ("--loss", "ohem+0.5*dice"),
     "ce + lovasz": ("--loss", "ce+lovasz"),
+    "all classes alike": ("--class-weights", 0),
+    "ce + lovasz, all classes alike": ("--loss", "ce+lovasz", "--class-weights", 0),
     "ce + 0.5 dice + 0.5 boundary": ("--loss", "ce+0.5*dice+0.5*boundary"),
     "no zoom": ("--scale", 1),
     "no jitter": ("--jitter", 0),

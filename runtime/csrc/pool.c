@@ -79,7 +79,8 @@ static void in_child(void) {
   pthread_mutex_init(&pool.lock, NULL);
   pthread_cond_init(&pool.work, NULL);
   pthread_cond_init(&pool.idle, NULL);
-  pool.workers = pool.wanted = pool.joined = pool.busy = 0;
+  pool.workers = pool.wanted = pool.joined = 0;
+  atomic_store(&pool.busy, 0);
 }
 
 static void handle_forks(void) {
