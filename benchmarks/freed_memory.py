@@ -1,0 +1,81 @@
+"""What it gains a training step on a CPU that the process keeps the memory that it frees (``seg_edge.train.memory``).
+
+    python benchmarks/freed_memory.py [--size 352x480] [--batch 8] [--rounds 3] [--json FILE]
+
+One process for each side and network, on one thread, the sides in turns. A step: forward, cross entropy, backward, AdamW.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import torch
+from torch.nn import functional as F
+
+from seg_edge.core.artifact import write_json
+from seg_edge.runtime.machine import machine
+from seg_edge.train.memory import keep_freed_memory
+from seg_edge.train.models.catalog import build
+
+NETWORKS, SIDES, STEPS, CLASSES = ("unet-s", "unet-lite0"), ("left", "kept"), 6, 11
+
+
+def side(network: str, which: str, size_hw: tuple[int, int], batch: int) -> dict[str, float]:
+    """Median milliseconds per image, and the process's peak memory, MiB."""
+    if which == "kept" and not keep_freed_memory():
+        sys.exit("freed_memory: this C library is not glibc")
+    torch.set_num_threads(1)
+    net = build(network, CLASSES, None).to(memory_format=torch.channels_last).train()
+    images = torch.randn(batch, 3, *size_hw).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, CLASSES, (batch, *size_hw))
+    optimizer = torch.optim.AdamW(net.parameters())
+    times = []
+    for _ in range(2 + STEPS):  # two to warm up
+        began = perf_counter()
+        optimizer.zero_grad()
+        F.cross_entropy(F.interpolate(net(images), size=size_hw, mode="bilinear"), labels).backward()
+        optimizer.step()
+        times.append(1e3 * (perf_counter() - began) / batch)
+    return {"ms_per_image": median(times[2:]), "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="352x480")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "freed_memory.json")
+    parser.add_argument("--side", nargs=2, metavar=("NETWORK", "SIDE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        height, width = map(int, options.size.split("x"))
+        print(json.dumps(side(*options.side, (height, width), options.batch)))
+        return
+    rows: list[dict[str, object]] = []
+    for network in NETWORKS:
+        runs: dict[str, list[dict[str, float]]] = {which: [] for which in SIDES}
+        for _ in range(options.rounds):
+            for which in SIDES:
+                words = [__file__, "--size", options.size, "--batch", str(options.batch), "--side", network, which]
+                done = subprocess.run(
+                    [sys.executable, *words], check=True, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
+                )
+                runs[which].append(json.loads(done.stdout))
+        found = {which: {key: median(run[key] for run in each) for key in each[0]} for which, each in runs.items()}
+        share = found["kept"]["ms_per_image"] / found["left"]["ms_per_image"]
+        rows.append({"model": network, **found, "kept_over_left": share, "runs": runs})
+        print(f"{network}: {found}, kept / left {share:.2f}", flush=True)
+    command = f"python benchmarks/freed_memory.py --size {options.size} --batch {options.batch} --rounds {options.rounds}"
+    write_json(options.json, {"command": command, "machine": machine(), "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
