@@ -93,6 +93,9 @@ def test_numbers_are_the_recorded_ones() -> None:
     admitted = f"The third is missed on the record's machine: {ours['int8']:.2f} ms for INT8 and {ours['fp32']:.2f} for fp32"
     page = (README.parent / "benchmarks" / "README.md").read_text(encoding="utf-8")
     assert missed == (["our post-processing, ms"] if admitted in page else [])
+    kernels = json.loads((results / "kernels.json").read_text(encoding="utf-8"))
+    times = {row["operation"]: row["p50_ms"] for row in kernels["rows"]}["upsample_overlay street and mask"]
+    assert f"in a cache and both cores awake, has {times['2 threads']:.2f} ms" in page
     assert f"is {gates['usual post-processing ÷ ours']['value']:.0f} times faster" in text
     assert f"reaches {100 * demo['val']['miou']:.1f} % mIoU (INT8)" in text
     assert f"{demo['train']['seconds']:.0f} s of training" in text
