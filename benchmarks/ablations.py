@@ -43,6 +43,7 @@ CHANGES: dict[str, tuple[object, ...]] = {
     "branches": ("--branches",),
     "aux 0.4": ("--aux", 0.4),
     "batch 4": ("--batch", 4),
+    "batch 2": ("--batch", 2),
     "twice the rate": ("--lr", 0.004),
     "half the rate": ("--lr", 0.001),
     "sgd": ("--optimizer", "sgd"),

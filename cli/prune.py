@@ -48,6 +48,7 @@ def prune(
     temperature: Annotated[float, typer.Option(help="Temperature of both networks' logits for --teacher.")] = 2.0,
     kd_weight: Annotated[float, typer.Option(help="Weight of the teacher's logits; 0 leaves them out.")] = 1.0,
     feature_weight: Annotated[float, typer.Option(help="Weight of the teacher's features; 0 leaves them out.")] = 0.1,
+    teacher_scale: Annotated[float, typer.Option(help="The teacher sees images this many times as high and wide.")] = 1.0,
     max_drop: Annotated[float | None, typer.Option(help="Fail (exit 3) if the result loses more mIoU points.")] = None,
     max_class_drop: Annotated[float | None, typer.Option(help="Fail (exit 3) if a class loses more IoU points.")] = None,
     out: Annotated[
@@ -69,7 +70,7 @@ def prune(
         importance=importance, scope=scope, round_to=round_to, steps=steps, finetune=finetune, lr=lr, batch=batch,
         images=images, data=data, engine=engine, threads=threads, max_drop=max_drop, max_class_drop=max_class_drop,
         device=device, precision=precision, workers=workers, seed=seed,
-        distill=(teacher, temperature, kd_weight, feature_weight) if teacher else None,
+        distill=(teacher, temperature, kd_weight, feature_weight, teacher_scale) if teacher else None,
     )  # fmt: skip
     from ..export.pruning.report import PruneGateError
     from ..export.pruning.steps import prune as run_pruning
@@ -95,7 +96,7 @@ def prune(
 def pruning_options(
     *, ratio: float | None = None, macs: float | None = None, params: float | None = None, latency: str | None = None,
     fps: str | None = None, max_drop: float | None = None, max_class_drop: float | None = None,
-    distill: tuple[Path] | tuple[Path, float, float, float] | None = None, **others: Any,
+    distill: tuple[Path] | tuple[Path, float, float, float, float] | None = None, **others: Any,
 ) -> PruneOptions:  # fmt: skip
     """The options of a pruning from those of the command; drops in points.
 

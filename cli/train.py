@@ -91,6 +91,7 @@ def train(
     temperature: Annotated[float, typer.Option(help="Temperature of both networks' logits for --teacher.")] = 2.0,
     kd_weight: Annotated[float, typer.Option(help="Weight of the teacher's logits; 0 leaves them out.")] = 1.0,
     feature_weight: Annotated[float, typer.Option(help="Weight of the teacher's features; 0 leaves them out.")] = 0.1,
+    teacher_scale: Annotated[float, typer.Option(help="The teacher sees images this many times as high and wide.")] = 1.0,
     classes: Annotated[str | None, typer.Option(help="Class list of a known dataset, e.g. camvid.")] = None,
     config: Annotated[
         str | None,
@@ -125,7 +126,7 @@ def train(
         pretrained=pretrained,
         unlabelled=unlabelled, freeze=freeze,
         siamese=SiameseConfig(pull_features, pull_predictions, appearance) if siamese else None,
-        distill=DistillConfig(teacher, temperature, kd_weight, feature_weight) if teacher else None,
+        distill=DistillConfig(teacher, temperature, kd_weight, feature_weight, teacher_scale) if teacher else None,
         save_every=save_every, tensorboard=tensorboard,
     )  # fmt: skip
     try:

@@ -8,6 +8,9 @@ Two terms are added to the loss of the labels:
 - *features*: Romero et al., "FitNets" (2015), equation 3: the squared distance of the student's features, brought to the
   teacher's number of channels by a 1×1 convolution, from the teacher's; divided by the mean square of the teacher's, so
   that the weight means the same for every teacher. The convolutions are trained along and dropped afterwards.
+
+A teacher may see the images enlarged. The network that is better at a larger size, often the student itself, then teaches
+the one for the smaller size, after Qi et al., "Multi-Scale Aligned Distillation for Low-Resolution Detection" (2021).
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ from .checkpoint import Checkpoint, load_checkpoint
 
 #: Input pixels per feature along each axis at which features are compared, where both networks have some.
 STRIDES = (4, 8, 16, 32)
+#: Sides of an enlarged image are multiples of this, as networks want them.
+MULTIPLE = 32
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,14 @@ class DistillConfig:
         temperature: Divides both networks' logits; the higher, the more the unlikely classes count.
         logits: Weight of the logits' term; 0 leaves it out.
         features: Weight of the features' term; 0 leaves it out.
+        scale: The teacher sees images this many times as high and wide, to the next multiple of :data:`MULTIPLE`.
     """
 
     teacher: Path
     temperature: float = 2.0
     logits: float = 1.0
     features: float = 0.1
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
@@ -55,6 +62,8 @@ class DistillConfig:
         for option, value in (("--kd-weight", self.logits), ("--feature-weight", self.features)):
             if not 0 <= value < math.inf:
                 raise InputError(f"{option}: expected 0 or more, got {value:g}")
+        if not 0.25 <= self.scale <= 4:
+            raise InputError(f"--teacher-scale: expected 0.25 to 4, got {self.scale:g}")
         if not self.logits and not self.features:
             raise InputError("--teacher: --kd-weight and --feature-weight are both 0; leave --teacher out, or raise one")
 
@@ -69,7 +78,7 @@ class DistillConfig:
             raise ModelFileError(f"--teacher {self.teacher}: no such file; expected a checkpoint such as runs/NAME/best.pt")
         return {
             "file": self.teacher.name, "sha256": sha256(file), "temperature": self.temperature, "logits": self.logits,
-            "features": self.features,
+            "features": self.features, "scale": self.scale,
         }  # fmt: skip
 
 
@@ -115,7 +124,8 @@ class Distillation(nn.Module):
         self.pairs: list[tuple[str, str]] = []
         self.adapters = nn.ModuleList()
         if config.features:
-            mine, theirs = feature_layers(student, size_hw), feature_layers(teacher.model, size_hw)
+            mine = feature_layers(student, size_hw)
+            theirs = feature_layers(teacher.model, scaled_size(size_hw, config.scale))
             for stride in sorted(set(mine) & set(theirs)):
                 (name, channels), (other, others) = mine[stride], theirs[stride]
                 self.pairs.append((name, other))
@@ -144,7 +154,10 @@ class Distillation(nn.Module):
         """
         teacher = self._teacher.on(images.device)
         with torch.no_grad(), captured(teacher, [other for _, other in self.pairs]) as hints:
-            normalized = (images.float() - self.mean) / self.std  # type: ignore[operator]  # buffers are tensors
+            seen = images.float()
+            if (size_hw := scaled_size((images.shape[-2], images.shape[-1]), self.config.scale)) != images.shape[-2:]:
+                seen = F.interpolate(seen, size_hw, mode="bilinear", align_corners=False, antialias=True)
+            normalized = (seen - self.mean) / self.std  # type: ignore[operator]  # buffers are tensors
             wanted = teacher(normalized.contiguous(memory_format=torch.channels_last))
         terms = {}
         with torch.autocast(images.device.type, enabled=False):
@@ -160,15 +173,25 @@ class Distillation(nn.Module):
         return terms
 
 
+def scaled_size(size_hw: tuple[int, int], scale: float) -> tuple[int, int]:
+    """``size_hw`` times ``scale``, both sides to the nearest multiple of :data:`MULTIPLE`; at 1 as it is."""
+    if scale == 1:
+        return size_hw
+    height, width = (max(MULTIPLE, round(side * scale / MULTIPLE) * MULTIPLE) for side in size_hw)
+    return height, width
+
+
 def pixelwise_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """T² · KL(teacher ‖ student) at temperature T, mean over all pixels, void ones included: there the teacher knows more.
 
     Args:
         student: float (N, C, h, w), logits.
-        teacher: float (N, C, h', w'), logits; resized bilinearly to the student's size.
+        teacher: float (N, C, h', w'), logits. Whichever has fewer pixels is resized bilinearly to the other's size.
     """
-    if teacher.shape[-2:] != student.shape[-2:]:
-        teacher = F.interpolate(teacher, size=student.shape[-2:], mode="bilinear", align_corners=False)
+    if (size_hw := max(student.shape[-2:], teacher.shape[-2:], key=math.prod)) != student.shape[-2:]:
+        student = F.interpolate(student, size=size_hw, mode="bilinear", align_corners=False)
+    elif size_hw != teacher.shape[-2:]:
+        teacher = F.interpolate(teacher, size=size_hw, mode="bilinear", align_corners=False)
     log_p, log_q = F.log_softmax(student / temperature, 1), F.log_softmax(teacher / temperature, 1)
     divergence = F.kl_div(log_p, log_q, reduction="none", log_target=True).sum(1).mean()
     return divergence * temperature**2

@@ -116,6 +116,8 @@ def _unreported(data: dict[str, Any], config: TrainConfig) -> list[dict[str, flo
 
 
 def _check_teacher(last: Path, before: dict[str, Any] | None, now: DistillConfig | None) -> None:
+    if before is not None:
+        before = {"scale": 1.0} | before  # teachers saw what students see
     if before == (now.provenance() if now else None):
         return
     if before is None or now is None:
@@ -123,7 +125,10 @@ def _check_teacher(last: Path, before: dict[str, Any] | None, now: DistillConfig
             f"train: {last} was trained {'with' if before else 'without'} --teacher, got {'one' if now else 'none'}; "
             "pass the same options"
         )
-    names = {"sha256": "--teacher", "temperature": "--temperature", "logits": "--kd-weight", "features": "--feature-weight"}
+    names = {
+        "sha256": "--teacher", "temperature": "--temperature", "logits": "--kd-weight", "features": "--feature-weight",
+        "scale": "--teacher-scale",
+    }  # fmt: skip
     fields = now.provenance()
     key = next((key for key in names if before[key] != fields[key]), None)
     if key is not None:  # another name of the same file is no difference

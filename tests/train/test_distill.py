@@ -16,7 +16,15 @@ from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import DataError, InputError, ModelFileError
 from seg_edge.core.labels import Labels
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seg_edge.train.distill import Distillation, DistillConfig, feature_layers, hint_loss, open_teacher, pixelwise_kl
+from seg_edge.train.distill import (
+    Distillation,
+    DistillConfig,
+    feature_layers,
+    hint_loss,
+    open_teacher,
+    pixelwise_kl,
+    scaled_size,
+)
 from seg_edge.train.engine import SegmentationModule
 from seg_edge.train.models.registry import build
 from seg_edge.train.trainer import fit
@@ -80,6 +88,14 @@ def test_a_teacher_of_another_resolution_is_resized():
     teacher = torch.randn(1, 3, 4, 6)
     large = F.interpolate(teacher, scale_factor=2.0, mode="bilinear")
     assert pixelwise_kl(large, teacher, 1.0).item() == pytest.approx(0, abs=1e-6)
+    assert pixelwise_kl(teacher, large, 1.0).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_scaled_sizes_are_what_networks_take():
+    assert scaled_size((352, 480), 1.25) == (448, 608)
+    assert scaled_size((352, 480), 1) == (352, 480)
+    assert scaled_size((50, 40), 1) == (50, 40)  # its own size is the student's, whatever that is
+    assert scaled_size((64, 96), 0.25) == (32, 32)
 
 
 def test_hints_are_in_units_of_the_teacher():
@@ -139,6 +155,22 @@ def test_terms_are_those_of_the_two_networks(teacher_file, student):
     assert student.encoder[0][0][0].weight.grad.abs().sum() > 0
     assert student.head.weight.grad is None
     assert not any(m._forward_hooks for m in student.modules())
+
+
+def test_a_teacher_sees_images_enlarged(teacher_file, student):
+    distillation = make(teacher_file, student, scale=1.6)
+    teacher = load_checkpoint(teacher_file)
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (teacher.spec.mean, teacher.spec.std))
+    picture = images()
+    with distillation.watching(student) as features:
+        logits = student(torch.randn(2, 3, *HW))
+    terms = distillation(picture, logits, features)
+    enlarged = F.interpolate(picture.float(), (96, 160), mode="bilinear")  # of 102 x 154
+    with torch.no_grad():
+        wanted = teacher.model((enlarged - mean) / std)
+    torch.testing.assert_close(terms["kd"], pixelwise_kl(logits, wanted, 2.0), rtol=1e-4, atol=1e-5)
+    assert [mine for mine, _ in distillation.pairs] == [mine for mine, _ in make(teacher_file, student).pairs]
+    assert terms["features"] > 0
 
 
 def test_a_term_without_weight_is_left_out(teacher_file, student):
@@ -241,6 +273,10 @@ def test_interrupted_and_resumed_equals_uninterrupted(config, teacher_file, tmp_
             {"distill": replace(wanted["distill"], temperature=5.0)},
             "with another --temperature (2.0), got 5.0; pass the same",
         ),
+        (
+            {"distill": replace(wanted["distill"], scale=1.5)},
+            "with another --teacher-scale (1.0), got 1.5; pass the same",
+        ),
     ):
         with pytest.raises(InputError, match=re.escape(text)):
             fit(config(tmp_path / "part", epochs=4, **changes), resume=True, progress=False)
@@ -255,6 +291,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(config, teacher_file, tmp_
         ({"temperature": 0.0}, "--temperature: expected a number above 0, got 0"),
         ({"logits": -1.0}, "--kd-weight: expected 0 or more, got -1"),
         ({"features": float("nan")}, "--feature-weight: expected 0 or more, got nan"),
+        ({"scale": 5.0}, "--teacher-scale: expected 0.25 to 4, got 5"),
         ({"logits": 0.0, "features": 0.0}, "--kd-weight and --feature-weight are both 0; leave --teacher out"),
     ],
 )
