@@ -1,10 +1,12 @@
 """Does a recipe still learn as it did? Its first epochs are trained again and held against the recorded curve.
 
     python benchmarks/recipe.py camvid [--data CAMVID] [--epochs 3]
+    python benchmarks/recipe.py camvid --whole                     # into runs/camvid; hours; goes on where it was stopped
     python benchmarks/recipe.py camvid-lite0 --record runs/lite0   # trained by that recipe and nothing else
 
 The whole schedule is asked for and stopped after so many epochs, so that each has the rate that it had. Another machine,
 other versions or another number of threads round differently, and training carries that along; hence limits, not equality.
+Where a recipe begins with or learns from runs/NAME/best.pt of another recipe, --whole trains that one first.
 Exit status 1: an epoch is further from the record than that, on the bad side or the good one.
 """
 
@@ -22,6 +24,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from seg_edge.cli.recipe import recipes
 from seg_edge.core.artifact import REPORT_JSON, write_json
 from seg_edge.runtime.machine import machine
 
@@ -41,6 +46,26 @@ def record(name: str, run: Path) -> None:
     file = RESULTS / f"{name}.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     write_json(file, known | {"machine": machine(), "train": report})
+
+
+def train_whole(name: str, data: Path) -> Path:
+    """Trains a recipe to its end, after those that it needs; what is finished stays. Returns the run's folder."""
+    values = yaml.safe_load(recipes()[name].read_text(encoding="utf-8"))
+    for key in ("init", "teacher"):
+        if key in values and (other := Path(values[key]).parent.name) in recipes():
+            train_whole(other, data)
+    out = Path("runs") / name
+    try:
+        if json.loads((out / REPORT_JSON).read_text(encoding="utf-8"))["epochs"] == values["epochs"]:
+            return out
+    except (OSError, ValueError, KeyError):
+        pass
+    words = ["train", "--config", name, "--data", str(data), "--out", str(out)]
+    words += ["--resume"] if (out / "last.pt").exists() else []
+    print(f"seg-edge {' '.join(words)}", flush=True)
+    if code := subprocess.run([sys.executable, "-m", "seg_edge.cli", *words]).returncode:
+        sys.exit(f"recipe {name}: its training ended with status {code}")
+    return out
 
 
 def first_epochs(name: str, total: int, data: Path, epochs: int) -> list[dict[str, float]]:
@@ -67,10 +92,16 @@ def main() -> None:
     parser.add_argument("name", help="of a recipe; results/NAME.json is its record")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SEG_EDGE_CAMVID", "../shared/data/camvid")))
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--whole", action="store_true", help="train to the end, into runs/NAME")
     parser.add_argument("--record", type=Path, metavar="RUN", help="folder of a finished training of this recipe")
     options = parser.parse_args()
     if options.record:
         record(options.name, options.record)
+        return
+    if options.name not in recipes():
+        parser.error(f"no recipe {options.name!r}; expected one of {', '.join(recipes())}")
+    if options.whole:
+        print(train_whole(options.name, options.data))
         return
     known: list[dict[str, Any]]
     report = json.loads((RESULTS / f"{options.name}.json").read_text(encoding="utf-8"))["train"]

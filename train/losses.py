@@ -122,23 +122,42 @@ def dice(pixels: Pixels) -> Tensor:
 
 def lovasz(pixels: Pixels) -> Tensor:
     """Berman et al., "The Lovász-Softmax loss" (2018), of the classes that occur, over the batch."""
-    valid = pixels.valid
-    p = pixels.log_p.exp().movedim(1, -1)[valid]
-    target = pixels.target[valid]
-    losses = []
-    for k in torch.unique(target).tolist():
-        true, p_k = (target == k).float(), p[:, k]
-        if pixels.sets is not None:
-            known = pixels.sets.known[k][target]
-            true, p_k = pixels.sets.within[k][target][known].float(), p_k[known]
-        errors, order = (true - p_k).abs().sort(descending=True)
-        true = true[order]
-        intersection = true.sum() - true.cumsum(0)
-        union = true.sum() + (1 - true).cumsum(0)
-        jaccard = 1 - intersection / union
-        slope = torch.cat((jaccard[:1], jaccard[1:] - jaccard[:-1]))
-        losses.append((errors * slope).sum())
-    return torch.stack(losses).mean()
+    p, target = pixels.log_p.exp(), pixels.target
+    known, inside = pixels.valid, pixels.known.squeeze(1)
+    # An error is |t - p| = t + (1 - 2t)p: all of them, weighted, are one product and a constant.
+    factors, constant = torch.zeros_like(p), torch.zeros((), device=p.device)
+    present = torch.unique(target[known]).tolist()
+    with torch.no_grad():
+        for k in present:
+            true, counted = (target == k).float(), known
+            if pixels.sets is not None:
+                counted = known & pixels.sets.known[k][inside]
+                true = (pixels.sets.within[k][inside] & counted).float()
+            # Pixels that don't count have no error, so that they come last, where slopes no longer matter.
+            errors = (true - p[:, k]).abs() * counted
+            slope = _lovasz_slope(errors.flatten(), true.flatten()).view_as(true) * counted
+            factors[:, k] = slope * (1 - 2 * true)
+            constant += (slope * true).sum()
+    return ((factors * p).sum() + constant) / len(present)
+
+
+def _lovasz_slope(errors: Tensor, true: Tensor) -> Tensor:
+    """What each error is worth: the gradient of 1 - IoU's Lovász extension (Berman et al., algorithm 1).
+
+    Args:
+        errors: float (N,), 0 or more.
+        true: float (N,), 1 where a pixel is of the class, else 0.
+    """
+    # Floats that are not negative stand in the order of their bits. On CPUs integers with their places in their lower
+    # halves are sorted in less than half the time of floats.
+    keys = (0x7FFFFFFF - errors.float().view(torch.int32).long() << 32) + torch.arange(len(errors), device=errors.device)
+    order = keys.sort().values & 0xFFFFFFFF
+    true = true[order]
+    intersection = true.sum() - true.cumsum(0)
+    union = true.sum() + (1 - true).cumsum(0)
+    jaccard = 1 - intersection / union
+    slope = torch.cat((jaccard[:1], jaccard[1:] - jaccard[:-1]))
+    return torch.empty_like(slope).index_copy_(0, order, slope)
 
 
 def boundary(pixels: Pixels, tolerance: int = 2) -> Tensor:

@@ -241,6 +241,32 @@ def test_lovasz_of_hard_predictions_is_the_jaccard_loss():
     assert TERMS["lovasz"](pixels(logits, target)).item() == pytest.approx(1 - sum(ious) / 3, abs=1e-5)
 
 
+def test_lovasz_is_the_papers_algorithm_and_so_is_its_gradient():
+    """Algorithm 1 of Berman et al., pixel by pixel, differentiated by hand; a class that does not occur counts nowhere."""
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(2, 4, 6, 7, generator=generator, requires_grad=True)
+    target = torch.randint(0, 3, (2, 6, 7), generator=generator)
+    target[1, :2] = VOID
+    p = logits.softmax(1)
+    loss = TERMS["lovasz"](Pixels(p.log(), target, torch.ones(4), VOID))
+    (got,) = torch.autograd.grad(loss, logits, retain_graph=True)
+    gradient, total = torch.zeros_like(p), 0.0
+    for k in range(3):
+        places = [place for place in np.ndindex(*target.shape) if target[place] != VOID]
+        errors = {(n, y, x): abs(float(target[n, y, x] == k) - p[n, k, y, x].item()) for n, y, x in places}
+        intersection = union = sum(int(target[place] == k) for place in places)
+        before = 0.0
+        for n, y, x in sorted(places, key=lambda place: -errors[place]):
+            true = bool(target[n, y, x] == k)
+            intersection, union = intersection - true, union + (not true)
+            slope, before = 1 - intersection / union - before, 1 - intersection / union
+            total += errors[n, y, x] * slope / 3
+            gradient[n, k, y, x] = (-slope if true else slope) / 3
+    assert loss.item() == pytest.approx(total, abs=1e-6)
+    (wanted,) = torch.autograd.grad((p * gradient).sum(), logits)
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-7)
+
+
 def test_boundary_looks_at_boundaries_alone():
     """A square that is one pixel off is found within the tolerance; one that is four off is not."""
 
