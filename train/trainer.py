@@ -44,6 +44,7 @@ from .prepare import Prepared, prepare
 from .resume import recipe_of
 from .siamese import Siamese, SiameseConfig
 from .tensorboard import TensorBoard
+from .weight_gradient import use_matrix_products, worthwhile
 
 DEVICES = ("cpu", "cuda")
 #: Optimizers, and the peak rates at which they usually do well.
@@ -279,6 +280,8 @@ def _network(
     elif config.pretrained and not ready.earlier:
         pretrained.load(net, config.model, config.pretrained)
     size = {"params": parameters(net), "macs": macs(net, size_hw)}
+    if ready.device == "cpu" and worthwhile():
+        use_matrix_products(net)
     if config.branches:
         add_branches(net)
     if group.count > 1:

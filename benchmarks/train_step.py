@@ -1,8 +1,9 @@
-"""What it gains a training step on a CPU that the process keeps the memory that it frees (``seg_edge.train.memory``).
+"""What makes a training step on a CPU faster: freed memory kept (``seg_edge.train.memory``), and then kernels' gradients as
+matrix products too (``seg_edge.train.weight_gradient``).
 
-    python benchmarks/freed_memory.py [--size 352x480] [--batch 8] [--rounds 3] [--json FILE]
+    python benchmarks/train_step.py [--size 352x480] [--batch 8] [--threads 1] [--rounds 3] [--json FILE]
 
-One process for each side and network, on one thread, the sides in turns. A step: forward, cross entropy, backward, AdamW.
+One process for each side and network, the sides in turns. A step: forward, cross entropy, backward, AdamW.
 """
 
 from __future__ import annotations
@@ -24,16 +25,21 @@ from seg_edge.core.artifact import write_json
 from seg_edge.runtime.machine import machine
 from seg_edge.train.memory import keep_freed_memory
 from seg_edge.train.models.catalog import build
+from seg_edge.train.weight_gradient import use_matrix_products
 
-NETWORKS, SIDES, STEPS, CLASSES = ("unet-s", "unet-lite0"), ("left", "kept"), 6, 11
+#: Each side has what those before it have.
+SIDES = ("plain", "kept", "products")
+NETWORKS, STEPS, CLASSES = ("unet-s", "unet-lite0"), 6, 11
 
 
-def side(network: str, which: str, size_hw: tuple[int, int], batch: int) -> dict[str, float]:
+def side(network: str, which: str, size_hw: tuple[int, int], batch: int, threads: int) -> dict[str, float]:
     """Median milliseconds per image, and the process's peak memory, MiB."""
-    if which == "kept" and not keep_freed_memory():
-        sys.exit("freed_memory: this C library is not glibc")
-    torch.set_num_threads(1)
+    if which != "plain" and not keep_freed_memory():
+        sys.exit("train_step: this C library is not glibc")
+    torch.set_num_threads(threads)
     net = build(network, CLASSES, None).to(memory_format=torch.channels_last).train()
+    if which == "products":
+        use_matrix_products(net)
     images = torch.randn(batch, 3, *size_hw).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, CLASSES, (batch, *size_hw))
     optimizer = torch.optim.AdamW(net.parameters())
@@ -52,28 +58,31 @@ def main() -> None:
     parser.add_argument("--size", default="352x480")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "freed_memory.json")
+    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "train_step.json")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--side", nargs=2, metavar=("NETWORK", "SIDE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
         height, width = map(int, options.size.split("x"))
-        print(json.dumps(side(*options.side, (height, width), options.batch)))
+        print(json.dumps(side(*options.side, (height, width), options.batch, options.threads)))
         return
+    given = ["--size", options.size, "--batch", str(options.batch), "--threads", str(options.threads)]
     rows: list[dict[str, object]] = []
     for network in NETWORKS:
         runs: dict[str, list[dict[str, float]]] = {which: [] for which in SIDES}
         for _ in range(options.rounds):
             for which in SIDES:
-                words = [__file__, "--size", options.size, "--batch", str(options.batch), "--side", network, which]
+                words = [__file__, *given, "--side", network, which]
                 done = subprocess.run(
-                    [sys.executable, *words], check=True, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
-                )
+                    [sys.executable, *words], check=True, stdout=subprocess.PIPE,
+                    env={**os.environ, "OMP_NUM_THREADS": str(options.threads)},
+                )  # fmt: skip
                 runs[which].append(json.loads(done.stdout))
         found = {which: {key: median(run[key] for run in each) for key in each[0]} for which, each in runs.items()}
-        share = found["kept"]["ms_per_image"] / found["left"]["ms_per_image"]
-        rows.append({"model": network, **found, "kept_over_left": share, "runs": runs})
-        print(f"{network}: {found}, kept / left {share:.2f}", flush=True)
-    command = f"python benchmarks/freed_memory.py --size {options.size} --batch {options.batch} --rounds {options.rounds}"
+        shares = {which: each["ms_per_image"] / found["plain"]["ms_per_image"] for which, each in found.items()}
+        rows.append({"model": network, **found, "of_plain": shares, "runs": runs})
+        print(f"{network}: {found}, of plain {shares}", flush=True)
+    command = f"python benchmarks/train_step.py {' '.join(given)} --rounds {options.rounds}"
     write_json(options.json, {"command": command, "machine": machine(), "rows": rows})
 
 
