@@ -63,7 +63,11 @@ def train_whole(name: str, data: Path) -> Path:
     words = ["train", "--config", name, "--data", str(data), "--out", str(out)]
     words += ["--resume"] if (out / "last.pt").exists() else []
     print(f"seg-edge {' '.join(words)}", flush=True)
-    if code := subprocess.run([sys.executable, "-m", "seg_edge.cli", *words]).returncode:
+    try:
+        code = subprocess.run([sys.executable, "-m", "seg_edge.cli", *words]).returncode
+    except KeyboardInterrupt:  # the training got it too, and has said so
+        sys.exit(130)
+    if code:
         sys.exit(f"recipe {name}: its training ended with status {code}")
     return out
 
