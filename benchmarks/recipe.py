@@ -56,10 +56,11 @@ def train_whole(name: str, data: Path) -> Path:
             train_whole(other, data)
     out = Path("runs") / name
     try:
-        if json.loads((out / REPORT_JSON).read_text(encoding="utf-8"))["epochs"] == values["epochs"]:
+        # Written at the end alone; one that --patience ended early has fewer epochs than were asked for.
+        if json.loads((out / REPORT_JSON).read_text(encoding="utf-8"))["config"]["epochs"] == values["epochs"]:
             return out
     except (OSError, ValueError, KeyError):
-        pass
+        pass  # not finished
     words = ["train", "--config", name, "--data", str(data), "--out", str(out)]
     words += ["--resume"] if (out / "last.pt").exists() else []
     print(f"seg-edge {' '.join(words)}", flush=True)

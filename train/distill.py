@@ -47,7 +47,7 @@ class DistillConfig:
         temperature: Divides both networks' logits; the higher, the more the unlikely classes count.
         logits: Weight of the logits' term; 0 leaves it out.
         features: Weight of the features' term; 0 leaves it out.
-        scale: The teacher sees images this many times as high and wide, to the next multiple of :data:`MULTIPLE`.
+        scale: The teacher sees images this many times as high and wide, to the nearest multiple of :data:`MULTIPLE`.
     """
 
     teacher: Path
