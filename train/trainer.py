@@ -30,6 +30,7 @@ from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints, kept_nam
 from .checkpoint import BEST, AtomicCheckpointIO
 from .data.augment import AugmentConfig
 from .data.module import default_workers, loaders
+from .depthwise import use_fp32_gradients
 from .distill import Distillation, DistillConfig
 from .distributed import Processes, agreed, connected, from_first, join, placement, processes, synchronize
 from .engine import SegmentationModule, draws_per_image
@@ -282,6 +283,8 @@ def _network(
     size = {"params": parameters(net), "macs": macs(net, size_hw)}
     if ready.device == "cpu" and worthwhile():
         use_matrix_products(net)
+    if ready.device == "cpu" and ready.precision == "bf16":
+        use_fp32_gradients(net)
     if config.branches:
         add_branches(net)
     if group.count > 1:
