@@ -23,7 +23,7 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, kernels = (saved.float() for saved in ctx.saved_tensors)
         stride, padding = ctx.geometry
         by_x, by_kernels, _ = torch.ops.aten.convolution_backward(
