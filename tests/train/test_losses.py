@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seg_edge.core.errors import InputError, UnknownNameError
+from seg_edge.train import losses
 from seg_edge.train.losses import TERMS, Pixels, SegmentationLoss, class_weights, parse_loss, sampling_matrix
 
 VOID = 255
@@ -265,6 +266,28 @@ def test_lovasz_is_the_papers_algorithm_and_so_is_its_gradient():
     assert loss.item() == pytest.approx(total, abs=1e-6)
     (wanted,) = torch.autograd.grad((p * gradient).sum(), logits)
     torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-7)
+
+
+def test_lovasz_leaves_out_what_is_no_error_and_nothing_else(monkeypatch):
+    generator = torch.Generator().manual_seed(6)
+    target = torch.randint(0, 3, (1, 40, 40), generator=generator)
+    logits = 6 * F.one_hot(target, 3).permute(0, 3, 1, 2) + 3 * torch.randn(1, 3, 40, 40, generator=generator)
+    found = []
+    for least in (-1.0, losses.NO_ERROR):
+        monkeypatch.setattr(losses, "NO_ERROR", least)
+        log_p = logits.log_softmax(1).requires_grad_()
+        loss = TERMS["lovasz"](Pixels(log_p, target, torch.ones(3), VOID))
+        found.append((loss.item(), *torch.autograd.grad(loss, log_p)))
+    (exact, wanted), (short, got) = found
+    assert exact - 1e-3 < short < exact
+    errors = (F.one_hot(target, 3).permute(0, 3, 1, 2) - logits.softmax(1)).abs()
+    assert 0.1 < (errors > 1e-3).float().mean() < 0.9
+    torch.testing.assert_close(got, torch.where(errors > 1e-3, wanted, 0.0), rtol=1e-4, atol=1e-9)
+    # All are right, and very sure of it: no error at all, and no NaN.
+    log_p = (40.0 * F.one_hot(target, 3).permute(0, 3, 1, 2)).log_softmax(1).requires_grad_()
+    loss = TERMS["lovasz"](Pixels(log_p, target, torch.ones(3), VOID))
+    assert loss.item() == 0
+    assert not torch.autograd.grad(loss, log_p)[0].any()
 
 
 def test_boundary_looks_at_boundaries_alone():
