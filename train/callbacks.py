@@ -31,11 +31,15 @@ class EMA(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        def average(mean: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        # All tensors of a kind at once: one by one this took 1.5 % of a step of unet-s on a CPU.
+        def average(means: tuple[Tensor, ...] | list[Tensor], current: Any, count: Tensor | int) -> None:
             n = float(count)
-            return mean + (1 - min(decay, (1 + n) / (10 + n))) * (current - mean)
+            if means[0].is_floating_point():
+                torch._foreach_lerp_(means, current, 1 - min(decay, (1 + n) / (10 + n)))
+            else:  # counters
+                torch._foreach_copy_(means, current)
 
-        super().__init__(avg_fn=average)
+        super().__init__(multi_avg_fn=average)
 
 
 class PtCheckpoint(ModelCheckpoint):

@@ -119,10 +119,27 @@ class RandomScaleCrop(nn.Module):
         return tv_tensors.Image(resize_whole(image[box], self.size_hw)), tv_tensors.Mask(torch.from_numpy(labels))
 
 
+class RandomFlip(nn.Module):
+    """Mirrors left and right, both pixels and mask, with ``probability``."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 (3, H, W) and uint8 (H, W) → the same kinds."""
+        if torch.rand(()).item() >= self.probability:
+            return image, mask
+        # As rows of pixels, which they stay; torchvision's way leaves planes, which the next step turns around again.
+        pixels = cv2.flip(image.as_subclass(Tensor).permute(1, 2, 0).contiguous().numpy(), 1)
+        labels = cv2.flip(mask.as_subclass(Tensor).contiguous().numpy(), 1)
+        return tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1)), tv_tensors.Mask(torch.from_numpy(labels))
+
+
 class ColourJitter(nn.Module):
     """Random brightness, contrast and saturation: torchvision's draws and formulas, computed by OpenCV.
 
-    Tables of 256 values, and one 3x3 product a pixel; as there, values are cut off after each step. On torchvision's
+    Each is a 3x3 product and an offset a pixel; as there, values are cut off after each step. On torchvision's
     tensors this took most of the time of a training sample (benchmarks/loading.py times both).
     """
 
@@ -136,19 +153,21 @@ class ColourJitter(nn.Module):
         pixels = image.as_subclass(Tensor).permute(1, 2, 0).contiguous().numpy()
         for step in order.tolist():
             if step == 0:
-                pixels = cv2.LUT(pixels, _levels(brightness, 0.0))
+                pixels = _affine(pixels, brightness * _SAME, 0.0)
             elif step == 1:
                 mean = float(np.dot(cv2.mean(pixels)[:3], GREY)) - 0.5  # theirs is of whole levels, cut off
-                pixels = cv2.LUT(pixels, _levels(contrast, (1 - contrast) * mean))
+                pixels = _affine(pixels, contrast * _SAME, (1 - contrast) * mean)
             elif step == 2:
-                blend = saturation * np.eye(3) + (1 - saturation) * np.tile(GREY, (3, 1))
-                pixels = cv2.transform(pixels, np.hstack((blend, np.full((3, 1), -0.5))))  # OpenCV rounds
+                pixels = _affine(pixels, saturation * _SAME + (1 - saturation) * _GREYS, 0.0)
         return tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1)), mask
 
 
-def _levels(factor: float, offset: float) -> npt.NDArray[np.uint8]:
-    """Each level times ``factor`` plus ``offset``, cut off, uint8 (256,)."""
-    return (np.arange(256) * factor + offset).clip(0, 255).astype(np.uint8)
+_SAME, _GREYS = np.eye(3), np.tile(GREY, (3, 1))
+
+
+def _affine(pixels: npt.NDArray[Any], product: npt.NDArray[np.float64], offset: float) -> npt.NDArray[Any]:
+    """uint8 (H, W, 3) → ``product`` of each pixel plus ``offset``, cut off to whole levels as torchvision does."""
+    return cv2.transform(pixels, np.hstack((product, np.full((3, 1), offset - 0.5))))  # OpenCV rounds
 
 
 def training_transform(
@@ -160,7 +179,7 @@ def training_transform(
     """
     steps: list[nn.Module] = [RandomRotation(config.rotate, ignore_index)] if config.rotate else []
     steps += [
-        RandomScaleCrop(size_hw, config.scale, ignore_index, whole_hw), v2.RandomHorizontalFlip(config.flip),
+        RandomScaleCrop(size_hw, config.scale, ignore_index, whole_hw), RandomFlip(config.flip),
     ]  # fmt: skip
     if config.jitter:
         steps.append(ColourJitter(config.jitter))

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, Subset
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset, get_worker_info
 
 from ...core.cpu import usable_cpus
 from ...core.dataset import SegDataset
+from ...runtime import kernels
 from .augment import AugmentConfig, resize_whole, to_tensors, training_transform
+from .kept import KeptReads
 from .mix import class_mix, cut_mix, draw_weights
 
 Sample = tuple[Tensor, Tensor]
@@ -71,6 +74,7 @@ class TrainSet(Dataset[Sample]):
         whole_hw: tuple[int, int] | None = None,
     ) -> None:
         self.data = data
+        self.kept = KeptReads(data)
         self.config = config
         values = len(data.labels) + len(data.sets)
         self.weights = torch.ones(values) if frequencies is None else draw_weights(frequencies)
@@ -86,7 +90,7 @@ class TrainSet(Dataset[Sample]):
             return self._mixed(self._sample(index))
 
     def _sample(self, index: int) -> Sample:
-        image, mask = self.transform(*to_tensors(*self.data.read(index)))
+        image, mask = self.transform(*to_tensors(*self.kept.read(index)))
         return image.as_subclass(Tensor), mask.as_subclass(Tensor)
 
     def _mixed(self, sample: Sample) -> Sample:
@@ -107,20 +111,57 @@ class ValSet(Dataset[Sample]):
 
     def __init__(self, data: SegDataset, size_hw: tuple[int, int]) -> None:
         self.data = data
+        self.kept = KeptReads(data)
         self.size_hw = size_hw
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitem__(self, index: int) -> Sample:
-        image, mask = to_tensors(*self.data.read(index))
+        image, mask = to_tensors(*self.kept.read(index))
         return resize_whole(image, self.size_hw).as_subclass(Tensor), mask.as_subclass(Tensor)
+
+
+class Batches:
+    """Stacks training samples; in a loader process into a few blocks of shared memory that are used again and again.
+
+    PyTorch takes a new block for each batch, which the system clears page by page: on a CPU that was a third of the loader's
+    work. A batch is good until ``DEPTH - PREFETCH`` further ones were taken from the loader; who wants it longer clones it.
+    """
+
+    #: Batches of a process that are ready or in the making while the training holds earlier ones.
+    PREFETCH = 2
+    DEPTH = PREFETCH + 4
+
+    def __init__(self) -> None:
+        self._blocks: list[Sample] = []
+        self._next = 0
+
+    def __call__(self, samples: Sequence[Sample]) -> Sample:
+        """Images uint8 (3, h, w), in memory as rows of pixels, and masks (h, w) → (N, 3, h, w), likewise, and (N, h, w)."""
+        images, masks = [image.permute(1, 2, 0) for image, _ in samples], [mask for _, mask in samples]
+        if get_worker_info() is None:
+            return torch.stack(images).permute(0, 3, 1, 2), torch.stack(masks)
+        pixels, labels = self._block(len(samples), images[0].shape)
+        torch.stack(images, out=pixels)
+        torch.stack(masks, out=labels)
+        return pixels.permute(0, 3, 1, 2), labels
+
+    def _block(self, count: int, shape: torch.Size) -> Sample:
+        """Room for ``count`` samples. All batches but an epoch's last are of one size, and none is larger than the first."""
+        if len(self._blocks) < self.DEPTH:
+            sizes = ((count, *shape), (count, *shape[:2]))
+            pixels, labels = (torch.empty(size, dtype=torch.uint8).share_memory_() for size in sizes)
+            self._blocks.append((pixels, labels))
+        block = self._blocks[self._next % self.DEPTH]
+        self._next += 1
+        return block[0][:count], block[1][:count]
 
 
 def collate_val(samples: Sequence[Sample]) -> tuple[Tensor, list[Tensor]]:
     """Stacks images; masks stay apart, because their sizes may differ."""
     images, masks = zip(*samples, strict=True)
-    return torch.stack(images), list(masks)
+    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2), list(masks)
 
 
 def default_workers(processes: int = 1) -> int:
@@ -159,18 +200,26 @@ def loaders(
     # A generator of their own: loaders draw from the global one, and differently often with and without processes.
     common = {
         "num_workers": workers, "pin_memory": pin, "persistent_workers": workers > 0, "generator": torch.Generator(),
+        "worker_init_fn": _alone, "prefetch_factor": Batches.PREFETCH if workers else None,
     }  # fmt: skip
     first: DataLoader[Sample] = DataLoader(
         TrainSet(train, crop_hw or size_hw, augment, frequencies, size_hw),
         batch // processes,
         sampler=sampler,
         drop_last=len(train) >= batch,
+        collate_fn=Batches(),
         **common,  # type: ignore[arg-type]
     )
     whole: Dataset[Sample] = ValSet(val, size_hw)
     mine = whole if processes == 1 else Subset(whole, range(rank, len(val), processes))
     second: DataLoader[Sample] = DataLoader(mine, batch // processes, collate_fn=collate_val, **common)  # type: ignore[arg-type]
     return first, second
+
+
+def _alone(_worker: int) -> None:
+    """One thread for each loader process: OpenCV's others would take the training's cores away even where they only wait."""
+    cv2.setNumThreads(1)
+    kernels.set_threads(1)
 
 
 def class_frequencies(data: SegDataset, sets: int | None = None) -> npt.NDArray[np.float64]:
