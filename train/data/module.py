@@ -151,7 +151,7 @@ class Batches:
         """Room for ``count`` samples. All batches but an epoch's last are of one size, and none is larger than the first."""
         if len(self._blocks) < self.DEPTH:
             sizes = ((count, *shape), (count, *shape[:2]))
-            pixels, labels = (torch.empty(size, dtype=torch.uint8).share_memory_() for size in sizes)
+            pixels, labels = (torch.empty(size, dtype=torch.uint8).share_memory_() for size in sizes)  # type: ignore[no-untyped-call]
             self._blocks.append((pixels, labels))
         block = self._blocks[self._next % self.DEPTH]
         self._next += 1
@@ -218,7 +218,7 @@ def loaders(
 
 def _alone(_worker: int) -> None:
     """One thread for each loader process: OpenCV's others would take the training's cores away even where they only wait."""
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(0)  # 1 would wait for threads of the process that this one was forked from
     kernels.set_threads(1)
 
 
