@@ -19,15 +19,15 @@ class KeptReads:
     Where they are started anew instead (macOS, Windows) they read files.
 
     Args:
-        data: The dataset.
-        limit: Bytes; None takes what :func:`free_for_data` says. A dataset that is larger is read from its files.
+        data: The dataset. One that is larger than :func:`free_for_data` allows is read from its files.
+        processes: Of the training; each keeps a copy, and all of them may run on this machine.
     """
 
-    def __init__(self, data: SegDataset, limit: float | None = None) -> None:
+    def __init__(self, data: SegDataset, processes: int = 1) -> None:
         self.data = data
         self._pairs: list[tuple[Frame, Mask]] = []
         first = data.read(0)
-        if len(data) * _bytes(first) <= (free_for_data() if limit is None else limit):
+        if len(data) * _bytes(first) <= free_for_data() / processes:
             self._pairs = [first, *(data.read(index) for index in range(1, len(data)))]
 
     def __len__(self) -> int:

@@ -72,9 +72,10 @@ class TrainSet(Dataset[Sample]):
         config: AugmentConfig,
         frequencies: npt.NDArray[np.float64] | None = None,
         whole_hw: tuple[int, int] | None = None,
+        processes: int = 1,
     ) -> None:
         self.data = data
-        self.kept = KeptReads(data)
+        self.kept = KeptReads(data, processes)
         self.config = config
         values = len(data.labels) + len(data.sets)
         self.weights = torch.ones(values) if frequencies is None else draw_weights(frequencies)
@@ -109,9 +110,9 @@ class TrainSet(Dataset[Sample]):
 class ValSet(Dataset[Sample]):
     """Validation samples: the whole image at the network's input size; the mask at its own size, as it was labelled."""
 
-    def __init__(self, data: SegDataset, size_hw: tuple[int, int]) -> None:
+    def __init__(self, data: SegDataset, size_hw: tuple[int, int], processes: int = 1) -> None:
         self.data = data
-        self.kept = KeptReads(data)
+        self.kept = KeptReads(data, processes)
         self.size_hw = size_hw
 
     def __len__(self) -> int:
@@ -203,14 +204,14 @@ def loaders(
         "worker_init_fn": _alone, "prefetch_factor": Batches.PREFETCH if workers else None,
     }  # fmt: skip
     first: DataLoader[Sample] = DataLoader(
-        TrainSet(train, crop_hw or size_hw, augment, frequencies, size_hw),
+        TrainSet(train, crop_hw or size_hw, augment, frequencies, size_hw, processes),
         batch // processes,
         sampler=sampler,
         drop_last=len(train) >= batch,
         collate_fn=Batches(),
         **common,  # type: ignore[arg-type]
     )
-    whole: Dataset[Sample] = ValSet(val, size_hw)
+    whole: Dataset[Sample] = ValSet(val, size_hw, processes)
     mine = whole if processes == 1 else Subset(whole, range(rank, len(val), processes))
     second: DataLoader[Sample] = DataLoader(mine, batch // processes, collate_fn=collate_val, **common)  # type: ignore[arg-type]
     return first, second

@@ -35,12 +35,15 @@ def test_pairs_are_those_of_the_files_and_read_once(dataset, reads):
     assert len(reads) == 8 + 4  # those of the comparison alone
 
 
-def test_a_larger_dataset_is_read_from_its_files(dataset, reads):
+def test_a_larger_dataset_is_read_from_its_files(dataset, reads, monkeypatch):
     data = open_dataset(dataset, "train")
     frame, mask = data.read(0)
     size = 8 * (frame.nbytes + mask.nbytes)
-    assert len(KeptReads(data, size)) == 8
-    pairs = KeptReads(data, size - 1)
+    monkeypatch.setattr(kept, "free_for_data", lambda: size)
+    assert len(KeptReads(data)) == 8
+    assert len(KeptReads(data, processes=2)) == 0
+    monkeypatch.setattr(kept, "free_for_data", lambda: size - 1)
+    pairs = KeptReads(data)
     assert len(pairs) == 0
     reads.clear()
     np.testing.assert_array_equal(pairs.read(5)[0], data.read(5)[0])
