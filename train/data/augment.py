@@ -16,7 +16,7 @@ from torchvision.transforms import ColorJitter, v2
 from torchvision.transforms.v2 import functional as TF
 
 from ...core.errors import InputError
-from ...runtime.kernels import resize
+from ...runtime.kernels import resize, set_threads
 
 #: Shares of red, green and blue in an RGB pixel's brightness, as torchvision has them (ITU-R BT.601).
 GREY = (0.2989, 0.587, 0.114)
@@ -198,3 +198,9 @@ def resize_whole(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """The whole image, uint8 (3, H, W), stretched to ``size_hw`` by the runtime's own kernel, as it stretches frames."""
     pixels = image.as_subclass(Tensor).permute(1, 2, 0).contiguous().numpy()
     return torch.from_numpy(resize(pixels, size_hw, "area")).permute(2, 0, 1)
+
+
+def in_one_thread(_worker: int) -> None:
+    """One thread for each loader process: OpenCV's others would take the training's cores away even where they only wait."""
+    cv2.setNumThreads(0)  # 1 would wait for threads of the process that this one was forked from
+    set_threads(1)

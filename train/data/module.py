@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,8 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset, get_worker_in
 
 from ...core.cpu import usable_cpus
 from ...core.dataset import SegDataset
-from ...runtime import kernels
-from .augment import AugmentConfig, resize_whole, to_tensors, training_transform
+from .augment import AugmentConfig, in_one_thread, resize_whole, to_tensors, training_transform
 from .kept import KeptReads
 from .mix import class_mix, cut_mix, draw_weights
 
@@ -201,7 +199,7 @@ def loaders(
     # A generator of their own: loaders draw from the global one, and differently often with and without processes.
     common = {
         "num_workers": workers, "pin_memory": pin, "persistent_workers": workers > 0, "generator": torch.Generator(),
-        "worker_init_fn": _alone, "prefetch_factor": Batches.PREFETCH if workers else None,
+        "worker_init_fn": in_one_thread, "prefetch_factor": Batches.PREFETCH if workers else None,
     }  # fmt: skip
     first: DataLoader[Sample] = DataLoader(
         TrainSet(train, crop_hw or size_hw, augment, frequencies, size_hw, processes),
@@ -215,12 +213,6 @@ def loaders(
     mine = whole if processes == 1 else Subset(whole, range(rank, len(val), processes))
     second: DataLoader[Sample] = DataLoader(mine, batch // processes, collate_fn=collate_val, **common)  # type: ignore[arg-type]
     return first, second
-
-
-def _alone(_worker: int) -> None:
-    """One thread for each loader process: OpenCV's others would take the training's cores away even where they only wait."""
-    cv2.setNumThreads(0)  # 1 would wait for threads of the process that this one was forked from
-    kernels.set_threads(1)
 
 
 def class_frequencies(data: SegDataset, sets: int | None = None) -> npt.NDArray[np.float64]:
