@@ -5,8 +5,9 @@
 Both sides take turns in one training (`seg-edge train`'s own: loader processes, augmentation, averaging, Lightning): a
 block of its steps, then as many steps of a copy of the network on batches that the training has loaded before: forward,
 loss, backward, clipping, optimizer, at the same precision and on the same threads. While the bare network runs, the loader's
-queue fills up; so each block first lets the bare side wait until the loader rests, and then leaves out the steps that live
-off the full queue. An epoch's validation and checkpoints are no part of a block. Median of the blocks; limit 0.9.
+queue fills up; so each block first lets the bare side wait for a second, and then leaves out as many steps as the queue
+holds. A loader that makes less than it is asked for lives off the full queue for longer than that: hence long blocks where
+a step is short, on a GPU. An epoch's validation and checkpoints are no part of a block. Median of the blocks; limit 0.9.
 
 Beside it: milliseconds of processor time for one training sample, and of its colours by this package and by torchvision.
 About three minutes with the defaults, on a machine that does nothing else.
@@ -31,7 +32,8 @@ from seg_edge.core.artifact import write_json
 from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import SegEdgeError
 from seg_edge.runtime.machine import machine
-from seg_edge.train.data.augment import AugmentConfig, ColourJitter
+from seg_edge.train.data.augment import AugmentConfig, ColourJitter, in_one_thread
+from seg_edge.train.data.kept import free_for_data
 from seg_edge.train.data.module import TrainSet, default_workers
 from seg_edge.train.engine import SegmentationModule
 from seg_edge.train.trainer import TrainConfig, fit
@@ -126,11 +128,14 @@ def synchronized(module: SegmentationModule) -> float:
 
 
 def sample_ms(data: Path, classes: str | None, size_hw: tuple[int, int], times: int = 24) -> dict[str, float]:
-    """Processor time of one training sample in one thread; of its colours alone, by both sides in turns."""
-    samples = TrainSet(open_dataset(data, "train", classes), size_hw, AugmentConfig())
+    """Processor time of one training sample in one thread; of its colours alone, by both sides in turns.
+
+    The process has one thread from then on.
+    """
+    samples = TrainSet(open_dataset(data, "train", classes), size_hw, AugmentConfig(), room=free_for_data())
     ours, theirs = ColourJitter(0.4), v2.ColorJitter(0.4, 0.4, 0.4)
-    threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    in_one_thread(0)
     spent: dict[str, list[float]] = {"sample": [], "colours": [], "colours_torchvision": []}
     for i in range(times):
         began = time.process_time()
@@ -142,7 +147,6 @@ def sample_ms(data: Path, classes: str | None, size_hw: tuple[int, int], times: 
         began = time.process_time()
         theirs(image)
         spent["colours_torchvision"].append(time.process_time() - began)
-    torch.set_num_threads(threads)
     return {name: 1e3 * median(values) for name, values in spent.items()}
 
 
@@ -153,7 +157,7 @@ def main() -> None:
     parser.add_argument("--model", default="unet-s")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--imgsz", default="352x480", help="network input")
-    parser.add_argument("--steps", type=int, default=8, help="of a block")
+    parser.add_argument("--steps", type=int, help="of a block; default: 8 on a CPU, 20 per loader process on a GPU")
     parser.add_argument("--workers", type=int, default=default_workers())
     parser.add_argument("--device", help="cpu or cuda; default: cuda where there is one")
     parser.add_argument("--seconds", type=float, default=150)
@@ -161,11 +165,13 @@ def main() -> None:
     words = parser.parse_args()
     height, width = (int(side) for side in words.imgsz.split("x"))
     # Two batches wait in each loader process's queue, and one in the loop's own hands.
-    turns = Turns(words.steps, 2 * words.workers + 1, words.seconds)
+    device = words.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    steps = words.steps or (8 if device == "cpu" else 20 * words.workers)
+    turns = Turns(steps, 2 * words.workers + 1, words.seconds)
     hooks = {"on_train_epoch_start": lambda module: turns.epoch(module)}
     hooks["on_train_batch_end"] = lambda module, outputs, batch, index: turns.batch(module, outputs, batch, index)
     per_epoch = len(open_dataset(words.data, "train", words.classes)) // words.batch
-    if per_epoch < 4 + turns.queued + 1 + words.steps:
+    if per_epoch < 4 + turns.queued + 1 + steps:
         sys.exit(f"loading: {per_epoch} steps an epoch hold no block; pass larger --data, or a smaller --batch or --steps")
     for name, hook in hooks.items():
         setattr(SegmentationModule, name, hook)
@@ -180,12 +186,11 @@ def main() -> None:
             pass
         except SegEdgeError as error:
             sys.exit(f"loading: {error}")
-    ratio = median(row["ratio"] for row in turns.rows)
-    device = words.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    ratio, threads = median(row["ratio"] for row in turns.rows), torch.get_num_threads()
     result = {
         "command": f"python benchmarks/loading.py --model {words.model} --batch {words.batch} --imgsz {words.imgsz} "
         f"--workers {words.workers} --device {device}",
-        "machine": machine(), "threads": torch.get_num_threads(), "data": words.data.name, "rows": turns.rows,
+        "machine": machine(), "threads": threads, "data": words.data.name, "rows": turns.rows,
         "images_per_s": {side: median(row[side] for row in turns.rows) for side in ("loop", "bare")},
         "sample_ms": sample_ms(words.data, words.classes, (height, width)),
         "gates": [{"name": "images per second, training loop ÷ bare network, median of the blocks", "limit": LIMIT,

@@ -21,23 +21,69 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
 
+from seg_edge.cli.main import main as seg_edge
 from seg_edge.cli.recipe import recipes
 from seg_edge.core.artifact import REPORT_JSON, write_json
 from seg_edge.runtime.machine import machine
+from seg_edge.train import trainer
+from seg_edge.train.trainer import TrainConfig
 
 RESULTS = Path(__file__).parent / "results"
+#: What a training is run with, and not what it learns from.
+ELSEWHERE = ("data", "out", "workers", "precision", "device", "save_every")
 #: Share of the recorded training loss, and points of mIoU, that an epoch may be away.
 LOSS, POINTS = 0.05, 5.0
 
 
+def asked(name: str) -> dict[str, Any]:
+    """What a recipe asks of a training, as the training's report says it, without :data:`ELSEWHERE`."""
+    seen: list[TrainConfig] = []
+
+    def fit(config: TrainConfig, *, resume: bool) -> dict[str, Any]:
+        seen.append(config)
+        return {"best": {"miou": 0.0, "epoch": 0}, "seconds": 0.0}
+
+    with mock.patch.object(trainer, "fit", fit), redirect_stdout(StringIO()):
+        status = seg_edge(["train", "--config", name, "--data", "-"])
+    if status:
+        sys.exit(status)
+    return without(json.loads(json.dumps(asdict(seen[0]), default=str)))
+
+
+def without(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in ELSEWHERE}
+
+
+def finished(name: str, run: Path) -> dict[str, Any] | None:
+    """The report of a training of this recipe; None where there is none, or one that is not finished.
+
+    A training that goes by something else ends the program.
+    """
+    try:  # written at the end alone; one that --patience ended early has fewer epochs than were asked for
+        report = dict(json.loads((run / REPORT_JSON).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    found, wanted = without(report["config"]), asked(name)
+    other = [f"{key} {found.get(key)!r}, not {value!r}" for key, value in wanted.items() if found.get(key) != value]
+    if other:
+        sys.exit(f"recipe {name}: {run} is of another training ({'; '.join(other)}); move it away, or pass another folder")
+    return report
+
+
 def record(name: str, run: Path) -> None:
     """Keeps a finished training's report as ``train`` of the record, beside what stands there of its export."""
-    report = json.loads((run / REPORT_JSON).read_text(encoding="utf-8"))
+    report = finished(name, run)
+    if report is None:
+        sys.exit(f"recipe {name}: no finished training in {run}; expected its {REPORT_JSON}")
     if report["epochs"] != report["config"]["epochs"]:
         sys.exit(
             f"recipe {name}: {run} has {report['epochs']} of {report['config']['epochs']} epochs; record a whole training"
@@ -55,12 +101,8 @@ def train_whole(name: str, data: Path) -> Path:
         if key in values and (other := Path(values[key]).parent.name) in recipes():
             train_whole(other, data)
     out = Path("runs") / name
-    try:
-        # Written at the end alone; one that --patience ended early has fewer epochs than were asked for.
-        if json.loads((out / REPORT_JSON).read_text(encoding="utf-8"))["config"]["epochs"] == values["epochs"]:
-            return out
-    except (OSError, ValueError, KeyError):
-        pass  # not finished
+    if finished(name, out):
+        return out
     words = ["train", "--config", name, "--data", str(data), "--out", str(out)]
     words += ["--resume"] if (out / "last.pt").exists() else []
     print(f"seg-edge {' '.join(words)}", flush=True)

@@ -6,7 +6,6 @@ import logging
 import math
 import platform
 import sys
-import time
 import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -192,6 +191,12 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
     join(group, config.device)
     with agreed(group):
         ready = prepare(config, resume, group)
+        loading = None if ready.rows is not None else loaders(
+            ready.train, ready.val, size_hw=ready.size_hw, batch=config.batch,
+            workers=default_workers(group.local_count) if config.workers is None else config.workers,
+            augment=config.augment, seed=config.seed, pin=ready.device == "cuda", frequencies=ready.frequencies,
+            crop_hw=ready.crop_hw, share=(group.rank, group.count), epoch=ready.epoch,
+        )  # fmt: skip
     config.out.mkdir(parents=True, exist_ok=True)
     if group.first:
         kept = range(config.save_every, config.epochs + 1, config.save_every) if config.save_every else ()
@@ -230,19 +235,16 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
             accumulate_grad_batches=config.accumulate,
             deterministic=config.deterministic or None,
         )
-        train_loader, val_loader = loaders(
-            ready.train, ready.val, size_hw=ready.size_hw, batch=config.batch,
-            workers=default_workers(group.local_count) if config.workers is None else config.workers,
-            augment=config.augment, seed=config.seed, pin=ready.device == "cuda", frequencies=ready.frequencies,
-            crop_hw=ready.crop_hw, share=(group.rank, group.count), epoch=ready.epoch,
-        )  # fmt: skip
-        began = time.perf_counter()
         try:
-            if ready.rows is None:
+            if loading:
+                train_loader, val_loader = loading
+                if val_loader.num_workers:
+                    # Forked now: after an epoch its processes would hold on to a copy of all that the training freed.
+                    iter(val_loader)
                 last = config.out / "last.pt" if ready.earlier else None
                 with connected(group):
                     trainer.fit(module, train_loader, val_loader, ckpt_path=last)
-            else:
+            elif ready.rows is not None:
                 history.finish(ready.rows)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from stop
@@ -257,7 +259,7 @@ def fit(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> 
         print(f"stopped: no better mIoU in {config.patience} epochs", file=sys.stderr, flush=True)
     report: dict[str, Any] = {}
     if group.first:
-        report = _report(config, module.spec, history, time.perf_counter() - began, ready, size)
+        report = _report(config, module.spec, history, ready, size)
         write_json(config.out / REPORT_JSON, report)
     return dict(from_first(group, report))
 
@@ -306,8 +308,9 @@ def _network(
 
 
 def _report(
-    config: TrainConfig, spec: ModelSpec, history: History, seconds: float, ready: Prepared, size: dict[str, int]
+    config: TrainConfig, spec: ModelSpec, history: History, ready: Prepared, size: dict[str, int]
 ) -> dict[str, Any]:  # fmt: skip
+    seconds = sum(row["seconds"] for row in history.rows)
     scored = [row for row in history.rows if "val_miou" in row]
     best = max(scored, key=lambda row: row["val_miou"]) if scored else None
     return {
@@ -319,8 +322,8 @@ def _report(
         "epochs": len(history.rows),
         "best": best
         and {"epoch": int(best["epoch"]), "miou": best["val_miou"], "pixel_accuracy": best["val_pixel_accuracy"]},
-        "seconds": seconds,
-        "seconds_per_epoch": sum(row["seconds"] for row in history.rows) / max(1, len(history.rows)),
+        "seconds": seconds,  # of all epochs, in however many parts they were trained
+        "seconds_per_epoch": seconds / max(1, len(history.rows)),
         "device": ready.device,
         "precision": ready.precision,
         "checkpoint": {"file": BEST, "sha256": sha256(config.out / BEST)},

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import Any
 
 from ...core.coding import Mask
 from ...core.dataset import Frame, SegDataset
 
-#: Bytes of decoded pairs that a dataset may take up, at most; and a part of the free memory, at most.
+#: Bytes of decoded pairs that a training may take up, at most; and a part of the free memory, at most.
 LIMIT, PART = 2 << 30, 1 / 4
+MEMINFO = Path("/proc/meminfo")
+#: Where a container finds its own limit and what it uses of it: control groups of version 2 and 1.
+GROUPS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
+)
 
 
 class KeptReads:
     """:meth:`SegDataset.read`, of a dataset small enough without reading anything twice.
 
-    Loader processes are forks and share what this process has read before them, so all is read at once, on construction.
-    Where they are started anew instead (macOS, Windows) they read files.
+    Loader processes that are forks share what this process has read before them, so all is read at once, on construction.
+    Those that are started anew read files.
 
     Args:
-        data: The dataset. One that is larger than :func:`free_for_data` allows is read from its files.
-        processes: Of the training; each keeps a copy, and all of them may run on this machine.
+        data: The dataset.
+        room: Bytes that its decoded pairs may take up. A larger one is read from its files.
     """
 
-    def __init__(self, data: SegDataset, processes: int = 1) -> None:
+    def __init__(self, data: SegDataset, room: float = 0) -> None:
         self.data = data
         self._pairs: list[tuple[Frame, Mask]] = []
+        #: What the kept pairs take up.
+        self.bytes = 0
+        if not room:
+            return
         first = data.read(0)
-        if len(data) * _bytes(first) <= free_for_data() / processes:
-            self._pairs = [first, *(data.read(index) for index in range(1, len(data)))]
+        if len(data) * _bytes(first) > room:  # saves reading a large dataset up to there
+            return
+        pairs, taken = [first], _bytes(first)
+        for index in range(1, len(data)):
+            pairs.append(data.read(index))
+            taken += _bytes(pairs[-1])
+            if taken > room:  # pictures differ in size
+                return
+        self._pairs, self.bytes = pairs, taken
 
     def __len__(self) -> int:
         """Pairs that are kept: all or none."""
@@ -39,16 +56,22 @@ class KeptReads:
         return self._pairs[index] if self._pairs else self.data.read(index)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"data": self.data, "_pairs": []}
+        return {"data": self.data, "_pairs": [], "bytes": 0}
 
 
 def free_for_data() -> float:
-    """Bytes that a dataset may take up on this machine; 0 where the system doesn't tell how much memory is free."""
+    """Bytes that decoded pairs may take up on this machine; 0 where the system doesn't tell how much memory is free."""
     try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
+        lines = MEMINFO.read_text(encoding="ascii").splitlines()
+        free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, StopIteration):
         return 0.0
-    return min(LIMIT, PART * free)
+    for limit, used in GROUPS:
+        try:
+            free = min(free, int(limit.read_text(encoding="ascii")) - int(used.read_text(encoding="ascii")))
+        except (OSError, ValueError):  # no such group, or "max": no limit
+            continue
+    return max(0.0, min(LIMIT, PART * free))
 
 
 def _bytes(pair: tuple[Frame, Mask]) -> int:

@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.multiprocessing import get_start_method
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, get_worker_info
 
 from ...core.cpu import usable_cpus
 from ...core.dataset import SegDataset
 from .augment import AugmentConfig, in_one_thread, resize_whole, to_tensors, training_transform
-from .kept import KeptReads
+from .kept import KeptReads, free_for_data
 from .mix import class_mix, cut_mix, draw_weights
 
 Sample = tuple[Tensor, Tensor]
@@ -61,7 +62,10 @@ class EpochSampler(Sampler[Draw]):
 
 
 class TrainSet(Dataset[Sample]):
-    """Augmented training samples: image uint8 (3, h, w) RGB, mask uint8 (h, w), both of ``size_hw``."""
+    """Augmented training samples: image uint8 (3, h, w) RGB, mask uint8 (h, w), both of ``size_hw``.
+
+    ``room``: Bytes that the decoded pairs may take up, see :class:`KeptReads`; by default they are read from their files.
+    """
 
     def __init__(
         self,
@@ -70,10 +74,10 @@ class TrainSet(Dataset[Sample]):
         config: AugmentConfig,
         frequencies: npt.NDArray[np.float64] | None = None,
         whole_hw: tuple[int, int] | None = None,
-        processes: int = 1,
+        room: float = 0,
     ) -> None:
         self.data = data
-        self.kept = KeptReads(data, processes)
+        self.kept = KeptReads(data, room)
         self.config = config
         values = len(data.labels) + len(data.sets)
         self.weights = torch.ones(values) if frequencies is None else draw_weights(frequencies)
@@ -108,9 +112,9 @@ class TrainSet(Dataset[Sample]):
 class ValSet(Dataset[Sample]):
     """Validation samples: the whole image at the network's input size; the mask at its own size, as it was labelled."""
 
-    def __init__(self, data: SegDataset, size_hw: tuple[int, int], processes: int = 1) -> None:
+    def __init__(self, data: SegDataset, size_hw: tuple[int, int], room: float = 0) -> None:
         self.data = data
-        self.kept = KeptReads(data, processes)
+        self.kept = KeptReads(data, room)
         self.size_hw = size_hw
 
     def __len__(self) -> int:
@@ -118,7 +122,8 @@ class ValSet(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         image, mask = to_tensors(*self.kept.read(index))
-        return resize_whole(image, self.size_hw).as_subclass(Tensor), mask.as_subclass(Tensor)
+        # What is kept stays as it is, whatever becomes of the sample.
+        return resize_whole(image, self.size_hw).as_subclass(Tensor), mask.as_subclass(Tensor).clone()
 
 
 class Batches:
@@ -130,7 +135,7 @@ class Batches:
 
     #: Batches of a process that are ready or in the making while the training holds earlier ones.
     PREFETCH = 2
-    DEPTH = PREFETCH + 4
+    DEPTH = PREFETCH + 2
 
     def __init__(self) -> None:
         self._blocks: list[Sample] = []
@@ -196,20 +201,24 @@ def loaders(
     rank, processes = share
     sampler = EpochSampler(len(train), seed, batch, share)
     sampler.set_epoch(epoch)
+    # Each process of the training keeps a copy, and all of them may run on this machine.
+    shared = workers == 0 or get_start_method() == "fork"
+    room = free_for_data() / processes if shared else 0.0
     # A generator of their own: loaders draw from the global one, and differently often with and without processes.
     common = {
         "num_workers": workers, "pin_memory": pin, "persistent_workers": workers > 0, "generator": torch.Generator(),
         "worker_init_fn": in_one_thread, "prefetch_factor": Batches.PREFETCH if workers else None,
     }  # fmt: skip
+    samples = TrainSet(train, crop_hw or size_hw, augment, frequencies, size_hw, room)
     first: DataLoader[Sample] = DataLoader(
-        TrainSet(train, crop_hw or size_hw, augment, frequencies, size_hw, processes),
+        samples,
         batch // processes,
         sampler=sampler,
         drop_last=len(train) >= batch,
         collate_fn=Batches(),
         **common,  # type: ignore[arg-type]
     )
-    whole: Dataset[Sample] = ValSet(val, size_hw, processes)
+    whole: Dataset[Sample] = ValSet(val, size_hw, room - samples.kept.bytes)
     mine = whole if processes == 1 else Subset(whole, range(rank, len(val), processes))
     second: DataLoader[Sample] = DataLoader(mine, batch // processes, collate_fn=collate_val, **common)  # type: ignore[arg-type]
     return first, second

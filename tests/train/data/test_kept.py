@@ -5,12 +5,13 @@ from __future__ import annotations
 import pickle
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 
 from seg_edge.core.dataset import SegDataset, open_dataset
 from seg_edge.core.errors import DataError
-from seg_edge.train.data import kept
+from seg_edge.train.data import kept, module
 from seg_edge.train.data.augment import AugmentConfig
 from seg_edge.train.data.kept import KeptReads, free_for_data
 from seg_edge.train.data.module import loaders
@@ -27,7 +28,7 @@ def reads(monkeypatch):
 
 def test_pairs_are_those_of_the_files_and_read_once(dataset, reads):
     data = open_dataset(dataset, "train")
-    pairs = KeptReads(data)
+    pairs = KeptReads(data, 1 << 30)
     assert len(pairs) == len(data) == len(reads) == 8
     for index in (3, 0, 7, 3):
         for one, other in zip(pairs.read(index), data.read(index), strict=True):
@@ -35,24 +36,60 @@ def test_pairs_are_those_of_the_files_and_read_once(dataset, reads):
     assert len(reads) == 8 + 4  # those of the comparison alone
 
 
-def test_a_larger_dataset_is_read_from_its_files(dataset, reads, monkeypatch):
+def test_a_larger_dataset_is_read_from_its_files(dataset, reads):
     data = open_dataset(dataset, "train")
     frame, mask = data.read(0)
     size = 8 * (frame.nbytes + mask.nbytes)
-    monkeypatch.setattr(kept, "free_for_data", lambda: size)
-    assert len(KeptReads(data)) == 8
-    assert len(KeptReads(data, processes=2)) == 0
-    monkeypatch.setattr(kept, "free_for_data", lambda: size - 1)
-    pairs = KeptReads(data)
-    assert len(pairs) == 0
+    pairs = KeptReads(data, size)
+    assert (len(pairs), pairs.bytes) == (8, size)
     reads.clear()
+    for pairs in (KeptReads(data, size - 1), KeptReads(data)):
+        assert (len(pairs), pairs.bytes) == (0, 0)
+    assert reads == [0]
     np.testing.assert_array_equal(pairs.read(5)[0], data.read(5)[0])
-    assert reads == [5, 5]
+    assert reads == [0, 5, 5]
+
+
+def test_pictures_of_different_sizes(dataset, tmp_path, reads):
+    """The first says little of the others."""
+    folder = shutil.copytree(dataset, tmp_path / "d")
+    data = open_dataset(folder, "train")
+    frame, mask = data.read(0)
+    for files, pixels in ((data.images, frame), (data.masks, mask)):
+        for file in files[1:]:
+            cv2.imwrite(str(file), np.repeat(np.repeat(pixels, 3, 0), 3, 1))
+    one = frame.nbytes + mask.nbytes
+    reads.clear()
+    assert len(KeptReads(data, 30 * one)) == 0
+    assert reads == [0, 1, 2, 3, 4]  # 1 + 9 + 9 + 9 + 9
+    assert KeptReads(data, 64 * one).bytes == 64 * one
+
+
+def test_both_splits_share_the_room(dataset, monkeypatch):
+    train, val = (open_dataset(dataset, split) for split in ("train", "val"))
+    one = sum(array.nbytes for array in train.read(0))
+    wanted = {"size_hw": (32, 64), "batch": 2, "augment": AugmentConfig(), "seed": 0, "pin": False}
+
+    def kept_of(room, workers=0, **other):
+        monkeypatch.setattr(module, "free_for_data", lambda: room)
+        pair = loaders(train, val, workers=workers, **wanted, **other)
+        sets = [
+            getattr(loader.dataset, "dataset", loader.dataset) for loader in pair
+        ]  # a process's part of the split, or all
+        return [len(samples.kept) for samples in sets]
+
+    assert kept_of(11 * one) == kept_of(11 * one, workers=1) == [8, 3]
+    assert kept_of(11 * one - 1) == [8, 0]
+    assert kept_of(8 * one - 1) == [0, 3]
+    assert kept_of(11 * one, share=(1, 2)) == [0, 3]  # and the other process as much
+    monkeypatch.setattr(module, "get_start_method", lambda: "spawn")
+    assert kept_of(11 * one) == [8, 3]
+    assert kept_of(11 * one, workers=1) == [0, 0]  # they are started anew, and would read all files themselves
 
 
 def test_what_is_kept_does_not_travel(dataset, reads):
     """A process that is started anew gets the list of files alone."""
-    pairs = KeptReads(open_dataset(dataset, "train"))
+    pairs = KeptReads(open_dataset(dataset, "train"), 1 << 30)
     size = len(pickle.dumps(pairs))
     assert size < pairs.read(0)[0].nbytes
     there = pickle.loads(pickle.dumps(pairs))
@@ -65,30 +102,38 @@ def test_an_unreadable_file_is_found_before_the_training(dataset, tmp_path):
     data = open_dataset(shutil.copytree(dataset, tmp_path / "d"), "train")
     data.images[6].write_bytes(b"no image")
     with pytest.raises(DataError, match="not a readable image"):
-        KeptReads(data)
+        KeptReads(data, 1 << 30)
 
 
 def test_epochs_leave_what_is_kept_as_it_is(dataset):
     train, val = (open_dataset(dataset, split) for split in ("train", "val"))
     augment = AugmentConfig(rotate=10, classmix=0.5, cutmix=0.5)
     for loader in loaders(train, val, size_hw=(32, 64), batch=4, workers=0, augment=augment, seed=0, pin=False):
-        for images, _ in loader:
-            images.zero_()
+        for images, masks in loader:
+            for tensor in (images, *masks):
+                tensor.zero_()
         source = loader.dataset
         for index in range(len(source)):
             for one, other in zip(source.kept.read(index), source.data.read(index), strict=True):
                 np.testing.assert_array_equal(one, other)
 
 
-def test_free_memory(monkeypatch):
-    values = {"SC_AVPHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}
-    monkeypatch.setattr(kept.os, "sysconf", values.__getitem__, raising=False)
-    assert free_for_data() == 1000 * 4096 / 4
-    values["SC_AVPHYS_PAGES"] = 1 << 40
-    assert free_for_data() == kept.LIMIT
-
-    def unknown(name: str) -> int:
-        raise ValueError("unrecognized configuration name")
-
-    monkeypatch.setattr(kept.os, "sysconf", unknown, raising=False)
+def test_free_memory(tmp_path, monkeypatch):
+    info, limit, used = (tmp_path / name for name in ("meminfo", "memory.max", "memory.current"))
+    monkeypatch.setattr(kept, "MEMINFO", info)
+    monkeypatch.setattr(kept, "GROUPS", ((limit, used),))
+    assert free_for_data() == 0  # another system
+    info.write_text("MemTotal:  9000000 kB\nMemFree:  1000 kB\nMemAvailable:    4000 kB\n")
+    assert free_for_data() == 4000 * 1024 / 4
+    used.write_text("500\n")
+    limit.write_text("max\n")
+    assert free_for_data() == 4000 * 1024 / 4
+    limit.write_text("4500\n")
+    assert free_for_data() == 1000
+    used.write_text("5000\n")
     assert free_for_data() == 0
+    limit.unlink()
+    info.write_text("MemAvailable: 900000000 kB\n")
+    assert free_for_data() == kept.LIMIT
+    monkeypatch.undo()
+    assert 0 < free_for_data() <= kept.LIMIT

@@ -119,7 +119,7 @@ def test_batches_stay_as_they_are_while_the_next_ones_are_made(dataset, workers)
     """Memory is used again, and not before the training is through with it."""
     expected = epoch(make(dataset, batch=1)[0]) + epoch(make(dataset, batch=1)[0], 1)
     loader = make(dataset, batch=1, workers=workers)[0]
-    held = deque(maxlen=Batches.DEPTH - Batches.PREFETCH)
+    held = deque(maxlen=workers * (Batches.DEPTH - Batches.PREFETCH))
     for number in (0, 1):
         loader.sampler.set_epoch(number)
         for batch in loader:
