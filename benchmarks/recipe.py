@@ -6,7 +6,8 @@
 
 The whole schedule is asked for and stopped after so many epochs, so that each has the rate that it had. Another machine,
 other versions or another number of threads round differently, and training carries that along; hence limits, not equality.
-Where a recipe begins with or learns from runs/NAME/best.pt of another recipe, --whole trains that one first.
+Where a recipe begins with or learns from runs/NAME/best.pt of another recipe, --whole trains that one first, and prunes it
+where it is runs/NAME/pruned/best.pt.
 Exit status 1: an epoch is further from the record than that, on the bad side or the good one.
 """
 
@@ -35,9 +36,12 @@ from seg_edge.cli.recipe import recipes
 from seg_edge.core.artifact import REPORT_JSON, write_json
 from seg_edge.runtime.machine import machine
 from seg_edge.train import trainer
+from seg_edge.train.checkpoint import BEST
 from seg_edge.train.trainer import TrainConfig
 
 RESULTS = Path(__file__).parent / "results"
+#: What makes runs/NAME/pruned of runs/NAME, as the recipe that begins with it says.
+PRUNED = ("--target-macs", "0.55", "--steps", "1", "--finetune", "0")
 #: What a training is run with, and not what it learns from.
 ELSEWHERE = ("data", "out", "workers", "precision", "device", "save_every")
 #: Share of the recorded training loss, and points of mIoU, that an epoch may be away.
@@ -98,21 +102,28 @@ def train_whole(name: str, data: Path) -> Path:
     """Trains a recipe to its end, after those that it needs; what is finished stays. Returns the run's folder."""
     values = yaml.safe_load(recipes()[name].read_text(encoding="utf-8"))
     for key in ("init", "teacher"):
-        if key in values and (other := Path(values[key]).parent.name) in recipes():
-            train_whole(other, data)
+        needed = Path(values.get(key, ""))
+        if needed.parts[:1] == ("runs",) and needed.parts[1] in recipes():
+            train_whole(needed.parts[1], data)
+            if needed.parts[2] == "pruned" and not needed.exists():
+                run("prune", str(Path(*needed.parts[:2]) / BEST), "--data", str(data), *PRUNED)
     out = Path("runs") / name
     if finished(name, out):
         return out
-    words = ["train", "--config", name, "--data", str(data), "--out", str(out)]
-    words += ["--resume"] if (out / "last.pt").exists() else []
+    resume = ["--resume"] if (out / "last.pt").exists() else []
+    run("train", "--config", name, "--data", str(data), "--out", str(out), *resume)
+    return out
+
+
+def run(*words: str) -> None:
+    """Runs a verb; where it fails, this ends with it."""
     print(f"seg-edge {' '.join(words)}", flush=True)
     try:
         code = subprocess.run([sys.executable, "-m", "seg_edge.cli", *words]).returncode
-    except KeyboardInterrupt:  # the training got it too, and has said so
+    except KeyboardInterrupt:  # the verb got it too, and has said so
         sys.exit(130)
     if code:
-        sys.exit(f"recipe {name}: its training ended with status {code}")
-    return out
+        sys.exit(f"seg-edge {' '.join(words)}: ended with status {code}")
 
 
 def first_epochs(name: str, total: int, data: Path, epochs: int) -> list[dict[str, float]]:

@@ -95,6 +95,28 @@ def test_a_training_of_another_recipe_is_not_recorded(load_module, tmp_path):
         script.finished("camvid", tmp_path)
 
 
+def test_a_whole_recipe_begins_with_what_it_needs(load_module, tmp_path, monkeypatch):
+    script = load_module("../benchmarks/recipe.py")
+    monkeypatch.chdir(tmp_path)
+    ran = []
+    monkeypatch.setattr(script, "run", lambda *words: ran.append(" ".join(words)))
+    monkeypatch.setattr(script, "finished", lambda name, run: {"epochs": 1} if name == "camvid" else None)
+    script.train_whole("camvid-pruned", Path("d"))
+    trained = [f"train --config {name} --data d --out runs/{name}" for name in ("camvid-lite0", "camvid-lite0-tuned")]
+    pruned = "prune runs/camvid-distilled/best.pt --data d --target-macs 0.55 --steps 1 --finetune 0"
+    assert ran[-1] == "train --config camvid-pruned --data d --out runs/camvid-pruned"
+    assert pruned in ran
+    assert pruned.replace("--data d", "--data data/camvid") in recipes()["camvid-pruned"].read_text(encoding="utf-8")
+    for before, after in (
+        (trained[0], trained[1]),
+        (trained[1], "camvid-distilled --data"),
+        ("camvid-distilled --data", pruned),
+    ):
+        first, second = (next(i for i, line in enumerate(ran) if text in line) for text in (before, after))
+        assert first < second, (before, after)
+    assert not any("--config camvid --" in line for line in ran)  # was finished
+
+
 def test_a_recipe_trains(load_module, tmp_path):
     data = load_module("train/rectangles.py").write_dataset(tmp_path / "data", train=4, val=1)
     file = write(tmp_path / "mine.yaml", f"data: {data}\nepochs: 1\nloss: focal\noptimizer: sgd\n")
