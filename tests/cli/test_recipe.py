@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,18 @@ def test_a_recorded_training_is_that_of_its_recipe(load_module, name):
     recorded = json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))["train"]["config"]
     script = load_module("../benchmarks/recipe.py")
     assert script.without(recorded) == script.asked(name)
+
+
+def test_the_table_of_trainings_is_the_recorded_one(load_module):
+    page = (RECORDS.parent / "README.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if re.match(r"\| `camvid[^`]*` \| unet-", line)}
+    recorded = {name for name in recipes() if (RECORDS / f"{name}.json").is_file()}
+    assert set(rows) == recorded
+    for name, row in rows.items():
+        train = json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))["train"]
+        size = f"{train['model']} | {train['params'] / 1e6:.2f} | {train['macs'] / 1e9:.2f}"
+        assert row.startswith(f"| `{name}` | {size} | "), name
+        assert row.endswith(f" | {train['epochs']} | {100 * train['best']['miou']:.2f} |"), name
 
 
 def test_a_training_of_another_recipe_is_not_recorded(load_module, tmp_path):
