@@ -60,7 +60,8 @@ def words_of(name: str, options: argparse.Namespace) -> list[str]:
     words: list[object] = ["--config", "camvid", "--data", options.data, "--imgsz", options.imgsz, "--epochs", epochs]
     for option, value in changes.items():
         words += [option] if value is None else [option, options.teacher if option == "--teacher" else value]
-    return [str(word) for word in [*words, "--seed", options.seed, "--workers", 1]]
+    words += ["--seed", options.seed, "--workers", 1, "--precision", options.precision]
+    return [str(word) for word in words]
 
 
 def train(name: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -91,12 +92,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--imgsz", default="192x256")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--precision", default="bf16", help="of all rows; fp32 is faster on a CPU without bf16")
     parser.add_argument("--json", type=Path, default=RESULTS / "ablations.json")
     options = parser.parse_args()
     if options.teacher is None and "teacher" in (options.only or ()):
         parser.error("--only teacher needs --teacher CKPT")
     base = {"recipe": RECIPE.read_text(encoding="utf-8"), "data": options.data.name, "imgsz": options.imgsz,
-            "epochs": options.epochs, "seed": options.seed}  # fmt: skip
+            "epochs": options.epochs, "seed": options.seed, "precision": options.precision}  # fmt: skip
     known = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {"base": base, "rows": []}
     if known["base"] != base:
         parser.error(f"--json {options.json}: has another base ({known['base']}); pass another file")
@@ -107,7 +109,8 @@ def main() -> None:
         rows.append(train(name, options))
         order = list(CHANGES)
         rows.sort(key=lambda row: order.index(row["change"]))
-        command = f"python benchmarks/ablations.py --epochs {options.epochs} --imgsz {options.imgsz} --seed {options.seed}"
+        same = {"epochs": options.epochs, "imgsz": options.imgsz, "seed": options.seed, "precision": options.precision}
+        command = " ".join(["python benchmarks/ablations.py", *(f"--{key} {value}" for key, value in same.items())])
         write_json(options.json, {"command": command, "machine": machine(), "base": base, "rows": rows})
         print(f"{name}: {100 * rows[[row['change'] for row in rows].index(name)]['miou']:.2f} %", flush=True)
     first = next((row["miou"] for row in rows if row["change"] == "base"), None)
