@@ -6,8 +6,8 @@ Sides, on the same 1280x720 video file, at the same network size and with as man
 
 - ours: what `seg-edge run` does with a file: a video source, Segmenter and Pipeline, with a sink that takes overlays and
   drops them; the artefact's INT8 file on --engine auto.
-- ours, pruned: the same with --small, the package's own model: `unet-s` pruned to 55 % of its MACs, as accurate on CamVid's
-  val split (results/pruned.json). It has no limit: what it computes is less than the plain loop's network.
+- ours, pruned: the same with --small, the package's own model: `unet-s` pruned to 55 % of its MACs (results/pruned.json has
+  what that costs on CamVid's val split). It has no limit: what it computes is less than the plain loop's network.
 - plain loop: cv2.VideoCapture, cv2.dnn.blobFromImage, ONNX Runtime on the artefact's fp32 network (cut behind the
   normalization, so that it takes floats), cv2.resize of the logits, argmax, palette, cv2.addWeighted. Of two layouts of
   the logits the faster one is taken.

@@ -92,7 +92,8 @@ def record(name: str, run: Path) -> None:
         sys.exit(
             f"recipe {name}: {run} has {report['epochs']} of {report['config']['epochs']} epochs; record a whole training"
         )
-    report["config"]["data"], report["config"]["out"] = "CAMVID", str(run)
+    report["data"] = report["config"]["data"] = "CAMVID"
+    report["config"]["out"] = str(run)
     file = RESULTS / f"{name}.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     write_json(file, known | {"machine": machine(), "train": report})

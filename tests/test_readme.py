@@ -119,6 +119,15 @@ def test_small_networks_and_peers_are_the_recorded_ones() -> None:
     assert f"`yolo26n-sem` {other:.1f} ({over['ultralytics']:.1f} times less)" in text
     pruned, times = peers["fps"]["ours, pruned"]["median"], peers["pruned"]["over"]["plain loop"]["median"]
     assert f"makes {pruned:.0f} FPS of the same file: {times:.1f} times the plain loop's rate" in text
+    parent = next(row["miou"] for row in small["rows"] if row["precision"] == "fp32")
+    assert f"trained on with a teacher ({100 * parent:.2f} %)" in text
+    best = max(
+        json.loads(file.read_text(encoding="utf-8"))["train"]["best"]["miou"] for file in results.glob("camvid-lite0*.json")
+    )
+    assert f"`unet-lite0` reaches {100 * best:.2f} %" in text
+    new, old = (json.loads((results / f"{name}.json").read_text(encoding="utf-8")) for name in ("int8", "int8_avx2"))
+    assert f"INT8 `unet-s` takes half of the time of fp32, not {new['engines']['openvino']['ratio']:.2f} of it" in text
+    assert f"{old['engines']['openvino']['ratio']:.1f}" == "0.5"
     # What is shipped is the network that pruned.json is about.
     shipped = json.loads((README.parent / "models" / peers["pruned"]["model"] / "report.json").read_text(encoding="utf-8"))
     assert shipped["spec"]["provenance"]["macs"] == peers["pruned"]["macs"] == small["small"]["macs"]
