@@ -1,6 +1,6 @@
 """What each choice of the CamVid recipe is worth: one change at a time, each a training of its own. Hours on one core.
 
-    python benchmarks/ablations.py [--data CAMVID] [--only NAME]... [--teacher CKPT] [--epochs 30] [--json FILE]
+    python benchmarks/ablations.py [--data CAMVID] [--only NAME]... [--teacher CKPT] [--epochs 20] [--json FILE]
 
 The base is ``--config camvid`` at half the height and width and with fewer epochs: a row takes minutes, and what is worth
 a point there need not be worth one at full size. One seed: differences below a point are noise. val mIoU is that of the last
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SEG_EDGE_CAMVID", "../shared/data/camvid")))
     parser.add_argument("--only", action="append", choices=CHANGES)
     parser.add_argument("--teacher", type=Path, help="for the row `teacher`, which is left out without it")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--imgsz", default="192x256")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--precision", default="bf16", help="of all rows; fp32 is faster on a CPU without bf16")
