@@ -12,11 +12,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from seg_edge.core.artifact import sha256
 from seg_edge.core.dataset import write_labels
-from seg_edge.core.errors import DataError, InputError, ModelFileError
+from seg_edge.core.errors import InputError, ModelFileError
 from seg_edge.core.labels import Labels
 from seg_edge.train import trainer
 from seg_edge.train.callbacks import COLUMNS
@@ -204,25 +203,6 @@ def test_resumed_with_a_loader_process(config, tmp_path, stop_in_epoch):
     part = fit(config(tmp_path / "part", epochs=3, workers=1), resume=True, progress=False)
     assert losses(part) == losses(whole)
     assert same_weights(tmp_path / "part" / "last.pt", tmp_path / "whole" / "last.pt")
-
-
-def test_validation_processes_are_there_before_the_first_step(config, tmp_path, monkeypatch):
-    """They are forks: later ones would hold on to a copy of what the training took up and freed."""
-    seen = []
-    iterate, step = DataLoader.__iter__, SegmentationModule.training_step
-    monkeypatch.setattr(DataLoader, "__iter__", lambda self: seen.append(type(self.dataset).__name__) or iterate(self))
-    monkeypatch.setattr(SegmentationModule, "training_step", lambda *words: seen.append("step") or step(*words))
-    fit(config(tmp_path / "o", epochs=1, workers=1), progress=False)
-    assert seen == ["ValSet", "TrainSet", "step", "step", "ValSet"]
-
-
-def test_an_unreadable_image_is_refused_before_anything_is_written(config, dataset, tmp_path):
-    data = shutil.copytree(dataset, tmp_path / "d")
-    (data / "images" / "train" / "005.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"005\.png: not a readable image"):
-        fit(config(tmp_path / "o", data=data, deterministic=True), progress=False)
-    assert not (tmp_path / "o").exists()
-    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_seconds_are_those_of_all_parts(config, trained, tmp_path):
