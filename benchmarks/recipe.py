@@ -76,7 +76,7 @@ def finished(name: str, run: Path) -> dict[str, Any] | None:
         report = dict(json.loads((run / REPORT_JSON).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    found, wanted = without(report["config"]), asked(name)
+    found, wanted = without(report.get("config", {})), asked(name)
     other = [f"{key} {found.get(key)!r}, not {value!r}" for key, value in wanted.items() if found.get(key) != value]
     if other:
         sys.exit(f"recipe {name}: {run} is of another training ({'; '.join(other)}); move it away, or pass another folder")

@@ -31,7 +31,7 @@ class EMA(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        # All tensors of a kind at once: one by one this took 1.5 % of a step of unet-s on a CPU.
+        # All tensors of a kind at once: there are hundreds of small ones.
         def average(means: tuple[Tensor, ...] | list[Tensor], current: Any, count: Tensor | int) -> None:
             n = float(count)
             if means[0].is_floating_point():

@@ -1,4 +1,4 @@
-"""Decoded pairs kept in memory: decoding files is half of the work of a training sample, and the same in each epoch."""
+"""Decoded pairs kept in memory: decoding files is much of the work of a training sample, and the same in each epoch."""
 
 from __future__ import annotations
 

@@ -129,8 +129,9 @@ class ValSet(Dataset[Sample]):
 class Batches:
     """Stacks training samples; in a loader process into a few blocks of shared memory that are used again and again.
 
-    PyTorch takes a new block for each batch, which the system clears page by page: on a CPU that was a third of the loader's
-    work. A batch is good until ``DEPTH - PREFETCH`` further ones were taken from the loader; who wants it longer clones it.
+    PyTorch takes a new block for each batch, which the system clears page by page: on a CPU that was a good part of the
+    loader's work. A batch is good until ``DEPTH - PREFETCH`` further ones were taken from the loader; who wants it longer
+    clones it.
     """
 
     #: Batches of a process that are ready or in the making while the training holds earlier ones.

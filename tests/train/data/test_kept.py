@@ -73,9 +73,8 @@ def test_both_splits_share_the_room(dataset, monkeypatch):
     def kept_of(room, workers=0, **other):
         monkeypatch.setattr(module, "free_for_data", lambda: room)
         pair = loaders(train, val, workers=workers, **wanted, **other)
-        sets = [
-            getattr(loader.dataset, "dataset", loader.dataset) for loader in pair
-        ]  # a process's part of the split, or all
+        # The second is of a process's part of the split, or of all.
+        sets = [getattr(loader.dataset, "dataset", loader.dataset) for loader in pair]
         return [len(samples.kept) for samples in sets]
 
     assert kept_of(11 * one) == kept_of(11 * one, workers=1) == [8, 3]

@@ -130,7 +130,7 @@ def test_batches_stay_as_they_are_while_the_next_ones_are_made(dataset, workers)
 
 
 def test_loader_processes_have_one_thread_each(dataset, monkeypatch):
-    """OpenCV's pool spins while it waits: with it a training step of unet-s took a tenth longer on two cores."""
+    """OpenCV's pool spins while it waits, on cores that the training step needs."""
 
     def counted(self, index):
         return torch.full((3, 2, 2), cv2.getNumThreads()), torch.full((2, 2), kernels.threads())
