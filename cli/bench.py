@@ -67,7 +67,9 @@ def compare(
 def bench(
     models: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="MODEL...", help="ONNX or engine files, artefact folders, folders of artefacts."),
+        typer.Argument(
+            metavar="MODEL...", help="ONNX or engine files, artefact folders, folders of artefacts, shipped models' names."
+        ),
     ] = None,
     engine: Annotated[
         list[str] | None,

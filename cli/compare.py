@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def compare(
-    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="Folder of a training (runs/NAME), or a checkpoint.")],
+    run_a: Annotated[
+        Path,
+        typer.Argument(metavar="RUN_A", help="Folder of a training (runs/NAME), a checkpoint, or a shipped model's name."),
+    ],
     run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="The other one; same classes.")],
     data: Annotated[Path, typer.Option(help="Dataset folder.")],
     split: Annotated[str, typer.Option(help="Which split to compare on.")] = "val",
