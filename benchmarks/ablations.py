@@ -84,6 +84,16 @@ def train(name: str, options: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """Lines of Markdown, as benchmarks/README.md has them."""
+    base = next((row["miou"] for row in rows if row["change"] == "base"), None)
+    lines = ["| change | val mIoU, % | points | s per epoch |", "|---|---|---|---|"]
+    for row in rows:
+        gain = "–" if base is None or row["change"] == "base" else f"{100 * (row['miou'] - base):+.1f}"
+        lines.append(f"| {row['change']} | {100 * row['miou']:.1f} | {gain} | {row['seconds_per_epoch']:.1f} |")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SEG_EDGE_CAMVID", "../shared/data/camvid")))
@@ -113,10 +123,7 @@ def main() -> None:
         command = " ".join(["python benchmarks/ablations.py", *(f"--{key} {value}" for key, value in same.items())])
         write_json(options.json, {"command": command, "machine": machine(), "base": base, "rows": rows})
         print(f"{name}: {100 * rows[[row['change'] for row in rows].index(name)]['miou']:.2f} %", flush=True)
-    first = next((row["miou"] for row in rows if row["change"] == "base"), None)
-    for row in rows:
-        gain = "     –" if first is None else f"{100 * (row['miou'] - first):+6.2f}"
-        print(f"{row['change']:32} {100 * row['miou']:6.2f} % {gain}  {row['seconds_per_epoch']:6.1f} s per epoch")
+    print("\n".join(table(rows)))
 
 
 if __name__ == "__main__":

@@ -98,6 +98,14 @@ def test_the_table_of_trainings_is_the_recorded_one(load_module):
         assert row.endswith(f" | {train['epochs']} | {100 * train['best']['miou']:.2f} |"), name
 
 
+def test_the_table_of_ablations_is_the_recorded_one(load_module):
+    script = load_module("../benchmarks/ablations.py")
+    record = json.loads((RECORDS / "ablations.json").read_text(encoding="utf-8"))
+    assert {row["change"] for row in record["rows"]} == set(script.CHANGES)
+    assert record["base"]["recipe"] == script.RECIPE.read_text(encoding="utf-8")
+    assert "\n".join(script.table(record["rows"])) in (RECORDS.parent / "README.md").read_text(encoding="utf-8")
+
+
 def test_a_training_of_another_recipe_is_not_recorded(load_module, tmp_path):
     script = load_module("../benchmarks/recipe.py")
     assert script.finished("camvid", tmp_path) is None
