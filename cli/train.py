@@ -14,10 +14,7 @@ from .recipe import load_recipe
 def train(
     data: Annotated[Path, typer.Option(help="Dataset folder: images/<split> and labels/<split>.")],
     model: Annotated[
-        str,
-        typer.Option(
-            help="Network: unet-n, unet-s, unet-m, unet-lite0, unet-lite2 or one of the zoo; seg-edge models lists them."
-        ),
+        str, typer.Option(help="Network: unet-n, unet-s, unet-m, unet-lite0 or one of the zoo; seg-edge models lists them.")
     ] = "unet-s",
     epochs: Annotated[int, typer.Option(help="Passes over the training split.")] = 100,
     imgsz: Annotated[
@@ -85,9 +82,7 @@ def train(
     ] = None,
     pretrained: Annotated[
         str | None,
-        typer.Option(
-            help="Weights for the encoder of unet-lite0, unet-lite2 or a zoo network: imagenet, or a file of its state dict."
-        ),
+        typer.Option(help="Weights for the encoder of unet-lite0 or a zoo network: imagenet, or a file of its state dict."),
     ] = None,
     freeze: Annotated[bool, typer.Option("--freeze", help="Leave the encoder of --init as it is.")] = False,
     teacher: Annotated[

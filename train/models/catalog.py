@@ -141,8 +141,7 @@ def _torchvision(name: str, classes: int) -> nn.Module:
 def _table() -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for name in registry.MODELS:
-        config = registry.MODELS[name]
-        encoder = config.title if isinstance(config, LiteConfig) else None
+        encoder = "EfficientNet-Lite0" if isinstance(registry.MODELS[name], LiteConfig) else None
         found[name] = Entry(name, "U-Net, compact", encoder, OUTPUT_STRIDE, False, partial(registry.build, name))
     for key, kind in ARCHITECTURES.items():
         for encoder in kind.encoders:

