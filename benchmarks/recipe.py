@@ -17,7 +17,6 @@ import argparse
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -139,7 +138,7 @@ def first_epochs(name: str, total: int, data: Path, epochs: int) -> list[dict[st
             if table.exists():
                 with open(table, encoding="utf-8") as file:
                     rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # not SIGINT, which shells let their background jobs ignore
         error = process.communicate()[1]
         if len(rows) < epochs:
             sys.exit(f"recipe {name}: the training ended early: {error[-300:]}")
