@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from statistics import mean
 
 import pytest
 import torch
@@ -75,6 +76,22 @@ def test_figures_are_the_recorded_ones():
         assert f"{before}{100 * sum(row[side]['miou'] for row in rows) / len(rows):.1f} %" in text
     assert f"over {len(rows)} seeds" in text
     assert all(gate["passed"] for gate in found["gates"])
+
+
+def test_figures_of_the_domains_are_the_recorded_ones():
+    text = " ".join((DOCS / "tutorial-domains.md").read_text(encoding="utf-8").split())
+    found = json.loads((DOCS.parent / "benchmarks" / "results" / "domains.json").read_text(encoding="utf-8"))
+    assert all(gate["passed"] for gate in found["gates"])
+    unseen = found["unseen_miou_percent"]
+    for side in ("plain", "two appearances", "Siamese"):
+        assert re.search(rf"\| {side}[^|]*\| {unseen[side.lower()]:.2f} % \|", text), side
+    by_day = {
+        side: mean(100 * row["miou"]["day"] for row in found["rows"] if row["side"] == side and row["trained_on"] == "day")
+        for side in ("plain", "siamese")
+    }
+    assert f"wins by {unseen['siamese'] - unseen['plain']:.1f} points" in text
+    assert f"pays with {by_day['plain'] - by_day['siamese']:.1f} points by day" in text
+    assert f"the two terms took {unseen['two appearances'] - unseen['siamese']:.1f} points off it" in text
 
 
 def test_the_page_of_reference_systems_names_tests_that_exist():
