@@ -96,6 +96,9 @@ def test_the_table_of_trainings_is_the_recorded_one(load_module):
         size = f"{train['model']} | {train['params'] / 1e6:.2f} | {train['macs'] / 1e9:.2f}"
         assert row.startswith(f"| `{name}` | {size} | "), name
         assert row.endswith(f" | {train['epochs']} | {100 * train['best']['miou']:.2f} |"), name
+    alone = json.loads((RECORDS / "camvid-self.json").read_text(encoding="utf-8"))["train"]
+    assert alone["best"]["epoch"] == 1
+    assert f"is its first (its last: {100 * alone['history'][-1]['val_miou']:.2f} %)" in page
 
 
 def test_the_table_of_ablations_is_the_recorded_one(load_module):
