@@ -28,7 +28,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from seg_edge.core.artifact import write_json
+from seg_edge.core.artefact import write_json
 from seg_edge.runtime.machine import machine
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from seg_edge.core.artifact import sha256, write_json
+from seg_edge.core.artefact import sha256, write_json
 from seg_edge.runtime.machine import machine
 
 RESULTS = Path(__file__).parent / "results"

@@ -20,7 +20,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from seg_edge.core.artifact import write_json
+from seg_edge.core.artefact import write_json
 from seg_edge.runtime.bench import load_warning
 
 MAX_DISAGREEMENT, MAX_RUN_S = 0.10, 600.0

@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from seg_edge.core.artifact import write_json
+from seg_edge.core.artefact import write_json
 from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import SegEdgeError
 from seg_edge.core.metrics import agreement

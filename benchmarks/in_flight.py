@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from seg_edge.core.artifact import write_json
+from seg_edge.core.artefact import write_json
 from seg_edge.runtime import Pipeline, Segmenter, Source, SourceFrame
 from seg_edge.runtime.machine import machine
 

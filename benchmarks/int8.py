@@ -26,7 +26,7 @@ import numpy as np
 import onnx
 
 from seg_edge.calib.graph import run, session
-from seg_edge.core.artifact import onnx_name, write_json
+from seg_edge.core.artefact import onnx_name, write_json
 from seg_edge.core.dataset import open_dataset
 from seg_edge.core.metrics import ConfusionMatrix
 from seg_edge.export.frames import generated_frames, network_input

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from seg_edge.core.artifact import write_json
+from seg_edge.core.artefact import write_json
 from seg_edge.core.dataset import read_mask
 from seg_edge.core.labels import CAMVID
 from seg_edge.core.metrics import agreement

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from seg_edge.core.artifact import write_json
+from seg_edge.core.artefact import write_json
 from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import SegEdgeError
 from seg_edge.runtime.machine import machine

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from seg_edge.cli.main import main as seg_edge
-from seg_edge.core.artifact import write_json
+from seg_edge.core.artefact import write_json
 from seg_edge.runtime.machine import machine
 
 RESULTS = Path(__file__).parent / "results"

@@ -44,7 +44,7 @@ import numpy as np
 import numpy.typing as npt
 from plain_loop import PlainLoop, rate
 
-from seg_edge.core.artifact import onnx_name, write_json
+from seg_edge.core.artefact import onnx_name, write_json
 from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import SegEdgeError
 from seg_edge.core.metrics import agreement

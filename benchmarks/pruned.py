@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from seg_edge.core.artifact import onnx_name, sha256, write_json
+from seg_edge.core.artefact import onnx_name, sha256, write_json
 from seg_edge.core.errors import SegEdgeError
 from seg_edge.runtime.bench import bench, load_warning
 from seg_edge.runtime.modelfile import read_spec

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from seg_edge.core.artifact import REPORT_JSON, write_json
+from seg_edge.core.artefact import REPORT_JSON, write_json
 from seg_edge.runtime.machine import machine
 
 RESULTS = Path(__file__).parent / "results"

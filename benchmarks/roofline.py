@@ -34,7 +34,7 @@ import cv2
 import numpy as np
 from kernels import CLASSES, FRAME_HW, INPUT_HW, boundary_share, cpu_name, medians_ms, street_label, street_logits
 
-from seg_edge.core.artifact import write_json
+from seg_edge.core.artefact import write_json
 from seg_edge.core.labels import CAMVID
 from seg_edge.runtime import kernels
 from seg_edge.runtime.sensors import OtherLoad

@@ -36,7 +36,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from seg_edge.core.artifact import write_json
+from seg_edge.core.artefact import write_json
 from seg_edge.runtime import Pipeline, Segmenter, Source, SourceFrame, open_sink, open_source
 from seg_edge.runtime.machine import machine
 

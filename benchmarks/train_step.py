@@ -22,7 +22,7 @@ from time import perf_counter
 import torch
 from torch.nn import functional as F
 
-from seg_edge.core.artifact import write_json
+from seg_edge.core.artefact import write_json
 from seg_edge.runtime.machine import machine
 from seg_edge.train.depthwise import use_fp32_gradients
 from seg_edge.train.memory import keep_freed_memory

@@ -19,7 +19,7 @@ import onnx
 import onnxruntime as ort
 from onnx import helper, numpy_helper
 
-from seg_edge.core.artifact import write_json
+from seg_edge.core.artefact import write_json
 from seg_edge.runtime.machine import machine, packages
 
 #: Height, width and channels in of a layer, and the numbers of channels out: those of the decoder of unet-s.

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from ..core.artifact import write_json
+from ..core.artefact import write_json
 from .graph import Frames
 from .scales import QuantParams
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import onnx
 
-from ..core.artifact import write_text
+from ..core.artefact import write_text
 from ..core.errors import ModelFileError
 from .graph import Frames, weights
 from .observers import observer

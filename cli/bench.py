@@ -47,7 +47,7 @@ def compare(
     markdown: Annotated[Path | None, typer.Option(help="Write the table here.", callback=writable)] = None,
 ) -> None:
     """Compare two reports row by row: slower, faster, or no difference shown."""
-    from ..core.artifact import write_json, write_text
+    from ..core.artefact import write_json, write_text
     from ..runtime import bench_compare
 
     found = bench_compare.compare(bench_compare.read_report(a), bench_compare.read_report(b))
@@ -131,7 +131,7 @@ def bench(
 
     Two reports are compared with: seg-edge bench compare A.json B.json
     """
-    from ..core.artifact import write_json, write_text
+    from ..core.artefact import write_json, write_text
     from ..core.errors import InputError
     from ..runtime import bench as measure
     from ..runtime import bench_report
@@ -205,7 +205,7 @@ def _added(
 
 def _pictures(report: dict[str, Any], html: Path | None, folder: Path | None) -> list[str]:
     """Writes the page and the pictures; returns why pictures are missing."""
-    from ..core.artifact import atomic_path, write_text
+    from ..core.artefact import atomic_path, write_text
     from ..runtime.bench import load_warning
     from ..runtime.bench_html import page
     from .bench_plots import pictures

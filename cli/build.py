@@ -58,7 +58,7 @@ def build(
     ] = None,
 ) -> None:
     """Build an engine file for TensorRT or TensorRT-RTX from an exported model."""
-    from ..core.artifact import write_json
+    from ..core.artefact import write_json
     from ..core.errors import InputError
     from ..core.shipped import shipped
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from ..core.artifact import check_writable
+from ..core.artefact import check_writable
 from ..core.errors import InputError
 from ..core.shipped import DEFAULT, shipped
 

@@ -30,7 +30,7 @@ def compare(
     json: Annotated[Path | None, typer.Option(help="Write the report here too.", callback=writable)] = None,
 ) -> None:
     """Compare two trainings: six metrics, curves in one picture, best and worst cases."""
-    from ..core.artifact import check_writable, write_json
+    from ..core.artefact import check_writable, write_json
     from ..core.dataset import open_dataset_for
     from ..core.errors import InputError
 

@@ -171,7 +171,7 @@ def check(
     json: Annotated[Path | None, typer.Option(help="Write what was found here.", callback=writable)] = None,
 ) -> None:
     """Look a dataset over: sizes, label values, class frequencies, missing pairs, pictures that are in two splits."""
-    from ..core.artifact import write_json
+    from ..core.artefact import write_json
     from ..core.errors import DataError
     from ..train.data.check import check_dataset, contact_sheet
 

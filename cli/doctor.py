@@ -17,7 +17,7 @@ def doctor(
     """Say what this machine can do, and why not the rest."""
     import json as codec
 
-    from ..core.artifact import write_json
+    from ..core.artefact import write_json
     from ..core.errors import InputError
     from ..runtime.doctor import doctor as examine
 

@@ -30,7 +30,7 @@ def domains(
     json: Annotated[Path | None, typer.Option(help="Write the table here.", callback=writable)] = None,
 ) -> None:
     """Evaluate models on several domains: a table of mIoU, training domain × test domain."""
-    from ..core.artifact import write_json, write_text
+    from ..core.artefact import write_json, write_text
     from ..core.dataset import SegDataset, open_dataset_for
     from ..core.errors import GateError, InputError
     from ..runtime.transfer import transfer_table

@@ -99,7 +99,7 @@ def export(
     json: Annotated[Path | None, typer.Option(help="Write the report here too.", callback=writable)] = None,
 ) -> None:
     """Export a checkpoint: ONNX, simplified, INT8; each step gated and reported."""
-    from ..core.artifact import write_json
+    from ..core.artefact import write_json
     from ..core.errors import InputError
     from ..core.plan import FLAVOURS
 

@@ -26,7 +26,7 @@ def models(
     json: Annotated[Path | None, typer.Option(help="Write the list here.", callback=writable)] = None,
 ) -> None:
     """List the networks that train --model takes, with their parameters and MACs; the compact family first."""
-    from ..core.artifact import write_json
+    from ..core.artefact import write_json
     from ..core.errors import InputError
 
     size_hw = parse_size(imgsz)

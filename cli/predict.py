@@ -64,7 +64,7 @@ def predict(
 def _write(path: Path, image: npt.NDArray[Any]) -> None:
     import cv2
 
-    from ..core.artifact import atomic_path
+    from ..core.artefact import atomic_path
 
     data = cv2.imencode(path.suffix, image)[1]
     with atomic_path(path) as temporary:

@@ -63,7 +63,7 @@ def prune(
     json: Annotated[Path | None, typer.Option(help="Write the report here too.", callback=writable)] = None,
 ) -> None:
     """Remove whole channels of a trained network: by share, MACs, parameters or measured latency; fine-tuned and gated."""
-    from ..core.artifact import write_json
+    from ..core.artefact import write_json
 
     options = pruning_options(
         ratio=ratio, macs=target_macs, params=target_params, latency=target_latency, fps=target_fps,

@@ -70,7 +70,7 @@ def run(
     import sys
     from contextlib import ExitStack, nullcontext, redirect_stdout
 
-    from ..core.artifact import write_json
+    from ..core.artefact import write_json
     from ..core.errors import InputError
     from ..runtime import CameraOptions, LiveOptions, Pipeline, Segmenter, open_source
     from ..runtime.sinks import open_sinks
@@ -162,7 +162,7 @@ def _ticker(bar: Progress, pipeline: Pipeline, total: int | None, check: Callabl
 def _report(stats: dict[str, Any], json: Path | None) -> None:
     from rich.table import Table
 
-    from ..core.artifact import write_json
+    from ..core.artefact import write_json
     from .common import console
 
     if json is not None:

@@ -104,7 +104,7 @@ def train(
     json: Annotated[Path | None, typer.Option(help="Write the report here too.", callback=writable)] = None,
 ) -> None:
     """Train a network on a folder dataset."""
-    from ..core.artifact import write_json
+    from ..core.artefact import write_json
     from ..core.errors import InputError, ProcessError
     from ..train.data.augment import AugmentConfig
     from ..train.distill import DistillConfig

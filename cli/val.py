@@ -25,7 +25,7 @@ def val(
     ] = None,
 ) -> None:
     """Evaluate a model through the runtime's own pre- and post-processing."""
-    from ..core.artifact import write_json
+    from ..core.artefact import write_json
     from ..core.dataset import open_dataset_for
     from ..core.errors import GateError
     from ..runtime.evaluate import evaluate

@@ -23,7 +23,7 @@ def verify(
     """Replay the golden frames: does this machine compute what the export machine computed?"""
     from rich.table import Table
 
-    from ..core.artifact import write_json
+    from ..core.artefact import write_json
     from ..core.errors import GateError
     from ..export.verify import verify as replay
 

@@ -210,7 +210,7 @@ def read_mask(path: str | Path) -> Mask:
 
 def write_labels(root: str | Path, labels: Labels) -> None:
     """Writes ``classes.json`` into a dataset's root."""
-    from .artifact import write_json
+    from .artefact import write_json
 
     write_json(Path(root) / CLASSES_FILE, labels.to_dict())
 

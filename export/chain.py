@@ -18,21 +18,21 @@ from ..calib import cache
 from ..calib.graph import Array, Frames, get_spec, run, session, set_spec
 from ..calib.trt_cache import TRT_CACHE_FILE, tensor_scales
 from ..calib.trt_cache import write as write_trt_cache
-from ..core.artifact import SPEC_FILE, atomic_path, onnx_name, write_text
+from ..core.artefact import SPEC_FILE, atomic_path, onnx_name, write_text
+from ..core.folder import FAILED_DIR, check_target, replaced_folder
+from ..core.progress import Progress, Silent
 from ..core.spec import ModelSpec
 from .batch import FREE, run_batched, with_batch
 from .compare import compare
 from .deliver import Delivery, to_triton
 from .executed import RECORDS, float_kernels
 from .fallback import Limits, Mixtures
-from .folder import FAILED_DIR, check_target, replaced_folder
 from .fp16 import rounded, to_fp16
 from .frames import ChainData, network_inputs, open_data, preprocessing
 from .golden import write_golden
 from .ledger import MIN_AGREEMENT, engine_rows
 from .measure import accuracy, latencies_ms, measured_engines, worst_class
 from .options import ExportOptions
-from .progress import Progress, Silent
 from .qat import Trainer
 from .quantize import QuantOptions, calibrate, prepare
 from .report import BrokenGateError, Gate, Report, Step

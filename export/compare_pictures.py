@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..core.artifact import atomic_path, write_json, write_text
+from ..core.artefact import atomic_path, write_json, write_text
 from ..core.errors import InputError
 from ..core.labels import colorize
 from ..runtime.segmenter import Segmenter

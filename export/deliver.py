@@ -13,9 +13,10 @@ import onnx
 
 from ..calib.graph import Frames
 from ..calib.trt_cache import TRT_CACHE_FILE
-from ..core.artifact import SPEC_FILE, atomic_path, onnx_name, write_text
+from ..core.artefact import SPEC_FILE, atomic_path, onnx_name, write_text
 from ..core.errors import InputError, SegEdgeError
 from ..core.plan import PLAN_SUFFIXES, PlanRecord, with_plan
+from ..core.progress import Progress
 from ..core.spec import ModelSpec
 from ..runtime.engines import open_engine
 from ..runtime.gpu_support import gpus
@@ -25,7 +26,6 @@ from .labels_head import MIN_AGREEMENT, agreement_of, check_head, kernel_masks, 
 from .ledger import MIN_AGREEMENT as ENGINE_AGREEMENT
 from .measure import latencies_ms
 from .openvino_ir import write_ir
-from .progress import Progress
 from .report import Gate, Report, Step
 from .triton import platform_of, write_repository
 from .trt.artefact import earlier, engine_gate, engine_row

@@ -12,9 +12,9 @@ import onnx
 from ..calib.bias_correction import correct_biases
 from ..calib.cache import Calibration
 from ..calib.graph import Frames, convolutions
+from ..core.progress import Progress, Silent
 from .half_layers import half_convolutions, half_range
 from .measure import worst_class
-from .progress import Progress, Silent
 from .quantize import QuantOptions, insert, quantize
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..core.artifact import GOLDEN_DIR, sha256, write_json
+from ..core.artefact import GOLDEN_DIR, sha256, write_json
 from ..core.dataset import read_image, read_mask
 from ..core.errors import ModelFileError
 from ..core.metrics import agreement

@@ -11,12 +11,12 @@ from typing import Any
 import onnx
 
 from ..calib.graph import Array, Frames, run, session
-from ..core.artifact import atomic_path
+from ..core.artefact import atomic_path
+from ..core.progress import Progress
 from ..runtime.engines import TABLE, engine_class, open_engine
 from ..runtime.engines.dialect import DIALECTS, translate
 from .compare import compare
 from .measure import worst_class
-from .progress import Progress
 
 #: Least share of pixels in which an engine must agree with the graph computed as it is written. Below lies no rounding but
 #: another network: a kernel that saturates, or a plugin that computes in half precision unasked.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from ..core.artifact import write_json
+from ..core.artefact import write_json
 from ..core.errors import InputError
 from ..train.models.costs import costs
 from .cache_folder import cache_folder

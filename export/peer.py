@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, compose, helper, numpy_helper, shape_inference
 
 from ..calib.graph import load, set_spec
-from ..core.artifact import atomic_path, sha256
+from ..core.artefact import atomic_path, sha256
 from ..core.errors import ModelFileError
 from ..core.labels import Labels
 from ..core.spec import IMAGENET_MEAN, IMAGENET_STD, ModelSpec

@@ -17,10 +17,10 @@ from ..calib.cache import Calibration
 from ..calib.graph import set_weight
 from ..core.dataset import SegDataset
 from ..core.errors import InputError
+from ..core.progress import Progress
 from ..core.spec import ModelSpec
 from .fake_quant import FakeQuantGraph
 from .fallback import Mixtures
-from .progress import Progress
 from .quantize import QuantOptions
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import onnx
 import torch
 
-from ..core.artifact import atomic_path
+from ..core.artefact import atomic_path
 from ..core.errors import ModelFileError, UnknownNameError
 from ..core.labels import Labels
 from ..core.spec import ModelSpec

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core.artifact import REPORT_JSON, REPORT_MD, sha256, write_json, write_text
+from ..core.artefact import REPORT_JSON, REPORT_MD, sha256, write_json, write_text
 from ..core.errors import GateError, ModelFileError
 from ..core.spec import ModelSpec
 from .fallback import Trial

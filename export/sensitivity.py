@@ -17,7 +17,7 @@ import onnx
 from ..calib.cache import Calibration
 from ..calib.graph import Array, Frames, convolutions, run, session
 from ..calib.statistics import silent
-from ..core.artifact import atomic_path
+from ..core.artefact import atomic_path
 from ..core.metrics import agreement
 from .quantize import QuantOptions, insert
 

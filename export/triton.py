@@ -11,7 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
-from ..core.artifact import atomic_path, write_text
+from ..core.artefact import atomic_path, write_text
 from ..core.errors import InputError
 from ..core.plan import PLAN_SUFFIXES
 from ..core.spec import ModelSpec

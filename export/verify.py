@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.artifact import REPORT_JSON, SPEC_FILE, onnx_name
+from ..core.artefact import REPORT_JSON, SPEC_FILE, onnx_name
 from ..core.errors import ModelFileError
 from ..core.metrics import agreement
 from ..core.plan import FLAVOURS, PlanHost, PlanRecord, mismatches, plan_records

@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from seg_edge.cli.main import main as seg_edge
-from seg_edge.core.artifact import SPEC_FILE, onnx_name
+from seg_edge.core.artefact import SPEC_FILE, onnx_name
 from seg_edge.core.dataset import open_dataset
+from seg_edge.core.folder import replaced_folder
 from seg_edge.core.shipped import CHECKPOINT, DEFAULT
-from seg_edge.export.folder import replaced_folder
 from seg_edge.export.golden import write_golden
 from seg_edge.export.report import Report
 from seg_edge.train.checkpoint import load_checkpoint, save_checkpoint

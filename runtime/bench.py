@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
-from ..core.artifact import onnx_name
+from ..core.artefact import onnx_name
 from ..core.dataset import open_dataset
 from ..core.errors import EngineError, GateError, InputError, ModelFileError, UnknownNameError
 from ..core.plan import FLAVOURS

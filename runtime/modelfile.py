@@ -10,7 +10,7 @@ import mmap
 import os
 from pathlib import Path
 
-from ..core.artifact import onnx_name
+from ..core.artefact import onnx_name
 from ..core.errors import ModelFileError
 from ..core.shipped import hint, shipped
 from ..core.spec import METADATA_KEY, ModelSpec

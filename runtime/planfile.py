@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..core.artifact import SPEC_FILE, sha256
+from ..core.artefact import SPEC_FILE, sha256
 from ..core.errors import EngineError, ModelFileError
 from ..core.plan import PLAN_SUFFIXES, PlanHost, PlanRecord, mismatches, plan_records
 from ..core.spec import ModelSpec

@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint, WeightAveraging
 from torch import Tensor
 
-from ..core.artifact import atomic_path, write_text
+from ..core.artefact import atomic_path, write_text
 from ..core.errors import InputError, ProcessError
 from .checkpoint import BEST
 

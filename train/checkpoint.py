@@ -10,7 +10,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor, nn
 
-from ..core.artifact import atomic_path
+from ..core.artefact import atomic_path
 from ..core.errors import ModelFileError
 from ..core.shipped import CHECKPOINT, hint, shipped
 from ..core.spec import ModelSpec

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.artifact import sha256
+from ..core.artefact import sha256
 from ..core.errors import DataError, InputError, ModelFileError
 from ..core.labels import Labels
 from ..core.shipped import CHECKPOINT, shipped

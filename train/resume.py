@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..core.artifact import REPORT_JSON, sha256
+from ..core.artefact import REPORT_JSON, sha256
 from ..core.dataset import SegDataset
 from ..core.errors import InputError, ModelFileError
 from ..core.shipped import CHECKPOINT, shipped

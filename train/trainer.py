@@ -16,7 +16,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 
-from ..core.artifact import REPORT_JSON, remove_leftovers, sha256, write_json
+from ..core.artefact import REPORT_JSON, remove_leftovers, sha256, write_json
 from ..core.dataset import SegDataset
 from ..core.errors import DataError, InputError, UnknownNameError
 from ..core.labels import Labels

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.errors import InputError
+from ...core.progress import Progress
 from ...train.checkpoint import BEST, Checkpoint, load_checkpoint
-from ..progress import Progress
 from ..report import Step
 from .report import Row
 from .steps import PruneOptions, prune

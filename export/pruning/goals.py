@@ -14,7 +14,7 @@ import onnx
 import torch
 from torch import nn
 
-from ...core.artifact import atomic_path
+from ...core.artefact import atomic_path
 from ...core.errors import InputError
 from ...core.spec import ModelSpec
 from ...train.models.registry import macs, parameters

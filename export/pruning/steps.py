@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...core.artifact import SPEC_FILE, sha256, write_text
+from ...core.artefact import SPEC_FILE, sha256, write_text
 from ...core.dataset import SegDataset
 from ...core.errors import InputError, UnknownNameError
+from ...core.folder import FAILED_DIR, check_target, replaced_folder
+from ...core.progress import Progress, Silent
 from ...core.shipped import CHECKPOINT, shipped
 from ...core.spec import ModelSpec
 from ...train.checkpoint import BEST, Checkpoint, load_checkpoint, save_checkpoint
@@ -25,9 +27,7 @@ from ...train.models.registry import macs, parameters
 from ...train.models.widths import layer_widths
 from ...train.prepare import open_for
 from ...train.trainer import TrainConfig, fit
-from ..folder import FAILED_DIR, check_target, replaced_folder
 from ..measure import accuracy, latencies_ms, measured_engines, worst_class
-from ..progress import Progress, Silent
 from ..report import Gate
 from .goals import Goal, MeasureLatency, example_for, latency_ms, save_onnx, search, value_of
 from .importance import NEED_DATA, Scorer, check_importance, scorer

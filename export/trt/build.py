@@ -16,16 +16,16 @@ import onnx
 from ...calib.graph import get_spec, load
 from ...calib.trt_cache import read as read_cache
 from ...calib.trt_cache import text as cache_text
-from ...core.artifact import atomic_path, sha256
+from ...core.artefact import atomic_path, sha256
 from ...core.errors import EngineError, InputError, UnknownNameError
 from ...core.plan import FLAVOURS, PlanRecord
+from ...core.progress import Progress, Silent
 from ...runtime import nvinfer
 from ...runtime.gpu_support import gpus
 from ...runtime.nvinfer import Backend
 from ...runtime.trt_log import Log, listen
 from ..batch import for_one_frame
 from ..fp16 import to_fp16
-from ..progress import Progress, Silent
 from .dialect import for_tensorrt
 from .progress import Phases, monitor
 from .typed import float_layers

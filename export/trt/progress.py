@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ...core.progress import Progress
 from ...runtime.nvinfer import Backend
-from ..progress import Progress
 
 
 class Phases:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ...core.artifact import atomic_path
+from ...core.artefact import atomic_path
 from ...core.errors import EngineError
 
 _HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...core.artifact import atomic_path
+from ...core.artefact import atomic_path
 from ...core.dataset import write_labels
 from ...core.errors import InputError, SinkError
 from .base import Frame, Run, Sink

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 
-from ...core.artifact import atomic_path
+from ...core.artefact import atomic_path
 from ...core.errors import InputError, SinkError
 from ..sources import quiet_opencv
 from .base import DEFAULT_FPS, Frame, Sink, fitted

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from seg_edge.cli.main import main
-from seg_edge.core.artifact import sha256
+from seg_edge.core.artefact import sha256
 from seg_edge.export.chain import export_network
 from seg_edge.export.options import ExportOptions
 

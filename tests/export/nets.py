@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seg_edge.core.labels import Labels
+from seg_edge.core.progress import Silent
 from seg_edge.core.spec import ModelSpec
-from seg_edge.export.progress import Silent
 
 SPEC = ModelSpec(name="tiny", labels=Labels.numbered(4), input_hw=(64, 96))
 

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from seg_edge.calib.graph import run, session, set_weight
-from seg_edge.core.artifact import onnx_name
+from seg_edge.core.artefact import onnx_name
 from seg_edge.core.errors import ModelFileError
 from seg_edge.export.batch import for_one_frame, run_batched, with_batch
 from seg_edge.export.chain import export_network

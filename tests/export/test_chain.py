@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from seg_edge.calib.graph import get_spec, load, set_weight, weights
-from seg_edge.core.artifact import sha256
+from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import GateError, InputError, UnknownNameError
 from seg_edge.export import chain, ledger
 from seg_edge.export.chain import export_network

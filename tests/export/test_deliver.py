@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from seg_edge.calib.graph import get_spec, load, run, session
-from seg_edge.core.artifact import sha256
+from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, InputError
 from seg_edge.core.plan import PlanHost
 from seg_edge.export.chain import export_network

@@ -11,10 +11,10 @@ import torch
 
 from seg_edge.calib.graph import convolutions, get_spec, run, session, set_weight, weights
 from seg_edge.core.errors import InputError
+from seg_edge.core.progress import Silent
 from seg_edge.export import chain, qat
 from seg_edge.export.chain import export_network
 from seg_edge.export.options import ExportOptions
-from seg_edge.export.progress import Silent
 from seg_edge.export.qat import QatOptions, Tuned, divergence, fine_tune
 from seg_edge.export.quantize import QuantOptions, calibrate, quantize
 

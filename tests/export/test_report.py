@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from seg_edge.core.artifact import sha256
+from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import GateError, ModelFileError
 from seg_edge.export.fallback import Trial
 from seg_edge.export.ledger import EngineRow

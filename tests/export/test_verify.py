@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from seg_edge.calib.graph import convolutions, load, set_weight, weights
-from seg_edge.core.artifact import sha256
+from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, ModelFileError, UnknownNameError
 from seg_edge.core.plan import PlanHost
 from seg_edge.export import verify as verifying

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seg_edge.core.artifact import sha256
+from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, UnknownNameError
 from seg_edge.core.plan import PlanHost, PlanRecord, with_plan
 from seg_edge.runtime import gpu_support

@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from seg_edge.core.artifact import sha256
+from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, ModelFileError
 from seg_edge.core.labels import Labels
 from seg_edge.core.plan import PlanRecord, with_plan

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from seg_edge.core.artifact import sha256
+from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, ModelFileError
 from seg_edge.core.labels import Labels
 from seg_edge.core.plan import PlanHost, PlanRecord, with_plan

@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 
-from seg_edge.core.artifact import sha256
+from seg_edge.core.artefact import sha256
 from seg_edge.core.dataset import write_labels
 from seg_edge.core.errors import InputError
 from seg_edge.core.labels import Labels

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from seg_edge.core.artifact import sha256
+from seg_edge.core.artefact import sha256
 from seg_edge.core.dataset import write_labels
 from seg_edge.core.errors import InputError, ModelFileError
 from seg_edge.core.labels import Labels

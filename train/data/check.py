@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...core.artifact import atomic_path
+from ...core.artefact import atomic_path
 from ...core.dataset import SegDataset, open_dataset
 from ...core.errors import DataError
 from ...core.labels import Labels, colorize

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...core.artifact import sha256
+from ...core.artefact import sha256
 from ...core.errors import DownloadError, InputError, ModelFileError
 from . import catalog, encoders, registry
 from .lite import LiteConfig, LiteUNet

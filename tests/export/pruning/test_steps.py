@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from seg_edge.core.artifact import sha256
+from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import GateError, InputError
 from seg_edge.export.chain import export
 from seg_edge.export.options import ExportOptions

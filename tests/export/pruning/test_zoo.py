@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from seg_edge.core.errors import InputError
+from seg_edge.core.progress import Silent
 from seg_edge.export.chain import export
 from seg_edge.export.options import ExportOptions
-from seg_edge.export.progress import Silent
 from seg_edge.export.pruning.goals import Goal
 from seg_edge.export.pruning.importance import scorer
 from seg_edge.export.pruning.samples import estimate_statistics

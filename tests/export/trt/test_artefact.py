@@ -8,7 +8,7 @@ import pytest
 
 from seg_edge.calib import trt_cache
 from seg_edge.calib.graph import get_spec, load
-from seg_edge.core.artifact import sha256
+from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import InputError, ModelFileError
 from seg_edge.core.plan import PlanRecord
 from seg_edge.core.spec import ModelSpec

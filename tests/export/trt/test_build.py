@@ -11,7 +11,7 @@ import torch
 
 from seg_edge.calib import trt_cache
 from seg_edge.calib.graph import weights
-from seg_edge.core.artifact import sha256
+from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, InputError, UnknownNameError
 from seg_edge.export.batch import with_batch
 from seg_edge.export.fp16 import to_fp16

@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ....core.artifact import atomic_path, write_json
+from ....core.artefact import atomic_path, write_json
 from ....core.dataset import write_labels
 from ....core.errors import DataError, InputError, SinkError
 from ....core.labels import CAMVID

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from seg_edge.core.errors import InputError
-from seg_edge.export.folder import check_target, replaced_folder
+from seg_edge.core.folder import check_target, replaced_folder
 
 
 def artefact(path, text="old"):
@@ -52,7 +52,7 @@ def test_the_earlier_one_comes_back_if_the_swap_fails(tmp_path, monkeypatch):
             raise OSError("disk full")
         rename(source, target)
 
-    monkeypatch.setattr("seg_edge.export.folder.os.rename", refuse)
+    monkeypatch.setattr("seg_edge.core.folder.os.rename", refuse)
     with pytest.raises(OSError, match="disk full"), replaced_folder(out) as folder:
         (folder / "model.json").write_text("new")
     assert (out / "model.json").read_text() == "old"

@@ -11,15 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from seg_edge.core.artifact import (
-    atomic_path,
-    check_writable,
-    onnx_name,
-    remove_leftovers,
-    sha256,
-    write_json,
-    write_text,
-)
+from seg_edge.core.artefact import atomic_path, check_writable, onnx_name, remove_leftovers, sha256, write_json, write_text
 from seg_edge.core.errors import InputError
 
 
@@ -188,7 +180,7 @@ def test_what_can_not_be_written_is_said(tmp_path):
 
 def test_leftovers_of_a_killed_process(tmp_path):
     """What mkstemp named for these files goes; everything else stays, temporaries of other files too."""
-    killed = "import os, signal, sys\nfrom seg_edge.core.artifact import atomic_path\n"
+    killed = "import os, signal, sys\nfrom seg_edge.core.artefact import atomic_path\n"
     killed += "with atomic_path(sys.argv[1]):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     for name in ("last.pt", "other.pt", "plain"):
         subprocess.run([sys.executable, "-c", killed, str(tmp_path / name)], check=False)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..core.artifact import REPORT_JSON, SPEC_FILE
-from ..core.errors import InputError
+from .artefact import REPORT_JSON, SPEC_FILE
+from .errors import InputError
 
 #: Inside an artefact folder: the report of an export that broke a limit.
 FAILED_DIR = "failed"
