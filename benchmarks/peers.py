@@ -45,11 +45,11 @@ import numpy.typing as npt
 from plain_loop import PlainLoop, rate
 
 from seg_edge.core.artefact import onnx_name, write_json
-from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import SegEdgeError
 from seg_edge.core.metrics import agreement
 from seg_edge.core.shipped import DEFAULT
 from seg_edge.core.spec import ModelSpec
+from seg_edge.datasets.dataset import open_dataset
 from seg_edge.runtime import Pipeline, Segmenter, kernels, open_sink, open_source
 from seg_edge.runtime.bench_frames import dataset_frames, generated_frames
 from seg_edge.runtime.bench_lane import QUIET_CORES, Lane, Share

@@ -10,7 +10,7 @@ import typer
 from .common import print_table, progress_bar, writable
 
 if TYPE_CHECKING:
-    from ..core.dataset import SegDataset
+    from ..datasets.dataset import SegDataset
     from ..runtime.segmenter import Segmenter
 
 
@@ -31,8 +31,8 @@ def compare(
 ) -> None:
     """Compare two trainings: six metrics, curves in one picture, best and worst cases."""
     from ..core.artefact import check_writable, write_json
-    from ..core.dataset import open_dataset_for
     from ..core.errors import InputError
+    from ..datasets.dataset import open_dataset_for
 
     try:
         from ..export.compare_pictures import TITLES, write_comparison

@@ -11,7 +11,7 @@ from ..core.errors import InputError
 from .common import parse_size, print_table, progress_bar, writable
 
 if TYPE_CHECKING:
-    from ..train.data.check import Check
+    from ..datasets.checking import Check
 
 app = typer.Typer(help="Make and look at datasets.", no_args_is_help=True)
 
@@ -58,7 +58,7 @@ def synth(
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
     from ..core.cpu import usable_cpus
-    from ..train.data.synth import write_dataset
+    from ..datasets.synth import write_dataset
 
     columns = (
         TextColumn("[progress.description]{task.description}"),
@@ -96,7 +96,7 @@ def split_classes(
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same shares.", min=0)] = 0,
 ) -> None:
     """Take a dataset apart into single-class ones (CLASS/images, CLASS/masks); its other splits stay whole."""
-    from ..train.data.split_classes import split_classes as split
+    from ..datasets.split_classes import split_classes as split
 
     names = [name.strip() for name in classes.split(",") if name.strip()] if classes else None
     with progress_bar() as bar:
@@ -113,8 +113,8 @@ def get(
     """Download a public dataset; called again after an interruption, it goes on where it stopped."""
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
-    from ..train.data.download import TABLE, Public
-    from ..train.data.download import get as fetch
+    from ..datasets.download import TABLE, Public
+    from ..datasets.download import get as fetch
 
     columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with progress_bar(*columns) as bar:
@@ -149,7 +149,7 @@ def convert(
     link: Annotated[bool, typer.Option("--link", help="Symbolic links to the images instead of copies.")] = False,
 ) -> None:
     """Convert annotations of other tools into images/<split> and labels/<split>."""
-    from ..train.data.convert import convert as run
+    from ..datasets.converters import convert as run
 
     with progress_bar() as bar:
         task = bar.add_task("converting", total=None)
@@ -173,7 +173,7 @@ def check(
     """Look a dataset over: sizes, label values, class frequencies, missing pairs, pictures that are in two splits."""
     from ..core.artefact import write_json
     from ..core.errors import DataError
-    from ..train.data.check import check_dataset, contact_sheet
+    from ..datasets.checking import check_dataset, contact_sheet
 
     with progress_bar() as bar:
         task = bar.add_task("reading", total=None)

@@ -31,8 +31,8 @@ def domains(
 ) -> None:
     """Evaluate models on several domains: a table of mIoU, training domain × test domain."""
     from ..core.artefact import write_json, write_text
-    from ..core.dataset import SegDataset, open_dataset_for
     from ..core.errors import GateError, InputError
+    from ..datasets.dataset import SegDataset, open_dataset_for
     from ..runtime.transfer import transfer_table
 
     names = [folder.resolve().name for folder in data]

@@ -33,8 +33,8 @@ def predict(
     from rich.console import Console
     from rich.progress import track
 
-    from ..core.dataset import write_labels
     from ..core.errors import InputError
+    from ..datasets.dataset import write_labels
     from ..runtime import Segmenter, open_source
     from ..runtime.sinks import refuse_overwrite
     from ..runtime.sinks.overwrite import WRITTEN

@@ -26,8 +26,8 @@ def val(
 ) -> None:
     """Evaluate a model through the runtime's own pre- and post-processing."""
     from ..core.artefact import write_json
-    from ..core.dataset import open_dataset_for
     from ..core.errors import GateError
+    from ..datasets.dataset import open_dataset_for
     from ..runtime.evaluate import evaluate
     from ..runtime.segmenter import Segmenter
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core.dataset import SegDataset
 from ..core.errors import DataError, InputError
 from ..core.metrics import ConfusionMatrix, number
 from ..core.shipped import CHECKPOINT, shipped
+from ..datasets.dataset import SegDataset
 from ..runtime.evaluate import check_classes
 from ..runtime.segmenter import Segmenter
 from ..train.checkpoint import BEST

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core.dataset import SegDataset, open_dataset_for
 from ..core.spec import ModelSpec
+from ..datasets.dataset import SegDataset, open_dataset_for
 from ..runtime import kernels
 
 Frame = npt.NDArray[np.uint8]

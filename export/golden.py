@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.artefact import GOLDEN_DIR, sha256, write_json
-from ..core.dataset import read_image, read_mask
 from ..core.errors import ModelFileError
 from ..core.metrics import agreement
+from ..datasets.dataset import read_image, read_mask
 from ..runtime import kernels
 from ..runtime.engines import Engine, open_engine
 from ..runtime.fit import frame_window

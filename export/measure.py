@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dataset import SegDataset
 from ..core.errors import EngineError
+from ..datasets.dataset import SegDataset
 from ..runtime.bench_lane import SETTLE_S
 from ..runtime.engines import AUTO, engine_class, engines, open_engine
 from ..runtime.evaluate import evaluate

@@ -15,10 +15,10 @@ from torch.nn import functional as F
 
 from ..calib.cache import Calibration
 from ..calib.graph import set_weight
-from ..core.dataset import SegDataset
 from ..core.errors import InputError
 from ..core.progress import Progress
 from ..core.spec import ModelSpec
+from ..datasets.dataset import SegDataset
 from .fake_quant import FakeQuantGraph
 from .fallback import Mixtures
 from .quantize import QuantOptions

@@ -15,11 +15,11 @@ from time import perf_counter, sleep
 from typing import Any
 
 from ..core.artefact import onnx_name
-from ..core.dataset import open_dataset
 from ..core.errors import EngineError, GateError, InputError, ModelFileError, UnknownNameError
 from ..core.plan import FLAVOURS
 from ..core.shipped import shipped
 from ..core.spec import PRECISIONS
+from ..datasets.dataset import open_dataset
 from . import kernels
 from .bench_camera import try_watch
 from .bench_frames import dataset_frames, generated_frames

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..core.dataset import SegDataset, read_image
+from ..datasets.dataset import SegDataset, read_image
 from . import kernels
 
 Frame = npt.NDArray[np.uint8]

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..core.dataset import SegDataset, named_for, open_dataset
 from ..core.errors import SegEdgeError
 from ..core.labels import Labels
 from ..core.spec import ModelSpec
+from ..datasets.dataset import SegDataset, named_for, open_dataset
 from . import kernels
 from .bench_batch import BatchSegmenter, resolve_batch
 from .bench_camera import simulated, watch

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dataset import SegDataset
 from ..core.errors import DataError
-from ..core.merged import settle
 from ..core.metrics import ConfusionMatrix
+from ..datasets.dataset import SegDataset
+from ..datasets.merged import settle
 from .segmenter import Segmenter
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..core.dataset import SegDataset
+from ..datasets.dataset import SegDataset
 from .evaluate import evaluate
 from .segmenter import Segmenter
 

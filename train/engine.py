@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.merged import settle
 from ..core.metrics import ConfusionMatrix, number
 from ..core.spec import ModelSpec
+from ..datasets.merged import settle
 from .auxiliary import Auxiliary
 from .checkpoint import KEY, describe
 from .distill import Distillation
@@ -40,7 +40,7 @@ class SegmentationModule(pl.LightningModule):
         optimizer: ``adamw``, or ``sgd`` with Nesterov's momentum of 0.9.
         siamese: A second appearance of each image, which the loss takes in.
         freeze: The encoder (``net.encoder``) stays as it is, the statistics of its batch normalization too.
-        sets: What labels above the classes stand for, see :mod:`seg_edge.core.merged`.
+        sets: What labels above the classes stand for, see :mod:`seg_edge.datasets.merged`.
     """
 
     def __init__(

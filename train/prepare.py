@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..core.dataset import SegDataset, names_its_own, open_dataset, open_dataset_for, with_names
 from ..core.errors import DataError, InputError
 from ..core.labels import Labels
-from ..core.merged import as_background
 from ..core.spec import ModelSpec
+from ..datasets.dataset import SegDataset, names_its_own, open_dataset, open_dataset_for, with_names
+from ..datasets.merged import as_background
 from . import tensorboard
 from .checkpoint import Checkpoint, load_checkpoint
 from .data.module import class_frequencies
@@ -37,7 +37,7 @@ class Prepared:
         start: The network of ``--init``.
         assumed: Whether the classes are its, because the dataset names none.
         train, val: Both splits, with the same classes.
-        sets: What labels above the classes stand for, see :mod:`seg_edge.core.merged`.
+        sets: What labels above the classes stand for, see :mod:`seg_edge.datasets.merged`.
         earlier: Spec of the checkpoint that a resumed training goes on from.
         shape: Configuration of that checkpoint's network.
         epoch: Epochs that it was trained for.

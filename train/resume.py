@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.artefact import REPORT_JSON, sha256
-from ..core.dataset import SegDataset
 from ..core.errors import InputError, ModelFileError
 from ..core.shipped import CHECKPOINT, shipped
 from ..core.spec import ModelSpec
+from ..datasets.dataset import SegDataset
 from .callbacks import EarlyStop, History
 from .checkpoint import KEY, read_checkpoint
 from .distill import DistillConfig

@@ -17,12 +17,12 @@ import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 from ..core.artefact import REPORT_JSON, remove_leftovers, sha256, write_json
-from ..core.dataset import SegDataset
 from ..core.errors import DataError, InputError, UnknownNameError
 from ..core.labels import Labels
-from ..core.merged import UNLABELLED
 from ..core.shipped import CHECKPOINT, shipped
 from ..core.spec import ModelSpec
+from ..datasets.dataset import SegDataset
+from ..datasets.merged import UNLABELLED
 from .auxiliary import Auxiliary
 from .begin import begin_with, config_for
 from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints, kept_name

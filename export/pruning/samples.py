@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ...calib.statistics import Track, silent
-from ...core.dataset import SegDataset
 from ...core.errors import InputError
 from ...core.spec import ModelSpec
+from ...datasets.dataset import SegDataset
 from ...train.losses import SegmentationLoss, class_weights
 from ..frames import Frame, evenly_spaced, network_input
 from .importance import Loss

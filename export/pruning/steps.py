@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from ...core.artefact import SPEC_FILE, sha256, write_text
-from ...core.dataset import SegDataset
 from ...core.errors import InputError, UnknownNameError
 from ...core.folder import FAILED_DIR, check_target, replaced_folder
 from ...core.progress import Progress, Silent
 from ...core.shipped import CHECKPOINT, shipped
 from ...core.spec import ModelSpec
+from ...datasets.dataset import SegDataset
 from ...train.checkpoint import BEST, Checkpoint, load_checkpoint, save_checkpoint
 from ...train.distill import DistillConfig, open_teacher
 from ...train.models.catalog import build

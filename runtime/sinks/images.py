@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.artefact import atomic_path
-from ...core.dataset import write_labels
 from ...core.errors import InputError, SinkError
+from ...datasets.dataset import write_labels
 from .base import Frame, Run, Sink
 
 if TYPE_CHECKING:

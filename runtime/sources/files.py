@@ -11,8 +11,8 @@ from urllib.parse import unquote
 import cv2
 import numpy as np
 
-from ...core.dataset import IMAGE_SUFFIXES, list_images, read_image
 from ...core.errors import DataError, SourceError
+from ...datasets.dataset import IMAGE_SUFFIXES, list_images, read_image
 from .base import Source, SourceFrame, logger, quiet_opencv
 from .options import CameraOptions, LiveOptions
 

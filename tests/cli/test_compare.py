@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from seg_edge.cli.main import main
-from seg_edge.core.dataset import open_dataset
 from seg_edge.core.labels import Labels
 from seg_edge.core.spec import ModelSpec
+from seg_edge.datasets.dataset import open_dataset
 from seg_edge.export.compare_runs import METRICS, compare_runs, read_history
 from seg_edge.runtime.evaluate import evaluate
 from seg_edge.runtime.segmenter import Segmenter

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seg_edge.cli.main import main
-from seg_edge.core.dataset import open_dataset, read_image
+from seg_edge.datasets.dataset import open_dataset, read_image
 
 
 def run(out: Path, words: str) -> int:
@@ -54,7 +54,7 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str],
 
 
 def test_interrupt_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from seg_edge.train.data.synth import writer
+    from seg_edge.datasets.synth import writer
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

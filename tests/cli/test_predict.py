@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seg_edge.cli.main import main
-from seg_edge.core.dataset import read_mask
+from seg_edge.datasets.dataset import read_mask
 from seg_edge.runtime import Segmenter
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from seg_edge.cli.main import main
-from seg_edge.core.dataset import open_dataset, write_labels
 from seg_edge.core.labels import Labels
+from seg_edge.datasets.dataset import open_dataset, write_labels
 from seg_edge.runtime import Segmenter
 from seg_edge.runtime.evaluate import evaluate
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import DataError
+from seg_edge.datasets.dataset import open_dataset
 from seg_edge.export.frames import evenly_spaced, generated_frames, network_inputs, open_data
 from seg_edge.runtime import kernels
 

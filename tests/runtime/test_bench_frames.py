@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from seg_edge.core.dataset import open_dataset
+from seg_edge.datasets.dataset import open_dataset
 from seg_edge.runtime.bench_frames import dataset_frames, generated_frames
 
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import DataError
 from seg_edge.core.labels import Labels
+from seg_edge.datasets.dataset import open_dataset
 from seg_edge.runtime import Segmenter
 from seg_edge.runtime.evaluate import evaluate
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from seg_edge.core.artefact import sha256
-from seg_edge.core.dataset import write_labels
 from seg_edge.core.errors import InputError
 from seg_edge.core.labels import Labels
 from seg_edge.core.spec import ModelSpec
+from seg_edge.datasets.dataset import write_labels
 from seg_edge.train.begin import begin_with, config_for
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint
 from seg_edge.train.models.catalog import build

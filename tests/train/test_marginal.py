@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import InputError, UnknownNameError
+from seg_edge.datasets.dataset import open_dataset
 from seg_edge.train.data.augment import AugmentConfig
 from seg_edge.train.losses import SegmentationLoss
 from seg_edge.train.marginal import relations, set_dice, with_sets

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import EngineError, ModelFileError
+from seg_edge.datasets.dataset import open_dataset
 from seg_edge.runtime import Segmenter
 from seg_edge.runtime.evaluate import evaluate
 from seg_edge.train.checkpoint import load_checkpoint

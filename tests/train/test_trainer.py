@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from seg_edge.core.artefact import sha256
-from seg_edge.core.dataset import write_labels
 from seg_edge.core.errors import InputError, ModelFileError
 from seg_edge.core.labels import Labels
+from seg_edge.datasets.dataset import write_labels
 from seg_edge.train import trainer
 from seg_edge.train.callbacks import COLUMNS
 from seg_edge.train.checkpoint import load_checkpoint

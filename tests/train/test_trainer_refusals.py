@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from seg_edge.core.dataset import write_labels
 from seg_edge.core.errors import DataError, InputError, SegEdgeError, UnknownNameError
 from seg_edge.core.labels import Labels
+from seg_edge.datasets.dataset import write_labels
 from seg_edge.train import trainer
 from seg_edge.train.checkpoint import load_checkpoint
 from seg_edge.train.engine import SegmentationModule

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...core.coding import Mask
-from ...core.dataset import Frame, SegDataset
+from ...datasets.coding import Mask
+from ...datasets.dataset import Frame, SegDataset
 
 #: Bytes of decoded pairs that a training may take up, at most; and a part of the free memory, at most.
 LIMIT, PART = 2 << 30, 1 / 4

@@ -13,7 +13,7 @@ from torch.multiprocessing import get_start_method
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, get_worker_info
 
 from ...core.cpu import usable_cpus
-from ...core.dataset import SegDataset
+from ...datasets.dataset import SegDataset
 from .augment import AugmentConfig, in_one_thread, resize_whole, to_tensors, training_transform
 from .kept import KeptReads, free_for_data
 from .mix import class_mix, cut_mix, draw_weights

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from seg_edge.core.dataset import open_dataset
 from seg_edge.core.errors import InputError
 from seg_edge.core.labels import Labels
+from seg_edge.datasets.dataset import open_dataset
 from seg_edge.train.data.augment import AugmentConfig
 from seg_edge.train.data.mix import class_mix, cut_mix, draw_weights
 from seg_edge.train.data.module import TrainSet, class_frequencies

@@ -1,0 +1,139 @@
+"""A fully labelled dataset taken apart into single-class ones: to try training on such data where the truth is known."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ..core.errors import DataError, InputError, UnknownNameError
+from ..core.labels import Labels
+from .dataset import SegDataset, open_dataset, write_labels
+from .layouts import SPLITS, find_layout
+from .merged import BACKGROUND, NO_CLASSES
+
+Progress = Callable[[int, int], None]
+
+
+def split_classes(
+    data: str | Path, out: str | Path, classes: Sequence[str] | None = None, seed: int = 0, progress: Progress | None = None
+) -> dict[str, int]:
+    """Writes ``CLASS/images/train`` and ``CLASS/masks/train`` for each class, and the other splits with all labels.
+
+    No picture is in two classes' folders, and a mask marks its own class alone (255), whatever else the picture shows.
+    Pictures are given to a class that they show, the rarest class first, in equal numbers as far as there are enough.
+    Classes that are not chosen are background.
+
+    Args:
+        data: A dataset with a train split.
+        out: Folder to make.
+        classes: Names; None takes all but one called "background".
+        seed: Of the draw.
+        progress: Called with (pictures done, pictures in all).
+
+    Returns:
+        Pictures for each class.
+
+    Raises:
+        InputError: ``out`` is there and not empty, or can't be written.
+        UnknownNameError: no such class.
+        DataError: a class that no picture is left for, or a dataset that can't be read.
+    """
+    data, out = Path(data), Path(out)
+    train = open_dataset(data, "train")
+    known = train.labels
+    names = tuple(dict.fromkeys(classes)) if classes else tuple(n for n in known.names if n != BACKGROUND)
+    for name in names:
+        if name not in known.names or name == BACKGROUND:
+            raise UnknownNameError("class", name, [n for n in known.names if n != BACKGROUND])
+        if name in NO_CLASSES or "/" in name:
+            raise InputError(f"data split-classes: a folder {name!r} would be read as something else; leave the class out")
+    if train.sets or len(names) < 2:
+        raise InputError("data split-classes: needs a dataset with all labels and at least two classes")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: is there already; choose another folder")
+    others = [open_dataset(data, name, known) for name in find_layout(data).splits(data) if name in SPLITS[1:]]
+    total, done = len(train) + sum(map(len, others)), 0
+    numbers = [known.names.index(name) for name in names]
+    owner = _share_out(_shown(train, numbers), names, seed)
+    colours = tuple(known.palette[number] for number in numbers)
+    labels = Labels((BACKGROUND, *names), ((0, 0, 0), *colours))
+    table = np.zeros(256, np.uint8)
+    table[numbers] = np.arange(1, len(names) + 1)
+    folder = _beside(out)
+    try:
+        for part in (train, *others):
+            for index, image in enumerate(part.images):
+                if part is train:
+                    home, name = folder / names[owner[index]], "masks"
+                    mask = np.where(part.read_mask(index) == numbers[owner[index]], np.uint8(255), np.uint8(0))
+                else:
+                    home, name, mask = folder, "labels", table[part.read_mask(index)]
+                    # Void is nobody's: not the background's either.
+                    mask = np.where(part.read_mask(index) == known.ignore_index, np.uint8(labels.ignore_index), mask)
+                _copy(image, home / "images" / part.split / image.name)
+                _write(home / name / part.split / f"{image.stem}.png", mask)
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+        write_labels(folder, labels)
+        if out.exists():
+            out.rmdir()
+        folder.chmod(0o755)  # mkdtemp makes folders private
+        folder.rename(out)
+    except OSError as error:
+        raise InputError(f"{out}: can't be written ({error.strerror}); choose another folder") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return {name: int((owner == k).sum()) for k, name in enumerate(names)}
+
+
+def _shown(data: SegDataset, numbers: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """bool (pictures, classes): whether a picture shows a class."""
+    rows = [np.bincount(data.read_mask(index).ravel(), minlength=256)[list(numbers)] > 0 for index in range(len(data))]
+    return np.stack(rows)
+
+
+def _share_out(shown: npt.NDArray[np.bool_], names: Sequence[str], seed: int) -> npt.NDArray[np.int64]:
+    """Which class gets each picture, (pictures,)."""
+    pictures, classes = shown.shape
+    order = np.random.default_rng(seed).permutation(pictures)
+    owner = np.full(pictures, -1, np.int64)
+    left = np.array([pictures // classes + (k < pictures % classes) for k in range(classes)])
+    for k in np.argsort(shown.sum(0), kind="stable"):
+        chosen = [i for i in order if owner[i] < 0 and shown[i, k]][: left[k]]
+        if not chosen:
+            raise DataError(
+                f"data split-classes: no picture is left for class {names[k]}; leave it out, or bring more pictures"
+            )
+        owner[chosen] = k
+        left[k] -= len(chosen)
+    spare = [i for i in order if owner[i] < 0]
+    owner[spare] = np.repeat(np.arange(classes), left)[: len(spare)]
+    return owner
+
+
+def _beside(out: Path) -> Path:
+    try:
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.absolute().parent))
+    except OSError as error:
+        raise InputError(f"{out}: can't be written ({error.strerror}); choose another folder") from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _write(path: Path, mask: npt.NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    good, data = cv2.imencode(".png", mask)
+    if not good:
+        raise DataError(f"{path}: OpenCV can't encode PNG images")
+    np.asarray(data).tofile(path)

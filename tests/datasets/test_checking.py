@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from seg_edge.core.errors import DataError
+from seg_edge.core.labels import Labels
+from seg_edge.datasets.checking import check_dataset, contact_sheet, picture_hash
+from seg_edge.datasets.dataset import read_image, write_labels
+
+LABELS = Labels(("road", "car"), ((128, 64, 128), (0, 0, 142)))
+SIZE_HW = (48, 64)
+
+
+def picture(seed: int) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    return cv2.resize(coarse, SIZE_HW[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def write(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two pictures for training, one for validation: half road, one eighth car in one of them, one row of void."""
+    write_labels(tmp_path, LABELS)
+    for seed, split, name in ((0, "train", "a"), (1, "train", "b"), (2, "val", "c")):
+        mask = np.zeros(SIZE_HW, np.uint8)
+        mask[0] = 255
+        if name == "a":
+            mask[24:30] = 1
+        write(tmp_path / f"images/{split}/{name}.png", picture(seed))
+        write(tmp_path / f"labels/{split}/{name}.png", mask)
+    return tmp_path
+
+
+def test_counts(root):
+    found = check_dataset(root)
+    train, val = found.splits
+    assert (found.layout, found.labels, found.errors, found.duplicates) == (
+        "images/<split> and labels/<split>", LABELS, [], [],
+    )  # fmt: skip
+    assert (train.name, train.images, train.sizes, train.void) == ("train", 2, {"48x64": 2}, 128)
+    assert (train.pixels, train.seen_in) == ([2 * 47 * 64 - 6 * 64, 6 * 64], [2, 1])
+    assert (val.pixels, val.seen_in) == ([47 * 64, 0], [1, 0])
+    assert found.warnings == ["val: no pixel of class car"]
+
+
+def test_progress(root):
+    seen = []
+    check_dataset(root, progress=lambda *step: seen.append(step))
+    assert seen == [("train", 1, 2), ("train", 2, 2), ("val", 1, 1)]
+
+
+def test_everything_wrong_is_listed_and_the_rest_is_counted(root):
+    (root / "images/train/a.png").write_bytes(b"no picture")
+    write(root / "labels/val/c.png", np.full(SIZE_HW, 7, np.uint8))
+    found = check_dataset(root)
+    assert [split.images for split in found.splits] == [1, 0]
+    assert found.errors == [
+        f"{root}/images/train/a.png: not a readable image (10 bytes); replace or remove it",
+        f"{root}/labels/val/c.png: label value 7 is out of range: expected 0..1 or 255 (void); name the classes in "
+        f"{root}/classes.json",
+    ]
+
+
+def test_a_split_without_labels_is_an_error_of_its_own(root):
+    (root / "labels/val/c.png").unlink()
+    found = check_dataset(root)
+    assert [split.name for split in found.splits] == ["val", "train"]
+    assert "c.png: has no label (1 of 1 images have none)" in found.errors[0]
+
+
+def test_no_split_at_all(root):
+    for name in ("a", "b"):
+        (root / f"labels/train/{name}.png").unlink()
+    (root / "labels/val/c.png").unlink()
+    with pytest.raises(DataError, match="has no label"):
+        check_dataset(root)
+
+
+@pytest.mark.parametrize("change", ["copy", "jpeg", "half"])
+def test_a_picture_in_two_splits(root, change):
+    image = read_image(root / "images/train/b.png")
+    target = root / "images/val/c.png"
+    if change == "jpeg":
+        image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], cv2.IMREAD_COLOR)
+    if change == "half":
+        image = cv2.resize(image, (32, 24), interpolation=cv2.INTER_AREA)
+        write(root / "labels/val/c.png", np.zeros((24, 32), np.uint8))
+    write(target, image)
+    found = check_dataset(root)
+    assert [row[:4] for row in found.duplicates] == [("train", "b.png", "val", "c.png")]
+    same = "the same" if change == "copy" else "(nearly )?the same"
+    assert any(w.startswith("train: b.png is ") for w in found.warnings)
+    if change == "copy":
+        assert found.duplicates[0][4] == 0
+        assert f"train: b.png is {same} picture as c.png of val" in found.warnings[0]
+
+
+def test_neighbours_are_no_copies():
+    bits = np.unpackbits(picture_hash(picture(3)) ^ picture_hash(np.roll(picture(3), 8, 1)))
+    assert bits.sum() > 40
+
+
+def test_rare_classes_and_void(root):
+    mask = np.zeros((480, 640), np.uint8)
+    mask[0, :10] = 1
+    write(root / "images/train/a.png", np.zeros((480, 640, 3), np.uint8))
+    write(root / "labels/train/a.png", mask)
+    write(root / "labels/val/c.png", np.full(SIZE_HW, 255, np.uint8))
+    warnings = check_dataset(root).warnings
+    assert "train: class car is rare (3.2e-05 of the pixels)" in warnings
+    assert "val: most pixels are void (3072 of 3072)" in warnings
+
+
+def test_unreadable_pictures_are_no_duplicates(root):
+    for path in (root / "images/train/a.png", root / "images/val/c.png"):
+        path.write_bytes(b"no picture")
+    assert check_dataset(root).duplicates == []
+
+
+def test_contact_sheet(root, tmp_path):
+    target = tmp_path / "sheet.png"
+    contact_sheet(root, check_dataset(root), target, columns=2, width=64)
+    sheet = read_image(target)
+    assert sheet.shape == (2 * 48 + 2 * 20 + 6, 128, 3)  # two splits; a legend of one class a line
+    # The car is painted over the first picture, half of it; void shows the picture.
+    frame = read_image(root / "images/train/a.png")
+    assert np.abs(sheet[26, :64].astype(int) - (0.4 * frame[26] + 0.6 * np.array([142, 0, 0]))).max() <= 1
+    assert sheet[0, :64].tolist() == frame[0].tolist()
+    assert sheet[96 + 8, 8].tolist() == [128, 64, 128]
