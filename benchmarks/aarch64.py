@@ -29,7 +29,7 @@ import cv2
 import numpy as np
 
 from seg_edge.core.artefact import write_json
-from seg_edge.runtime.machine import machine
+from seg_edge.runtime.machine.system import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = "python3,python3-venv,python3-dev,gcc,g++,make,libgl1,libglib2.0-0"

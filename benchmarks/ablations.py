@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any
 
 from seg_edge.core.artefact import sha256, write_json
-from seg_edge.runtime.machine import machine
+from seg_edge.runtime.machine.system import machine
 
 RESULTS = Path(__file__).parent / "results"
 RECIPE = Path(__file__).parents[1] / "train" / "recipes" / "camvid.yaml"

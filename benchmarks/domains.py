@@ -27,7 +27,7 @@ import torch
 
 from seg_edge.cli.main import main as seg_edge
 from seg_edge.core.artefact import write_json
-from seg_edge.runtime.machine import machine
+from seg_edge.runtime.machine.system import machine
 
 RESULTS = Path(__file__).parent / "results"
 DOMAINS = ("day", "dusk", "night", "fog", "rain", "camera2")

@@ -20,7 +20,7 @@ import numpy as np
 
 from seg_edge.core.artefact import write_json
 from seg_edge.runtime import Pipeline, Segmenter, Source, SourceFrame
-from seg_edge.runtime.machine import machine
+from seg_edge.runtime.machine.system import machine
 
 NUMBERS = (1, 2, 3)
 

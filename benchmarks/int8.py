@@ -31,12 +31,12 @@ from seg_edge.core.metrics import ConfusionMatrix
 from seg_edge.datasets.dataset import open_dataset
 from seg_edge.export.frames import generated_frames, network_input
 from seg_edge.export.quantize import float_convolutions
-from seg_edge.runtime import kernels
 from seg_edge.runtime.bench_lane import SETTLE_S
 from seg_edge.runtime.engines import engine_class, engines
-from seg_edge.runtime.engines.dialect import DIALECTS, translate
-from seg_edge.runtime.machine import machine
-from seg_edge.runtime.modelfile import read_spec
+from seg_edge.runtime.frame import kernels
+from seg_edge.runtime.machine.system import machine
+from seg_edge.runtime.modelfile.dialect import DIALECTS, translate
+from seg_edge.runtime.modelfile.modelfile import read_spec
 
 
 def latencies_ms(artefact: Path, engine: str, threads: int, turns: int) -> dict[str, float]:

@@ -27,7 +27,8 @@ from seg_edge.core.artefact import write_json
 from seg_edge.core.labels import CAMVID
 from seg_edge.core.metrics import agreement
 from seg_edge.datasets.dataset import read_mask
-from seg_edge.runtime import _kernels, kernels
+from seg_edge.runtime import _kernels
+from seg_edge.runtime.frame import kernels
 
 FRAME_HW, INPUT_HW, STRIDE, ALPHA = (720, 1280), (352, 480), 4, 0.5
 CLASSES = len(CAMVID)

@@ -13,7 +13,7 @@ import onnx
 import onnxruntime as ort
 from end_to_end import usual_interleaved, usual_planes
 
-from seg_edge.runtime.modelfile import read_spec
+from seg_edge.runtime.modelfile.modelfile import read_spec
 
 Array = npt.NDArray[Any]
 

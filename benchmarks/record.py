@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seg_edge.core.artefact import REPORT_JSON, write_json
-from seg_edge.runtime.machine import machine
+from seg_edge.runtime.machine.system import machine
 
 RESULTS = Path(__file__).parent / "results"
 

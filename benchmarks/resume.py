@@ -36,7 +36,7 @@ import torch
 import seg_edge.train.trainer  # noqa: F401  (every forked life has it)
 from seg_edge.cli.main import main as seg_edge
 from seg_edge.core.artefact import write_json
-from seg_edge.runtime.machine import machine
+from seg_edge.runtime.machine.system import machine
 from seg_edge.train.checkpoint import read_checkpoint
 
 RESULTS = Path(__file__).parent / "results"

@@ -38,7 +38,7 @@ import numpy as np
 
 from seg_edge.core.artefact import write_json
 from seg_edge.runtime import Pipeline, Segmenter, Source, SourceFrame, open_sink, open_source
-from seg_edge.runtime.machine import machine
+from seg_edge.runtime.machine.system import machine
 
 SERVER = Path(__file__).parents[1] / "tests" / "runtime" / "rtsp_server.py"
 CAMERA = "gst://videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=30/1"

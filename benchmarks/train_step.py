@@ -23,7 +23,7 @@ import torch
 from torch.nn import functional as F
 
 from seg_edge.core.artefact import write_json
-from seg_edge.runtime.machine import machine
+from seg_edge.runtime.machine.system import machine
 from seg_edge.train.depthwise import use_fp32_gradients
 from seg_edge.train.memory import keep_freed_memory
 from seg_edge.train.models.catalog import build

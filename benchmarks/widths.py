@@ -20,7 +20,7 @@ import onnxruntime as ort
 from onnx import helper, numpy_helper
 
 from seg_edge.core.artefact import write_json
-from seg_edge.runtime.machine import machine, packages
+from seg_edge.runtime.machine.system import machine, packages
 
 #: Height, width and channels in of a layer, and the numbers of channels out: those of the decoder of unet-s.
 LAYERS = (((88, 120, 96), (16, 24, 32)), ((44, 60, 192), (32, 40, 48, 56, 64)), ((22, 30, 288), (96, 104, 112, 120, 128)))

@@ -136,7 +136,7 @@ def bench(
     from ..runtime import bench as measure
     from ..runtime import bench_report
     from ..runtime.bench_turns import TURN_S
-    from ..runtime.modelfile import read_spec
+    from ..runtime.modelfile.modelfile import read_spec
 
     size_hw = parse_size(frame, "--frame")
     assert size_hw is not None

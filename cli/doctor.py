@@ -35,7 +35,7 @@ def doctor(
 def _print(report: dict[str, Any]) -> None:
     from rich.table import Table
 
-    from ..runtime.machine import summary
+    from ..runtime.machine.system import summary
 
     out = console()
 

@@ -101,7 +101,7 @@ def export(
     """Export a checkpoint: ONNX, simplified, INT8; each step gated and reported."""
     from ..core.artefact import write_json
     from ..core.errors import InputError
-    from ..core.plan import FLAVOURS
+    from ..runtime.modelfile.plan import FLAVOURS
 
     try:
         with loading("loading torch"):

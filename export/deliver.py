@@ -15,11 +15,11 @@ from ..calib.graph import Frames
 from ..calib.trt_cache import TRT_CACHE_FILE
 from ..core.artefact import SPEC_FILE, atomic_path, onnx_name, write_text
 from ..core.errors import InputError, SegEdgeError
-from ..core.plan import PLAN_SUFFIXES, PlanRecord, with_plan
 from ..core.progress import Progress
 from ..core.spec import ModelSpec
 from ..runtime.engines import open_engine
-from ..runtime.gpu_support import gpus
+from ..runtime.machine.gpu import gpus
+from ..runtime.modelfile.plan import PLAN_SUFFIXES, PlanRecord, with_plan
 from .batch import run_batched
 from .compare import compare
 from .labels_head import MIN_AGREEMENT, agreement_of, check_head, kernel_masks, with_labels

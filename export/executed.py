@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.engines.dialect import load_model
 from ..runtime.engines.openvino import compile_options
 from ..runtime.engines.signal_stack import kept_signal_stack
-from ..runtime.modelfile import read_spec
+from ..runtime.modelfile.dialect import load_model
+from ..runtime.modelfile.modelfile import read_spec
 
 
 def float_kernels(path: Path, engine: str = "onnxruntime") -> list[str]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..core.spec import ModelSpec
 from ..datasets.dataset import SegDataset, open_dataset_for
-from ..runtime import kernels
+from ..runtime.frame import kernels
 
 Frame = npt.NDArray[np.uint8]
 

@@ -16,9 +16,9 @@ from ..core.artefact import GOLDEN_DIR, sha256, write_json
 from ..core.errors import ModelFileError
 from ..core.metrics import agreement
 from ..datasets.dataset import read_image, read_mask
-from ..runtime import kernels
 from ..runtime.engines import Engine, open_engine
-from ..runtime.fit import frame_window
+from ..runtime.frame import kernels
+from ..runtime.frame.fit import frame_window
 from .frames import Frame, network_input
 
 MANIFEST = "golden.json"

@@ -17,7 +17,7 @@ from ..calib.graph import Array, get_spec, set_spec, set_weight
 from ..core.errors import InputError, ModelFileError
 from ..core.metrics import agreement
 from ..core.spec import OUTPUTS
-from ..runtime import kernels
+from ..runtime.frame import kernels
 
 HEADS = OUTPUTS
 #: Least share of pixels equal to the C kernel's. Both interpolate bilinearly between pixel centres; engines sum the four

@@ -14,7 +14,7 @@ from ..calib.graph import Array, Frames, run, session
 from ..core.artefact import atomic_path
 from ..core.progress import Progress
 from ..runtime.engines import TABLE, engine_class, open_engine
-from ..runtime.engines.dialect import DIALECTS, translate
+from ..runtime.modelfile.dialect import DIALECTS, translate
 from .compare import compare
 from .measure import worst_class
 

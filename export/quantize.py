@@ -25,7 +25,7 @@ from ..calib.observers import observer
 from ..calib.scales import QuantParams, activation_params, fit_bias, quantize_weight, weight_scales
 from ..calib.statistics import check_frames, collect, silent
 from ..core.errors import ModelFileError
-from ..runtime.engines.dialect import mean_levels
+from ..runtime.modelfile.dialect import mean_levels
 
 _QUANTIZED = ("Conv", "Concat", "Resize", "MaxPool", "Add")
 _MOVES_VALUES = ("Resize", "MaxPool")

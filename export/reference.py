@@ -19,7 +19,7 @@ from ..core.errors import ModelFileError, UnknownNameError
 from ..core.labels import Labels
 from ..core.spec import ModelSpec
 from ..runtime.bench_untrained import RANDOM
-from ..runtime.modelfile import read_spec
+from ..runtime.modelfile.modelfile import read_spec
 from ..train.models import registry, zoo
 from ..train.models.unet import OUTPUT_STRIDE
 from .cache_folder import cache_folder

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ..core.artefact import atomic_path, write_text
 from ..core.errors import InputError
-from ..core.plan import PLAN_SUFFIXES
 from ..core.spec import ModelSpec
+from ..runtime.modelfile.plan import PLAN_SUFFIXES
 
 CONFIG = "config.pbtxt"
 

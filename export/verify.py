@@ -10,10 +10,10 @@ from typing import Any
 from ..core.artefact import REPORT_JSON, SPEC_FILE, onnx_name
 from ..core.errors import ModelFileError
 from ..core.metrics import agreement
-from ..core.plan import FLAVOURS, PlanHost, PlanRecord, mismatches, plan_records
 from ..core.shipped import shipped
 from ..core.spec import ModelSpec
 from ..runtime.engines import AUTO, engine_class, open_engine
+from ..runtime.modelfile.plan import FLAVOURS, PlanHost, PlanRecord, mismatches, plan_records
 from .golden import check_hash, masks, read_golden
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .engines import Engine, open_engine
-    from .modelfile import read_spec, resolve_model
-    from .pipeline import Pipeline
+    from .modelfile.modelfile import read_spec, resolve_model
+    from .pipeline.pipeline import Pipeline
     from .segmenter import Result, Segmenter
     from .sinks import CallbackSink, Sink, open_sink
     from .sources import CameraOptions, LiveOptions, Source, SourceFrame, open_source

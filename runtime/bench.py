@@ -16,11 +16,9 @@ from typing import Any
 
 from ..core.artefact import onnx_name
 from ..core.errors import EngineError, GateError, InputError, ModelFileError, UnknownNameError
-from ..core.plan import FLAVOURS
 from ..core.shipped import shipped
 from ..core.spec import PRECISIONS
 from ..datasets.dataset import open_dataset
-from . import kernels
 from .bench_camera import try_watch
 from .bench_frames import dataset_frames, generated_frames
 from .bench_lane import QUIET_CORES, Lane
@@ -28,12 +26,14 @@ from .bench_ratio import add_ratios
 from .bench_turns import DURATION_S, TURN_S, Progress, schedule, take_turns
 from .engines import AUTO, engine_class, engines
 from .engines.base import resolve_threads
-from .machine import machine, packages
-from .modelfile import read_spec
-from .planfile import find_plan, is_plan, read_plan
+from .frame import kernels
+from .machine.system import machine, packages
+from .modelfile.modelfile import read_spec
+from .modelfile.plan import FLAVOURS
+from .modelfile.planfile import find_plan, is_plan, read_plan
+from .pipeline.stats import half_width
 from .reference_table import REFERENCE
 from .sensors import Neighbour, Neighbours, OtherLoad
-from .stats import half_width
 
 FRAME_HW = (720, 1280)
 SPLIT = "val"

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import InputError
-from .pipeline import Pipeline
+from .pipeline.pipeline import Pipeline
 from .segmenter import Segmenter
 from .sinks import open_sink, refuse_overwrite, written_by
 from .sources import Source, SourceFrame, open_source, source_path

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..datasets.dataset import SegDataset, read_image
-from . import kernels
+from .frame import kernels
 
 Frame = npt.NDArray[np.uint8]
 

@@ -17,18 +17,18 @@ from ..core.errors import SegEdgeError
 from ..core.labels import Labels
 from ..core.spec import ModelSpec
 from ..datasets.dataset import SegDataset, named_for, open_dataset
-from . import kernels
 from .bench_batch import BatchSegmenter, resolve_batch
 from .bench_camera import simulated, watch
 from .bench_untrained import RANDOM, UntrainedSegmenter
 from .evaluate import evaluate
-from .machine import ROOT
-from .modelfile import read_spec
+from .frame import kernels
+from .machine.system import ROOT
+from .modelfile.modelfile import read_spec
+from .pipeline.stats import Samples, half_width, median_interval
 from .power import Meter, NoMeter, open_meter
 from .segmenter import Outs, Segmenter
 from .sensors import OtherLoad
 from .sources import SourceFrame, names_files
-from .stats import Samples, half_width, median_interval
 from .vitals import Vitals, memory
 
 Frame = npt.NDArray[np.uint8]

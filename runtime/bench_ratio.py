@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import UnknownNameError
+from .pipeline.stats import median_interval
 from .reference_table import REFERENCE
-from .stats import median_interval
 
 Row = dict[str, Any]
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from .machine import summary
+from .machine.system import summary
 
 DASH = "–"
 #: What a cell says of a measured row for which the machine has no instrument; the row's note says why.

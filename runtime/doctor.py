@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .engines import engines
-from .gpu_support import MODULES, cuda, gpus, module_state, torch_build
-from .machine import ROOT, machine, packages
-from .video_support import video
+from .machine.gpu import MODULES, cuda, gpus, module_state, torch_build
+from .machine.system import ROOT, machine, packages
+from .machine.video import video
 
 
 def doctor(root: Path = ROOT) -> dict[str, Any]:

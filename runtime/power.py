@@ -23,7 +23,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from .machine import ROOT, jetson, read
+from .machine.system import ROOT, jetson, read
 from .nvml import nvml
 from .sensors import EnergyMeter, number
 from .tegrastats import board_mw, board_rails, parse

@@ -17,13 +17,13 @@ import numpy.typing as npt
 from ..core.errors import EngineError, InputError
 from ..core.labels import Labels
 from ..core.spec import ModelSpec
-from . import kernels
 from .engines import AUTO, Engine, open_engine
 from .engines.requests import Ticket
-from .fit import frame_window
-from .result import Frame, Mask, Result, check_frame
-from .style import Style
-from .temporal import LogitsSmoother
+from .frame import kernels
+from .frame.fit import frame_window
+from .frame.result import Frame, Mask, Result, check_frame
+from .frame.style import Style
+from .frame.temporal import LogitsSmoother
 
 if TYPE_CHECKING:
     from .sources import Source, SourceFrame
@@ -326,7 +326,7 @@ class Segmenter:
             SourceError: the source can't be opened or fails.
             EngineError: the engine failed.
         """
-        from .pipeline import Pipeline
+        from .pipeline.pipeline import Pipeline
         from .sources import Source, open_source
 
         options: dict[str, Any] = {"mask": mask, "overlay": overlay, "max_frames": max_frames, "in_flight": in_flight}

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .machine import ROOT, read
+from .machine.system import ROOT, read
 
 # Names of thermal zones and hwmon chips that sit in the processor.
 _CPU_ZONE = re.compile(r"x86_pkg_temp|cpu|soc|^tj", re.IGNORECASE)

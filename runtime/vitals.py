@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .machine import ROOT, read
+from .machine.system import ROOT, read
 from .nvml import nvml
 from .sensors import number, temperature_c
 

@@ -10,12 +10,12 @@ from ...calib.graph import get_spec, load
 from ...calib.trt_cache import TRT_CACHE_FILE
 from ...core.artefact import REPORT_JSON, SPEC_FILE, onnx_name, sha256, write_text
 from ...core.errors import InputError, ModelFileError
-from ...core.plan import PLAN_SUFFIXES, PlanRecord, plan_records, with_plan
 from ...core.progress import Progress, Silent
 from ...core.shipped import shipped
 from ...core.spec import PRECISIONS, ModelSpec
-from ...runtime.gpu_support import gpus
-from ...runtime.modelfile import FOLDER_ORDER
+from ...runtime.machine.gpu import gpus
+from ...runtime.modelfile.modelfile import FOLDER_ORDER
+from ...runtime.modelfile.plan import PLAN_SUFFIXES, PlanRecord, plan_records, with_plan
 from ..report import Report, Step
 from .build import BuildOptions, build_file, plan_name, record
 

@@ -18,12 +18,12 @@ from ...calib.trt_cache import read as read_cache
 from ...calib.trt_cache import text as cache_text
 from ...core.artefact import atomic_path, sha256
 from ...core.errors import EngineError, InputError, UnknownNameError
-from ...core.plan import FLAVOURS, PlanRecord
 from ...core.progress import Progress, Silent
-from ...runtime import nvinfer
-from ...runtime.gpu_support import gpus
-from ...runtime.nvinfer import Backend
-from ...runtime.trt_log import Log, listen
+from ...runtime.engines import nvinfer
+from ...runtime.engines.nvinfer import Backend
+from ...runtime.engines.trt_log import Log, listen
+from ...runtime.machine.gpu import gpus
+from ...runtime.modelfile.plan import FLAVOURS, PlanRecord
 from ..batch import for_one_frame
 from ..fp16 import to_fp16
 from .dialect import for_tensorrt

@@ -10,8 +10,8 @@ from __future__ import annotations
 import onnx
 
 from ...core.errors import ModelFileError
-from ...runtime.engines.dialect import translate
-from ...runtime.wire import WireError
+from ...runtime.modelfile.dialect import translate
+from ...runtime.modelfile.wire import WireError
 
 
 def for_tensorrt(model: onnx.ModelProto) -> onnx.ModelProto:

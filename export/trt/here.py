@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ...core.plan import FLAVOURS, PlanHost, PlanRecord, mismatches
-from ...runtime import nvinfer
-from ...runtime.engines import engine_class
+from ...runtime.engines import engine_class, nvinfer
+from ...runtime.modelfile.plan import FLAVOURS, PlanHost, PlanRecord, mismatches
 
 
 def why_not_here(made: PlanRecord) -> str | None:

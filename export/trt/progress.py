@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...core.progress import Progress
-from ...runtime.nvinfer import Backend
+from ...runtime.engines.nvinfer import Backend
 
 
 class Phases:

@@ -8,10 +8,10 @@ from importlib import import_module
 from pathlib import Path
 
 from ...core.errors import EngineError, ModelFileError, UnknownNameError
-from ...core.plan import FLAVOURS, PLAN_SUFFIXES
 from ...core.shipped import shipped
-from ..modelfile import read_spec, resolve_model
-from ..planfile import find_plan, is_plan, read_plan
+from ..modelfile.modelfile import read_spec, resolve_model
+from ..modelfile.plan import FLAVOURS, PLAN_SUFFIXES
+from ..modelfile.planfile import find_plan, is_plan, read_plan
 from .base import Availability, Engine
 
 __all__ = ["AUTO", "TABLE", "Availability", "Engine", "EngineInfo", "engine_class", "engines", "open_engine"]
@@ -111,7 +111,7 @@ def _fastest(path: Path) -> tuple[type[Engine], Path, str]:
     if is_plan(path):  # only the one that built it can open it
         flavour = read_plan(path)[1].flavour
         known = [row for row in known if row.name == flavour]
-    from ..gpu_support import libcuda  # here: it asks about the machine, which asks about engines
+    from ..machine.gpu import libcuda  # here: it asks about the machine, which asks about engines
 
     gpu_here = bool(libcuda()["devices"])
     why = [f"the first available of {', '.join(row.name for row in known)}"]

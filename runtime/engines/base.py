@@ -65,7 +65,7 @@ class Engine(ABC):
 
     Args:
         path: The model file.
-        spec: What the model is; :func:`seg_edge.runtime.modelfile.read_spec` gives it.
+        spec: What the model is; :func:`seg_edge.runtime.modelfile.modelfile.read_spec` gives it.
         threads: CPU threads; None is every core that this process may use. ``self.threads`` holds the resolved number.
         throughput: Compute several requests side by side, each on some of the threads, where the backend can: more frames a
             second, and each of them later. :meth:`infer` is then slower too.

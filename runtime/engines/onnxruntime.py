@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, ClassVar
 
+from ..modelfile.dialect import load_model
 from .base import INPUT_NAME, Availability, Engine, Frames, Output, Tensor
-from .dialect import load_model
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64"}
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 from ...core.errors import EngineError
-from .. import gpu_support
+from ..machine import gpu as gpu_support
 from .base import Availability, Tensor
 from .onnxruntime import OnnxRuntimeEngine
 

@@ -18,15 +18,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...core.errors import EngineError
-from ...core.plan import PLAN_SUFFIXES, PlanHost
-from .. import gpu_support, nvinfer
 from ..cuda.compile import cubin
 from ..cuda.frame_path import FramePath
 from ..cuda.graph import CudaGraph
 from ..cuda.memory import Buffer
-from ..planfile import check_plan, read_plan
-from ..trt_log import Log, listen
+from ..machine import gpu as gpu_support
+from ..modelfile.plan import PLAN_SUFFIXES, PlanHost
+from ..modelfile.planfile import check_plan, read_plan
+from . import nvinfer
 from .base import INPUT_NAME, Availability, Engine, FrameProcessor, Frames, Output, Processed, Tensor
+from .trt_log import Log, listen
 
 
 class TensorRtEngine(Engine):

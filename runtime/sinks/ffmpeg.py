@@ -12,7 +12,7 @@ from collections import deque
 from functools import cache
 from time import perf_counter
 
-from ..machine import run
+from ..machine.system import run
 from ..sources.feed import grow_pipe
 from .base import Frame
 

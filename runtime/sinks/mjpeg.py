@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from ...core.errors import SinkError
-from ..prometheus import prometheus
 from .base import Frame, Run, Sink
+from .prometheus import prometheus
 
 DEFAULT_PORT = 8080
 _QUALITY = 80

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from ...core.errors import SinkError
-from ..hud import write_lines
+from ..frame.hud import write_lines
 from .base import Frame, Run, Sink
 from .overwrite import refuse_overwrite, written_by
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .. import kernels
+from ..frame import kernels
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from seg_edge.cli.main import main
-from seg_edge.runtime.nvinfer import module_available
+from seg_edge.runtime.engines.nvinfer import module_available
 
 RTX = module_available("rtx")
 needs_rtx = pytest.mark.skipif(not RTX.ok, reason=RTX.reason)

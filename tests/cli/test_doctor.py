@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from seg_edge.cli.main import main
-from seg_edge.runtime import kernels
+from seg_edge.runtime.frame import kernels
 
 KEYS = {
     "machine", "python", "isa", "isas", "isa_reason", "engines", "video", "gpu", "cuda", "modules", "torch", "abilities",

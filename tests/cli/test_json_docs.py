@@ -69,7 +69,7 @@ def test_data_check(tmp_path):
 
 
 def test_build(tiny_model, tmp_path):
-    from seg_edge.runtime.nvinfer import module_available
+    from seg_edge.runtime.engines.nvinfer import module_available
 
     state = module_available("rtx")
     if not state.ok:

@@ -16,7 +16,7 @@ from seg_edge.export.options import ExportOptions
 from seg_edge.export.verify import verify
 from seg_edge.runtime import Pipeline, Segmenter, Source, SourceFrame
 from seg_edge.runtime.engines import engine_class, open_engine
-from seg_edge.runtime.engines.dialect import translate
+from seg_edge.runtime.modelfile.dialect import translate
 
 
 def test_each_frame_of_a_batch_gets_its_own_output(tiny, nets):

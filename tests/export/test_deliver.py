@@ -11,7 +11,6 @@ import pytest
 from seg_edge.calib.graph import get_spec, load, run, session
 from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, InputError
-from seg_edge.core.plan import PlanHost
 from seg_edge.export.chain import export_network
 from seg_edge.export.deliver import DeliverOptions
 from seg_edge.export.options import ExportOptions
@@ -21,7 +20,8 @@ from seg_edge.export.verify import check_files, verify
 from seg_edge.runtime import Segmenter
 from seg_edge.runtime.engines import open_engine
 from seg_edge.runtime.engines.base import Availability
-from seg_edge.runtime.nvinfer import module_available
+from seg_edge.runtime.engines.nvinfer import module_available
+from seg_edge.runtime.modelfile.plan import PlanHost
 
 RTX = module_available("rtx")
 

@@ -12,7 +12,7 @@ from seg_edge.export.fp16 import rounded, to_fp16
 from seg_edge.export.quantize import QuantOptions, calibrate, prepare, quantize
 from seg_edge.export.to_onnx import to_onnx
 from seg_edge.export.trt import BuildOptions, build_plan, for_tensorrt
-from seg_edge.runtime.nvinfer import module_available
+from seg_edge.runtime.engines.nvinfer import module_available
 
 RTX = module_available("rtx")
 

@@ -6,7 +6,7 @@ import pytest
 from seg_edge.core.errors import DataError
 from seg_edge.datasets.dataset import open_dataset
 from seg_edge.export.frames import evenly_spaced, generated_frames, network_inputs, open_data
-from seg_edge.runtime import kernels
+from seg_edge.runtime.frame import kernels
 
 
 def test_indices_are_spread_over_the_whole_split():

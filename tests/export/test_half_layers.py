@@ -16,7 +16,7 @@ from seg_edge.export.half_layers import half_convolutions, half_range
 from seg_edge.export.options import ExportOptions
 from seg_edge.export.quantize import QuantOptions, calibrate, quantize
 from seg_edge.export.trt import BuildOptions, build_plan
-from seg_edge.runtime.nvinfer import module_available
+from seg_edge.runtime.engines.nvinfer import module_available
 
 RTX = module_available("rtx")
 OPTIONS = QuantOptions()

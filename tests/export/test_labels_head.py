@@ -13,7 +13,7 @@ from seg_edge.export.quantize import QuantOptions, calibrate, quantize
 from seg_edge.export.to_onnx import to_onnx
 from seg_edge.export.trt import BuildOptions, build_plan
 from seg_edge.runtime import Segmenter
-from seg_edge.runtime.nvinfer import module_available
+from seg_edge.runtime.engines.nvinfer import module_available
 
 
 @pytest.fixture(scope="module")

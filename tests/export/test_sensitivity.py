@@ -13,8 +13,8 @@ from seg_edge.core.errors import ModelFileError
 from seg_edge.export.quantize import QuantOptions, calibrate, insert, prepare, quantize, quantized_tensors
 from seg_edge.export.sensitivity import LayerCost, most_sensitive, sensitivity, write_plot
 from seg_edge.export.to_onnx import to_onnx
-from seg_edge.runtime.engines.dialect import translate
-from seg_edge.runtime.trt_log import Log, listen
+from seg_edge.runtime.engines.trt_log import Log, listen
+from seg_edge.runtime.modelfile.dialect import translate
 
 OPTIONS = QuantOptions()
 

@@ -12,7 +12,6 @@ import pytest
 from seg_edge.calib.graph import convolutions, load, set_weight, weights
 from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, ModelFileError, UnknownNameError
-from seg_edge.core.plan import PlanHost
 from seg_edge.export import verify as verifying
 from seg_edge.export.chain import export_network
 from seg_edge.export.options import ExportOptions
@@ -20,8 +19,9 @@ from seg_edge.export.trt import BuildOptions
 from seg_edge.export.trt.artefact import build_engine
 from seg_edge.export.verify import verify
 from seg_edge.runtime.engines import engine_class, open_engine
-from seg_edge.runtime.nvinfer import module_available
-from seg_edge.runtime.planfile import is_plan
+from seg_edge.runtime.engines.nvinfer import module_available
+from seg_edge.runtime.modelfile.plan import PlanHost
+from seg_edge.runtime.modelfile.planfile import is_plan
 
 
 @pytest.fixture(scope="module")

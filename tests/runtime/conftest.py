@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from seg_edge.runtime import kernels
 from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from seg_edge.runtime.frame import kernels
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 

@@ -19,13 +19,14 @@ from seg_edge.core.errors import (
     UnknownNameError,
 )
 from seg_edge.core.spec import METADATA_KEY
-from seg_edge.runtime import bench_lane, kernels, segmenter, vitals
+from seg_edge.runtime import bench_lane, segmenter, vitals
 from seg_edge.runtime.bench import bench, check, find_models
 from seg_edge.runtime.bench_compare import compare
 from seg_edge.runtime.bench_report import markdown, others, rate_cell, table
 from seg_edge.runtime.bench_turns import schedule
 from seg_edge.runtime.engines import engines
 from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from seg_edge.runtime.frame import kernels
 from seg_edge.runtime.power import Meter
 
 AVAILABLE = [row.name for row in engines(".onnx") if row.available]

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from seg_edge.core.errors import EngineError, GateError, InputError
-from seg_edge.runtime import kernels
 from seg_edge.runtime.bench import bench, check
 from seg_edge.runtime.bench_compare import MISSING_A, compare
 from seg_edge.runtime.bench_report import csv_text, legend, table, title
 from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from seg_edge.runtime.frame import kernels
 
 SHORT = {"engine_names": ["onnxruntime"], "threads": [1], "frame_hw": (60, 80)}
 FRAME_S, BATCH_S = 0.002, 0.004

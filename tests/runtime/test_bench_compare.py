@@ -22,7 +22,7 @@ from seg_edge.runtime.bench_compare import (
     read_report,
     table,
 )
-from seg_edge.runtime.stats import median_interval
+from seg_edge.runtime.pipeline.stats import median_interval
 
 
 def row(model="net", e2e=(10.0, 10.1, 10.2, 9.9, 9.8, 10.0), alone=None, **changes):

@@ -7,12 +7,12 @@ import pytest
 
 from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, UnknownNameError
-from seg_edge.core.plan import PlanHost, PlanRecord, with_plan
-from seg_edge.runtime import gpu_support
 from seg_edge.runtime.bench import bench, check, find_models
 from seg_edge.runtime.engines import Availability, engines
 from seg_edge.runtime.engines.base import Tensor
 from seg_edge.runtime.engines.tensorrt import TensorRtRtxEngine
+from seg_edge.runtime.machine import gpu as gpu_support
+from seg_edge.runtime.modelfile.plan import PlanHost, PlanRecord, with_plan
 
 SHORT = {"threads": [1], "frame_hw": (60, 80), "runs": 1}
 AVAILABLE = [row.name for row in engines(".onnx") if row.available]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from seg_edge.core.errors import UnknownNameError
-from seg_edge.runtime import CallbackSink, Pipeline, Segmenter, Source, SourceFrame, kernels, open_sink, open_source
+from seg_edge.runtime import CallbackSink, Pipeline, Segmenter, Source, SourceFrame, open_sink, open_source
+from seg_edge.runtime.frame import kernels
 
 FORMATS = ("nv12", "yuyv")
 

@@ -16,7 +16,7 @@ from torchvision.transforms import ColorJitter, v2
 from torchvision.transforms.v2 import functional as TF
 
 from ...core.errors import InputError
-from ...runtime.kernels import resize, set_threads
+from ...runtime.frame.kernels import resize, set_threads
 
 #: Shares of red, green and blue in an RGB pixel's brightness, as torchvision has them (ITU-R BT.601).
 GREY = (0.2989, 0.587, 0.114)

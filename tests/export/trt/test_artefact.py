@@ -10,7 +10,6 @@ from seg_edge.calib import trt_cache
 from seg_edge.calib.graph import get_spec, load
 from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import InputError, ModelFileError
-from seg_edge.core.plan import PlanRecord
 from seg_edge.core.spec import ModelSpec
 from seg_edge.export.chain import export_network
 from seg_edge.export.deliver import DeliverOptions
@@ -18,7 +17,8 @@ from seg_edge.export.options import ExportOptions
 from seg_edge.export.trt import BuildOptions
 from seg_edge.export.trt.artefact import build_engine, changes, graph_of
 from seg_edge.export.verify import check_files, verify
-from seg_edge.runtime.nvinfer import module_available
+from seg_edge.runtime.engines.nvinfer import module_available
+from seg_edge.runtime.modelfile.plan import PlanRecord
 
 RTX = module_available("rtx")
 pytestmark = pytest.mark.skipif(not RTX.ok, reason=RTX.reason)

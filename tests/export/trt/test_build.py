@@ -24,7 +24,7 @@ from seg_edge.export.trt import BuildOptions, build_file, build_plan, plan_name
 from seg_edge.export.trt import build as building
 from seg_edge.export.trt.build import _calibrator, _configure, _network_flags, _timing_cache, capability
 from seg_edge.export.trt.dialect import for_tensorrt
-from seg_edge.runtime.nvinfer import Backend, module_available
+from seg_edge.runtime.engines.nvinfer import Backend, module_available
 from seg_edge.train.models.catalog import build, stride_of
 from seg_edge.train.models.zoo import NETWORKS
 

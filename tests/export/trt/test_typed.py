@@ -7,7 +7,7 @@ import pytest
 from seg_edge.calib.graph import convolutions, set_spec
 from seg_edge.export.quantize import QuantOptions, calibrate, quantize
 from seg_edge.export.trt import BuildOptions, build_file, build_plan
-from seg_edge.runtime.nvinfer import module_available
+from seg_edge.runtime.engines.nvinfer import module_available
 
 RTX = module_available("rtx")
 pytestmark = pytest.mark.skipif(not RTX.ok, reason=RTX.reason)

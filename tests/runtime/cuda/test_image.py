@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seg_edge.runtime import kernels
 from seg_edge.runtime.cuda.compile import SOURCES
+from seg_edge.runtime.frame import kernels
 
 CC = shutil.which(os.environ.get("CC", "cc"))
 pytestmark = pytest.mark.skipif(CC is None, reason="no C compiler")

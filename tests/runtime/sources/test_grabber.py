@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from seg_edge.runtime.kernels import to_bgr
+from seg_edge.runtime.frame.kernels import to_bgr
 from seg_edge.runtime.sources.feed import FeedLost, GrabberFeed, Wake
 
 pytestmark = pytest.mark.usefixtures("nothing_left")

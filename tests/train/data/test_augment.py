@@ -11,7 +11,7 @@ import torch
 from torchvision.transforms import v2
 
 from seg_edge.core.errors import InputError
-from seg_edge.runtime import kernels
+from seg_edge.runtime.frame import kernels
 from seg_edge.train.data.augment import (
     AugmentConfig,
     ColourJitter,

@@ -1,0 +1,68 @@
+"""The head-up display: how the run does, drawn into the overlay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from ..segmenter import Result
+
+#: Seconds between two texts: faster ones can't be read.
+PERIOD_S = 0.5
+#: Height of the letters for a frame of 720 rows, in OpenCV's unit (1 is about 22 pixels).
+_SCALE_720 = 0.7
+
+
+class Hud:
+    """Draws two lines into the upper left corner.
+
+    Args:
+        about: What doesn't change: engine and device.
+    """
+
+    def __init__(self, about: str) -> None:
+        self._about = about
+        self._lines: tuple[str, ...] = (about,)
+        self._since_s: float | None = None
+        self._count = 0
+        self._latency_ms = self._age_ms = 0.0
+
+    def draw(self, result: Result, now_s: float, frames_in: int, dropped: int, reconnects: int) -> None:
+        """Draws into ``result.overlay_bgr``, in place.
+
+        Args:
+            result: Its overlay is uint8 (H, W, 3), C-contiguous, writable.
+            now_s: ``time.perf_counter``.
+            frames_in, dropped, reconnects: So far.
+        """
+        assert result.overlay_bgr is not None
+        if self._since_s is None:
+            self._since_s = now_s
+        else:
+            self._count += 1
+            self._latency_ms += result.latency_ms
+            self._age_ms += 1e3 * (now_s - result.captured_s)
+        elapsed_s = now_s - self._since_s
+        if self._count and elapsed_s >= PERIOD_S:
+            n = self._count
+            first = f"{n / elapsed_s:.1f} FPS  latency {self._latency_ms / n:.1f} ms  age {self._age_ms / n:.0f} ms"
+            second = f"dropped {dropped} of {frames_in}"
+            if reconnects:
+                second += f"  reconnects {reconnects}"
+            self._lines = (first, f"{second}  {self._about}")
+            self._since_s, self._count, self._latency_ms, self._age_ms = now_s, 0, 0.0, 0.0
+        write_lines(result.overlay_bgr, self._lines)
+
+
+def write_lines(frame_bgr: npt.NDArray[np.uint8], lines: tuple[str, ...]) -> None:
+    """White letters with a dark edge, legible on any picture; in place."""
+    scale = max(_SCALE_720 * frame_bgr.shape[0] / 720, 0.3)
+    thick = max(round(2 * scale), 1)
+    for i, line in enumerate(lines):
+        at = (round(12 * scale) + 2, round(32 * scale * (i + 1)))
+        cv2.putText(frame_bgr, line, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 3 * thick, cv2.LINE_AA)
+        cv2.putText(frame_bgr, line, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thick, cv2.LINE_AA)

@@ -1,0 +1,286 @@
+"""The work around the network, in C: resize a frame, turn logits into a mask or an overlay, blend a mask over a frame.
+
+Arrays are never converted or copied: a wrong dtype raises TypeError, a wrong shape, layout or overlap ValueError, with the
+function, the argument, the rule, what was received and the remedy. A frame's rows may lie apart (a crop of a larger frame);
+all other arrays are C-contiguous. ``out`` is returned; pass the last call's to save an allocation. Sides may be 1 to 16384.
+Every function releases the GIL.
+
+The instruction set is chosen at import, the fastest that the CPU has; ``SEG_EDGE_ISA=scalar`` forces one. All of them return
+the same bytes, whatever the number of threads.
+
+``threads`` is the number of threads that share a call, 1 to 64; None is what :func:`set_threads` chose, else the
+environment's ``SEG_EDGE_THREADS``, else the cores that the process may use, at most 4 (the work is bound by memory). Small
+images are left to one. The threads belong to the process, start when first needed, sleep between calls and don't outlive a
+fork: a child starts its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...core.errors import InputError, UnknownNameError
+from ...core.spec import RESIZE_RULES
+from .fit import Window, letterbox
+
+try:
+    from .. import _kernels
+    from .._kernels import available_isas, isa, threads
+except ImportError as error:
+    if "SEG_EDGE_ISA" not in str(error):
+        raise
+    raise InputError(str(error)) from error
+
+__all__ = [
+    "LETTERBOX_GREY",
+    "MAX_THREADS",
+    "PIXEL_FORMATS",
+    "available_isas",
+    "blend",
+    "frame_hw",
+    "isa",
+    "resize",
+    "set_threads",
+    "threads",
+    "to_bgr",
+    "upsample_argmax",
+    "upsample_overlay",
+]
+
+U8 = npt.NDArray[np.uint8]
+Logits = npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8] | npt.NDArray[np.uint8]
+#: One opacity for all classes, or one per class.
+Alpha = float | Sequence[float] | npt.NDArray[np.floating[Any]]
+
+#: What :func:`resize` reads.
+PIXEL_FORMATS = ("bgr", "nv12", "yuyv")
+#: What surrounds a letterboxed frame: the usual choice (YOLO's), near the mean of natural pictures.
+LETTERBOX_GREY = 114
+
+_MAX_SIDE = 16384  # SE_MAX_SIDE in segedge.h
+MAX_THREADS = 64  # SEMAX_THREADS
+
+
+def _check_environment() -> None:
+    text = os.environ.get("SEG_EDGE_THREADS")
+    if text and not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_THREADS):
+        raise InputError(f"SEG_EDGE_THREADS: expected a number of threads, 1 to {MAX_THREADS}, got {text!r}; unset it")
+
+
+_check_environment()
+
+
+def set_threads(count: int | None) -> None:
+    """How many threads share a call that names no number; None undoes it.
+
+    Raises:
+        ValueError: not 1 to 64.
+    """
+    if count is not None and not 1 <= count <= MAX_THREADS:
+        raise ValueError(f"set_threads: expected 1 to {MAX_THREADS}, or None for the default, got {count}")
+    _kernels.set_threads(count or 0)
+
+
+def resize(
+    frame: U8,
+    size_hw: tuple[int, int],
+    rule: str = "area",
+    out: U8 | None = None,
+    *,
+    pixel_format: str = "bgr",
+    threads: int | None = None,
+) -> U8:
+    """Brings a frame to a network's input size, and to BGR.
+
+    Args:
+        frame: uint8, each row contiguous: ``"bgr"`` (H, W, 3); ``"nv12"`` (3*H/2, W), H rows of luma and then H/2 rows of
+            u v, H and W even; ``"yuyv"`` (H, W, 2), W even.
+        size_hw: Height h and width w of the result, pixels.
+        rule: ``"area"``: average of the box that an output pixel covers, where neither side grows; else, and with
+            ``"bilinear"``: bilinear between pixel centres, edges clamped. Within 1 grey level of exact arithmetic. Both
+            stretch the frame. ``"letterbox"`` is ``"area"`` with the aspect ratio kept, in the middle of a grey (114)
+            picture: :func:`seg_edge.runtime.frame.fit.letterbox` says where.
+        out: uint8, (h, w, 3), rows contiguous, no overlap with the frame; allocated if None.
+        pixel_format: What the frame's bytes mean. NV12 and YUYV are taken as BT.601, limited range, and each chroma sample
+            as that of all the pixels that share it, as ``cv2.cvtColor`` does (the same within 2 grey levels): rows are
+            averaged, converted with coefficients of 13 bits, rounded to 1/128 and clamped, then columns are averaged.
+        threads: See the module.
+
+    Returns:
+        uint8, (h, w, 3).
+
+    Raises:
+        UnknownNameError: no such rule or format.
+        TypeError, ValueError: an array or size that does not fit.
+    """
+    if rule not in RESIZE_RULES:
+        raise UnknownNameError("resize rule", rule, RESIZE_RULES)
+    if pixel_format not in PIXEL_FORMATS:
+        raise UnknownNameError("pixel format", pixel_format, PIXEL_FORMATS)
+    out = _output("resize", out, (*_size("resize", size_hw), 3))
+    inner = out
+    if rule == "letterbox":
+        shape = np.shape(frame)
+        if len(shape) < 2 or not min(shape[:2]):
+            raise ValueError(f"resize: frame must be (H, W, …) with H, W ≥ 1, got {shape}; pass a frame")
+        window = letterbox(frame_hw(frame, pixel_format), out.shape[:2])
+        inner = out[window.slices]
+        rows, columns = window.slices
+        for border in (out[: rows.start], out[rows.stop :], out[rows, : columns.start], out[rows, columns.stop :]):
+            border[...] = LETTERBOX_GREY
+    _kernels.resize(frame, inner, "area" if rule == "letterbox" else rule, None, _threads("resize", threads), pixel_format)
+    return out
+
+
+def to_bgr(frame: U8, pixel_format: str, out: U8 | None = None, *, threads: int | None = None) -> U8:
+    """A frame of :func:`resize`'s formats as uint8 (H, W, 3), BGR, at its own size. Raises as :func:`resize` does."""
+    return resize(frame, frame_hw(frame, pixel_format), "bilinear", out, pixel_format=pixel_format, threads=threads)
+
+
+def frame_hw(frame: U8, pixel_format: str = "bgr") -> tuple[int, int]:
+    """Height and width of the picture that a frame's array holds."""
+    height, width = np.shape(frame)[:2]
+    return (height * 2 // 3 if pixel_format == "nv12" else height), width
+
+
+def upsample_argmax(
+    logits_chw: Logits,
+    size_hw: tuple[int, int],
+    out: U8 | None = None,
+    *,
+    window: Window | None = None,
+    threads: int | None = None,
+) -> U8:
+    """The highest class per pixel of logits upsampled bilinearly (pixel centres, edges clamped), in one pass.
+
+    Args:
+        logits_chw: float32 or float16, or the int8 or uint8 codes of a quantized tensor, (C, h, w), C-contiguous,
+            1 ≤ C ≤ 256. Codes need no scale and no zero point: with one of each for the tensor and a scale > 0, neither
+            changes which class is highest at a pixel.
+        size_hw: Height H and width W of the mask, pixels; may be smaller than the logits.
+        out: uint8, (H, W), C-contiguous; allocated if None.
+        window: Where in the network's input the image lies; None: all over it. The logits cover the whole input.
+        threads: See the module.
+
+    Returns:
+        uint8, (H, W): class numbers. Ties go to the lowest class; NaN counts as minus infinity.
+
+    Raises:
+        TypeError, ValueError: an array or size that does not fit.
+    """
+    out = _output("upsample_argmax", out, _size("upsample_argmax", size_hw))
+    _kernels.upsample_argmax(logits_chw, out, None, _threads("upsample_argmax", threads), window)
+    return out
+
+
+def upsample_overlay(
+    logits_chw: Logits,
+    frame_bgr: U8,
+    palette_bgr: U8,
+    alpha: Alpha = 0.5,
+    out: U8 | None = None,
+    mask_out: U8 | None = None,
+    *,
+    line_palette_bgr: U8 | None = None,
+    line_alpha: Alpha = 1.0,
+    window: Window | None = None,
+    threads: int | None = None,
+) -> U8:
+    """Paints the classes of a network's logits over the frame, in one pass.
+
+    Args:
+        logits_chw, window: As in :func:`upsample_argmax`.
+        frame_bgr: uint8, (H, W, 3), each row contiguous.
+        palette_bgr: uint8, (C, 3), C-contiguous.
+        alpha: Share of the colour, 0 to 1, rounded to 1/256: one for all, or C of them. A class with 0 stays uncoloured.
+        out: uint8, (H, W, 3), each row contiguous: the frame itself (painted in place) or an array that does not overlap
+            it; allocated if None.
+        mask_out: uint8, (H, W), C-contiguous: receives the mask that :func:`upsample_argmax` returns; None if not wanted.
+        line_palette_bgr: uint8, (C, 3), C-contiguous: draws contours. A pixel that has a neighbour of another class to the
+            left, right, above or below is painted with its class's row of this palette and ``line_alpha`` instead. A
+            border is so two pixels wide, one on each side. None draws none.
+        line_alpha: As ``alpha``, for the contours.
+        threads: See the module.
+
+    Returns:
+        uint8, (H, W, 3): ``(frame * (256 - a) + colour * a + 128) >> 8`` with ``a = round(256 * alpha)``.
+
+    Raises:
+        TypeError, ValueError: an array or alpha that does not fit.
+    """
+    out = _output("upsample_overlay", out, np.shape(frame_bgr))
+    style = (_threads("upsample_overlay", threads), line_palette_bgr, _alpha("upsample_overlay", "line_alpha", line_alpha))
+    fixed = _alpha("upsample_overlay", "alpha", alpha)
+    _kernels.upsample_overlay(logits_chw, frame_bgr, palette_bgr, fixed, out, mask_out, None, *style, window)
+    return out
+
+
+def blend(
+    mask: U8,
+    frame_bgr: U8,
+    palette_bgr: U8,
+    alpha: Alpha = 0.5,
+    out: U8 | None = None,
+    *,
+    line_palette_bgr: U8 | None = None,
+    line_alpha: Alpha = 1.0,
+    threads: int | None = None,
+) -> U8:
+    """Paints a mask over a frame; pixels whose value has no colour (void) keep the frame.
+
+    Args:
+        mask: uint8, (H, W), C-contiguous.
+        frame_bgr: uint8, (H, W, 3), each row contiguous.
+        palette_bgr: uint8, (C, 3), C-contiguous, 1 ≤ C ≤ 256.
+        alpha, out, line_palette_bgr, line_alpha, threads: As in :func:`upsample_overlay`.
+
+    Returns:
+        uint8, (H, W, 3), computed as in :func:`upsample_overlay`.
+
+    Raises:
+        TypeError, ValueError: an array or alpha that does not fit.
+    """
+    out = _output("blend", out, np.shape(frame_bgr))
+    style = (_threads("blend", threads), line_palette_bgr, _alpha("blend", "line_alpha", line_alpha))
+    _kernels.blend(mask, frame_bgr, palette_bgr, _alpha("blend", "alpha", alpha), out, None, *style)
+    return out
+
+
+def _threads(function: str, count: int | None) -> int:
+    if count is not None and not 1 <= count <= MAX_THREADS:
+        raise ValueError(f"{function}: threads must be 1 to {MAX_THREADS}, or None for the default, got {count}")
+    return count or 0
+
+
+def _alpha(function: str, name: str, alpha: Alpha) -> float | npt.NDArray[np.uint16]:
+    """One number as it is (the kernels check it); one per class as uint16, (C,), 256 for 1."""
+    if isinstance(alpha, (float, int)):
+        return alpha
+    values = np.asarray(alpha, np.float64)
+    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"{function}: {name} must be 0 (frame only) to 1 (colour only), one number or C, got {alpha!r}")
+    return np.floor(values * 256 + 0.5).astype(np.uint16)
+
+
+def _size(function: str, size_hw: tuple[int, int]) -> tuple[int, int]:
+    try:
+        height, width = (int(side) for side in size_hw)
+    except (TypeError, ValueError):
+        raise TypeError(f"{function}: size_hw must be (height, width), got {size_hw!r}; pass two integers") from None
+    if not (1 <= height <= _MAX_SIDE and 1 <= width <= _MAX_SIDE):
+        raise ValueError(f"{function}: size_hw must be 1 to {_MAX_SIDE} pixels, got {size_hw!r}; pass (height, width)")
+    return height, width
+
+
+def _output(function: str, out: U8 | None, shape: tuple[Any, ...]) -> U8:
+    if out is None:
+        return np.empty(shape, np.uint8)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{function}: out must be uint8 {shape}, got {type(out).__name__}; pass a NumPy array")
+    if out.shape != shape:
+        raise ValueError(f"{function}: out must be uint8 {shape}, got {out.dtype} {out.shape}; pass an array of that shape")
+    return out

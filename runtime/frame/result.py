@@ -1,0 +1,88 @@
+"""A frame as it may be given, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ...core.errors import UnknownNameError
+from . import kernels
+
+Frame = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.uint8]
+
+#: Format → shape, the word for people, and what to do with something else.
+_LAYOUTS = {
+    "bgr": ("(H, W, 3), BGR", "use cv2.cvtColor for grey or BGRA frames"),
+    "nv12": ("(3*H/2, W), NV12, H and W even", "pass pixel_format for frames of another format"),
+    "yuyv": ("(H, W, 2), YUYV, W even", "pass pixel_format for frames of another format"),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one frame.
+
+    Attributes:
+        frame: uint8, as it came, in ``pixel_format``.
+        mask: uint8 (H, W), one class number per pixel of the frame; None where it was not asked for.
+        overlay_bgr: uint8 (H, W, 3), the frame with the classes' colours blended in; None where it was not asked for.
+        stages_ms: ``pre`` (frame to network input), ``engine`` and ``post`` (network output to mask and overlay). Where
+            several frames are in flight also ``wait``: the network or the painter had not finished the one before.
+        index: Number of the frame in its source, from 0.
+        name: A name for files made from it.
+        captured_s: ``time.perf_counter`` when the frame was in memory.
+        origin: Number of its source where several are read together, else 0.
+        pixel_format: See :func:`seg_edge.runtime.frame.kernels.resize`.
+    """
+
+    frame: Frame
+    mask: Mask | None
+    overlay_bgr: Frame | None
+    stages_ms: dict[str, float] = field(default_factory=dict)
+    index: int = 0
+    name: str = ""
+    captured_s: float = 0.0
+    origin: int = 0
+    pixel_format: str = "bgr"
+
+    @cached_property
+    def frame_bgr(self) -> Frame:
+        """uint8 (H, W, 3): the frame itself where it came as BGR; else converted, when first asked for."""
+        return self.frame if self.pixel_format == "bgr" else kernels.to_bgr(self.frame, self.pixel_format)
+
+    @property
+    def latency_ms(self) -> float:
+        """Frame in memory to mask and overlay in memory."""
+        return sum(self.stages_ms.values())
+
+
+def check_frame(frame: Frame, pixel_format: str = "bgr") -> None:
+    """Refuses what the kernels can't take, in words for those who call a Segmenter.
+
+    Raises:
+        UnknownNameError: no such pixel format.
+        TypeError: not a uint8 array.
+        ValueError: another shape, or rows that are not contiguous.
+    """
+    if pixel_format not in _LAYOUTS:
+        raise UnknownNameError("pixel format", pixel_format, kernels.PIXEL_FORMATS)
+    layout, remedy = _LAYOUTS[pixel_format]
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
+        got = frame.dtype if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise TypeError(f"Segmenter: frame must be a uint8 array {layout}, got {got}; pass frames as cameras deliver them")
+    shape = frame.shape
+    if pixel_format == "nv12":
+        fits = frame.ndim == 2 and shape[0] % 3 == 0 and shape[1] % 2 == 0
+        row: tuple[int, ...] = (1,)
+    else:
+        channels = 3 if pixel_format == "bgr" else 2
+        fits = frame.ndim == 3 and shape[2] == channels and (channels == 3 or shape[1] % 2 == 0)
+        row = (channels, 1)
+    if not fits or not frame.size:
+        raise ValueError(f"Segmenter: frame must be {layout}, got {shape}; {remedy}")
+    if frame.strides[1:] != row:
+        raise ValueError("Segmenter: frame must have contiguous rows, got a strided view; use np.ascontiguousarray(frame)")

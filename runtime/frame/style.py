@@ -1,0 +1,79 @@
+"""How classes are painted over a frame: opacity per class, which classes at all, contours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...core.errors import InputError, UnknownNameError
+from ...core.labels import Labels
+
+
+@dataclass(frozen=True)
+class Style:
+    """An overlay's look, resolved once for a model's classes; ``arguments`` go to the kernels.
+
+    Attributes:
+        palette_bgr: uint8 (C, 3).
+        alpha: Opacity of each class's colour, 0 to 1; 0 where a class stays uncoloured.
+        contours: Whether the borders between classes are drawn, in the classes' colours, opaque; beside a class that stays
+            uncoloured on the other side only.
+    """
+
+    palette_bgr: npt.NDArray[np.uint8]
+    alpha: tuple[float, ...]
+    contours: bool = False
+    arguments: dict[str, Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # One number keeps the kernels on their faster road.
+        arguments: dict[str, Any] = {"alpha": self.alpha[0] if len(set(self.alpha)) == 1 else self.alpha}
+        if self.contours:
+            arguments |= {
+                "line_palette_bgr": self.palette_bgr,
+                "line_alpha": tuple(float(value > 0) for value in self.alpha),
+            }
+        object.__setattr__(self, "arguments", arguments)
+
+    @property
+    def plain_alpha(self) -> float | None:
+        """The one opacity of all classes; None where they differ or contours are drawn."""
+        return self.alpha[0] if len(set(self.alpha)) == 1 and not self.contours else None
+
+    @classmethod
+    def make(
+        cls,
+        labels: Labels,
+        alpha: float | Mapping[str, float] = 0.5,
+        classes: Iterable[str] | None = None,
+        contours: bool = False,
+    ) -> Style:
+        """Resolves names.
+
+        Args:
+            labels: The model's classes.
+            alpha: One opacity, 0 to 1, or some classes' (the others have 0.5).
+            classes: The classes to colour; None is all.
+            contours: See the class.
+
+        Raises:
+            UnknownNameError: a class that the model doesn't have.
+            InputError: an opacity out of range; no class.
+        """
+        each = dict(alpha) if isinstance(alpha, Mapping) else dict.fromkeys(labels.names, alpha)
+        shown = list(labels.names) if classes is None else list(classes)
+        for name in (*each, *shown):
+            if name not in labels.names:
+                raise UnknownNameError("class", name, labels.names)
+        for name, value in each.items():
+            if not 0 <= value <= 1:
+                where = f"alpha of {name}" if isinstance(alpha, Mapping) else "alpha"
+                raise InputError(f"{where}: expected 0 (frame only) to 1 (colours only), got {value}")
+        if not shown:
+            raise InputError(f"classes: expected at least one of {', '.join(labels.names)}, got none; None colours all")
+        opacities = tuple(float(each.get(name, 0.5)) if name in shown else 0.0 for name in labels.names)
+        return cls(labels.palette_bgr, opacities, contours)

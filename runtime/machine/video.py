@@ -1,0 +1,92 @@
+"""Where frames can come from and overlays can go here: OpenCV's build, GStreamer, FFmpeg, cameras, display."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from .system import ROOT, read, run
+
+
+def video(root: Path = ROOT) -> dict[str, Any]:
+    """The ``video`` part of ``doctor --json``.
+
+    Returns:
+        opencv (version or null) and opencv_reason, backends (of its video input), gui (window toolkit or null),
+        opencv_gstreamer, opencv_ffmpeg, display, gst_launch and ffmpeg (versions or null), cameras.
+    """
+    return {
+        **opencv(),
+        "display": display(),
+        "gst_launch": tool_version("gst-launch-1.0", "--version"),
+        "ffmpeg": tool_version("ffmpeg", "-version"),
+        "cameras": cameras(root),
+    }
+
+
+def opencv() -> dict[str, Any]:
+    """OpenCV's version, its video backends that load, and what it was built with; nulls and a reason without it."""
+    try:
+        cv2: Any = import_module("cv2")
+    except ImportError as error:
+        # The usual case is the window build on a machine without libGL.
+        hint = "pip install opencv-python-headless instead, or install the library that is named"
+        return {
+            "opencv": None, "opencv_reason": f"cv2 can't be imported ({error}); {hint}", "backends": [], "gui": None,
+            "opencv_gstreamer": False, "opencv_ffmpeg": False,
+        }  # fmt: skip
+    registry = cv2.videoio_registry
+    # Backends that are plugins stay in the list when their library is missing.
+    names = [registry.getBackendName(backend) for backend in registry.getBackends() if registry.hasBackend(backend)]
+    build = parse_build_information(cv2.getBuildInformation())
+    return {
+        "opencv": str(cv2.__version__),
+        "opencv_reason": "",
+        "backends": list(dict.fromkeys(names)),
+        "gui": build["gui"],
+        "opencv_gstreamer": build["gstreamer"] or "GSTREAMER" in names,
+        "opencv_ffmpeg": build["ffmpeg"] or "FFMPEG" in names,
+    }
+
+
+def parse_build_information(text: str) -> dict[str, Any]:
+    """``gui`` (toolkit or None), ``gstreamer`` and ``ffmpeg`` (bool) out of ``cv2.getBuildInformation()``."""
+
+    def value(key: str) -> str:
+        match = re.search(rf"^\s*{re.escape(key)}:[ \t]*(\S*)", text, re.MULTILINE)
+        return match[1] if match else ""
+
+    gui = value("GUI")
+    if not gui or gui.upper() in ("NONE", "NO"):
+        # Some builds leave the line empty and list the toolkits below it.
+        gui = next((key for key in ("QT", "GTK+", "Win32 UI", "Cocoa") if value(key).upper() == "YES"), "")
+    return {"gui": gui or None, "gstreamer": value("GStreamer") == "YES", "ffmpeg": value("FFMPEG") == "YES"}
+
+
+def display() -> str | None:
+    """The display that a window would open on, or None."""
+    if not sys.platform.startswith("linux"):
+        return "native"
+    return os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY") or None
+
+
+def tool_version(tool: str, flag: str) -> str | None:
+    """Version that a tool states in its first line; ``"unknown"`` if it is there and states none, None if it is missing."""
+    if shutil.which(tool) is None:
+        return None
+    match = re.search(r"version\s+(\S+)", run([tool, flag]) or "")
+    return match[1] if match else "unknown"
+
+
+def cameras(root: Path = ROOT) -> list[dict[str, Any]]:
+    """Video devices by number: ``path``, ``name`` as the driver gives it, and whether this user may open it."""
+    found = []
+    for device in sorted((root / "dev").glob("video[0-9]*"), key=lambda path: (len(path.name), path.name)):
+        name = read(root / "sys/class/video4linux" / device.name / "name")
+        found.append({"path": f"/dev/{device.name}", "name": name, "readable": os.access(device, os.R_OK | os.W_OK)})
+    return found

@@ -1,0 +1,237 @@
+"""An ONNX graph that can be edited where the onnx package is missing: nodes and small constants; the rest stays bytes.
+
+Only what an edit needs is read. Weights, attributes that nobody asks for and fields of newer ONNX versions are carried over
+byte for byte. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .wire import BYTES, VARINT, WireError, fields, put_bytes, put_number, put_varint, signed, varint
+
+Array = npt.NDArray[Any]
+Shape = tuple[int | None, ...]
+
+_GRAPH = 7  # of ModelProto
+_NODE, _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO = 1, 5, 11, 12, 13  # of GraphProto
+_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 3, 4, 5
+_NAME, _INT, _STRING, _INTS, _TYPE = 1, 3, 4, 8, 20  # of AttributeProto
+_TYPE_INT, _TYPE_INTS = 2, 7
+_DIMS, _DATA_TYPE, _TENSOR_NAME, _RAW_DATA = 1, 2, 8, 9  # of TensorProto
+
+#: TensorProto.DataType of the types that scales, zero points, biases and shapes have.
+_DTYPES: dict[int, str] = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8"}
+_CODES = {np.dtype(text): code for code, text in _DTYPES.items()}
+
+
+@dataclass
+class Node:
+    """One operator. ``rest`` is every field but names and operator, among them the attributes, as bytes."""
+
+    op: str
+    inputs: list[str]
+    outputs: list[str]
+    name: str = ""
+    rest: bytes = b""
+
+    def attribute(self, name: str) -> int | bytes | tuple[int, ...] | None:
+        """An attribute that is an integer, text or a list of integers; None if it is not there or something else."""
+        for number, kind, start, end in fields(self.rest, 0, len(self.rest)):
+            if number == _NODE_ATTRIBUTE and kind == BYTES:
+                found = _groups(self.rest[start:end])
+                if found.get(_NAME) == [name.encode()]:
+                    if _INTS in found:
+                        return tuple(signed(value) for item in found[_INTS] for value in _numbers(item))
+                    for value in (*found.get(_INT, []), *found.get(_STRING, [])):
+                        return value if isinstance(value, bytes) else signed(value)
+        return None
+
+
+def node(op: str, inputs: list[str], outputs: list[str], name: str, **attributes: int | list[int]) -> Node:
+    """A new node; attributes are integers or lists of them."""
+    rest = b""
+    for key, value in attributes.items():
+        if isinstance(value, int):
+            body = put_number(_INT, value) + put_number(_TYPE, _TYPE_INT)
+        else:
+            body = b"".join(put_number(_INTS, each) for each in value) + put_number(_TYPE, _TYPE_INTS)
+        rest += put_bytes(_NODE_ATTRIBUTE, put_bytes(_NAME, key) + body)
+    return Node(op, inputs, outputs, name, rest)
+
+
+@dataclass
+class Graph:
+    """A model's graph.
+
+    Attributes:
+        nodes: In the order in which they run; may be changed.
+        outputs: Names of the graph's outputs.
+        shapes: Shape of each tensor for which the file tells it; None for a free dimension.
+    """
+
+    nodes: list[Node]
+    outputs: list[str]
+    shapes: dict[str, Shape]
+    _tensors: dict[str, bytes]
+    _around: list[bytes] = field(default_factory=list)
+    _model: list[bytes] = field(default_factory=list)
+
+    @classmethod
+    def from_bytes(cls, model: bytes) -> Graph:
+        """Reads a model.
+
+        Raises:
+            WireError: not a protobuf message, or one without a graph.
+        """
+        graph = cls([], [], {}, {})
+        body: bytes | None = None
+        for number, kind, start, end in fields(model, 0, len(model)):
+            if number == _GRAPH and kind == BYTES:
+                body = model[start:end]
+            else:
+                graph._model.append(_copy(number, kind, model[start:end]))
+        if body is None:
+            raise WireError("it has no graph")
+        for number, kind, start, end in fields(body, 0, len(body)):
+            payload = body[start:end]
+            if kind != BYTES:
+                graph._around.append(_copy(number, kind, payload))
+            elif number == _NODE:
+                graph.nodes.append(_read_node(payload))
+            elif number == _INITIALIZER:
+                graph._tensors[_groups(payload).get(_TENSOR_NAME, [b""])[0].decode()] = payload
+            else:
+                if number in (_INPUT, _OUTPUT, _VALUE_INFO):
+                    name, shape = _read_value(payload)
+                    graph.shapes[name] = shape
+                    if number == _OUTPUT:
+                        graph.outputs.append(name)
+                # Types of inner tensors are left out: they would contradict an edit, and every engine infers them.
+                if number != _VALUE_INFO:
+                    graph._around.append(put_bytes(number, payload))
+        return graph
+
+    def to_bytes(self) -> bytes:
+        """The edited model."""
+        body = [put_bytes(_NODE, _write_node(each)) for each in self.nodes]
+        body += [put_bytes(_INITIALIZER, payload) for payload in self._tensors.values()]
+        return b"".join([*self._model, put_bytes(_GRAPH, b"".join([*body, *self._around]))])
+
+    def constant(self, name: str) -> Array | None:
+        """The constant ``name`` as an array; None if there is none or it is of a type that edits don't need."""
+        if name not in self._tensors:
+            return None
+        found = _groups(self._tensors[name])
+        dtype = _DTYPES.get(int(found.get(_DATA_TYPE, [0])[0]))
+        if dtype is None or _RAW_DATA not in found:
+            return None
+        dims = [value for item in found.get(_DIMS, []) for value in _numbers(item)]
+        values = np.frombuffer(found[_RAW_DATA][0], dtype)
+        if values.size != int(np.prod(dims)):
+            raise WireError(f"constant {name} holds {values.size} values, its shape is {dims}")
+        return values.reshape(dims)
+
+    def set_constant(self, name: str, value: Array) -> None:
+        """Adds or replaces a constant: float32, uint8, int8, int32 or int64."""
+        data = b"".join(put_number(_DIMS, n) for n in value.shape) + put_number(_DATA_TYPE, _CODES[value.dtype])
+        self._tensors[name] = data + put_bytes(_TENSOR_NAME, name) + put_bytes(_RAW_DATA, value.tobytes())
+
+    def producers(self) -> dict[str, Node]:
+        """Tensor name → the node that makes it."""
+        return {name: each for each in self.nodes for name in each.outputs}
+
+    def readers(self) -> dict[str, list[Node]]:
+        """Tensor name → the nodes that read it."""
+        table: dict[str, list[Node]] = {}
+        for each in self.nodes:
+            for name in dict.fromkeys(each.inputs):
+                table.setdefault(name, []).append(each)
+        return table
+
+    def replace(self, old: list[Node], new: list[Node]) -> None:
+        """Puts ``new`` where the first of ``old`` stands."""
+        at = min(i for i, each in enumerate(self.nodes) if any(each is one for one in old))
+        kept = [each for each in self.nodes if not any(each is one for one in old)]
+        self.nodes = [*kept[:at], *new, *kept[at:]]
+
+    def drop_unused(self) -> None:
+        """Removes nodes and constants whose results nobody reads."""
+        while True:
+            used = {name for each in self.nodes for name in each.inputs} | set(self.outputs)
+            kept = [each for each in self.nodes if used.intersection(each.outputs)]
+            if len(kept) == len(self.nodes):
+                break
+            self.nodes = kept
+        self._tensors = {name: payload for name, payload in self._tensors.items() if name in used}
+
+
+def _groups(message: bytes) -> dict[int, list[Any]]:
+    """Every field of a message: integers as int, everything else as bytes."""
+    found: dict[int, list[Any]] = {}
+    for number, kind, start, end in fields(message, 0, len(message)):
+        value = varint(message, start, end)[0] if kind == VARINT else message[start:end]
+        found.setdefault(number, []).append(value)
+    return found
+
+
+def _numbers(item: int | bytes) -> list[int]:
+    """One entry of a repeated integer: a number, or several packed into bytes."""
+    if isinstance(item, int):
+        return [item]
+    values, at = [], 0
+    while at < len(item):
+        value, at = varint(item, at, len(item))
+        values.append(value)
+    return values
+
+
+def _read_node(message: bytes) -> Node:
+    result = Node("", [], [])
+    rest = []
+    for number, kind, start, end in fields(message, 0, len(message)):
+        if kind != BYTES:
+            raise WireError(f"a node with a field {number} of wire type {kind}")
+        payload = message[start:end]
+        if number == _NODE_INPUT:
+            result.inputs.append(payload.decode())
+        elif number == _NODE_OUTPUT:
+            result.outputs.append(payload.decode())
+        elif number == _NODE_NAME:
+            result.name = payload.decode()
+        elif number == _NODE_OP:
+            result.op = payload.decode()
+        else:
+            rest.append(put_bytes(number, payload))
+    result.rest = b"".join(rest)
+    return result
+
+
+def _write_node(item: Node) -> bytes:
+    parts = [put_bytes(_NODE_INPUT, name) for name in item.inputs]
+    parts += [put_bytes(_NODE_OUTPUT, name) for name in item.outputs]
+    return b"".join([*parts, put_bytes(_NODE_NAME, item.name), put_bytes(_NODE_OP, item.op), item.rest])
+
+
+def _read_value(message: bytes) -> tuple[str, Shape]:
+    """Name and shape of a ValueInfoProto; an unknown shape is empty."""
+    found = _groups(message)
+    shape: list[int | None] = []
+    for kind in found.get(2, []):  # type
+        for tensor in _groups(kind).get(1, []):  # tensor_type
+            for dims in _groups(tensor).get(2, []):  # shape
+                for dim in _groups(dims).get(1, []):
+                    sizes = _groups(dim).get(1, [None])  # dim_value; dim_param leaves it free
+                    shape.append(sizes[0])
+    return found.get(1, [b""])[0].decode(), tuple(shape)
+
+
+def _copy(number: int, kind: int, payload: bytes) -> bytes:
+    """A field as it was."""
+    if kind == BYTES:
+        return put_bytes(number, payload)
+    return put_varint(number << 3 | kind) + payload
