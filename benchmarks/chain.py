@@ -26,9 +26,9 @@ from typing import Any
 from seg_edge.cli import export as command
 from seg_edge.cli.main import main as seg_edge
 from seg_edge.core.artefact import write_json
+from seg_edge.measure.instruments.sensors import Neighbours
 from seg_edge.runtime.engines.nvinfer import module_available
 from seg_edge.runtime.machine.system import machine
-from seg_edge.runtime.sensors import Neighbours
 
 MAX_SECONDS = 1200.0
 #: Steps that train: outside of the limit.

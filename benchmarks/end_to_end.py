@@ -31,9 +31,9 @@ from seg_edge.core.artefact import write_json
 from seg_edge.core.errors import SegEdgeError
 from seg_edge.core.metrics import agreement
 from seg_edge.datasets.dataset import open_dataset
+from seg_edge.measure.benchmark.frames import dataset_frames
+from seg_edge.measure.benchmark.runs import bench, find_models, load_warning
 from seg_edge.runtime import Segmenter
-from seg_edge.runtime.bench import bench, find_models, load_warning
-from seg_edge.runtime.bench_frames import dataset_frames
 from seg_edge.runtime.frame import kernels
 
 Array = npt.NDArray[Any]

@@ -50,14 +50,14 @@ from seg_edge.core.metrics import agreement
 from seg_edge.core.shipped import DEFAULT
 from seg_edge.core.spec import ModelSpec
 from seg_edge.datasets.dataset import open_dataset
+from seg_edge.measure.benchmark.configuration import QUIET_CORES, Lane, Share
+from seg_edge.measure.benchmark.frames import dataset_frames, generated_frames
+from seg_edge.measure.instruments.sensors import OtherLoad
 from seg_edge.runtime import Pipeline, Segmenter, open_sink, open_source
-from seg_edge.runtime.bench_frames import dataset_frames, generated_frames
-from seg_edge.runtime.bench_lane import QUIET_CORES, Lane, Share
 from seg_edge.runtime.engines.base import resolve_threads
 from seg_edge.runtime.frame import kernels
 from seg_edge.runtime.machine.system import machine, packages
 from seg_edge.runtime.pipeline.stats import median_interval
-from seg_edge.runtime.sensors import OtherLoad
 
 Array = npt.NDArray[Any]
 Block = Callable[[float], float]

@@ -19,7 +19,7 @@ from typing import Any
 
 from seg_edge.core.artefact import onnx_name, sha256, write_json
 from seg_edge.core.errors import SegEdgeError
-from seg_edge.runtime.bench import bench, load_warning
+from seg_edge.measure.benchmark.runs import bench, load_warning
 from seg_edge.runtime.modelfile.modelfile import read_spec
 
 FRAME_HW = (720, 1280)

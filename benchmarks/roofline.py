@@ -36,8 +36,8 @@ from kernels import CLASSES, FRAME_HW, INPUT_HW, boundary_share, cpu_name, media
 
 from seg_edge.core.artefact import write_json
 from seg_edge.core.labels import CAMVID
+from seg_edge.measure.instruments.sensors import OtherLoad
 from seg_edge.runtime.frame import kernels
-from seg_edge.runtime.sensors import OtherLoad
 
 PIXELS, INPUT_PIXELS = FRAME_HW[0] * FRAME_HW[1], INPUT_HW[0] * INPUT_HW[1]
 MATRIX = 384  # 3 matrices of 0.6 MB: in cache, and long enough to time

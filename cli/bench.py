@@ -14,7 +14,7 @@ from .common import console, parse_size, progress_bar, writable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..runtime.bench_report import Table
+    from ..measure.report.tables import Table
 
 
 #: Measurement per configuration of the table, at most, in seconds; the uncertainty of the ratios, in %, at which it may stop
@@ -48,7 +48,7 @@ def compare(
 ) -> None:
     """Compare two reports row by row: slower, faster, or no difference shown."""
     from ..core.artefact import write_json, write_text
-    from ..runtime import bench_compare
+    from ..measure.report import difference as bench_compare
 
     found = bench_compare.compare(bench_compare.read_report(a), bench_compare.read_report(b))
     if json:
@@ -133,9 +133,9 @@ def bench(
     """
     from ..core.artefact import write_json, write_text
     from ..core.errors import InputError
-    from ..runtime import bench as measure
-    from ..runtime import bench_report
-    from ..runtime.bench_turns import TURN_S
+    from ..measure.benchmark import runs as measure
+    from ..measure.benchmark.turns import TURN_S
+    from ..measure.report import tables as bench_report
     from ..runtime.modelfile.modelfile import read_spec
 
     size_hw = parse_size(frame, "--frame")
@@ -206,9 +206,9 @@ def _added(
 def _pictures(report: dict[str, Any], html: Path | None, folder: Path | None) -> list[str]:
     """Writes the page and the pictures; returns why pictures are missing."""
     from ..core.artefact import atomic_path, write_text
-    from ..runtime.bench import load_warning
-    from ..runtime.bench_html import page
-    from .bench_plots import pictures
+    from ..measure.benchmark.runs import load_warning
+    from ..measure.report.html import page
+    from ..measure.report.plots import pictures
 
     made, reasons = pictures(report)
     if folder:
@@ -232,9 +232,9 @@ def _numbers(texts: Sequence[str] | None, option: str) -> list[int] | None:
 
 
 def _print(report: dict[str, Any]) -> None:
-    from ..runtime.bench import load_warning
-    from ..runtime.bench_report import REFERENCE_COLUMNS, Table, legend, others, reference_rows, reference_title, title
-    from ..runtime.bench_terminal import LEGEND, speed
+    from ..measure.benchmark.runs import load_warning
+    from ..measure.report.tables import REFERENCE_COLUMNS, Table, legend, others, reference_rows, reference_title, title
+    from ..measure.report.terminal import LEGEND, speed
 
     out = console()
     shown = speed(report)
@@ -258,8 +258,8 @@ def _show(out: Console, heading: str, table: Table) -> None:
     from rich.markup import escape
     from rich.table import Table as Shown
 
-    from ..runtime.bench_report import TEXT_COLUMNS
-    from ..runtime.bench_terminal import fit, remarks
+    from ..measure.report.tables import TEXT_COLUMNS
+    from ..measure.report.terminal import fit, remarks
 
     found = fit(table, out.width)
     shown = Shown()

@@ -35,8 +35,8 @@ def compare(
     from ..datasets.dataset import open_dataset_for
 
     try:
-        from ..export.compare_pictures import TITLES, write_comparison
-        from ..export.compare_runs import compare_runs
+        from ..measure.comparison import compare_runs
+        from ..measure.comparison_images import TITLES, write_comparison
     except ImportError as error:
         raise InputError(
             f"compare needs packages that are not installed ({error}); pip install 'seg-edge[train]'"

@@ -33,7 +33,7 @@ def domains(
     from ..core.artefact import write_json, write_text
     from ..core.errors import GateError, InputError
     from ..datasets.dataset import SegDataset, open_dataset_for
-    from ..runtime.transfer import transfer_table
+    from ..measure.domains import transfer_table
 
     names = [folder.resolve().name for folder in data]
     if len(set(names)) < len(names):

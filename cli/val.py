@@ -28,7 +28,7 @@ def val(
     from ..core.artefact import write_json
     from ..core.errors import GateError
     from ..datasets.dataset import open_dataset_for
-    from ..runtime.evaluate import evaluate
+    from ..measure.evaluation import evaluate
     from ..runtime.segmenter import Segmenter
 
     with open_model(model, engine, threads) as segmenter:

@@ -11,9 +11,9 @@ import numpy as np
 
 from ..core.errors import EngineError
 from ..datasets.dataset import SegDataset
-from ..runtime.bench_lane import SETTLE_S
+from ..measure.benchmark.configuration import SETTLE_S
+from ..measure.evaluation import evaluate
 from ..runtime.engines import AUTO, engine_class, engines, open_engine
-from ..runtime.evaluate import evaluate
 from ..runtime.segmenter import Segmenter
 from .frames import Frame
 

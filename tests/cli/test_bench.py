@@ -7,7 +7,7 @@ import json
 import pytest
 
 from seg_edge.cli.main import main
-from seg_edge.runtime import bench_lane
+from seg_edge.measure.benchmark import configuration as bench_lane
 
 SHORT = ["--engine", "onnxruntime", "--runs", "5", "--frame", "60x80"]
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from seg_edge.cli.main import main
-from seg_edge.runtime import bench as bench_module
+from seg_edge.measure.benchmark import runs as bench_module
 
 SHORT = ["--engine", "onnxruntime", "--threads", "1", "--frame", "60x80", "--runs", "6"]
 

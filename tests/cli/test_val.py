@@ -12,8 +12,8 @@ import pytest
 from seg_edge.cli.main import main
 from seg_edge.core.labels import Labels
 from seg_edge.datasets.dataset import open_dataset, write_labels
+from seg_edge.measure.evaluation import evaluate
 from seg_edge.runtime import Segmenter
-from seg_edge.runtime.evaluate import evaluate
 
 KEYS = ["model", "data", "split", "images", "engine", "pixel_accuracy", "miou", "fw_iou", "per_class", "confusion"]
 

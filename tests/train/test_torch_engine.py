@@ -10,8 +10,8 @@ import torch
 
 from seg_edge.core.errors import EngineError, ModelFileError
 from seg_edge.datasets.dataset import open_dataset
+from seg_edge.measure.evaluation import evaluate
 from seg_edge.runtime import Segmenter
-from seg_edge.runtime.evaluate import evaluate
 from seg_edge.train.checkpoint import load_checkpoint
 from seg_edge.train.torch_engine import TorchEngine
 

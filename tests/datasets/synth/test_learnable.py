@@ -10,8 +10,8 @@ import pytest
 from seg_edge.core.metrics import ConfusionMatrix
 from seg_edge.datasets.dataset import SegDataset, open_dataset
 from seg_edge.datasets.synth import write_dataset
+from seg_edge.measure.evaluation import evaluate
 from seg_edge.runtime import Segmenter
-from seg_edge.runtime.evaluate import evaluate
 
 #: `make demo`'s INT8 model (benchmarks/results/demo.json), trained on streets of seed 7.
 MODEL = Path(__file__).parents[2] / "data" / "street.int8.onnx"

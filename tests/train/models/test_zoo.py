@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from seg_edge.core.errors import InputError, UnknownNameError
-from seg_edge.runtime.reference_table import REFERENCE
+from seg_edge.measure.benchmark.reference_table import REFERENCE
 from seg_edge.train.models import zoo
 
 

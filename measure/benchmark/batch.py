@@ -1,0 +1,38 @@
+"""Segmenters for measuring: they also open files that fix a batch of several frames, which a live source never fills."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...core.errors import EngineError
+from ...runtime.segmenter import Frame, Segmenter
+
+
+class BatchSegmenter(Segmenter):
+    """A :class:`Segmenter` of a file with any batch; a single frame is repeated until it fills the batch."""
+
+    def _check_batch(self) -> None:
+        return
+
+    def _network_input(self, frame: Frame, pixel_format: str = "bgr") -> Frame:
+        one = super()._network_input(frame, pixel_format)
+        batch = self.engine.batch or 1
+        return one if batch == 1 else np.ascontiguousarray(np.repeat(one, batch, 0))
+
+
+def resolve_batch(segmenter: Segmenter, asked: int | None) -> int:
+    """Frames per inference: what was asked for, else what the file fixes, else 1.
+
+    Raises:
+        EngineError: the file fixes another number than was asked for.
+    """
+    fixed = segmenter.engine.batch
+    if asked is None or asked == fixed:
+        return fixed or 1
+    if fixed is None:
+        return asked
+    path = segmenter.engine.path
+    raise EngineError(
+        f"{path}: takes batches of {fixed}, not of {asked}; pass --batch {fixed}, or write one with: seg-edge export "
+        f"--batch {asked}"
+    )

@@ -1,0 +1,86 @@
+"""Who is measured when, and for how long: configurations take turns, until they are known well enough or the time is up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from time import perf_counter
+
+from ...core.errors import InputError
+from .configuration import Lane, Share
+
+DURATION_S = 5.0
+#: Seconds of one turn, both blocks together: short against the drift of a machine, long against the pause before it.
+TURN_S = 0.5
+#: The fewest turns that give an interval of 95 %.
+LEAST_TURNS = 6
+
+Progress = Callable[[int, int, str], None]
+#: Half the width of the widest interval by its middle; None before there is one.
+Spread = Callable[[], "float | None"]
+
+
+def schedule(duration_s: float | None, runs: int | None, turn_s: float = TURN_S) -> list[Share]:
+    """The length of both blocks, turn by turn.
+
+    Args:
+        duration_s: Seconds of both blocks in all turns together.
+        runs: Instead: runs of each kind in all turns together.
+        turn_s: Seconds of one turn.
+
+    Raises:
+        InputError: both are given, or one is out of range.
+    """
+    if duration_s is not None and runs is not None:
+        raise InputError("bench: pass a duration or a number of runs, not both")
+    if runs is not None:
+        if runs < 1:
+            raise InputError(f"bench: --runs must be at least 1, got {runs}")
+        turns = max(min(runs, LEAST_TURNS), runs // 20)
+        return [Share(runs=runs // turns + (i < runs % turns)) for i in range(turns)]
+    duration_s = DURATION_S if duration_s is None else duration_s
+    if not 0 < duration_s < float("inf"):
+        raise InputError(f"bench: --duration must be above 0 seconds, got {duration_s:g}")
+    turns = max(LEAST_TURNS, round(duration_s / turn_s))
+    return [Share(seconds=duration_s / turns / 2)] * turns
+
+
+def take_turns(
+    lanes: Sequence[Lane],
+    blocks: Sequence[Share],
+    spread: Spread,
+    settle: float | None = None,
+    limit_s: float | None = None,
+    progress: Progress | None = None,
+    reopen: int | None = None,
+) -> str:
+    """Measures all configurations, turn by turn.
+
+    Args:
+        lanes: Open ones.
+        blocks: The length of both blocks, for each turn.
+        spread: How uncertain the figures are that are wanted.
+        settle: Stop once ``spread`` is at most this.
+        limit_s: Begin no turn after this many seconds, once there are six.
+        progress: Called with (done, in all, what runs now).
+        reopen: Open each configuration anew after this many turns; None never does. See :meth:`Lane.reopen`.
+
+    Returns:
+        Why it stopped, for the report.
+    """
+    began, total = perf_counter(), len(blocks) * len(lanes)
+    # Always the same order of orders: two runs compare like with like.
+    shuffled = random.Random(0)
+    for turn, share in enumerate(blocks):
+        if limit_s is not None and turn >= LEAST_TURNS and perf_counter() - began > limit_s:
+            return f"the limit of {limit_s:g} s, after {turn} turns"
+        # Shuffled, so that nobody is always measured right after the same neighbour, or always far from another one.
+        for at, lane in enumerate(shuffled.sample(lanes, len(lanes))):
+            if progress is not None:
+                progress(turn * len(lanes) + at, total, f"measuring {lane.title}")
+            if reopen is not None and turn and turn % reopen == 0:
+                lane.reopen()
+            lane.turn(share, engine_first=turn % 2 == 0)
+        if settle is not None and (now := spread()) is not None and now <= settle:
+            return f"settled within {100 * now:.1f} %, after {turn + 1} turns"
+    return f"all {len(blocks)} turns"

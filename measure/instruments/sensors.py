@@ -1,0 +1,168 @@
+"""What a measurement can read beside the clock: the CPU's energy and temperature, and the load by other processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...runtime.machine.system import ROOT, read
+
+# Names of thermal zones and hwmon chips that sit in the processor.
+_CPU_ZONE = re.compile(r"x86_pkg_temp|cpu|soc|^tj", re.IGNORECASE)
+_CPU_CHIP = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
+
+
+class EnergyMeter:
+    """The energy counters of the CPU packages (RAPL). They count for the whole machine, idle power included.
+
+    Args:
+        root: Where ``sys`` is looked for.
+
+    Attributes:
+        reason: Why energy can't be read here; empty where it can.
+    """
+
+    def __init__(self, root: Path = ROOT) -> None:
+        zones = [
+            zone
+            for zone in sorted((root / "sys/class/powercap").glob("*-rapl:*"))
+            # Packages only: cores and DRAM (…:0:1) are parts of them, psys holds them all again.
+            if zone.name.count(":") == 1 and (read(zone / "name") or "").startswith("package")
+        ]
+        self._zones = [zone for zone in zones if number(zone / "energy_uj") is not None]
+        if zones and not self._zones:
+            self.reason = "the RAPL energy counters are there, but only root may read them"
+        else:
+            self.reason = "" if zones else "no energy counter"
+
+    def read_uj(self) -> list[int] | None:
+        """Microjoules on each package's counter; None where they can't be read."""
+        values = [number(zone / "energy_uj") for zone in self._zones]
+        known = [value for value in values if value is not None]
+        return known if known and len(known) == len(values) else None
+
+    def joules(self, before: list[int] | None, after: list[int] | None) -> float | None:
+        """Energy between two readings, joules. A counter that wrapped around once in between is handled."""
+        if before is None or after is None:
+            return None
+        total = 0
+        for zone, start, end in zip(self._zones, before, after, strict=True):
+            spent = end - start
+            if spent < 0:
+                spent += (number(zone / "max_energy_range_uj") or 0) + 1
+            total += spent
+        return total / 1e6
+
+
+def temperature_c(root: Path = ROOT) -> float | None:
+    """The hottest reading of the processor, degrees Celsius; None where no sensor of it can be read."""
+    paths = [
+        zone / "temp"
+        for zone in (root / "sys/class/thermal").glob("thermal_zone*")
+        if _CPU_ZONE.search(read(zone / "type") or "")
+    ]
+    for chip in (root / "sys/class/hwmon").glob("hwmon*"):
+        if read(chip / "name") in _CPU_CHIP:
+            paths += chip.glob("temp*_input")
+    values = [number(path) for path in paths]
+    # Sensors that are off answer with 0 or below.
+    degrees = [value / 1000 for value in values if value is not None and value > 0]
+    return max(degrees, default=None)
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another process that took CPU time: its name, number, and how many cores it kept busy on average."""
+
+    name: str
+    pid: int
+    cores: float
+
+
+class Neighbours:
+    """Which other processes take CPU time, from :meth:`start` on. Processes that end meanwhile are not seen.
+
+    Args:
+        root: Where ``proc`` is looked for.
+    """
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._proc = root / "proc"
+        self._before: dict[int, tuple[str, float]] = {}
+        self._at = 0.0
+
+    def start(self) -> None:
+        self._before, self._at = self._spent(), time.perf_counter()
+
+    def busiest(self, least_cores: float, count: int = 3) -> list[Neighbour]:
+        """Those above ``least_cores``, the busiest first, at most ``count``."""
+        elapsed = time.perf_counter() - self._at
+        found = []
+        for pid, (name, spent_s) in self._spent().items():
+            known = self._before.get(pid)
+            # One that is new has done all its work since; a number taken over by another process has another name.
+            before_s = known[1] if known and known[0] == name else 0.0
+            if elapsed > 0 and (cores := (spent_s - before_s) / elapsed) >= least_cores:
+                found.append(Neighbour(name, pid, cores))
+        return sorted(found, key=lambda one: -one.cores)[:count]
+
+    def _spent(self) -> dict[int, tuple[str, float]]:
+        tick, own, found = float(os.sysconf("SC_CLK_TCK")), os.getpid(), {}
+        for folder in self._proc.glob("[0-9]*"):
+            # "pid (name) state …": the name may hold blanks and brackets, so the fields are counted behind its last one.
+            head, _, tail = (read(folder / "stat") or "").rpartition(")")
+            fields = tail.split()
+            if len(fields) > 12 and int(folder.name) != own:
+                found[int(folder.name)] = (head.partition("(")[2], (int(fields[11]) + int(fields[12])) / tick)
+        return found
+
+
+class OtherLoad:
+    """CPU time that processes other than this one take, over the stretches between :meth:`start` and :meth:`stop`.
+
+    Args:
+        root: Where ``proc`` is looked for.
+    """
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._stat = root / "proc/stat"
+        self._others_s = self._wall_s = 0.0
+        self._begun: tuple[float, float, float] | None = None
+
+    def start(self) -> None:
+        busy_s = self._busy_s()
+        self._begun = None if busy_s is None else (busy_s, time.process_time(), time.perf_counter())
+
+    def stop(self) -> None:
+        busy_s = self._busy_s()
+        if self._begun is None or busy_s is None:
+            return
+        busy_before, own_before, wall_before = self._begun
+        self._others_s += (busy_s - busy_before) - (time.process_time() - own_before)
+        self._wall_s += time.perf_counter() - wall_before
+        self._begun = None
+
+    @property
+    def cores(self) -> float | None:
+        """How many cores the others kept busy on average; None where it isn't known."""
+        # Both clocks tick in steps, so a machine of our own may come out slightly negative.
+        return max(self._others_s / self._wall_s, 0.0) if self._wall_s > 0 else None
+
+    def _busy_s(self) -> float | None:
+        match = re.match(r"cpu\s+([\d ]+)", read(self._stat) or "")
+        fields = [int(value) for value in match[1].split()] if match else []
+        if len(fields) < 8 or not any(fields):
+            return None  # no such file, or a sandbox that shows zeros
+        user, nice, system, _idle, _iowait, irq, softirq, steal = fields[:8]
+        return (user + nice + system + irq + softirq + steal) / float(os.sysconf("SC_CLK_TCK"))
+
+
+def number(path: Path) -> int | None:
+    """The whole number in a small file; None if it can't be read."""
+    try:
+        return int(read(path) or "")
+    except ValueError:
+        return None
