@@ -189,14 +189,14 @@ def _added(
     found: list[Path] = []
     if table:
         try:
-            from ..export.reference import table_models
+            from ..export.networks.reference import table_models
         except ImportError as error:
             remedy = "pip install 'seg-edge[train,export,zoo]'"
             raise InputError(f"bench --table: needs torch and onnx ({error}); {remedy}") from error
         found += table_models(given, size_hw, networks, cache, say)
     for path in peers or ():
         try:
-            from ..export.peer import wrap_peer
+            from ..export.networks.peer import wrap_peer
         except ImportError as error:
             raise InputError(f"bench --peer: needs the package onnx ({error}); pip install 'seg-edge[export]'") from error
         found.append(wrap_peer(path, size_hw, cache))

@@ -12,7 +12,7 @@ import typer
 from .common import console, loading, parse_size, print_table, progress_bar, writable
 
 if TYPE_CHECKING:
-    from ..export.report import Report
+    from ..export.report.rows import Report
 
 
 def export(
@@ -106,11 +106,11 @@ def export(
     try:
         with loading("loading torch"):
             from ..export.chain import export as run_chain
-            from ..export.deliver import DeliverOptions
+            from ..export.deliver.delivery import DeliverOptions
+            from ..export.graph.quantize import QuantOptions
+            from ..export.int8.qat import QatOptions
             from ..export.options import ExportOptions
-            from ..export.qat import QatOptions
-            from ..export.quantize import QuantOptions
-            from ..export.report import BrokenGateError
+            from ..export.report.rows import BrokenGateError
             from ..export.trt import BuildOptions
     except ImportError as error:
         raise InputError(
@@ -260,7 +260,7 @@ class Bars:
 def _print(report: Report) -> None:
     from rich.table import Table
 
-    from ..export.report import COLUMNS
+    from ..export.report.rows import COLUMNS
 
     table = Table()
     for i, (title, _cell) in enumerate(COLUMNS):

@@ -44,7 +44,7 @@ def models(
         raise UnknownModelError(str(filter))
     counted: dict[str, tuple[int, int] | str] = {}
     if cost:
-        from ..export.model_costs import counted_costs
+        from ..export.networks.model_costs import counted_costs
 
         with progress_bar() as bar:
             task = bar.add_task("counting", total=len(names))

@@ -25,7 +25,7 @@ def verify(
 
     from ..core.artefact import write_json
     from ..core.errors import GateError
-    from ..export.verify import verify as replay
+    from ..export.checks.replay import verify as replay
 
     with loading("golden frames"):
         rows = replay(artefact, engine, threads)

@@ -22,23 +22,23 @@ from ..core.artefact import SPEC_FILE, atomic_path, onnx_name, write_text
 from ..core.folder import FAILED_DIR, check_target, replaced_folder
 from ..core.progress import Progress, Silent
 from ..core.spec import ModelSpec
-from .batch import FREE, run_batched, with_batch
-from .compare import compare
-from .deliver import Delivery, to_triton
-from .executed import RECORDS, float_kernels
-from .fallback import Limits, Mixtures
-from .fp16 import rounded, to_fp16
-from .frames import ChainData, network_inputs, open_data, preprocessing
-from .golden import write_golden
-from .ledger import MIN_AGREEMENT, engine_rows
-from .measure import accuracy, latencies_ms, measured_engines, worst_class
+from .checks.compare import compare
+from .checks.executed import RECORDS, float_kernels
+from .checks.frames import ChainData, network_inputs, open_data, preprocessing
+from .checks.golden import write_golden
+from .checks.ledger import MIN_AGREEMENT, engine_rows
+from .checks.measure import accuracy, latencies_ms, measured_engines, worst_class
+from .deliver.delivery import Delivery, to_triton
+from .graph.batch import FREE, run_batched, with_batch
+from .graph.fp16 import rounded, to_fp16
+from .graph.quantize import QuantOptions, calibrate, prepare
+from .graph.simplify import Simplifier, simplify
+from .graph.to_onnx import to_onnx
+from .int8.fallback import Limits, Mixtures
+from .int8.qat import Trainer
+from .int8.sensitivity import PLOT_FILE, most_sensitive, sensitivity, write_plot
 from .options import ExportOptions
-from .qat import Trainer
-from .quantize import QuantOptions, calibrate, prepare
-from .report import BrokenGateError, Gate, Report, Step
-from .sensitivity import PLOT_FILE, most_sensitive, sensitivity, write_plot
-from .simplify import Simplifier, simplify
-from .to_onnx import to_onnx
+from .report.rows import BrokenGateError, Gate, Report, Step
 
 if TYPE_CHECKING:
     import torch
@@ -93,7 +93,7 @@ def export_network(
 
     Args:
         network: In eval mode: float32 (1, 3, H, W), RGB, normalized → logits (1, C, H/stride, W/stride).
-        simplifier: See :func:`seg_edge.export.simplify.simplify`.
+        simplifier: See :func:`seg_edge.export.graph.simplify.simplify`.
         before: Rows of what was done to the network before; they open the report.
     """
     options.check()

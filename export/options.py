@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from ..calib.observers import observer
 from ..calib.scales import WEIGHTS
 from ..core.errors import InputError, UnknownNameError
-from .deliver import DeliverOptions
-from .half_layers import PRECISIONS
-from .qat import QatOptions
-from .quantize import QuantOptions
-from .to_onnx import check_size
+from .deliver.delivery import DeliverOptions
+from .graph.quantize import QuantOptions
+from .graph.to_onnx import check_size
+from .int8.half_layers import PRECISIONS
+from .int8.qat import QatOptions
 
 if TYPE_CHECKING:
     from .pruning.steps import PruneOptions

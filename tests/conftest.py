@@ -158,7 +158,7 @@ def nets(load_module: LoadModule) -> ModuleType:
 @pytest.fixture(scope="session")
 def tiny(nets: ModuleType) -> onnx.ModelProto:
     """A small U-Net as ONNX, named and with biases as calibration wants it."""
-    from seg_edge.export.quantize import prepare
-    from seg_edge.export.to_onnx import to_onnx
+    from seg_edge.export.graph.quantize import prepare
+    from seg_edge.export.graph.to_onnx import to_onnx
 
     return prepare(to_onnx(nets.tiny(), nets.SPEC))

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...core.errors import InputError
 from ...core.progress import Progress
 from ...train.checkpoint import BEST, Checkpoint, load_checkpoint
-from ..report import Step
+from ..report.rows import Step
 from .report import Row
 from .steps import PruneOptions, prune
 

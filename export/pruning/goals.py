@@ -18,8 +18,8 @@ from ...core.artefact import atomic_path
 from ...core.errors import InputError
 from ...core.spec import ModelSpec
 from ...train.models.registry import macs, parameters
-from ..measure import latencies_ms
-from ..to_onnx import SIZE_STEP, to_onnx
+from ..checks.measure import latencies_ms
+from ..graph.to_onnx import SIZE_STEP, to_onnx
 from .importance import scorer
 from .structure import Unit, Widths, allocate, narrow
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...core.artefact import REPORT_JSON, REPORT_MD, write_json, write_text
 from ...core.errors import GateError
-from ..report import Gate
+from ..report.rows import Gate
 
 
 @dataclass

@@ -13,7 +13,7 @@ from ...core.errors import InputError
 from ...core.spec import ModelSpec
 from ...datasets.dataset import SegDataset
 from ...train.losses import SegmentationLoss, class_weights
-from ..frames import Frame, evenly_spaced, network_input
+from ..checks.frames import Frame, evenly_spaced, network_input
 from .importance import Loss
 
 

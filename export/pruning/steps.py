@@ -27,8 +27,8 @@ from ...train.models.registry import macs, parameters
 from ...train.models.widths import layer_widths
 from ...train.prepare import open_for
 from ...train.trainer import TrainConfig, fit
-from ..measure import accuracy, latencies_ms, measured_engines, worst_class
-from ..report import Gate
+from ..checks.measure import accuracy, latencies_ms, measured_engines, worst_class
+from ..report.rows import Gate
 from .goals import Goal, MeasureLatency, example_for, latency_ms, save_onnx, search, value_of
 from .importance import NEED_DATA, Scorer, check_importance, scorer
 from .report import PruneGateError, PruneReport, Row

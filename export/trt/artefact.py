@@ -16,7 +16,7 @@ from ...core.spec import PRECISIONS, ModelSpec
 from ...runtime.machine.gpu import gpus
 from ...runtime.modelfile.modelfile import FOLDER_ORDER
 from ...runtime.modelfile.plan import PLAN_SUFFIXES, PlanRecord, plan_records, with_plan
-from ..report import Report, Step
+from ..report.rows import Report, Step
 from .build import BuildOptions, build_file, plan_name, record
 
 

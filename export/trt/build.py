@@ -24,8 +24,8 @@ from ...runtime.engines.nvinfer import Backend
 from ...runtime.engines.trt_log import Log, listen
 from ...runtime.machine.gpu import gpus
 from ...runtime.modelfile.plan import FLAVOURS, PlanRecord
-from ..batch import for_one_frame
-from ..fp16 import to_fp16
+from ..graph.batch import for_one_frame
+from ..graph.fp16 import to_fp16
 from .dialect import for_tensorrt
 from .progress import Phases, monitor
 from .typed import float_layers

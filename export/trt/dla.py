@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import onnx
 
 from ...calib.graph import Array, attribute, weights
-from ..batch import for_one_frame
+from ..graph.batch import for_one_frame
 
 Shape = tuple[int, ...]
 

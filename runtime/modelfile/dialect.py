@@ -63,7 +63,7 @@ def translate(model: bytes, engine: str) -> bytes:
     """An INT8 model in the dialect of an engine. What a rewrite does not recognize stays as it is.
 
     Args:
-        model: A serialized ONNX model, as :func:`seg_edge.export.quantize.quantize` makes it.
+        model: A serialized ONNX model, as :func:`seg_edge.export.graph.quantize.quantize` makes it.
         engine: A name of :data:`DIALECTS`.
 
     Raises:

@@ -44,7 +44,7 @@ def test_table_with_a_peer(tmp_path, stranger, capsys):
 
 def test_published_ratios_stand_beside_the_measured_ones(tmp_path, monkeypatch, tiny_onnx):
     """The rows of the published networks get their ratios by their names."""
-    from seg_edge.export import reference
+    from seg_edge.export.networks import reference
 
     names = ["fcn-resnet50", "deeplabv3plus-resnet50"]
 
@@ -101,7 +101,7 @@ def test_random_weights_get_no_miou_and_a_peer_gets_one(tiny_onnx, tmp_path, col
 
 
 def test_without_torch_or_onnx_a_line_says_what_to_install(tmp_path, monkeypatch, capsys, stranger):
-    for name in ("seg_edge.export.reference", "seg_edge.export.peer"):
+    for name in ("seg_edge.export.networks.reference", "seg_edge.export.peer"):
         monkeypatch.setitem(sys.modules, name, None)
     assert main(["bench", "--table", *SHORT]) == 1
     assert "pip install 'seg-edge[train,export,zoo]'" in capsys.readouterr().err
@@ -112,7 +112,7 @@ def test_without_torch_or_onnx_a_line_says_what_to_install(tmp_path, monkeypatch
 
 
 def test_the_table_runs_on_the_fastest_engine_in_short_turns(monkeypatch, tmp_path, tiny_model):
-    from seg_edge.export import reference
+    from seg_edge.export.networks import reference
 
     seen = {}
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from seg_edge.cli.main import main
-from seg_edge.export import model_costs
+from seg_edge.export.networks import model_costs
 from seg_edge.train.checkpoint import load_checkpoint, read_checkpoint
 from seg_edge.train.models import catalog, registry
 

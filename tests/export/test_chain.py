@@ -10,11 +10,12 @@ import pytest
 from seg_edge.calib.graph import get_spec, load, set_weight, weights
 from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import GateError, InputError, UnknownNameError
-from seg_edge.export import chain, ledger
+from seg_edge.export import chain
 from seg_edge.export.chain import export_network
+from seg_edge.export.checks import ledger
+from seg_edge.export.graph.quantize import QuantOptions
 from seg_edge.export.options import ExportOptions
-from seg_edge.export.quantize import QuantOptions
-from seg_edge.export.report import BrokenGateError
+from seg_edge.export.report.rows import BrokenGateError
 
 FP32_FILES = {"model.fp32.onnx", "model.json", "golden", "report.json", "report.md"}
 FILES = FP32_FILES | {"model.int8.onnx", "calib.cache", "sensitivity.png"}
@@ -228,7 +229,7 @@ def test_an_interruption_leaves_the_earlier_export(nets, options, tmp_path, monk
 def test_batches_are_exported_and_compared(nets, options, tmp_path):
     from dataclasses import replace
 
-    from seg_edge.export.verify import verify
+    from seg_edge.export.checks.replay import verify
     from seg_edge.runtime.engines import open_engine
 
     report = export_network(nets.tiny(), nets.SPEC, tmp_path / "art", replace(options, batch=3))

@@ -12,10 +12,11 @@ import pytest
 
 from seg_edge.calib.graph import convolutions, set_weight, weights
 from seg_edge.core.errors import DataError, InputError
-from seg_edge.export import chain, fallback
+from seg_edge.export import chain
 from seg_edge.export.chain import export_network
+from seg_edge.export.int8 import fallback
 from seg_edge.export.options import ExportOptions
-from seg_edge.export.report import BrokenGateError
+from seg_edge.export.report.rows import BrokenGateError
 
 
 def hostile(nets):

@@ -12,11 +12,11 @@ from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import InputError, ModelFileError
 from seg_edge.core.spec import ModelSpec
 from seg_edge.export.chain import export_network
-from seg_edge.export.deliver import DeliverOptions
+from seg_edge.export.checks.replay import check_files, verify
+from seg_edge.export.deliver.delivery import DeliverOptions
 from seg_edge.export.options import ExportOptions
 from seg_edge.export.trt import BuildOptions
 from seg_edge.export.trt.artefact import build_engine, changes, graph_of
-from seg_edge.export.verify import check_files, verify
 from seg_edge.runtime.engines.nvinfer import module_available
 from seg_edge.runtime.modelfile.plan import PlanRecord
 

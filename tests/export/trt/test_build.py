@@ -13,13 +13,13 @@ from seg_edge.calib import trt_cache
 from seg_edge.calib.graph import weights
 from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, InputError, UnknownNameError
-from seg_edge.export.batch import with_batch
-from seg_edge.export.fp16 import to_fp16
+from seg_edge.export.graph.batch import with_batch
+from seg_edge.export.graph.fp16 import to_fp16
+from seg_edge.export.graph.quantize import QuantOptions, calibrate, prepare, quantize
+from seg_edge.export.graph.simplify import simplify
+from seg_edge.export.graph.to_onnx import to_onnx
 from seg_edge.export.pruning.importance import scorer
 from seg_edge.export.pruning.structure import allocate, narrow, units
-from seg_edge.export.quantize import QuantOptions, calibrate, prepare, quantize
-from seg_edge.export.simplify import simplify
-from seg_edge.export.to_onnx import to_onnx
 from seg_edge.export.trt import BuildOptions, build_file, build_plan, plan_name
 from seg_edge.export.trt import build as building
 from seg_edge.export.trt.build import _calibrator, _configure, _network_flags, _timing_cache, capability

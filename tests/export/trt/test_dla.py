@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from seg_edge.calib.graph import load
-from seg_edge.export.to_onnx import to_onnx
+from seg_edge.export.graph.to_onnx import to_onnx
 from seg_edge.export.trt.dla import dry_run, summary
 
 

@@ -7,8 +7,8 @@ import onnx
 import pytest
 
 from seg_edge.calib.graph import convolutions, run, session, weights
-from seg_edge.export.quantize import QuantOptions, calibrate, prepare, quantize
-from seg_edge.export.to_onnx import to_onnx
+from seg_edge.export.graph.quantize import QuantOptions, calibrate, prepare, quantize
+from seg_edge.export.graph.to_onnx import to_onnx
 from seg_edge.runtime.modelfile import aligned
 from seg_edge.runtime.modelfile.dialect import DIALECTS, copying_resize, integer_mean
 from seg_edge.runtime.modelfile.onnxgraph import Graph
@@ -141,7 +141,7 @@ def test_a_convolution_in_float_stays(nets):
 
 
 def test_any_batch(int8, nets):
-    from seg_edge.export.batch import with_batch
+    from seg_edge.export.graph.batch import with_batch
 
     model = with_batch(int8, 2)
     result = rewritten(model, *BOTH)

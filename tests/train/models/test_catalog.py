@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from seg_edge.core.errors import InputError, ModelFileError, UnknownNameError
 from seg_edge.core.labels import Labels
 from seg_edge.core.spec import ModelSpec
-from seg_edge.export.to_onnx import to_onnx
+from seg_edge.export.graph.to_onnx import to_onnx
 from seg_edge.runtime.segmenter import Segmenter
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seg_edge.train.models import catalog, encoders, registry, zoo

@@ -1,0 +1,46 @@
+"""How far two models' logits are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ...core.metrics import agreement as equal_share
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Between two lists of logits.
+
+    Attributes:
+        agreement: Share of output pixels with the same highest class, 0..1.
+        max_abs_error: Largest difference of a logit; NaN if any is not finite.
+        peak: Largest magnitude of a reference logit.
+    """
+
+    agreement: float
+    max_abs_error: float
+    peak: float
+
+    def within(self, tolerance: float) -> bool:
+        """Whether no logit is off by more than ``tolerance``, relative to the largest one where that is above 1."""
+        return self.max_abs_error <= tolerance * max(1.0, self.peak)
+
+
+def compare(reference: Sequence[npt.NDArray[np.float32]], other: Sequence[npt.NDArray[np.float32]]) -> Difference:
+    """Compares logits, float32 (N, C, h, w) each, pair by pair.
+
+    Raises:
+        ValueError: lists or arrays of different shapes.
+    """
+    if [a.shape for a in reference] != [b.shape for b in other]:
+        raise ValueError(f"compare: shapes must be equal, got {[a.shape for a in reference]} and {[b.shape for b in other]}")
+    pairs = list(zip(reference, other, strict=True))
+    return Difference(
+        agreement=float(np.mean([equal_share(a.argmax(1), b.argmax(1)) for a, b in pairs])),
+        max_abs_error=float(np.max([np.max(np.abs(a - b)) for a, b in pairs])),
+        peak=float(np.max([np.max(np.abs(a)) for a in reference])),
+    )

@@ -1,0 +1,89 @@
+"""The frames that a chain measures and calibrates on, made by exactly the runtime's own resize."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...core.spec import ModelSpec
+from ...datasets.dataset import SegDataset, open_dataset_for
+from ...runtime.frame import kernels
+
+Frame = npt.NDArray[np.uint8]
+
+PARITY_FRAMES = 8
+GOLDEN_FRAMES = 3
+
+
+@dataclass(frozen=True)
+class ChainData:
+    """What a chain runs on.
+
+    Attributes:
+        parity: uint8 (1, H, W, 3) each, at the network's input size: every step is compared with the one before it on these.
+        golden: uint8 (H, W, 3) each, as the camera gave them.
+        val: Split that mIoU is measured on, or None.
+        train: Split that INT8 is calibrated on, or None.
+    """
+
+    parity: list[Frame]
+    golden: list[Frame]
+    val: SegDataset | None
+    train: SegDataset | None
+
+
+def open_data(root: str | Path | None, spec: ModelSpec, *, calibrate: bool) -> ChainData:
+    """Opens the splits of ``--data``; without it, the frames are generated.
+
+    Raises:
+        DataError: no such dataset, a split is missing, or it has other classes than the model.
+    """
+    if root is None:
+        made = generated_frames(spec.input_hw)
+        return ChainData([frame[None] for frame in made], made[:GOLDEN_FRAMES], None, None)
+    val = open_dataset_for(Path(root), "val", spec.labels)
+    train = open_dataset_for(Path(root), "train", spec.labels) if calibrate else None
+    golden = [val.read(i)[0] for i in evenly_spaced(len(val), GOLDEN_FRAMES)]
+    return ChainData(network_inputs(val, spec, PARITY_FRAMES), golden, val, train)
+
+
+def network_inputs(dataset: SegDataset, spec: ModelSpec, count: int) -> list[Frame]:
+    """Up to ``count`` frames, evenly spaced over a split, as the network gets them: uint8 (1, H, W, 3) each."""
+    return [network_input(dataset.read(i)[0], spec) for i in evenly_spaced(len(dataset), count)]
+
+
+def preprocessing(spec: ModelSpec) -> dict[str, Any]:
+    """What turns a camera's frame into what the network computes on, for the key of the calibration cache."""
+    return {
+        "input": "x".join(map(str, spec.input_hw)), "resize": spec.resize, "color_order": spec.color_order,
+        "mean": list(spec.mean), "std": list(spec.std),
+    }  # fmt: skip
+
+
+def network_input(frame_bgr: Frame, spec: ModelSpec) -> Frame:
+    """One frame as the network gets it: uint8 (1, H, W, 3)."""
+    if frame_bgr.shape[:2] == spec.input_hw:
+        return frame_bgr[None]
+    return kernels.resize(frame_bgr, spec.input_hw, spec.resize)[None]
+
+
+def evenly_spaced(total: int, count: int) -> list[int]:
+    """Up to ``count`` different indices below ``total``, from the first on, evenly spaced."""
+    count = min(total, count)
+    return [i * total // count for i in range(count)]
+
+
+def generated_frames(size_hw: tuple[int, int]) -> list[Frame]:
+    """Frames for parity checks where there is no data: noise, gradients, black, white. They tell nothing about accuracy."""
+    height, width = size_hw
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (height, width, 3), np.uint8)
+    rows, columns = np.linspace(0, 255, height)[:, None], np.linspace(0, 255, width)[None]
+    gradient = np.stack(np.broadcast_arrays(rows, columns, (rows + columns) / 2), -1).astype(np.uint8)
+    coarse = rng.integers(0, 256, (-(-height // 16), -(-width // 16), 3), np.uint8)
+    blocks = np.ascontiguousarray(coarse.repeat(16, 0).repeat(16, 1)[:height, :width])
+    return [blocks, gradient, noise, np.zeros_like(noise), np.full_like(noise, 255)]

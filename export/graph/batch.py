@@ -1,0 +1,75 @@
+"""Batch size: a graph of batch 1 rewritten for N frames at once, or for any number of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+
+from ...calib.graph import Array, Frames, run, session
+from ...core.errors import ModelFileError
+
+#: How the command line calls a batch axis of any size; in code it is None, as in :attr:`seg_edge.runtime.Engine.batch`.
+FREE = "free"
+#: Name of a free batch axis in the graph.
+AXIS = "N"
+# A graph that takes this many takes any number: what fixes its batch fixes it to the 1 that it was traced with.
+_TRIAL = 2
+
+
+def with_batch(model: onnx.ModelProto, batch: int | None) -> onnx.ModelProto:
+    """A copy whose input and output hold ``batch`` frames; None: any number, a new one in each inference.
+
+    Raises:
+        ModelFileError: the network itself fixes its batch size, e.g. in a Reshape.
+    """
+    try:
+        if batch is None:  # with sizes that it doesn't know, shape inference finds no contradiction
+            _inferred(model, _TRIAL)
+        return _inferred(model, batch)
+    except Exception as error:  # onnx's InferenceError shares no public base class with its other errors
+        raise ModelFileError(
+            f"--batch {batch or FREE}: the network {model.graph.name} can't take batches "
+            f"({' '.join(str(error).split())[:200]}); use --batch 1"
+        ) from error
+
+
+def for_one_frame(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph itself where it fixes its batch size, else a copy for batch 1: engine files have fixed shapes."""
+    axis = model.graph.input[0].type.tensor_type.shape.dim[0]
+    return model if axis.HasField("dim_value") else with_batch(model, 1)
+
+
+def _inferred(model: onnx.ModelProto, batch: int | None) -> onnx.ModelProto:
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    for value in [*result.graph.input, *result.graph.output]:
+        axis = value.type.tensor_type.shape.dim[0]
+        if batch is None:
+            axis.dim_param = AXIS
+        else:
+            axis.dim_value = batch
+    del result.graph.value_info[:]
+    # The dialects of the engines read the inferred shapes.
+    return onnx.shape_inference.infer_shapes(result, strict_mode=True)
+
+
+def run_batched(model: onnx.ModelProto, frames: Sequence[Frames], batch: int | None) -> list[Array]:
+    """Runs frames of batch 1 through a model of batch N, the last group filled up with its first frame.
+
+    Args:
+        batch: N; None, for a model that takes any number: the first frame alone, the next two together, then three, ….
+
+    Returns:
+        One output (1, …) for each frame.
+    """
+    opened = session(model)
+    results: list[Array] = []
+    size = batch or 1
+    while len(results) < len(frames):
+        group = list(frames[len(results) : len(results) + size])
+        full = np.concatenate(group + [group[0]] * (size - len(group)))
+        results += [output[None] for output in run(opened, full)[0][: len(group)]]
+        size = batch or size + 1
+    return results

@@ -1,0 +1,222 @@
+"""Quantization-aware training: a few epochs in which the network learns to give its own float masks from 8-bit levels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...calib.cache import Calibration
+from ...calib.graph import set_weight
+from ...core.errors import InputError
+from ...core.progress import Progress
+from ...core.spec import ModelSpec
+from ...datasets.dataset import SegDataset
+from ..graph.quantize import QuantOptions
+from .fake_quant import FakeQuantGraph
+from .fallback import Mixtures
+
+
+@dataclass(frozen=True)
+class QatOptions:
+    """How to fine-tune.
+
+    Attributes:
+        epochs: Passes over the training split.
+        batch: Images per step.
+        lr: Peak learning rate of Adam, in levels a step: about how far a weight moves. It rises over the first tenth of
+            the steps and falls to 0 along a cosine. Small: the network is trained, only rounding is to be mended.
+        seed: Of order and augmentation.
+    """
+
+    epochs: int
+    batch: int = 8
+    lr: float = 0.02
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raises InputError for values that make no sense."""
+        if self.epochs < 1:
+            raise InputError(f"--qat: expected at least 1 epoch, got {self.epochs}")
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What fine-tuning gives.
+
+    Attributes:
+        model: The prepared graph with trained weights.
+        calibration: The same activation scales, and the trained biases.
+        losses: Mean loss of each epoch, in nats per output pixel.
+    """
+
+    model: onnx.ModelProto
+    calibration: Calibration
+    losses: list[float]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Fine-tunes one network, and says whether that was worth it.
+
+    Attributes:
+        model: See :func:`seg_edge.export.graph.quantize.prepare`.
+        calibration: Of ``model``.
+        quant: How it is quantized.
+        options: How to train.
+        train: Its images, varied as in training, are what is trained on.
+        spec: Of the network.
+    """
+
+    model: onnx.ModelProto
+    calibration: Calibration
+    quant: QuantOptions
+    options: QatOptions
+    train: SegDataset
+    spec: ModelSpec
+
+    def better(
+        self,
+        plain: Mixtures,
+        limits_stated: bool,
+        build: Callable[[onnx.ModelProto, Calibration, QuantOptions, dict[str, Any]], Mixtures],
+        about: dict[str, Any],
+        progress: Progress,
+    ) -> tuple[Mixtures, str]:
+        """Post-training quantization or the fine-tuned network, whichever breaks its limits less or has the higher mIoU.
+
+        Args:
+            plain: Post-training quantization. Where it holds stated limits, nothing is trained.
+            build: Makes the same of a trained network; ``about`` is passed on.
+
+        Returns:
+            The better one, and a note on what happened.
+        """
+        before = plain.first()
+        if limits_stated and before.held:
+            note = "post-training quantization holds the limits: no fine-tuning"
+            progress.say(f"qat: {note}")
+            return plain, note
+        tuned = self.fine_tune(progress)
+        # The biases were trained; correcting them towards a float network that nobody runs would undo it.
+        trained = build(tuned.model, tuned.calibration, replace(self.quant, bias_correction=False), about)
+        after = trained.first()
+        note = f"{self.options.epochs} epochs of fine-tuning: mIoU {_points(before.miou)} → {_points(after.miou)}"
+        if after.better_than(before):
+            return trained, note
+        return plain, f"{note}; not taken"
+
+    def fine_tune(self, progress: Progress) -> Tuned:
+        """Trains weights and biases with fake quantization.
+
+        The target is what the float network gives, not the labels: INT8 is to give what was evaluated, and labels would pull
+        the network elsewhere within these few epochs. (Distillation, as Mishra and Marr, "Apprentice", ICLR 2018, scheme C;
+        the loss is the Kullback-Leibler divergence of the class distributions alone.)
+
+        Raises:
+            InputError: torchvision, which varies the images, is not installed.
+            ModelFileError: the graph has a node that can't be trained through.
+        """
+        return fine_tune(
+            self.model, self.calibration, self.quant, self.options, _batches(self.train, self.spec, self.options), progress
+        )
+
+
+def fine_tune(
+    model: onnx.ModelProto,
+    calibration: Calibration,
+    quant: QuantOptions,
+    options: QatOptions,
+    batches: Callable[[int], Sequence[Tensor]],
+    progress: Progress,
+) -> Tuned:
+    """See :meth:`Trainer.fine_tune`.
+
+    Args:
+        batches: Epoch → its batches, uint8 (N, H, W, 3) BGR each.
+    """
+    student = FakeQuantGraph(model, calibration, quant)
+    teacher = FakeQuantGraph(model, Calibration(calibration.activations, {}), quant)
+    teacher.enabled = False
+    optimizer = torch.optim.Adam(student.parameters(), lr=options.lr)
+    total = options.epochs * max(1, len(batches(0)))
+    rising = max(1, total // 10)
+
+    def factor(step: int) -> float:
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    losses: list[float] = []
+    for epoch in range(options.epochs):
+        found = []
+        for frames in progress.track(batches(epoch), f"qat: epoch {epoch + 1} of {options.epochs}"):
+            with torch.no_grad():
+                wanted = teacher(frames)
+            loss = divergence(student(frames), wanted)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            found.append(float(loss.detach()))
+        losses.append(float(np.mean(found)))
+        progress.say(f"qat: epoch {epoch + 1} of {options.epochs}: loss {losses[-1]:.4g}")
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    trained = student.trained()
+    for name, value in trained.items():
+        set_weight(result, name, value)
+    biases = {node.input[2]: trained[node.input[2]] for node in model.graph.node if node.op_type == "Conv"}
+    return Tuned(result, Calibration(calibration.activations, biases), losses)
+
+
+def divergence(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of the class distributions, mean over the pixels, nats; 0 where both are equal.
+
+    Args:
+        logits, wanted: float32 (N, C, h, w).
+    """
+    each = F.kl_div(F.log_softmax(logits, 1), F.log_softmax(wanted, 1), reduction="none", log_target=True)
+    return each.sum(1).mean()
+
+
+def _batches(train: SegDataset, spec: ModelSpec, options: QatOptions) -> Callable[[int], Sequence[Tensor]]:
+    """A function (epoch) → its batches, uint8 (N, H, W, 3) BGR each."""
+    try:
+        from ...train.data.augment import AugmentConfig
+        from ...train.data.module import EpochSampler, TrainSet
+    except ImportError as error:
+        raise InputError(f"--qat: needs packages that are not installed ({error}); pip install 'seg-edge[train]'") from error
+    images = TrainSet(train, spec.input_hw, AugmentConfig())
+    sampler = EpochSampler(len(train), options.seed)
+
+    class Epoch(Sequence[Tensor]):
+        """Batches that are read when they are asked for; a sequence, because progress wants to know how many there are."""
+
+        def __init__(self, epoch: int) -> None:
+            sampler.set_epoch(epoch)
+            self._draws = list(sampler)
+
+        def __len__(self) -> int:
+            return math.ceil(len(self._draws) / options.batch)
+
+        def __getitem__(self, index: Any) -> Any:
+            if not 0 <= index < len(self):
+                raise IndexError(index)
+            draws = self._draws[index * options.batch : (index + 1) * options.batch]
+            rgb = torch.stack([images[draw][0] for draw in draws])
+            return rgb.flip(1).permute(0, 2, 3, 1).contiguous()
+
+    return Epoch
+
+
+def _points(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{100 * fraction:.2f}"

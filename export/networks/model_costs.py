@@ -1,0 +1,77 @@
+"""Parameters and MACs of the catalog's networks, counted once: two hundred networks take a minute to build."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from ...core.artefact import write_json
+from ...core.errors import InputError
+from ...train.models.costs import costs
+from .cache_folder import cache_folder
+
+_PACKAGES = ("seg-edge", "torch", "torchvision", "segmentation-models-pytorch", "timm")
+
+
+def counted_costs(
+    names: Sequence[str],
+    classes: int,
+    input_hw: tuple[int, int],
+    cache: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, tuple[int, int] | str]:
+    """Parameters and MACs by name, or the reason why a network can't be built here.
+
+    Args:
+        names: Keys of the catalog.
+        classes, input_hw: What the networks are built for.
+        cache: Folder; None is :func:`.cache_folder.cache_folder`. Counts of other versions of the packages are not used.
+        progress: Called with the number of networks done.
+    """
+    file = (cache or cache_folder()) / f"costs-{classes}-{input_hw[0]}x{input_hw[1]}-{_key()}.json"
+    known = _read(file)
+    before = len(known)
+    result: dict[str, tuple[int, int] | str] = {}
+    try:
+        for done, name in enumerate(names, 1):
+            if name not in known:
+                try:
+                    known[name] = costs(name, classes, input_hw)
+                except InputError as error:
+                    result[name] = str(error)
+                    continue
+            result[name] = known[name]
+            if progress is not None:
+                progress(done)
+    finally:  # Ctrl-C keeps what was counted
+        if len(known) > before:
+            _write(file, known)
+    return result
+
+
+def _key() -> str:
+    versions = []
+    for package in _PACKAGES:
+        try:
+            versions.append(f"{package}={metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            versions.append(f"{package}=missing")
+    return hashlib.sha256(" ".join(versions).encode()).hexdigest()[:8]
+
+
+def _read(file: Path) -> dict[str, tuple[int, int]]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        return {str(name): (int(params), int(macs)) for name, (params, macs) in data.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # none yet, or damaged: it is counted again
+
+
+def _write(file: Path, known: dict[str, tuple[int, int]]) -> None:
+    try:
+        write_json(file, {name: list(cost) for name, cost in known.items()})
+    except InputError:
+        pass  # a home that can't be written: the list is complete without it

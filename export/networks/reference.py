@@ -1,0 +1,136 @@
+"""Networks to compare with, as files of our own contract, kept in a cache folder: each is exported once.
+
+They get the same pre- and post-processing as ours: uint8 frames in, normalization inside the graph, the runtime's kernels
+behind it. So rows differ in the network alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import onnx
+import torch
+
+from ...core.artefact import atomic_path
+from ...core.errors import ModelFileError, UnknownNameError
+from ...core.labels import Labels
+from ...core.spec import ModelSpec
+from ...measure.benchmark.untrained import RANDOM
+from ...runtime.modelfile.modelfile import read_spec
+from ...train.models import registry, zoo
+from ...train.models.unet import OUTPUT_STRIDE
+from ..graph.to_onnx import check_size, to_onnx
+from .cache_folder import cache_folder
+
+#: In a spec's provenance: these weights were never trained.
+UNTRAINED = {
+    "weights": RANDOM,
+    "note": "random weights: the network costs the same; post-processing was fed with scores that have a street's structure",
+}
+
+Progress = Callable[[str], None]
+
+
+def known() -> list[str]:
+    """Names that :func:`reference` takes: the published networks, the smaller ones, our own family."""
+    return [*zoo.NETWORKS, *registry.MODELS]
+
+
+def reference(
+    name: str, input_hw: tuple[int, int], classes: int, cache: str | Path | None = None, progress: Progress | None = None
+) -> Path:
+    """A network of :func:`known` with random weights as an ONNX file; exported if the cache has none of these versions.
+
+    Args:
+        name: Which network.
+        input_hw: Input size, multiples of 32.
+        classes: Number of classes.
+        cache: The folder; None is :func:`seg_edge.export.networks.cache_folder.cache_folder`.
+        progress: Called with a line before the export begins.
+
+    Raises:
+        UnknownNameError: no such network.
+        InputError: a size that is no multiple of 32, or a package that is missing.
+        ModelFileError: torch can't export the network.
+    """
+    if name not in known():
+        raise UnknownNameError("network", name, known())
+    check_size(input_hw)
+    versions = _versions(name)
+    folder = Path(cache) if cache is not None else cache_folder()
+    key = hashlib.sha256(repr(sorted(versions.items())).encode()).hexdigest()[:8]
+    path = folder / f"{name}-{input_hw[0]}x{input_hw[1]}-{classes}-{key}.onnx"
+    if _is_whole(path, name):
+        return path
+    if progress is not None:
+        progress(f"exporting {name} once, into {folder}")
+    torch.manual_seed(0)
+    network: torch.nn.Module
+    network, stride = (
+        (zoo.build(name, classes), 1)
+        if name in zoo.NETWORKS
+        else (registry.build(name, classes).eval(), OUTPUT_STRIDE)
+    )  # fmt: skip
+    spec = ModelSpec(
+        name=name,
+        labels=Labels.numbered(classes),
+        input_hw=input_hw,
+        output_stride=stride,
+        provenance={
+            **UNTRAINED,
+            "params": registry.parameters(network),
+            "macs": registry.macs(network, input_hw),
+            "versions": versions,
+        },
+    )
+    model = to_onnx(network, spec)
+    with atomic_path(path) as temporary:
+        onnx.save(model, str(temporary))
+    return path
+
+
+def table_models(
+    models: Sequence[Path],
+    input_hw: tuple[int, int],
+    networks: Sequence[str] | None = None,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """The files of ``bench --table``: the published networks and the smaller ones, then our family.
+
+    A member of the family that ``models`` holds is left out: its trained file is measured instead. Classes are as many as
+    the first of ``models`` has, else 11 (CamVid).
+
+    Args:
+        models: Exported files that are measured anyway.
+        networks: Names instead of all.
+        input_hw, cache, progress: As :func:`reference` takes them.
+    """
+    specs = [read_spec(path) for path in models]
+    classes = len(specs[0].labels) if specs else 11
+    have = {spec.name for spec in specs}
+    names = [name for name in networks or known() if networks or name not in have]
+    return [reference(name, input_hw, classes, cache, progress) for name in names]
+
+
+def _versions(name: str) -> dict[str, str]:
+    from ... import __version__
+
+    packages = ["torch", zoo.NETWORKS[name].distribution] if name in zoo.NETWORKS else ["torch"]
+    found = {"seg-edge": __version__}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "missing"  # building it says so, with the remedy
+    return found
+
+
+def _is_whole(path: Path, name: str) -> bool:
+    try:
+        return path.is_file() and read_spec(path).name == name
+    except ModelFileError:
+        return False  # damaged by something else than us, who write atomically: export it again
