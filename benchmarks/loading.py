@@ -35,7 +35,7 @@ from seg_edge.runtime.machine.system import machine
 from seg_edge.train.data.augment import AugmentConfig, ColourJitter, in_one_thread
 from seg_edge.train.data.kept import free_for_data
 from seg_edge.train.data.module import TrainSet, default_workers
-from seg_edge.train.engine import SegmentationModule
+from seg_edge.train.lightning_module import SegmentationModule
 from seg_edge.train.trainer import TrainConfig, fit
 
 RESULTS = Path(__file__).parent / "results"

@@ -31,11 +31,11 @@ from unittest import mock
 import yaml
 
 from seg_edge.cli.main import main as seg_edge
-from seg_edge.cli.recipe import recipes
 from seg_edge.core.artefact import REPORT_JSON, write_json
 from seg_edge.runtime.machine.system import machine
 from seg_edge.train import trainer
 from seg_edge.train.checkpoint import BEST
+from seg_edge.train.recipe import recipes
 from seg_edge.train.trainer import TrainConfig
 
 RESULTS = Path(__file__).parent / "results"

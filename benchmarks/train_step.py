@@ -1,6 +1,6 @@
-"""What makes a training step on a CPU faster: freed memory kept (``seg_edge.train.memory``), then kernels' gradients as
-matrix products (``seg_edge.train.weight_gradient``), or in bf16 depthwise convolutions' gradients in fp32
-(``seg_edge.train.depthwise``).
+"""What makes a training step on a CPU faster: freed memory kept (``seg_edge.train.cpu.memory``), then kernels' gradients as
+matrix products (``seg_edge.train.cpu.weight_gradient``), or in bf16 depthwise convolutions' gradients in fp32
+(``seg_edge.train.cpu.depthwise``).
 
     python benchmarks/train_step.py [--precision fp32] [--size 352x480] [--batch 8] [--threads 1] [--rounds 3] [--json FILE]
 
@@ -24,10 +24,10 @@ from torch.nn import functional as F
 
 from seg_edge.core.artefact import write_json
 from seg_edge.runtime.machine.system import machine
-from seg_edge.train.depthwise import use_fp32_gradients
-from seg_edge.train.memory import keep_freed_memory
+from seg_edge.train.cpu.depthwise import use_fp32_gradients
+from seg_edge.train.cpu.memory import keep_freed_memory
+from seg_edge.train.cpu.weight_gradient import use_matrix_products
 from seg_edge.train.models.catalog import build
-from seg_edge.train.weight_gradient import use_matrix_products
 
 #: Of each precision; each side has what those before it have.
 SIDES = {"fp32": ("plain", "kept", "products"), "bf16": ("plain", "kept", "fp32_gradients")}

@@ -109,7 +109,7 @@ def pruning_options(
         with loading("loading torch"):
             from ..export.pruning.goals import one_goal
             from ..export.pruning.steps import PruneOptions
-            from ..train.distill import DistillConfig
+            from ..train.losses.distill import DistillConfig
     except ImportError as error:
         raise InputError(
             f"prune needs packages that are not installed ({error}); pip install 'seg-edge[train,export]'"

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..train.recipe import load_recipe
 from .common import parse_range, parse_size, writable
-from .recipe import load_recipe
 
 
 def train(
@@ -107,9 +107,9 @@ def train(
     from ..core.artefact import write_json
     from ..core.errors import InputError, ProcessError
     from ..train.data.augment import AugmentConfig
-    from ..train.distill import DistillConfig
     from ..train.distributed import leave, processes
-    from ..train.siamese import SiameseConfig
+    from ..train.losses.distill import DistillConfig
+    from ..train.losses.siamese import SiameseConfig
     from ..train.trainer import OPTIMIZERS, TrainConfig, fit
 
     if half and precision:

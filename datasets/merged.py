@@ -2,7 +2,7 @@
 
 A pixel that a dataset of cars does not mark as car may be background or any class that this dataset does not label. Such a
 pixel's label value lies above the classes, ``len(labels) + g``, and means "one of ``sets[g]``". The loss sums the
-probabilities of a set (:mod:`seg_edge.train.marginal`); metrics take a prediction from the set for background.
+probabilities of a set (:mod:`seg_edge.train.losses.marginal`); metrics take a prediction from the set for background.
 
 Two ways to say it: a folder of single-class folders, ``CLASS/{images,masks}`` with binary masks; or a description in YAML or
 JSON, see :func:`open_description`.

@@ -18,9 +18,9 @@ from ..datasets.merged import as_background
 from . import tensorboard
 from .checkpoint import Checkpoint, load_checkpoint
 from .data.module import class_frequencies
-from .distill import open_teacher
 from .distributed import Processes
-from .losses import check_sets
+from .losses.distill import open_teacher
+from .losses.terms import check_sets
 from .models.catalog import TABLE
 from .models.unet import STRIDE
 from .resume import resume_from

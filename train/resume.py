@@ -14,7 +14,7 @@ from ..core.spec import ModelSpec
 from ..datasets.dataset import SegDataset
 from .callbacks import EarlyStop, History
 from .checkpoint import KEY, read_checkpoint
-from .distill import DistillConfig
+from .losses.distill import DistillConfig
 from .models.pretrained import provenance
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ..core.errors import InputError
 from ..core.labels import Labels
 from .callbacks import History
-from .engine import SegmentationModule
+from .lightning_module import SegmentationModule
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -23,18 +23,20 @@ from ..core.shipped import CHECKPOINT, shipped
 from ..core.spec import ModelSpec
 from ..datasets.dataset import SegDataset
 from ..datasets.merged import UNLABELLED
-from .auxiliary import Auxiliary
 from .begin import begin_with, config_for
 from .callbacks import EMA, EarlyStop, EpochSeed, History, checkpoints, kept_name
 from .checkpoint import BEST, AtomicCheckpointIO
+from .cpu.depthwise import use_fp32_gradients
+from .cpu.memory import keep_freed_memory
+from .cpu.weight_gradient import use_matrix_products, worthwhile
 from .data.augment import AugmentConfig
 from .data.module import default_workers, loaders
-from .depthwise import use_fp32_gradients
-from .distill import Distillation, DistillConfig
 from .distributed import Processes, agreed, connected, from_first, join, placement, processes, synchronize
-from .engine import SegmentationModule, draws_per_image
-from .losses import DEFAULT_LOSS, class_weights, parse_loss
-from .memory import keep_freed_memory
+from .lightning_module import SegmentationModule, draws_per_image
+from .losses.auxiliary import Auxiliary
+from .losses.distill import Distillation, DistillConfig
+from .losses.siamese import Siamese, SiameseConfig
+from .losses.terms import DEFAULT_LOSS, class_weights, parse_loss
 from .models import pretrained
 from .models.branches import add_branches
 from .models.catalog import build, check_name, stride_of
@@ -42,9 +44,7 @@ from .models.registry import MODELS, macs, parameters
 from .models.unet import STRIDE
 from .prepare import Prepared, prepare
 from .resume import recipe_of
-from .siamese import Siamese, SiameseConfig
 from .tensorboard import TensorBoard
-from .weight_gradient import use_matrix_products, worthwhile
 
 DEVICES = ("cpu", "cuda")
 #: Optimizers, and the peak rates at which they usually do well.
@@ -74,8 +74,8 @@ class TrainConfig:
         distill: A teacher that takes part in the loss.
         branches: Train every 3×3 convolution as a sum of kernels, see :mod:`seg_edge.train.models.branches`.
         aux: Weight of the decoder's auxiliary classifiers; 0 leaves them out.
-        loss: Terms of the loss, see :func:`seg_edge.train.losses.parse_loss`.
-        class_weights: How much rare classes weigh more in it: 1 as in :func:`seg_edge.train.losses.class_weights`, 0 not.
+        loss: Terms of the loss, see :func:`seg_edge.train.losses.terms.parse_loss`.
+        class_weights: How much rare classes weigh more in it: 1 as in :func:`seg_edge.train.losses.terms.class_weights`, 0 not.
         optimizer: ``adamw`` or ``sgd`` (Nesterov's momentum, 0.9).
         accumulate: Batches whose gradients are averaged for one step.
         patience: Stop after this many epochs without a better validation mIoU; None never does.

@@ -12,7 +12,7 @@ from ...calib.statistics import Track, silent
 from ...core.errors import InputError
 from ...core.spec import ModelSpec
 from ...datasets.dataset import SegDataset
-from ...train.losses import SegmentationLoss, class_weights
+from ...train.losses.terms import SegmentationLoss, class_weights
 from ..checks.frames import Frame, evenly_spaced, network_input
 from .importance import Loss
 

@@ -20,7 +20,7 @@ from ...core.shipped import CHECKPOINT, shipped
 from ...core.spec import ModelSpec
 from ...datasets.dataset import SegDataset
 from ...train.checkpoint import BEST, Checkpoint, load_checkpoint, save_checkpoint
-from ...train.distill import DistillConfig, open_teacher
+from ...train.losses.distill import DistillConfig, open_teacher
 from ...train.models.catalog import build
 from ...train.models.config import config_of
 from ...train.models.registry import macs, parameters

@@ -11,8 +11,8 @@ import torch
 
 from seg_edge.cli import train as verb
 from seg_edge.cli.main import main
-from seg_edge.cli.recipe import recipes
 from seg_edge.train import trainer
+from seg_edge.train.recipe import recipes
 
 QUICK = ("--model", "unet-n", "--batch", "4", "--workers", "0", "--device", "cpu", "--precision", "fp32")
 

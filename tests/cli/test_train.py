@@ -18,7 +18,7 @@ import torch
 
 from seg_edge.cli.main import main
 from seg_edge.train.checkpoint import load_checkpoint
-from seg_edge.train.engine import SegmentationModule
+from seg_edge.train.lightning_module import SegmentationModule
 
 #: A small training on the processor; whatever is appended after it wins.
 QUICK = ("--model", "unet-n", "--batch", "4", "--workers", "0", "--device", "cpu", "--precision", "fp32")

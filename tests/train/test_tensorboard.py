@@ -14,7 +14,7 @@ import torch
 from seg_edge.core.errors import InputError
 from seg_edge.core.labels import Labels
 from seg_edge.train import tensorboard
-from seg_edge.train.engine import SegmentationModule
+from seg_edge.train.lightning_module import SegmentationModule
 from seg_edge.train.tensorboard import overlay
 from seg_edge.train.trainer import fit
 

@@ -21,7 +21,7 @@ from seg_edge.train import trainer
 from seg_edge.train.callbacks import COLUMNS
 from seg_edge.train.checkpoint import load_checkpoint
 from seg_edge.train.data.augment import AugmentConfig
-from seg_edge.train.engine import SegmentationModule
+from seg_edge.train.lightning_module import SegmentationModule
 from seg_edge.train.models.registry import build, macs, parameters
 from seg_edge.train.trainer import TrainConfig, fit
 

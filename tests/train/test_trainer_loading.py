@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from seg_edge.core.errors import DataError
-from seg_edge.train.engine import SegmentationModule
+from seg_edge.train.lightning_module import SegmentationModule
 from seg_edge.train.trainer import fit
 
 

@@ -17,7 +17,7 @@ from seg_edge.core.labels import Labels
 from seg_edge.datasets.dataset import write_labels
 from seg_edge.train import trainer
 from seg_edge.train.checkpoint import load_checkpoint
-from seg_edge.train.engine import SegmentationModule
+from seg_edge.train.lightning_module import SegmentationModule
 from seg_edge.train.trainer import fit
 
 # Wrong options

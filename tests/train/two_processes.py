@@ -12,7 +12,7 @@ import torch
 
 from seg_edge.cli.main import main
 from seg_edge.train.data.augment import AugmentConfig
-from seg_edge.train.engine import SegmentationModule
+from seg_edge.train.lightning_module import SegmentationModule
 from seg_edge.train.trainer import TrainConfig, fit
 
 RANK = int(os.environ.get("RANK", "0"))

@@ -17,7 +17,7 @@ from seg_edge.export.pruning.goals import Goal
 from seg_edge.export.pruning.report import PruneGateError
 from seg_edge.export.pruning.steps import PruneOptions, prune
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seg_edge.train.distill import DistillConfig
+from seg_edge.train.losses.distill import DistillConfig
 from seg_edge.train.models.registry import build, macs, parameters
 
 CONFIG = {"widths": [16, 16, 24, 32, 32], "depths": [1, 1, 1, 1, 1], "decoder_depths": [1, 1, 1]}

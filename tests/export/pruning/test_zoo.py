@@ -19,7 +19,7 @@ from seg_edge.export.pruning.samples import estimate_statistics
 from seg_edge.export.pruning.steps import PruneOptions, prune
 from seg_edge.export.pruning.structure import allocate, narrow, units
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seg_edge.train.distill import DistillConfig
+from seg_edge.train.losses.distill import DistillConfig
 from seg_edge.train.models import zoo
 from seg_edge.train.models.catalog import build
 from seg_edge.train.models.config import config_of

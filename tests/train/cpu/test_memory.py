@@ -36,7 +36,7 @@ def test_freed_memory_is_kept(way, kept):
 
 
 def test_other_libraries_are_left_alone(monkeypatch):
-    from seg_edge.train.memory import keep_freed_memory
+    from seg_edge.train.cpu.memory import keep_freed_memory
 
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert not keep_freed_memory()

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from seg_edge.core.errors import InputError, UnknownNameError
 from seg_edge.datasets.dataset import open_dataset
 from seg_edge.train.data.augment import AugmentConfig
-from seg_edge.train.losses import SegmentationLoss
-from seg_edge.train.marginal import relations, set_dice, with_sets
+from seg_edge.train.losses.marginal import relations, set_dice, with_sets
+from seg_edge.train.losses.terms import SegmentationLoss
 from seg_edge.train.trainer import TrainConfig, fit
 
 STILL = AugmentConfig(scale=(1, 1), flip=0, jitter=0)

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from seg_edge.core.errors import InputError
-from seg_edge.train.auxiliary import Auxiliary
-from seg_edge.train.losses import SegmentationLoss
+from seg_edge.train.losses.auxiliary import Auxiliary
+from seg_edge.train.losses.terms import SegmentationLoss
 from seg_edge.train.models.lite import LiteConfig, LiteUNet
 from seg_edge.train.models.registry import build
 

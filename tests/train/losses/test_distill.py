@@ -16,7 +16,8 @@ from seg_edge.core.errors import DataError, InputError, ModelFileError
 from seg_edge.core.labels import Labels
 from seg_edge.datasets.dataset import open_dataset
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seg_edge.train.distill import (
+from seg_edge.train.lightning_module import SegmentationModule
+from seg_edge.train.losses.distill import (
     Distillation,
     DistillConfig,
     feature_layers,
@@ -25,7 +26,6 @@ from seg_edge.train.distill import (
     pixelwise_kl,
     scaled_size,
 )
-from seg_edge.train.engine import SegmentationModule
 from seg_edge.train.models.registry import build
 from seg_edge.train.trainer import fit
 

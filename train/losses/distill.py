@@ -26,11 +26,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.artefact import sha256
-from ..core.errors import DataError, InputError, ModelFileError
-from ..core.labels import Labels
-from ..core.shipped import CHECKPOINT, shipped
-from .checkpoint import Checkpoint, load_checkpoint
+from ...core.artefact import sha256
+from ...core.errors import DataError, InputError, ModelFileError
+from ...core.labels import Labels
+from ...core.shipped import CHECKPOINT, shipped
+from ..checkpoint import Checkpoint, load_checkpoint
 
 #: Input pixels per feature along each axis at which features are compared, where both networks have some.
 STRIDES = (4, 8, 16, 32)

@@ -14,9 +14,9 @@ from seg_edge.core.labels import Labels
 from seg_edge.core.metrics import ConfusionMatrix
 from seg_edge.core.spec import ModelSpec
 from seg_edge.train.checkpoint import KEY
-from seg_edge.train.engine import SegmentationModule, draws_per_image
+from seg_edge.train.lightning_module import SegmentationModule, draws_per_image
+from seg_edge.train.losses.siamese import Siamese, SiameseConfig
 from seg_edge.train.models.registry import build
-from seg_edge.train.siamese import Siamese, SiameseConfig
 
 CONFIG = {"widths": [8, 8, 16, 16, 24], "depths": [1, 1, 1, 1, 1], "decoder_depths": [1, 1, 1]}
 SPEC = ModelSpec("unet-n", Labels.numbered(3), (64, 96), mean=(10, 20, 30), std=(2, 4, 5), provenance={"seed": 3})

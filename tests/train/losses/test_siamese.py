@@ -10,12 +10,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from seg_edge.core.errors import InputError
-from seg_edge.train import siamese as module
 from seg_edge.train.checkpoint import load_checkpoint
-from seg_edge.train.data.appearance import other_appearance
-from seg_edge.train.distill import DistillConfig
+from seg_edge.train.data.view import other_appearance
+from seg_edge.train.losses import siamese as module
+from seg_edge.train.losses.distill import DistillConfig
+from seg_edge.train.losses.siamese import Siamese, SiameseConfig
 from seg_edge.train.models.registry import build
-from seg_edge.train.siamese import Siamese, SiameseConfig
 from seg_edge.train.trainer import fit
 
 CONFIG = {"widths": [8, 8, 16, 16, 24], "depths": [1, 1, 1, 1, 1], "decoder_depths": [1, 1, 1]}

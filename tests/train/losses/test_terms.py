@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seg_edge.core.errors import InputError, UnknownNameError
-from seg_edge.train import losses
-from seg_edge.train.losses import TERMS, Pixels, SegmentationLoss, class_weights, parse_loss, sampling_matrix
+from seg_edge.train.losses import terms as losses
+from seg_edge.train.losses.terms import TERMS, Pixels, SegmentationLoss, class_weights, parse_loss, sampling_matrix
 
 VOID = 255
 

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from seg_edge.train import trainer
+from seg_edge.train.cpu.weight_gradient import Conv3x3, kernel_gradient, use_matrix_products, worthwhile
 from seg_edge.train.models.branches import add_branches
 from seg_edge.train.models.catalog import build
 from seg_edge.train.trainer import fit
-from seg_edge.train.weight_gradient import Conv3x3, kernel_gradient, use_matrix_products, worthwhile
 
 
 def pair(inputs: int, outputs: int) -> tuple[nn.Conv2d, nn.Conv2d]:
@@ -55,7 +55,7 @@ def test_a_gradient_that_is_expanded_and_one_in_another_order():
 def test_neither_gradient_is_computed_in_vain(monkeypatch):
     called = []
     monkeypatch.setattr(
-        "seg_edge.train.weight_gradient.kernel_gradient", lambda x, g: called.append(1) or kernel_gradient(x, g)
+        "seg_edge.train.cpu.weight_gradient.kernel_gradient", lambda x, g: called.append(1) or kernel_gradient(x, g)
     )
     _, net = pair(4, 4)
     net(images(1, 4, 4, 4).detach()).sum().backward()
@@ -69,7 +69,7 @@ def test_neither_gradient_is_computed_in_vain(monkeypatch):
 
 @pytest.mark.parametrize("case", ["eval", "no gradient", "half", "contiguous", "autocast"])
 def test_where_it_is_not_meant_for_pytorchs_own_is_used(case, monkeypatch):
-    monkeypatch.setattr("seg_edge.train.weight_gradient._Convolution.apply", None)
+    monkeypatch.setattr("seg_edge.train.cpu.weight_gradient._Convolution.apply", None)
     plain, net = pair(4, 4)
     x = images(1, 4, 6, 6).detach()
     if case == "eval":
@@ -113,7 +113,7 @@ def test_training_uses_it_where_it_is_worthwhile(taken, config, tmp_path, monkey
     seen = []
     monkeypatch.setattr(trainer, "worthwhile", lambda: taken)
     monkeypatch.setattr(
-        "seg_edge.train.weight_gradient.kernel_gradient", lambda x, g: seen.append(1) or kernel_gradient(x, g)
+        "seg_edge.train.cpu.weight_gradient.kernel_gradient", lambda x, g: seen.append(1) or kernel_gradient(x, g)
     )
     fit(config(tmp_path / "o", epochs=1), progress=False)
     assert bool(seen) is taken

@@ -14,13 +14,13 @@ from torch.nn import functional as F
 from ..core.metrics import ConfusionMatrix, number
 from ..core.spec import ModelSpec
 from ..datasets.merged import settle
-from .auxiliary import Auxiliary
 from .checkpoint import KEY, describe
-from .distill import Distillation
 from .distributed import total
-from .losses import DEFAULT_LOSS, SegmentationLoss
+from .losses.auxiliary import Auxiliary
+from .losses.distill import Distillation
+from .losses.siamese import Siamese
+from .losses.terms import DEFAULT_LOSS, SegmentationLoss
 from .models.config import config_of
-from .siamese import Siamese
 
 
 class SegmentationModule(pl.LightningModule):
@@ -35,7 +35,7 @@ class SegmentationModule(pl.LightningModule):
         weight_decay: Of convolution weights; normalization and biases have none.
         warmup: Share of all steps with a linearly rising rate; after it the rate falls as (1 − t)^0.9 ("poly").
         distillation: Terms of a teacher, added to the loss.
-        loss: Terms of the loss, see :func:`seg_edge.train.losses.parse_loss`.
+        loss: Terms of the loss, see :func:`seg_edge.train.losses.terms.parse_loss`.
         auxiliary: Classifiers on the decoder's stages, whose losses are added.
         optimizer: ``adamw``, or ``sgd`` with Nesterov's momentum of 0.9.
         siamese: A second appearance of each image, which the loss takes in.

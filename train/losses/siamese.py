@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.errors import InputError
-from .data.appearance import other_appearance
+from ...core.errors import InputError
+from ..data.view import other_appearance
 from .distill import captured, feature_layers, pixelwise_kl
 
 #: Input pixels per feature along each axis where features are compared, where the network has such.

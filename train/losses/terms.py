@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.errors import InputError, UnknownNameError
+from ...core.errors import InputError, UnknownNameError
 from .marginal import Relations, relations, set_dice, with_sets
 
 

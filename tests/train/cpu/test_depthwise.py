@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from seg_edge.train import trainer
-from seg_edge.train.depthwise import DepthwiseConv, use_fp32_gradients
+from seg_edge.train.cpu.depthwise import DepthwiseConv, use_fp32_gradients
 from seg_edge.train.models.catalog import build
 from seg_edge.train.trainer import fit
 
@@ -63,7 +63,7 @@ def test_neither_gradient_is_asked_for_in_vain():
 
 @pytest.mark.parametrize("case", ["eval", "no gradient", "fp32", "fp16"])
 def test_where_it_is_not_meant_for_pytorchs_own_is_used(case, monkeypatch):
-    monkeypatch.setattr("seg_edge.train.depthwise._Convolution.apply", None)
+    monkeypatch.setattr("seg_edge.train.cpu.depthwise._Convolution.apply", None)
     plain, net = pair()
     if case == "eval":
         net.eval()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import InputError
+from ...core.errors import InputError
 from .distill import captured
 
 
