@@ -8,26 +8,36 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
+
+from .core.version import __version__
 
 if TYPE_CHECKING:
     from .core.errors import SegEdgeError
     from .core.spec import ModelSpec
+    from .runtime.pipeline.pipeline import Pipeline
     from .runtime.segmenter import Segmenter
+    from .runtime.sinks import open_sink
+    from .runtime.sources import open_source
 
-__all__ = ["ModelSpec", "SegEdgeError", "Segmenter", "__version__"]
-
-try:
-    __version__ = version("seg-edge")
-except PackageNotFoundError:  # imported from a source tree that was never installed
-    __version__ = "0"
+__all__ = ["ModelSpec", "Pipeline", "SegEdgeError", "Segmenter", "__version__", "open_sink", "open_source"]
 
 # Loaded on first use, so that `seg-edge --help` doesn't wait for OpenCV.
-_HOMES = {"ModelSpec": ".core.spec", "SegEdgeError": ".core.errors", "Segmenter": ".runtime.segmenter"}
+_HOMES = {
+    "ModelSpec": ".core.spec",
+    "Pipeline": ".runtime.pipeline.pipeline",
+    "SegEdgeError": ".core.errors",
+    "Segmenter": ".runtime.segmenter",
+    "open_sink": ".runtime.sinks",
+    "open_source": ".runtime.sources",
+}
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -45,6 +45,7 @@ import numpy.typing as npt
 from plain_loop import PlainLoop, rate
 
 from seg_edge.core.artefact import onnx_name, write_json
+from seg_edge.core.cpu import resolve_threads
 from seg_edge.core.errors import SegEdgeError
 from seg_edge.core.metrics import agreement
 from seg_edge.core.shipped import DEFAULT
@@ -54,7 +55,6 @@ from seg_edge.measure.benchmark.configuration import QUIET_CORES, Lane, Share
 from seg_edge.measure.benchmark.frames import dataset_frames, generated_frames
 from seg_edge.measure.instruments.sensors import OtherLoad
 from seg_edge.runtime import Pipeline, Segmenter, open_sink, open_source
-from seg_edge.runtime.engines.base import resolve_threads
 from seg_edge.runtime.frame import kernels
 from seg_edge.runtime.machine.system import machine, packages
 from seg_edge.runtime.pipeline.stats import median_interval

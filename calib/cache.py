@@ -53,7 +53,7 @@ def cache_key(
         preprocessing: How frames get to the network. Its effect is in the graph and in the frames' bytes, too; it is here so
             that a rebuild names the cause.
     """
-    from .. import __version__
+    from ..core.version import __version__
 
     bare = onnx.ModelProto()
     bare.CopyFrom(model)

@@ -51,7 +51,7 @@ _UsageError: Any = typer.BadParameter.__base__
 
 def _version(asked: bool) -> None:
     if asked:
-        from .. import __version__
+        from ..core.version import __version__
 
         print(f"seg-edge {__version__}")
         raise typer.Exit

@@ -5,12 +5,13 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from .errors import DataError, UnknownNameError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 RGB = tuple[int, int, int]
 
@@ -51,6 +52,8 @@ class Labels:
     @property
     def palette_bgr(self) -> npt.NDArray[np.uint8]:
         """uint8, (classes, 3), in the channel order of frames."""
+        import numpy as np  # only frames need it: reading a spec must be quick
+
         return np.ascontiguousarray(np.array(self.palette, np.uint8)[:, ::-1])
 
     def to_dict(self) -> dict[str, Any]:
@@ -155,6 +158,8 @@ def preset(name: str) -> Labels:
 
 def colorize(mask: npt.NDArray[np.integer[Any]], colours: Sequence[RGB]) -> npt.NDArray[np.uint8]:
     """Paints a mask: integer (H, W) → uint8 (H, W, 3) in the colours' own order; values beyond the list are black."""
+    import numpy as np
+
     table = np.zeros((256, 3), np.uint8)
     table[: len(colours)] = colours
     return np.asarray(table[mask])

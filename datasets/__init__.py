@@ -1,1 +1,1 @@
-"""TODO datasets"""
+"""Data sets: reading any layout, checking, converting, generating."""

@@ -427,7 +427,7 @@ def _save(model: onnx.ModelProto, path: Path) -> None:
 def _versions() -> dict[str, str]:
     import torch
 
-    from .. import __version__
+    from ..core.version import __version__
 
     return {
         "seg-edge": __version__, "torch": str(torch.__version__), "onnx": onnx.__version__,

@@ -1,1 +1,1 @@
-"""TODO measure"""
+"""Measuring: accuracy, speed, power; comparison of trainings and of domains."""

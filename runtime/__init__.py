@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .engines import Engine, open_engine
+    from .frame.result import Result
     from .modelfile.modelfile import read_spec, resolve_model
     from .pipeline.pipeline import Pipeline
-    from .segmenter import Result, Segmenter
+    from .segmenter import Segmenter
     from .sinks import CallbackSink, Sink, open_sink
     from .sources import CameraOptions, LiveOptions, Source, SourceFrame, open_source
 
@@ -42,8 +43,8 @@ _HOMES = {
     "CameraOptions": ".sources",
     "Engine": ".engines",
     "LiveOptions": ".sources",
-    "Pipeline": ".pipeline",
-    "Result": ".segmenter",
+    "Pipeline": ".pipeline.pipeline",
+    "Result": ".frame.result",
     "Segmenter": ".segmenter",
     "Sink": ".sinks",
     "Source": ".sources",
@@ -51,8 +52,8 @@ _HOMES = {
     "open_engine": ".engines",
     "open_sink": ".sinks",
     "open_source": ".sources",
-    "read_spec": ".modelfile",
-    "resolve_model": ".modelfile",
+    "read_spec": ".modelfile.modelfile",
+    "resolve_model": ".modelfile.modelfile",
 }
 
 

@@ -45,7 +45,7 @@ def doctor(root: Path = ROOT) -> dict[str, Any]:
 def kernel_sets() -> dict[str, Any]:
     """``isa``: the instruction set that the kernels use, ``isas``: what this CPU has, ``isa_reason``: why none."""
     try:
-        kernels: Any = import_module(".kernels", __package__)
+        kernels: Any = import_module(".frame.kernels", __package__)
     except Exception as error:  # an extension for another machine fails in its own ways; SEG_EDGE_ISA may name a wrong set
         text = " ".join(str(error).split())
         return {

@@ -75,7 +75,7 @@ class TrainConfig:
         branches: Train every 3×3 convolution as a sum of kernels, see :mod:`seg_edge.train.models.branches`.
         aux: Weight of the decoder's auxiliary classifiers; 0 leaves them out.
         loss: Terms of the loss, see :func:`seg_edge.train.losses.terms.parse_loss`.
-        class_weights: How much rare classes weigh more in it: 1 as in :func:`seg_edge.train.losses.terms.class_weights`, 0 not.
+        class_weights: How much rare classes weigh more in it: 1 as :func:`seg_edge.train.losses.terms.class_weights`, 0 not.
         optimizer: ``adamw`` or ``sgd`` (Nesterov's momentum, 0.9).
         accumulate: Batches whose gradients are averaged for one step.
         patience: Stop after this many epochs without a better validation mIoU; None never does.

@@ -1,1 +1,1 @@
-"""TODO export/deliver"""
+"""The forms in which a model leaves: engine files, OpenVINO IR, Triton repositories."""

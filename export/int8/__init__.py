@@ -1,1 +1,1 @@
-"""TODO export/int8"""
+"""What keeps INT8 accurate: sensitivity of layers, fallback to float, quantization-aware training."""

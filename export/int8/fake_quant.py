@@ -26,7 +26,7 @@ Run = Callable[[onnx.NodeProto, list[Tensor | None]], Tensor]
 
 
 class FakeQuantGraph(nn.Module):
-    """A :func:`seg_edge.export.graph.quantize.prepare`-d graph whose weights and activations pass through their 8-bit levels.
+    """A graph of :func:`seg_edge.export.graph.quantize.prepare`; weights and activations pass through their 8-bit levels.
 
     Activation scales are those of the calibration and stay; weight scales follow the weights while they are trained, by the
     file's own rule. Gradients pass through rounding unchanged and stop where a value is clipped (straight-through

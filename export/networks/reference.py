@@ -117,7 +117,7 @@ def table_models(
 
 
 def _versions(name: str) -> dict[str, str]:
-    from ... import __version__
+    from ...core.version import __version__
 
     packages = ["torch", zoo.NETWORKS[name].distribution] if name in zoo.NETWORKS else ["torch"]
     found = {"seg-edge": __version__}

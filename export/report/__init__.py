@@ -1,1 +1,1 @@
-"""TODO export/report"""
+"""The report of an export: rows, gates, pages."""

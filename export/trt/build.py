@@ -175,7 +175,7 @@ def record(
     model_path: Path, precision: str, digest: str, options: BuildOptions, backend: Backend, here: list[dict[str, Any]]
 ) -> PlanRecord:
     """What a build from ``model_path`` with these options is (or would be: then ``digest`` is empty)."""
-    from ... import __version__
+    from ...core.version import __version__
 
     targets = [capability(text) for text in options.compute_capabilities]
     if not targets and options.flavour == "tensorrt" and here and here[0]["compute_capability"]:

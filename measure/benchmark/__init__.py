@@ -1,1 +1,1 @@
-"""TODO measure/benchmark"""
+"""The benchmark: what a model costs on this machine, engine alone and end to end."""

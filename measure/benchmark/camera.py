@@ -53,8 +53,8 @@ def watch(segmenter: Segmenter, frames: list[Frame], source: str, sink: str, sec
     """Runs a pipeline for ``seconds``.
 
     Args:
-        segmenter: An open one; :class:`seg_edge.measure.benchmark.configuration.Lane` passes its own, which computes one frame at a time
-            on all of its threads. ``seg-edge run`` opens one for files that computes several side by side.
+        segmenter: An open one; a configuration of the benchmark passes its own, which computes one frame at a time on all of
+            its threads. ``seg-edge run`` opens one for files that computes several side by side.
         frames: What a simulated camera shows.
         source: ``camera:30``, a simulated camera of 30 frames per second, or what ``seg-edge run --source`` takes.
         sink: What ``seg-edge run --sink`` takes.

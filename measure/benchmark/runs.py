@@ -15,12 +15,12 @@ from time import perf_counter, sleep
 from typing import Any
 
 from ...core.artefact import onnx_name
+from ...core.cpu import resolve_threads
 from ...core.errors import EngineError, GateError, InputError, ModelFileError, UnknownNameError
 from ...core.shipped import shipped
 from ...core.spec import PRECISIONS
 from ...datasets.dataset import open_dataset
 from ...runtime.engines import AUTO, engine_class, engines
-from ...runtime.engines.base import resolve_threads
 from ...runtime.frame import kernels
 from ...runtime.machine.system import machine, packages
 from ...runtime.modelfile.modelfile import read_spec

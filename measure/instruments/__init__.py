@@ -1,1 +1,1 @@
-"""TODO measure/instruments"""
+"""The machine's instruments: power, temperature, clocks, load of other processes."""

@@ -1,1 +1,1 @@
-"""TODO measure/report"""
+"""What was measured, for people: tables, terminal, HTML, plots."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -16,8 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ...core.cpu import usable_cpus
-from ...core.errors import EngineError, InputError, SegEdgeError
+from ...core.cpu import resolve_threads
+from ...core.errors import EngineError, SegEdgeError
 from ...core.spec import ModelSpec
 from .requests import CancelledError, Ticket, Worker
 
@@ -315,38 +314,6 @@ class Engine(ABC):
                     f"{'; '.join(map(str, found)) or 'none'}; export the model again"
                 )
         return inputs[0].shape[0]
-
-
-def resolve_threads(threads: int | None) -> int:
-    """The number of CPU threads that a request means: None is every core that this process may use.
-
-    Raises:
-        InputError: below 1, or so many that starting them would hang the machine.
-    """
-    if threads is None:
-        return _physical_cores()
-    number = operator.index(threads)
-    most = max(4 * len(usable_cpus()), 64)
-    if number > most:
-        raise InputError(f"threads: expected at most {most} on {len(usable_cpus())} CPUs, got {number}; leave it out")
-    if number < 1:
-        raise InputError(f"threads: expected at least 1, got {number}; leave it out to use every core")
-    return number
-
-
-def _physical_cores() -> int:
-    # Two hardware threads of one core share its vector units: counting both makes inference slower, not faster.
-    cpus = usable_cpus()
-    cores = set()
-    for cpu in cpus:
-        try:
-            siblings = (
-                Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text(encoding="ascii").strip()
-            )
-        except OSError:
-            return len(cpus)
-        cores.add(siblings)
-    return max(len(cores), 1)
 
 
 def _matches(found: Tensor, expected: Tensor) -> bool:

@@ -1,1 +1,1 @@
-"""TODO runtime/frame"""
+"""The work around the network on one frame: kernels, resize, style, text, smoothing, result."""

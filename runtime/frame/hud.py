@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from ..segmenter import Result
+    from .result import Result
 
 #: Seconds between two texts: faster ones can't be read.
 PERIOD_S = 0.5

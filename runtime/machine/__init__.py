@@ -1,1 +1,1 @@
-"""TODO runtime/machine"""
+"""What this machine has: processor, GPU, video libraries."""

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ..engines.base import resolve_threads
+from ...core.cpu import resolve_threads
 
 ROOT = Path("/")
 #: Distributions whose versions say what a number was measured with, or what can be done here.

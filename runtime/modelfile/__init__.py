@@ -1,1 +1,1 @@
-"""TODO runtime/modelfile"""
+"""Model files: the ONNX and engine files that seg-edge writes, read without onnx; the dialects of engines."""

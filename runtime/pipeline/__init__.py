@@ -1,1 +1,1 @@
-"""TODO runtime/pipeline"""
+"""Source → segmenter → sinks: threads, queues, frames in flight, statistics."""

@@ -17,7 +17,7 @@ from ...core.errors import SinkError
 from ...core.labels import Labels
 
 if TYPE_CHECKING:
-    from ..segmenter import Result
+    from ..frame.result import Result
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from ...datasets.dataset import write_labels
 from .base import Frame, Run, Sink
 
 if TYPE_CHECKING:
-    from ..segmenter import Result
+    from ..frame.result import Result
 
 
 class ImageFolderSink(Sink):

@@ -14,7 +14,7 @@ from ..sources.feed import grow_pipe
 from .base import Frame, Sink, fitted
 
 if TYPE_CHECKING:
-    from ..segmenter import Result
+    from ..frame.result import Result
 
 #: Seconds that the reader of a named pipe gets to open it.
 _READER_S = 10.0

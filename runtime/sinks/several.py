@@ -18,7 +18,7 @@ from .base import Frame, Run, Sink
 from .overwrite import refuse_overwrite, written_by
 
 if TYPE_CHECKING:
-    from ..segmenter import Result
+    from ..frame.result import Result
     from ..sources import Source
 
 #: What stands for the number of a source in a sink's name.

@@ -1,1 +1,1 @@
-"""TODO train/cpu"""
+"""Training on a CPU: memory that is kept, gradients of kernels."""

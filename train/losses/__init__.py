@@ -1,1 +1,1 @@
-"""TODO train/losses"""
+"""Losses: terms, marginal sets, distillation, auxiliary classifiers, Siamese consistency."""

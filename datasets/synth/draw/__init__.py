@@ -1,1 +1,1 @@
-"""TODO datasets/synth/draw"""
+"""What generated street scenes are drawn with: canvas, ground, planes, sprites, textures, optics."""

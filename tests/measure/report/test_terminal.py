@@ -13,7 +13,7 @@ from seg_edge.cli import bench as cli
 from seg_edge.measure.report.tables import Table, others
 from seg_edge.measure.report.terminal import fit, remarks, speed
 
-RECORDED = json.loads((Path(__file__).parents[2] / "benchmarks/results/table.json").read_text(encoding="utf-8"))
+RECORDED = json.loads((Path(__file__).parents[3] / "benchmarks/results/table.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(params=[40, 60, 80, 100, 120, 160, 250])

@@ -10,10 +10,10 @@ import threading
 import numpy as np
 import pytest
 
+from seg_edge.core.cpu import resolve_threads
 from seg_edge.core.errors import EngineError, InputError, ModelFileError, UnknownNameError
 from seg_edge.runtime import engines as registry
 from seg_edge.runtime.engines import AUTO, Availability, engine_class, engines, open_engine
-from seg_edge.runtime.engines.base import resolve_threads
 from seg_edge.runtime.engines.openvino import compile_options
 
 

@@ -281,7 +281,7 @@ def emulated(tmp_path_factory):
     target = tmp_path_factory.mktemp("emulated") / "emulate.so"
     includes = [f"-I{source.parent}" for source in SOURCES]
     flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-shared", "-fPIC"]
-    source = Path(__file__).parent / "cuda" / "emulate.c"
+    source = Path(__file__).parents[1] / "cuda" / "emulate.c"
     subprocess.run([compiler, *flags, *includes, str(source), "-o", str(target), "-lm"], check=True)
     return ctypes.CDLL(str(target))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-CSRC = Path(__file__).parent / "csrc"
+ROOT = Path(__file__).parents[3]
+CSRC = Path(__file__).parents[1] / "csrc"
 
 
 def read(path: Path) -> str:

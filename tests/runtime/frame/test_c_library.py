@@ -17,7 +17,7 @@ import seg_edge
 from seg_edge.core.labels import CAMVID
 from seg_edge.runtime.frame import kernels
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CSRC = ROOT / "runtime" / "csrc"
 EXAMPLE = CSRC / "example" / "overlay.c"
 HEIGHT, WIDTH, LOGITS_CHW, ALPHA = 270, 333, (11, 34, 42), 0.4

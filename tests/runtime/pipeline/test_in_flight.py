@@ -17,7 +17,7 @@ from seg_edge.runtime import Pipeline, Segmenter, Source, SourceFrame
 from seg_edge.runtime.engines import engines
 
 ENGINES = [row.name for row in engines(".onnx") if row.available]
-STREET = Path(__file__).parents[1] / "data" / "street.int8.onnx"
+STREET = Path(__file__).parents[2] / "data" / "street.int8.onnx"
 ENGINE_S = 0.1
 
 
