@@ -41,7 +41,7 @@ TESTS = [f"tests/runtime/test_kernels{part}.py" for part in ("", "_input", "_pai
 MODEL = "tests/data/street.int8.onnx"
 COMMANDS = {
     "install": "/usr/bin/python3 -m venv --without-pip /opt/venv && python -m pip install --no-deps --no-build-isolation .",
-    "versions": "python -c 'import platform, numpy, cv2, onnxruntime; from seg_edge.runtime import kernels; "
+    "versions": "python -c 'import platform, numpy, cv2, onnxruntime; from seg_edge.runtime.frame import kernels; "
     "print(platform.machine(), platform.python_version(), numpy.__version__, cv2.__version__, onnxruntime.__version__, "
     "*kernels.available_isas())'",
     "doctor": "seg-edge doctor",

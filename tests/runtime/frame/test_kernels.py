@@ -401,7 +401,7 @@ def test_the_gil_is_released() -> None:
 
 
 def import_with(isa: str) -> subprocess.CompletedProcess[str]:
-    code = "from seg_edge.runtime import kernels; print(kernels.isa())"
+    code = "from seg_edge.runtime.frame import kernels; print(kernels.isa())"
     environment = {**os.environ, "SEG_EDGE_ISA": isa}
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
 

@@ -26,7 +26,7 @@ LOGITS = np.ascontiguousarray(RNG.normal(size=(5, 30, 40)).repeat(4, 1).repeat(4
 START = """
 import os, sys, threading, time
 import numpy as np
-from seg_edge.runtime import kernels
+from seg_edge.runtime.frame import kernels
 rng = np.random.default_rng(0)
 logits = rng.normal(size=(5, 60, 80)).astype(np.float32)
 def mask(threads): return kernels.upsample_argmax(logits, (480, 640), threads=threads)

@@ -9,7 +9,7 @@ PROGRAM = """
 import ctypes
 import mmap
 import sys
-from seg_edge.train.memory import keep_freed_memory
+from seg_edge.train.cpu.memory import keep_freed_memory
 
 def resident():
     with open("/proc/self/statm") as file:
