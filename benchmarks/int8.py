@@ -31,7 +31,7 @@ from seg_edge.core.metrics import ConfusionMatrix
 from seg_edge.datasets.dataset import open_dataset
 from seg_edge.export.checks.frames import generated_frames, network_input
 from seg_edge.export.graph.quantize import float_convolutions
-from seg_edge.measure.benchmark.configuration import SETTLE_S
+from seg_edge.measure.benchmark.turns import SETTLE_S
 from seg_edge.runtime.engines import engine_class, engines
 from seg_edge.runtime.frame import kernels
 from seg_edge.runtime.machine.system import machine

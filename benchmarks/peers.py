@@ -51,9 +51,10 @@ from seg_edge.core.metrics import agreement
 from seg_edge.core.shipped import DEFAULT
 from seg_edge.core.spec import ModelSpec
 from seg_edge.datasets.dataset import open_dataset
-from seg_edge.measure.benchmark.configuration import QUIET_CORES, Lane, Share
+from seg_edge.measure.benchmark.configuration import Lane
 from seg_edge.measure.benchmark.frames import dataset_frames, generated_frames
-from seg_edge.measure.instruments.sensors import OtherLoad
+from seg_edge.measure.benchmark.turns import Share
+from seg_edge.measure.instruments.sensors import QUIET_CORES, OtherLoad
 from seg_edge.runtime import Pipeline, Segmenter, open_sink, open_source
 from seg_edge.runtime.frame import kernels
 from seg_edge.runtime.machine.system import machine, packages

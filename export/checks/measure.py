@@ -11,7 +11,7 @@ import numpy as np
 
 from ...core.errors import EngineError
 from ...datasets.dataset import SegDataset
-from ...measure.benchmark.configuration import SETTLE_S
+from ...measure.benchmark.turns import SETTLE_S
 from ...measure.evaluation import evaluate
 from ...runtime.engines import AUTO, engine_class, engines, open_engine
 from ...runtime.segmenter import Segmenter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
@@ -25,19 +25,16 @@ from ...runtime.segmenter import Outs, Segmenter
 from ...runtime.sources import SourceFrame, names_files
 from ..evaluation import evaluate
 from ..instruments.power import Meter, NoMeter, open_meter
-from ..instruments.sensors import OtherLoad
+from ..instruments.sensors import QUIET_CORES, OtherLoad
 from ..instruments.vitals import Vitals, memory
 from .batch import BatchSegmenter, resolve_batch
 from .camera import simulated, watch
+from .turns import REFILL, SETTLE_S, Share
 from .untrained import RANDOM, UntrainedSegmenter
 
 Frame = npt.NDArray[np.uint8]
 T = TypeVar("T")
 
-#: Pause before a turn. ONNX Runtime's threads go on spinning for about 40 ms after a run (measured), in the next one's time.
-SETTLE_S = 0.06
-#: Unmeasured runs at the start of each block: the one before has filled the caches with other data.
-REFILL = 2
 # What a row is about is one frame after the other on all of its threads; another mode would be another row.
 _FILE_NOTE = (
     "camera to sink of a file: the network computes one frame at a time on all of the row's threads "
@@ -47,22 +44,9 @@ _FILE_NOTE = (
 _WINDOW, _STABLE, _WARMUP_LIMIT_S = 5, 0.05, 3.0
 #: "Cold" is what the first frames after opening give, for at most this long; it ends where the latency is steady.
 COLD_S = 5.0
-#: Cores that other processes may use before a measurement gets a warning.
-QUIET_CORES = 0.1
 STAGES = ("pre", "engine", "post")
 #: What each turn yields one value of; intervals are over the turns.
 TURN_KEYS = ("engine_ms", "e2e_ms", "fps_engine", "fps_e2e")
-
-
-@dataclass(frozen=True)
-class Share:
-    """How long one block of a turn lasts: a number of runs, or seconds (then at least one run)."""
-
-    runs: int | None = None
-    seconds: float = 0.0
-
-    def over(self, done: int, began_s: float) -> bool:
-        return done >= self.runs if self.runs is not None else done > 0 and perf_counter() - began_s >= self.seconds
 
 
 class Lane:

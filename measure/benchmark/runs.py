@@ -27,9 +27,9 @@ from ...runtime.modelfile.modelfile import read_spec
 from ...runtime.modelfile.plan import FLAVOURS
 from ...runtime.modelfile.planfile import find_plan, is_plan, read_plan
 from ...runtime.pipeline.stats import half_width
-from ..instruments.sensors import Neighbour, Neighbours, OtherLoad
+from ..instruments.sensors import QUIET_CORES, Neighbour, Neighbours, OtherLoad
 from .camera import try_watch
-from .configuration import QUIET_CORES, Lane
+from .configuration import Lane
 from .frames import dataset_frames, generated_frames
 from .ratio import add_ratios
 from .reference_table import REFERENCE

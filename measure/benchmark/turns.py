@@ -4,20 +4,50 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
+from typing import Protocol
 
 from ...core.errors import InputError
-from .configuration import Lane, Share
 
 DURATION_S = 5.0
 #: Seconds of one turn, both blocks together: short against the drift of a machine, long against the pause before it.
 TURN_S = 0.5
 #: The fewest turns that give an interval of 95 %.
 LEAST_TURNS = 6
+#: Pause before a turn. ONNX Runtime's threads go on spinning for about 40 ms after a run (measured), in the next one's time.
+SETTLE_S = 0.06
+#: Unmeasured runs at the start of each block: the one before has filled the caches with other data.
+REFILL = 2
 
 Progress = Callable[[int, int, str], None]
 #: Half the width of the widest interval by its middle; None before there is one.
 Spread = Callable[[], "float | None"]
+
+
+@dataclass(frozen=True)
+class Share:
+    """How long one block of a turn lasts: a number of runs, or seconds (then at least one run)."""
+
+    runs: int | None = None
+    seconds: float = 0.0
+
+    def over(self, done: int, began_s: float) -> bool:
+        return done >= self.runs if self.runs is not None else done > 0 and perf_counter() - began_s >= self.seconds
+
+
+class TakesTurns(Protocol):
+    """Something that is measured turn by turn."""
+
+    @property
+    def title(self) -> str:
+        """For people, while it runs."""
+
+    def turn(self, share: Share, engine_first: bool) -> None:
+        """Measures for one turn, whose blocks last ``share`` each."""
+
+    def reopen(self) -> None:
+        """Loads the model anew."""
 
 
 def schedule(duration_s: float | None, runs: int | None, turn_s: float = TURN_S) -> list[Share]:
@@ -46,7 +76,7 @@ def schedule(duration_s: float | None, runs: int | None, turn_s: float = TURN_S)
 
 
 def take_turns(
-    lanes: Sequence[Lane],
+    configurations: Sequence[TakesTurns],
     blocks: Sequence[Share],
     spread: Spread,
     settle: float | None = None,
@@ -57,30 +87,30 @@ def take_turns(
     """Measures all configurations, turn by turn.
 
     Args:
-        lanes: Open ones.
+        configurations: Open ones.
         blocks: The length of both blocks, for each turn.
         spread: How uncertain the figures are that are wanted.
         settle: Stop once ``spread`` is at most this.
         limit_s: Begin no turn after this many seconds, once there are six.
         progress: Called with (done, in all, what runs now).
-        reopen: Open each configuration anew after this many turns; None never does. See :meth:`Lane.reopen`.
+        reopen: Open each configuration anew after this many turns; None never does. See :meth:`TakesTurns.reopen`.
 
     Returns:
         Why it stopped, for the report.
     """
-    began, total = perf_counter(), len(blocks) * len(lanes)
+    began, total = perf_counter(), len(blocks) * len(configurations)
     # Always the same order of orders: two runs compare like with like.
     shuffled = random.Random(0)
     for turn, share in enumerate(blocks):
         if limit_s is not None and turn >= LEAST_TURNS and perf_counter() - began > limit_s:
             return f"the limit of {limit_s:g} s, after {turn} turns"
         # Shuffled, so that nobody is always measured right after the same neighbour, or always far from another one.
-        for at, lane in enumerate(shuffled.sample(lanes, len(lanes))):
+        for at, configuration in enumerate(shuffled.sample(configurations, len(configurations))):
             if progress is not None:
-                progress(turn * len(lanes) + at, total, f"measuring {lane.title}")
+                progress(turn * len(configurations) + at, total, f"measuring {configuration.title}")
             if reopen is not None and turn and turn % reopen == 0:
-                lane.reopen()
-            lane.turn(share, engine_first=turn % 2 == 0)
+                configuration.reopen()
+            configuration.turn(share, engine_first=turn % 2 == 0)
         if settle is not None and (now := spread()) is not None and now <= settle:
             return f"settled within {100 * now:.1f} %, after {turn + 1} turns"
     return f"all {len(blocks)} turns"

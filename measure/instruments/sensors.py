@@ -14,6 +14,9 @@ from ...runtime.machine.system import ROOT, read
 _CPU_ZONE = re.compile(r"x86_pkg_temp|cpu|soc|^tj", re.IGNORECASE)
 _CPU_CHIP = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 
+#: Cores that other processes may use before a measurement gets a warning.
+QUIET_CORES = 0.1
+
 
 class EnergyMeter:
     """The energy counters of the CPU packages (RAPL). They count for the whole machine, idle power included.

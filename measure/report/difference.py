@@ -203,7 +203,7 @@ def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
 
 
 def _loaded(report: dict[str, Any]) -> bool:
-    from ..benchmark.configuration import QUIET_CORES
+    from ..instruments.sensors import QUIET_CORES
 
     return any((row.get("other_cores") or 0) > QUIET_CORES for row in report["rows"])
 

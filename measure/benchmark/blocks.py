@@ -1,0 +1,48 @@
+"""Timing a block of runs: what every measurement of an engine or a segmenter is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+
+from .turns import Share
+
+
+@dataclass(frozen=True)
+class Block:
+    """Runs that followed one another without a pause.
+
+    Attributes:
+        times_ms: Milliseconds of each run.
+        elapsed_s: Seconds from before the first run until after the last one.
+    """
+
+    times_ms: list[float]
+    elapsed_s: float
+
+    @property
+    def median_ms(self) -> float:
+        return median(self.times_ms)
+
+    @property
+    def rate(self) -> float:
+        """Runs per second."""
+        return len(self.times_ms) / self.elapsed_s
+
+
+def run_block(run: Callable[[], object], share: Share) -> Block:
+    """Runs for as long as ``share`` says, and times each run.
+
+    Args:
+        run: One run; what it returns is not used.
+        share: A number of runs, or seconds (then at least one run).
+    """
+    times_ms: list[float] = []
+    began = perf_counter()
+    while not share.over(len(times_ms), began):
+        started = perf_counter()
+        run()
+        times_ms.append(1e3 * (perf_counter() - started))
+    return Block(times_ms, perf_counter() - began)
