@@ -67,7 +67,7 @@ def build(
         from ..export.trt.artefact import build_engine, graph_of
     except ImportError as error:
         raise InputError(f"build needs packages that are not installed ({error}); pip install 'seg-edge[build]'") from error
-    from .export import Bars
+    from .progress import Bars
 
     if dry_run:
         if dla_core is None:

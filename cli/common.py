@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ..core.artefact import check_writable
 from ..core.errors import InputError
 from ..core.shipped import DEFAULT, shipped
+from .progress import loading as loading
+from .progress import progress_bar as progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, ProgressColumn
     from rich.table import Table
 
     from ..runtime import Segmenter
@@ -128,23 +129,3 @@ def print_table(title: str, table: Table) -> None:
     # Not as the table's own title: that would break a long path at the table's width, and take [brackets] for markup.
     out.print(title, markup=False, highlight=False, soft_wrap=True)
     out.print(table, markup=False)
-
-
-@contextmanager
-def loading(what: str) -> Iterator[None]:
-    """A bar that moves while something without a measure goes on, such as the import of torch; gone afterwards."""
-    with progress_bar() as bars:
-        bars.add_task(what, total=None)
-        yield
-
-
-def progress_bar(*columns: ProgressColumn, **options: Any) -> Progress:
-    """A bar on stderr that vanishes when it is done; silent where stderr is no terminal."""
-    import sys
-
-    from rich.console import Console
-    from rich.progress import Progress
-
-    return Progress(
-        *columns, console=Console(stderr=True), transient=True, disable=not (sys.stderr and sys.stderr.isatty()), **options
-    )

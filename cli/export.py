@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import console, loading, parse_size, print_table, progress_bar, writable
+from .common import console, loading, parse_size, print_table, writable
+from .progress import Bars
 
 if TYPE_CHECKING:
     from ..export.report.rows import Report
@@ -195,66 +194,6 @@ def parse_batch(text: str) -> int | None:
         return int(text)
     except ValueError:
         raise InputError(f"--batch: expected a number of frames, or free, got {text!r}") from None
-
-
-class Bars:
-    """Shows a chain's progress on stderr: lines for its steps, a bar for each loop.
-
-    Between loops a bar without an end moves, named after the running step: nothing looks as if it stood still.
-    """
-
-    def __init__(self) -> None:
-        from rich.markup import escape
-
-        self._escape = escape  # a path may hold [brackets]
-        self._bars = progress_bar()
-        self._step = self._bars.add_task("starting", total=None)
-        self._shown: set[Any] = set()
-
-    def __enter__(self) -> Bars:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._bars.stop()
-
-    def say(self, text: str) -> None:
-        self._bars.console.print(text, highlight=False, markup=False, soft_wrap=True)
-        # "simplify", "int8": what stands before the details.
-        step = self._escape(text.partition(":")[0].strip())
-        self._bars.update(self._step, description=step, visible=not self._shown)
-
-    def track(self, items: Sequence[Any], what: str) -> Iterable[Any]:
-        task = self._bars.add_task(self._escape(what), total=len(items))
-        self._show(task, True)
-        try:
-            yield from self._bars.track(items, task_id=task)
-        finally:
-            self._show(task, False)
-            self._bars.remove_task(task)
-
-    def count(self, what: str) -> Callable[[int, int], None]:
-        task = self._bars.add_task(self._escape(what), total=None)
-        self._show(task, True)
-
-        def show(done: int, total: int) -> None:
-            self._bars.update(task, completed=done, total=total, visible=done < total)
-            self._show(task, done < total)
-
-        return show
-
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        self._bars.stop()
-        try:
-            yield
-        finally:
-            self._bars.start()
-
-    def _show(self, task: Any, running: bool) -> None:
-        """Remembers which loops run; the step's own bar is there when none does."""
-        (self._shown.add if running else self._shown.discard)(task)
-        self._bars.update(self._step, visible=not self._shown)
 
 
 def _print(report: Report) -> None:

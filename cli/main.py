@@ -1,6 +1,6 @@
 """Entry point: the table of verbs, and errors as one line.
 
-A verb lives in a module of its own whose top level imports nothing heavy; the stage that it drives is imported when it runs.
+A verb lives in a module of its own, which is imported when the verb runs; the stage that it drives is imported by the verb.
 """
 
 from __future__ import annotations
@@ -14,36 +14,73 @@ import sys
 import time
 import traceback
 import warnings
+from importlib import import_module
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from ..core.errors import SegEdgeError
-from . import bench, build, compare, data, doctor, domains, export, models, predict, prune, run, train, val, verify
+from .translate import translated
+
+#: Verb → what `seg-edge --help` says of it (a test holds it equal to the verb's own first line), in the order of the work.
+#: A verb is the function of its name in the module of its name, or that module's ``app``.
+VERBS = {
+    "data": "Make and look at datasets.",
+    "models": "List the networks that train --model takes, with their parameters and MACs; the compact family first.",
+    "train": "Train a network on a folder dataset.",
+    "val": "Evaluate a model through the runtime's own pre- and post-processing.",
+    "compare": "Compare two trainings: six metrics, curves in one picture, best and worst cases.",
+    "domains": "Evaluate models on several domains: a table of mIoU, training domain × test domain.",
+    "prune": "Remove whole channels of a trained network: by share, MACs, parameters or measured latency; fine-tuned and "
+    "gated.",
+    "export": "Export a checkpoint: ONNX, simplified, INT8; each step gated and reported.",
+    "build": "Build an engine file for TensorRT or TensorRT-RTX from an exported model.",
+    "verify": "Replay the golden frames: does this machine compute what the export machine computed?",
+    "run": "Segment a camera, a video or images live, and report frames per second and latency.",
+    "predict": "Segment images and write masks and overlays.",
+    "bench": "Measure latency and frames per second, or compare two reports: bench compare A B.",
+    "doctor": "Say what this machine can do, and why not the rest.",
+}
+
+
+class _Verbs(TyperGroup):
+    """The verbs, each imported when it runs: ``--help`` and an unknown name need none of them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = {name: TyperCommand(name, help=text, rich_markup_mode="rich") for name, text in VERBS.items()}
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)  # in the order of the work, not of the alphabet
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, listed and load_verb(listed.name), rest
+
+
+def load_verb(name: str) -> Any:
+    """The command of a verb; imports its module."""
+    module = import_module(f".{name}", __package__)
+    verbs = getattr(module, "app", None)
+    if verbs is None:
+        verbs = typer.Typer(add_completion=False)
+        verbs.command(name)(getattr(module, name))
+    command = typer.main.get_command(verbs)
+    command.name = name
+    return command
+
 
 app = typer.Typer(
     name="seg-edge",
+    cls=_Verbs,
     help="Train a compact U-Net, shrink it, export it, run it on live video, and measure it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(data.app, name="data")
-app.command("models")(models.models)
-app.command("train")(train.train)
-app.command("val")(val.val)
-app.command("compare")(compare.compare)
-app.command("domains")(domains.domains)
-app.command("prune")(prune.prune)
-app.command("export")(export.export)
-app.command("build")(build.build)
-app.command("verify")(verify.verify)
-app.command("run")(run.run)
-app.command("predict")(predict.predict)
-app.add_typer(bench.app, name="bench")
-app.command("doctor")(doctor.doctor)
 
 # What typer's parser raises. Newer releases of typer carry a click of their own, older ones import it: this is either's.
 _UsageError: Any = typer.BadParameter.__base__
@@ -108,7 +145,7 @@ def _failed(error: Exception, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     if isinstance(error, SegEdgeError):
-        _say(f"error: {error}")
+        _say(f"error: {translated(str(error))}")
         return error.exit_code
     if isinstance(error, _UsageError):
         text = str(error.format_message()).strip()

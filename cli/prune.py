@@ -74,7 +74,7 @@ def prune(
     )  # fmt: skip
     from ..export.pruning.report import PruneGateError
     from ..export.pruning.steps import prune as run_pruning
-    from .export import Bars
+    from .progress import Bars
 
     target = out or checkpoint.parent / "pruned"
     failed: PruneGateError | None = None

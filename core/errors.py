@@ -1,6 +1,6 @@
 """Errors a user can act on.
 
-SegEdgeError                 exit code 1; its text is the one line that the command prints
+SegEdgeError                 exit code 1; its text is the one line that the command prints; fields stand in `backticks`
 ├── InputError               a path, option or file that can't be used
 │   ├── UnknownNameError     a name that is not in a table; carries the nearest valid one
 │   ├── DataError            a dataset, image or label that is missing, unreadable or out of range
@@ -9,8 +9,8 @@ SegEdgeError                 exit code 1; its text is the one line that the comm
 ├── SourceError              a camera, video or folder that can't be opened or stopped delivering
 ├── SinkError                an output that can't be opened or written
 ├── ProcessError             another process of the same training ended, or can't be reached
-├── DownloadError            a server that can't be reached, or sent something else than expected
-└── GateError                exit code 3; a stated limit (--max-drop, --min-fps, …) was broken
+├── DownloadError            a server that can't be reached, or sent something unexpected
+└── GateError                exit code 3; a stated limit (`max_drop`, `min_fps`, …) was broken
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ from collections.abc import Iterable
 
 
 class SegEdgeError(Exception):
-    """An error that is the user's to mend. ``str(error)`` is one line: what, where, received, expected, remedy."""
+    """An error that the user can fix. ``str(error)`` is one line: what, where, received, expected, remedy.
+
+    Arguments and options are named as Python has them, in backticks: ```max_drop```, ```head='labels'```. The command says
+    them as its own options: ``--max-drop``, ``--head labels``.
+    """
 
     exit_code = 1
 
@@ -70,7 +74,7 @@ class ProcessError(SegEdgeError):
 
     Args:
         text: The line.
-        said: The other process has said it itself.
+        said: The other process has printed the line itself.
     """
 
     def __init__(self, text: str, said: bool = False) -> None:
@@ -79,7 +83,7 @@ class ProcessError(SegEdgeError):
 
 
 class DownloadError(SegEdgeError):
-    """A server that can't be reached, or sent something else than expected."""
+    """A server that can't be reached, or sent something unexpected."""
 
 
 class GateError(SegEdgeError):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import seg_edge.cli
-from seg_edge.cli.main import _Signals, main
+from seg_edge.cli.main import VERBS, _Signals, load_verb, main
 from seg_edge.core import errors
 from seg_edge.core.errors import SegEdgeError
 
@@ -64,13 +64,18 @@ def raises(error):
 
 def test_help_lists_every_verb(capsys):
     """A verb is a module of seg_edge.cli, beside main and what several share."""
-    others = {"main", "common", "recipe", "bench_plots"}
+    others = {"main", "common", "derive", "progress", "translate"}
     verbs = {path.stem for path in Path(seg_edge.cli.__file__).parent.glob("[!_]*.py")} - others
-    assert verbs >= {"data", "train", "val", "prune", "export", "build", "verify", "run", "bench", "predict", "doctor"}
+    assert verbs == set(VERBS)
     assert main(["--help"]) == 0
     printed = capsys.readouterr().out
     for verb in verbs:
         assert re.search(rf"^\W*{verb}\s+\w", printed, re.MULTILINE), f"{verb} is not in the help"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_table_says_what_the_verb_says_of_itself(verb):
+    assert load_verb(verb).help.strip().split("\n")[0] == VERBS[verb]
 
 
 @pytest.mark.parametrize("words", [["-h"], ["val", "--help"], ["data", "-h"], ["data", "synth", "--help"]])

@@ -8,15 +8,14 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from seg_edge.cli import common, export
+from seg_edge.cli import progress
 
 
 @pytest.fixture
 def screen(monkeypatch):
     """What a terminal gets; nothing refreshes by itself."""
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
-    for module in (common, export):
-        monkeypatch.setattr(module, "progress_bar", lambda: Progress(console=console, transient=True, auto_refresh=False))
+    monkeypatch.setattr(progress, "progress_bar", lambda: Progress(console=console, transient=True, auto_refresh=False))
     return console.file
 
 
@@ -25,7 +24,7 @@ def visible(bars):
 
 
 def test_some_bar_is_there_at_all_times(screen):
-    with export.Bars() as bars:
+    with progress.Bars() as bars:
         assert visible(bars) == ["starting"]
         bars.say("simplify: kept as it was")
         assert visible(bars) == ["simplify"]
@@ -46,7 +45,7 @@ def test_some_bar_is_there_at_all_times(screen):
 
 
 def test_a_loop_that_breaks_leaves_no_bar(screen):
-    with export.Bars() as bars:
+    with progress.Bars() as bars:
         bars.say("int8")
         loop = iter(bars.track([1, 2], "calibrate"))
         next(loop)
@@ -55,7 +54,7 @@ def test_a_loop_that_breaks_leaves_no_bar(screen):
 
 
 def test_brackets_are_text(screen):
-    with export.Bars() as bars:
+    with progress.Bars() as bars:
         bars.say("[/red] in a path: x")
         bars.count("[/red]")
         bars._bars.refresh()
@@ -63,7 +62,7 @@ def test_brackets_are_text(screen):
 
 
 def test_something_else_may_draw(screen):
-    with export.Bars() as bars:
+    with progress.Bars() as bars:
         bars.say("fine-tune 1/1: 2 epochs")
         with bars.aside():
             assert not bars._bars.live.is_started
@@ -71,6 +70,6 @@ def test_something_else_may_draw(screen):
 
 
 def test_loading_is_seen_and_goes(screen):
-    with pytest.raises(ImportError), common.loading("loading torch"):
+    with pytest.raises(ImportError), progress.loading("loading torch"):
         raise ImportError("torch")
     assert "loading torch" in screen.getvalue()

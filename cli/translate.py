@@ -1,0 +1,39 @@
+"""Errors of the library name fields in backticks; here they become the command's options."""
+
+from __future__ import annotations
+
+import re
+
+#: Fields whose option has another name, of verbs that are not running. A verb that derives its options adds its own.
+_RENAMED = {"input_hw": "--imgsz", "size_hw": "--imgsz", "crop_hw": "--crop", "recalibrate": "--force-recalibrate"}
+_FIELD = re.compile(r"`([a-z][a-z0-9_]*)(?:=('[^'`]*'|\"[^\"`]*\"|[^`]*))?`")
+
+
+def translated(text: str, arguments: dict[str, str] | None = None) -> str:
+    """A library's error as the command says it: fields become options, texts lose their quotes, True is a switch.
+
+    Args:
+        text: Fields stand in backticks.
+        arguments: Field → metavar of the running verb's positional arguments.
+
+    >>> translated("`max_drop`: expected 0 to 1, got 3")
+    '--max-drop: expected 0 to 1, got 3'
+    >>> translated("export it again with `head='logits'`, or pass `int8=True`")
+    'export it again with --head logits, or pass --int8'
+    >>> translated("`model`: no such file", {"model": "MODEL"})
+    'MODEL: no such file'
+    """
+    from .derive import FLAGS
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match[1], match[2]
+        if arguments and name in arguments:
+            return arguments[name]
+        flag = FLAGS.get(name) or _RENAMED.get(name) or "--" + name.replace("_", "-")
+        if value is None or value == "True":
+            return flag
+        if value == "False":
+            return f"--no-{flag[2:]}"
+        return f"{flag} {value.strip(chr(39) + chr(34))}"
+
+    return _FIELD.sub(option, text)

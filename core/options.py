@@ -1,0 +1,224 @@
+"""Configuration classes: an option is declared once and serves Python, the command line and the documentation.
+
+>>> @configuration
+... class Blur(Options):
+...     '''How frames are blurred.'''
+...
+...     radius: int = option(3, help="Radius, pixels.", low=1)
+...     kind: str = option("box", help="Kernel", choices=lambda: ("box", "gauss"))
+>>> Blur(kind="gauss")
+Blur(radius=3, kind='gauss')
+>>> Blur(radius=0)
+Traceback (most recent call last):
+    ...
+seg_edge.core.errors.InputError: `radius`: expected at least 1, got 0
+
+A module with configuration classes imports the standard library and ``core`` only: ``--help`` reads it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import types
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_options: object) -> Callable[[Any], Any]:
+        return lambda decorated: decorated
+
+
+C = TypeVar("C", bound="type[Any]")
+_KEY = "option"
+#: Types of fields that are numbers.
+_NUMBERS = (int, float)
+
+
+@dataclass(frozen=True)
+class OptionInfo:
+    """What a field of a configuration class says about itself beside its type and default.
+
+    Attributes:
+        help: What it does, with its unit. Names of ``choices`` are appended.
+        flag: The command's option; default: the field's name, ``max_drop`` → ``--max-drop``.
+        aliases: Further names of it on the command line.
+        metavar: What stands for the value in the command's help.
+        choices: Gives the valid names; an unknown one is answered with the nearest.
+        kind: What a name of ``choices`` is called in errors; default: the field's name.
+        parse: Text of the command line → value, for types that have no text form of their own.
+        show: Value → text of the command line, for the default of a field with ``parse``.
+        percent: The field is a fraction; the command takes percent or percentage points.
+        low, high: The bounds of a number, inclusive.
+        above: The bound of a number that it must exceed.
+    """
+
+    help: str
+    flag: str | None = None
+    aliases: tuple[str, ...] = ()
+    metavar: str | None = None
+    choices: Callable[[], Iterable[str]] | None = None
+    kind: str | None = None
+    parse: Callable[[str], Any] | None = None
+    show: Callable[[Any], str] = str
+    percent: bool = False
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+
+
+def option(default: Any = dataclasses.MISSING, *, help: str, **about: Any) -> Any:
+    """Declares an option: a field of a configuration class.
+
+    Args:
+        default: Its default; left out, the option must be given.
+        help, about: See :class:`OptionInfo`.
+    """
+    return field(default=default, metadata={_KEY: OptionInfo(help, **about)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Base of configuration classes: converts texts to paths, checks names and bounds, then calls :meth:`check`."""
+
+    def __post_init__(self) -> None:
+        for name, info, hint in declared(type(self)):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, str) and _holds(hint, Path) and not _holds(hint, str):
+                object.__setattr__(self, name, Path(value))
+            elif isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+            elif info.choices is not None and isinstance(value, str):
+                check_name(info.kind or name.replace("_", " "), value, info.choices())
+            elif isinstance(value, _NUMBERS) and not isinstance(value, bool):
+                _check_number(name, value, info)
+        self.check()
+
+    def check(self) -> None:
+        """Rules between fields.
+
+        Raises:
+            InputError: a combination that can't be; the text names the fields in backticks.
+        """
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass_transform(field_specifiers=(option, field), kw_only_default=True, frozen_default=True)
+def configuration(decorated: C) -> C:
+    """Makes a class a frozen dataclass with keyword arguments only; its docstring lists them with their help."""
+    made = dataclass(frozen=True, kw_only=True)(decorated)
+    lines = [f"    {name}: {described(info, default)}" for name, info, default in _with_defaults(made)]
+    if lines:
+        made.__doc__ = f"{(made.__doc__ or '').rstrip()}\n\n    Args:\n" + "\n".join(f"    {line}" for line in lines) + "\n"
+    return made  # type: ignore[return-value]
+
+
+@cache
+def declared(owner: type[Any]) -> tuple[tuple[str, OptionInfo, Any], ...]:
+    """The options of a configuration class: (name, about, type)."""
+    hints = typing.get_type_hints(owner)
+    return tuple((f.name, f.metadata[_KEY], hints[f.name]) for f in fields(owner) if _KEY in f.metadata)
+
+
+def described(info: OptionInfo, default: Any = dataclasses.MISSING) -> str:
+    """The help of an option with the names that it takes, and its default where that says something."""
+    text = info.help
+    if info.choices is not None:
+        text = f"{text.rstrip('.:')}: {', '.join(info.choices())}."
+    if default is dataclasses.MISSING or default is None or default is False or "Default:" in text:
+        return text
+    return f"{text} Default: {default!r}."
+
+
+def default_of(owner: type[Any], name: str) -> Any:
+    """The default of a field; ``dataclasses.MISSING`` where it must be given."""
+    entry = next(f for f in fields(owner) if f.name == name)
+    return entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory()
+
+
+def check_name(kind: str, name: str, valid: Iterable[str]) -> None:
+    """Raises UnknownNameError, with the nearest valid name, unless ``name`` is one of ``valid``."""
+    names = tuple(valid)
+    if name not in names:
+        raise UnknownNameError(kind, name, names)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``"352x480"`` (height x width) or ``"480"`` (square) → (height, width), pixels.
+
+    >>> parse_size("352x480"), parse_size("480")
+    ((352, 480), (480, 480))
+
+    Raises:
+        InputError: anything else.
+    """
+    match = re.fullmatch(r"(\d{1,5})(?:[xX×](\d{1,5}))?", text.strip())
+    if not match or int(match[1]) < 1 or int(match[2] or 1) < 1:
+        raise InputError(f"expected HEIGHTxWIDTH in pixels such as 352x480, got {text!r}")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def show_size(size_hw: tuple[int, int]) -> str:
+    """(352, 480) → ``"352x480"``."""
+    return f"{size_hw[0]}x{size_hw[1]}"
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """``"0.75,2"`` → (0.75, 2.0); a single number stands for both ends.
+
+    Raises:
+        InputError: anything else, or ends in falling order.
+    """
+    try:
+        ends = [float(part) for part in text.split(",")]
+    except ValueError:
+        ends = []
+    if len(ends) not in (1, 2) or not ends[0] <= ends[-1]:
+        raise InputError(f"expected LOW,HIGH such as 0.75,2, got {text!r}")
+    return ends[0], ends[-1]
+
+
+def show_range(ends: tuple[float, float]) -> str:
+    """(0.75, 2.0) → ``"0.75,2"``."""
+    return ",".join(f"{end:g}" for end in ends)
+
+
+def _with_defaults(owner: type[Any]) -> Iterable[tuple[str, OptionInfo, Any]]:
+    # Not `declared`: type hints of the module can't be resolved before it is whole.
+    return ((f.name, f.metadata[_KEY], f.default) for f in fields(owner) if _KEY in f.metadata)
+
+
+def _check_number(name: str, value: float, info: OptionInfo) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"`{name}`: expected a finite number, got {value}")
+    if info.above is not None and not value > info.above:
+        raise InputError(f"`{name}`: expected a number above {info.above:g}, got {value:g}")
+    low, high = info.low, info.high
+    if (low is not None and value < low) or (high is not None and value > high):
+        if low is None or high is None:
+            expected = f"at least {low:g}" if low is not None else f"at most {high:g}"
+        else:
+            expected = f"{low:g} to {high:g}"
+        raise InputError(f"`{name}`: expected {expected}, got {value:g}")
+
+
+def _holds(hint: Any, wanted: type) -> bool:
+    """Whether a type annotation is ``wanted`` or a union with it."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return any(_holds(part, wanted) for part in typing.get_args(hint))
+    return hint is wanted

@@ -1,0 +1,112 @@
+"""What every stage returns: a report that writes itself as JSON and shows itself in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from .artefact import write_json
+
+#: Titles of the columns, and the rows of cells under them.
+Cells = tuple[Sequence[str], Sequence[Sequence[str]]]
+
+
+class Report(ABC):
+    """The result of a stage.
+
+    ``repr`` and a notebook show :meth:`title` and :meth:`table`. Subclasses give both and :meth:`to_dict`.
+    """
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON values: exactly what the command's ``--json`` writes."""
+
+    @abstractmethod
+    def title(self) -> str:
+        """One line that says what was done, and to what."""
+
+    def table(self) -> Cells | None:
+        """The figures as cells of text; None where the title says everything."""
+        return None
+
+    def write(self, path: str | Path) -> None:
+        """Writes :meth:`to_dict` as JSON, atomically.
+
+        Raises:
+            InputError: the file can't be written.
+        """
+        write_json(path, self.to_dict())
+
+    def __repr__(self) -> str:
+        cells = self.table()
+        return self.title() if cells is None else f"{self.title()}\n{text_table(*cells)}"
+
+    def _repr_html_(self) -> str:
+        cells = self.table()
+        heading = f"<p>{escape(self.title())}</p>"
+        return heading if cells is None else heading + html_table(*cells)
+
+
+class MappingReport(Report, Mapping[str, Any]):
+    """A report that is kept as the dictionary that it writes: ``report["rows"]`` reads it.
+
+    >>> class Counted(MappingReport):
+    ...     def title(self) -> str:
+    ...         return f"{self['images']} images"
+    >>> report = Counted({"images": 3})
+    >>> report, report["images"], report.to_dict()
+    (3 images, 3, {'images': 3})
+    """
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._data = dict(data)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self._data)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._data[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+
+def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded to their widest cell; those that hold only numbers are aligned to the right.
+
+    >>> print(text_table(["class", "IoU %"], [["road", "94.1"], ["sky", "9.0"]]))
+    class  IoU %
+    road    94.1
+    sky      9.0
+    """
+    widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
+    right = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(cells, widths, right, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(map(line, (columns, *rows)))
+
+
+def html_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same as an HTML table, escaped."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+    body = "".join(line(row, "td") for row in rows)
+    return f"<table><thead>{line(columns, 'th')}</thead><tbody>{body}</tbody></table>"
+
+
+def _is_number(cell: str) -> bool:
+    return not cell.strip("+-–.0123456789 %")
