@@ -10,11 +10,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .core.version import __version__
-
 if TYPE_CHECKING:
     from .core.errors import SegEdgeError
     from .core.spec import ModelSpec
+    from .core.version import __version__
     from .runtime.pipeline.pipeline import Pipeline
     from .runtime.segmenter import Segmenter
     from .runtime.sinks import open_sink
@@ -22,12 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelSpec", "Pipeline", "SegEdgeError", "Segmenter", "__version__", "open_sink", "open_source"]
 
-# Loaded on first use, so that `seg-edge --help` doesn't wait for OpenCV.
+# Loaded on first use, so that `seg-edge --help` doesn't wait for OpenCV, and so that pytest can import this file in a clone
+# whose folder name is no identifier: there, relative imports fail.
 _HOMES = {
     "ModelSpec": ".core.spec",
     "Pipeline": ".runtime.pipeline.pipeline",
     "SegEdgeError": ".core.errors",
     "Segmenter": ".runtime.segmenter",
+    "__version__": ".core.version",
     "open_sink": ".runtime.sinks",
     "open_source": ".runtime.sources",
 }
