@@ -30,7 +30,7 @@ import numpy.typing as npt
 from seg_edge.core.artefact import write_json
 from seg_edge.core.errors import SegEdgeError
 from seg_edge.core.metrics import agreement
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.measure.benchmark.frames import dataset_frames
 from seg_edge.measure.benchmark.runs import bench, find_models, load_warning
 from seg_edge.runtime import Segmenter

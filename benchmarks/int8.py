@@ -28,7 +28,7 @@ import onnx
 from seg_edge.calib.graph import run, session
 from seg_edge.core.artefact import onnx_name, write_json
 from seg_edge.core.metrics import ConfusionMatrix
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.export.checks.frames import generated_frames, network_input
 from seg_edge.export.graph.quantize import float_convolutions
 from seg_edge.measure.benchmark.turns import SETTLE_S

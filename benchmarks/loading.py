@@ -30,7 +30,7 @@ from torchvision.transforms import v2
 
 from seg_edge.core.artefact import write_json
 from seg_edge.core.errors import SegEdgeError
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.runtime.machine.system import machine
 from seg_edge.train.data.augment import AugmentConfig, ColourJitter, in_one_thread
 from seg_edge.train.data.kept import free_for_data

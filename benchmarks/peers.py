@@ -50,7 +50,7 @@ from seg_edge.core.errors import SegEdgeError
 from seg_edge.core.metrics import agreement
 from seg_edge.core.shipped import DEFAULT
 from seg_edge.core.spec import ModelSpec
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.measure.benchmark.configuration import Lane
 from seg_edge.measure.benchmark.frames import dataset_frames, generated_frames
 from seg_edge.measure.benchmark.turns import Share

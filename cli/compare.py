@@ -32,7 +32,7 @@ def compare(
     """Compare two trainings: six metrics, curves in one picture, best and worst cases."""
     from ..core.artefact import check_writable, write_json
     from ..core.errors import InputError
-    from ..datasets.dataset import open_dataset_for
+    from ..datasets.opening import open_dataset_for
 
     try:
         from ..measure.comparison import compare_runs

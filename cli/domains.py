@@ -32,7 +32,8 @@ def domains(
     """Evaluate models on several domains: a table of mIoU, training domain × test domain."""
     from ..core.artefact import write_json, write_text
     from ..core.errors import GateError, InputError
-    from ..datasets.dataset import SegDataset, open_dataset_for
+    from ..datasets.dataset import SegDataset
+    from ..datasets.opening import open_dataset_for
     from ..measure.domains import transfer_table
 
     names = [folder.resolve().name for folder in data]

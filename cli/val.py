@@ -27,7 +27,7 @@ def val(
     """Evaluate a model through the runtime's own pre- and post-processing."""
     from ..core.artefact import write_json
     from ..core.errors import GateError
-    from ..datasets.dataset import open_dataset_for
+    from ..datasets.opening import open_dataset_for
     from ..measure.evaluation import evaluate
     from ..runtime.segmenter import Segmenter
 

@@ -16,9 +16,10 @@ import numpy.typing as npt
 from ..core.artefact import atomic_path
 from ..core.errors import DataError
 from ..core.labels import Labels, colorize
-from .dataset import SegDataset, open_dataset
+from .dataset import SegDataset
 from .layouts import SPLITS, find_layout
 from .merged import as_background, is_merged, splits_of
+from .opening import open_dataset
 
 #: Called with what is being read, pictures done and pictures in all.
 Progress = Callable[[str, int, int], None]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -13,19 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import DataError
-from ..core.labels import CAMVID, Labels, preset
+from ..core.labels import Labels
 from .coding import Coding, Mask, palette_as_numbers
-from .layouts import FOLDERS, Layout, find_layout, folders
-from .layouts import IMAGE_SUFFIXES as IMAGE_SUFFIXES
-from .layouts import list_images as list_images
 
 Frame = npt.NDArray[np.uint8]
 
 #: Optional file in a dataset's root: names, palette and ignore_index as :meth:`Labels.from_dict` reads them.
 CLASSES_FILE = "classes.json"
-_ALIASES = {"val": ("valid", "validation"), "valid": ("val",), "validation": ("val",)}
-# The four sequences that CamVid's frames are named after.
-_CAMVID_NAME = re.compile(r"^(0001TP|0006R0|0016E5|Seq05VD)_")
 
 
 @dataclass(frozen=True)
@@ -92,95 +85,6 @@ class SegDataset:
         return mask
 
 
-def open_dataset(root: str | Path, split: str, labels: Labels | str | None = None) -> SegDataset:
-    """Lists one split of a dataset in any of the layouts of :mod:`.layouts`, or of several as :mod:`.merged` reads them.
-
-    Classes come from, in this order: ``labels`` (a :class:`Labels` or the name of a preset), ``classes.json`` in the
-    root, the layout (Cityscapes, …), CamVid's own file names, or the label values found in the split (``class0``,
-    ``class1``, …; 255 is void).
-
-    Raises:
-        DataError: a folder is missing or empty, or images and labels do not pair up.
-        UnknownNameError: no such preset.
-    """
-    from .merged import is_merged, open_merged  # datasets made of datasets
-
-    root = Path(root)
-    if is_merged(root):
-        return open_merged(root, split, preset(labels) if isinstance(labels, str) else labels)
-    if not root.is_dir():
-        raise DataError(f"dataset {root}: no such folder; pass --data a folder with images/{split} and labels/{split}")
-    return open_folder(root, split, labels)
-
-
-def open_dataset_for(root: str | Path, split: str, labels: Labels) -> SegDataset:
-    """:func:`open_dataset` for a network of these classes: a dataset that has only numbers, which name no classes, gets
-    them. One that names its own keeps them, whether they are the network's or not.
-
-    Raises:
-        DataError: as :func:`open_dataset` says; on reading, a number that is none of the classes.
-    """
-    return named_for(open_dataset(root, split), labels)
-
-
-def named_for(data: SegDataset, labels: Labels) -> SegDataset:
-    """An open dataset for a network of these classes, as :func:`open_dataset_for` says."""
-    return data if names_its_own(data, labels) else with_names(data, labels)
-
-
-def names_its_own(data: SegDataset, labels: Labels) -> bool:
-    """Whether a dataset says what its classes are called, whatever a network with these classes says: by ``classes.json``
-    or by the folders it is made of, or by its layout or its files' names where the network's classes have names too.
-    """
-    from .merged import is_merged  # as in open_dataset
-
-    own = data.labels.names
-    if own == labels.names or is_merged(data.root) or (data.root / CLASSES_FILE).is_file():
-        return True
-    return all(names != Labels.numbered(len(names)).names for names in (own, labels.names))
-
-
-def with_names(numbers: SegDataset, labels: Labels) -> SegDataset:
-    """A dataset of numbers, taken to be these classes; void is their number for it where the dataset has that, else 255."""
-    if len(numbers.labels) <= len(labels):
-        labels = replace(labels, ignore_index=255)
-    return replace(numbers, labels=labels)
-
-
-def open_folder(root: Path, split: str, labels: Labels | str | None = None) -> SegDataset:
-    """:func:`open_dataset` of one dataset, whatever folders of single classes lie beside it."""
-    layout = find_layout(root)
-    folder = _split_name(root, layout, split)
-    pairs = layout.pairs(root, folder)
-    if not pairs:
-        where = root / "images" / folder if layout is FOLDERS else f"dataset {root}, {split}"
-        raise DataError(f"{where}: no images in this folder; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
-    missing = [image for image, mask in pairs if mask is None]
-    if missing:
-        raise DataError(
-            f"{missing[0]}: has no label ({len(missing)} of {len(pairs)} images have none); "
-            f"expected {layout.expects(root, folder)}/{missing[0].stem}.png"
-        )
-    images = tuple(image for image, _ in pairs)
-    masks = tuple(mask for _, mask in pairs if mask is not None)
-    return SegDataset(root, split, _resolve_labels(root, layout, images, masks, labels), images, masks, layout.coding)
-
-
-def _split_name(root: Path, layout: Layout, split: str) -> str:
-    """The name of ``split`` in this dataset, which may say ``valid`` where we say ``val``."""
-    names = layout.splits(root)
-    found = next((name for name in (split, *_ALIASES.get(split, ())) if name in names), None)
-    if found is not None and (layout is not FOLDERS or layout.expects(root, found).is_dir()):
-        return found
-    if found is not None:  # images are there, labels are not
-        names = [path.name for path in folders(layout.expects(root, found).parent)]
-    has = f"it has {', '.join(names)}" if names else "it has no splits"
-    if layout is not FOLDERS:
-        raise DataError(f"dataset {root}: no split {split!r} ({has}); it lies there as {layout.name}")
-    folder = "images" if found is None else layout.expects(root, found).parent.name
-    raise DataError(f"dataset {root}: no folder {folder}/{split} ({has}); expected images/{split} and labels/{split}")
-
-
 def read_image(path: str | Path) -> Frame:
     """Reads an image: uint8 (H, W, 3), BGR.
 
@@ -228,28 +132,6 @@ def _decode(path: Path, flags: int, numbers: bool = False) -> npt.NDArray[np.gen
         raise DataError(f"{path}: not a readable image ({len(data)} bytes); replace or remove it")
     # Of indices all three channels are the same.
     return np.asarray(image if file is data or image.ndim == 2 else image[..., 0])
-
-
-def _resolve_labels(
-    root: Path, layout: Layout, images: tuple[Path, ...], masks: tuple[Path, ...], labels: Labels | str | None
-) -> Labels:
-    if isinstance(labels, Labels):
-        return labels
-    if labels is not None:
-        return preset(labels)
-    file = root / CLASSES_FILE
-    if file.is_file():
-        return read_classes(file)
-    known = layout.labels(root)
-    if known is not None:
-        return known
-    if all(_CAMVID_NAME.match(path.name) for path in images):
-        return CAMVID
-    highest = 0
-    for path in masks:
-        values = np.unique(read_mask(path))
-        highest = max(highest, int(values[values < 255].max(initial=0)))
-    return Labels.numbered(highest + 1)
 
 
 def read_classes(file: Path) -> Labels:

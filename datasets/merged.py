@@ -23,7 +23,7 @@ import numpy.typing as npt
 from ..core.errors import DataError, InputError, UnknownNameError
 from ..core.labels import Labels, default_palette
 from .coding import Coding, Mask
-from .dataset import CLASSES_FILE, SegDataset, open_dataset, open_folder, read_classes
+from .dataset import SegDataset
 from .layouts import LABEL_DIRS, SPLITS, folders
 
 BACKGROUND = "background"
@@ -113,39 +113,7 @@ def splits_of(root: Path) -> list[str]:
         named = [part.splits for part in open_description(root)[1]]
         return list(SPLITS) if None in named else sorted({name for splits in named if splits for name in splits})
     first = folders(class_folders(root)[0] / "images")
-    return [*dict.fromkeys([*(p.name for p in first or [Path(name) for name in SPLITS]), *_whole_splits(root)])]
-
-
-def open_merged(root: Path, split: str, labels: Labels | None = None) -> SegDataset:
-    """One split of a merged dataset.
-
-    A folder of single-class folders may also hold ``images/<split>`` and ``labels/<split>`` with labels of all classes: they
-    then are that split (the one to validate on). The first class of its ``classes.json`` is the background.
-
-    Args:
-        root: See :func:`is_merged`.
-        split: ``"train"``, ``"val"``, …
-        labels: Classes that it must have.
-
-    Raises:
-        DataError: a wrong description, or a dataset that can't be read.
-    """
-    if root.is_file():
-        own, parts = open_description(root)
-    else:
-        names = tuple(p.name for p in class_folders(root))
-        file = root / CLASSES_FILE
-        own = read_classes(file) if file.is_file() else _labels((BACKGROUND, *names))
-        parts = [Part(p, (p.name,), binary=True) for p in class_folders(root)]
-    if labels is not None and labels.names != own.names:
-        raise DataError(
-            f"dataset {root}: its classes are {', '.join(own.names)}, expected {', '.join(labels.names)}; "
-            "name them in that order, or leave --classes out"
-        )
-    own = labels or own
-    if root.is_dir() and split in _whole_splits(root):
-        return open_folder(root, split, own)
-    return _merge(root, split, own, parts)
+    return [*dict.fromkeys([*(p.name for p in first or [Path(name) for name in SPLITS]), *whole_splits(root)])]
 
 
 def open_description(path: Path) -> tuple[Labels, list[Part]]:
@@ -210,78 +178,14 @@ def settle(
     return predicted, target
 
 
-def _whole_splits(root: Path) -> list[str]:
+def whole_splits(root: Path) -> list[str]:
+    """Names of the splits that lie beside the single-class folders with labels of all classes."""
     return [p.name for p in folders(root / "images")]
 
 
-def _labels(names: tuple[str, ...]) -> Labels:
+def coloured(names: tuple[str, ...]) -> Labels:
+    """Classes of these names in the default colours."""
     return Labels(names, default_palette(len(names)))
-
-
-def _merge(root: Path, split: str, labels: Labels, parts: Sequence[Part]) -> MergedDataset:
-    names = labels.names
-    opened, tables, sets = [], [], _sets(root, labels, parts)
-    for part in parts:
-        if part.splits is not None and split not in part.splits:
-            continue
-        if part.binary:
-            (name,) = part.labelled or ()
-            data = replace(open_dataset(part.path, split, Labels.numbered(2)), coding=BinaryMask())
-            own: tuple[str, ...] = ("", name)
-            labelled: tuple[str, ...] = (name,)
-        else:
-            data = open_dataset(part.path, split)
-            own = data.labels.names
-            labelled = _labelled_by(part, own, names, root)
-        rest = _rest(labels, labelled, sets)
-        table = np.full(256, labels.ignore_index, np.uint8)
-        table[: len(own)] = [names.index(n) if n in labelled and n in names else rest for n in own]
-        opened.append(data)
-        tables.append(table)
-    if not opened:
-        raise DataError(f"dataset {root}: none of its {len(parts)} datasets takes part in split {split!r}")
-    images, masks = (tuple(p for data in opened for p in getattr(data, key)) for key in ("images", "masks"))
-    return MergedDataset(root, split, labels, images, masks, sets=sets, parts=tuple(opened), tables=np.stack(tables))
-
-
-def _labelled_by(part: Part, own: tuple[str, ...], names: tuple[str, ...], root: Path) -> tuple[str, ...]:
-    """Classes that a dataset with the classes ``own`` labels."""
-    for name in part.labelled or ():
-        if name not in own:
-            raise UnknownNameError(f"class of {part.path} in {root}", name, own)
-    return part.labelled or tuple(name for name in own if name in names[1:])
-
-
-def _sets(root: Path, labels: Labels, parts: Sequence[Part]) -> tuple[tuple[int, ...], ...]:
-    """The sets of all datasets, whatever the split, so that one loss fits all."""
-    found: dict[tuple[int, ...], None] = {}
-    for part in parts:
-        labelled = part.labelled
-        if labelled is None:
-            splits = part.splits or SPLITS
-            labelled = _labelled_by(part, open_dataset(part.path, splits[0]).labels.names, labels.names, root)
-        for name in labelled:
-            if name not in labels.names[1:]:
-                raise UnknownNameError(f"class in {root}", name, labels.names[1:])
-        members = _members(labels, labelled)
-        if len(members) > 1:
-            found[members] = None
-    if len(labels) + len(found) > labels.ignore_index:
-        raise DataError(
-            f"dataset {root}: {len(labels)} classes and {len(found)} ways to label them leave no room below the void's "
-            f"number {labels.ignore_index}; set ignore_index to 255 in classes.json"
-        )
-    return tuple(found)
-
-
-def _members(labels: Labels, labelled: Sequence[str]) -> tuple[int, ...]:
-    return tuple(i for i, name in enumerate(labels.names) if i == 0 or name not in labelled)
-
-
-def _rest(labels: Labels, labelled: Sequence[str], sets: tuple[tuple[int, ...], ...]) -> int:
-    """The label value of what a dataset leaves unlabelled."""
-    members = _members(labels, labelled)
-    return len(labels) + sets.index(members) if len(members) > 1 else 0
 
 
 def _classes_of(path: Path, data: dict[str, Any], parts: Sequence[Part]) -> Labels:
@@ -290,7 +194,7 @@ def _classes_of(path: Path, data: dict[str, Any], parts: Sequence[Part]) -> Labe
         named = (BACKGROUND, *dict.fromkeys(name for part in parts for name in part.labelled or ()))
     if len(named) < 2:
         raise DataError(f"{path}: no dataset says what it labels; name the classes, the background first")
-    return _labels(named)
+    return coloured(named)
 
 
 def _names(path: Path, entry: dict[str, Any], key: str) -> tuple[str, ...] | None:

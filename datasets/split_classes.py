@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from ..core.errors import DataError, InputError, UnknownNameError
 from ..core.labels import Labels
-from .dataset import SegDataset, open_dataset, write_labels
+from .dataset import SegDataset, write_labels
 from .layouts import SPLITS, find_layout
 from .merged import BACKGROUND, NO_CLASSES
+from .opening import open_dataset
 
 Progress = Callable[[int, int], None]
 

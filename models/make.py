@@ -19,7 +19,7 @@ from seg_edge.cli.main import main as seg_edge
 from seg_edge.core.artefact import SPEC_FILE, onnx_name
 from seg_edge.core.folder import replaced_folder
 from seg_edge.core.shipped import CHECKPOINT, DEFAULT
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.export.checks.golden import write_golden
 from seg_edge.export.report.rows import Report
 from seg_edge.train.checkpoint import load_checkpoint, save_checkpoint

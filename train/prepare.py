@@ -13,8 +13,9 @@ import torch
 from ..core.errors import DataError, InputError
 from ..core.labels import Labels
 from ..core.spec import ModelSpec
-from ..datasets.dataset import SegDataset, names_its_own, open_dataset, open_dataset_for, with_names
+from ..datasets.dataset import SegDataset
 from ..datasets.merged import as_background
+from ..datasets.opening import names_its_own, open_dataset, open_dataset_for, with_names
 from . import tensorboard
 from .checkpoint import Checkpoint, load_checkpoint
 from .data.module import class_frequencies

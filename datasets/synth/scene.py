@@ -10,17 +10,18 @@ import cv2
 import numpy as np
 
 from . import vehicles
+from .chunk import Standing
 from .domains import Domain
 from .domains import domain as find_domain
 from .draw.canvas import SHIFT, U8, Camera, Canvas, Haze
 from .draw.ground import PERIOD, ROAD, ground_bands
-from .draw.optics import Lens, Sensor, bonnet
 from .draw.planes import PlaneSet
 from .draw.sprites import POLE, sky
 from .draw.sticks import Sticks
+from .optics import Lens, Sensor, bonnet
 from .people import BICYCLIST, PEDESTRIAN, Figure, riding, walking
 from .people import project as project_figures
-from .world import REACH, Driving, Standing, View, Walking, World
+from .world import REACH, Driving, View, Walking, World
 
 # Streams of random numbers beside those of the world.
 _SURFACES, _OPTICS = 100, 101
@@ -57,6 +58,7 @@ class StreetScene:
         self.seed, self.size_hw, self.fps = seed, (int(size_hw[0]), int(size_hw[1])), fps
         self.domain: Domain = find_domain(domain)
         self._world = World(seed, self.domain)
+        weather = self._world.setting.weather
         rng = np.random.default_rng([seed, _OPTICS])
         self._focal = self.domain.focal * self.size_hw[1] * float(rng.uniform(0.95, 1.06))
         self._lens = Lens(self.size_hw, self._focal, self.domain)
@@ -64,7 +66,7 @@ class StreetScene:
         self._canvas = Canvas((height, width))
         self._gain = np.array(self.domain.gain_bgr) * rng.uniform(0.86, 1.12) * rng.uniform(0.95, 1.05, 3)
         self._bonnet = bonnet(rng, (height, width)) if rng.random() < 0.4 else None
-        self._haze = Haze(self.domain.haze_per_m, self._world.haze)
+        self._haze = Haze(self.domain.haze_per_m, weather.haze)
         surfaces = np.random.default_rng([seed, _SURFACES])
         self._bands = ground_bands(surfaces, self._world.street, self._world.light, self.domain.rain)
         self._sky_margin = round(0.08 * self._focal)
@@ -72,7 +74,7 @@ class StreetScene:
         # Clouds are veiled like something sixty metres away: hardly by day, almost hidden in fog.
         veil = 1 - self._haze.clear(60.0)
         sky_hw = sky_h, width + 2 * self._sky_margin
-        self._sky = sky(surfaces, sky_hw, self._world.zenith, self._world.haze, self._world.clouds, veil)
+        self._sky = sky(surfaces, sky_hw, weather.zenith, weather.haze, weather.clouds, veil)
         self._sensor = Sensor(self.seed, self.size_hw, self.domain, self._gain)
 
     def frame(self, index: int) -> tuple[U8, U8]:
@@ -106,8 +108,8 @@ class StreetScene:
         if self.domain.rain:
             self._reflect(camera)
         canvas.apply_haze(haze)
-        moving = [world.shadow(car.x, car.z, car.solid.size[0], car.solid.size[2]) for car in cars]
-        moving += [world.shadow(who.x, who.z, 0.5, 1.3 if who.rides else 0.5) for who in people]
+        moving = [world.setting.shadow(car.x, car.z, car.solid.size[0], car.solid.size[2]) for car in cars]
+        moving += [world.setting.shadow(who.x, who.z, 0.5, 1.3 if who.rides else 0.5) for who in people]
         for planes in (street.shadows, PlaneSet(moving)):
             for quad in planes.project(camera, REACH):
                 canvas.quad(quad, haze)

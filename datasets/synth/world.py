@@ -8,48 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .chunk import Builder, Parts, Standing
 from .domains import Domain
 from .draw import sprites
-from .draw.canvas import Camera, Texture
+from .draw.canvas import Camera
 from .draw.ground import PERIOD, Street
-from .draw.planes import Plane, PlaneSet, upright, wall
+from .draw.planes import Plane, PlaneSet
 from .draw.sticks import Sticks
-from .draw.textures import BGR, Light, Rng, jitter, paint
-from .facades import FACADE_PX, FacadeStyle, facade
+from .draw.textures import Light, Rng
 from .people import Person
-from .vehicles import SHAPES, Placed, litter_bin, vehicle
+from .setting import Setting
+from .vehicles import SHAPES, Placed, vehicle
 
 #: Depth up to which things are drawn, metres.
 REACH = 100.0
 # Streams of random numbers; a new kind of thing takes a new number, so that old scenes stay as they are.
 _SCENE, _CHUNK, _MOVER, _EGO, _CAR = range(5)
-_PARKED = 14  # different parked cars in one street
-_SHADOW_M = 0.02  # above the ground
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A solid that never moves."""
-
-    solid: Placed
-    x: float
-    z: float
-
-
-@dataclass
-class Parts:
-    """What stands in one chunk of the street, one by one."""
-
-    backdrop: list[Plane] = field(default_factory=list)
-    shadows: list[Plane] = field(default_factory=list)
-    props: list[Plane] = field(default_factory=list)
-    posts: list[tuple[float, ...]] = field(default_factory=list)
-    post_colours: list[BGR] = field(default_factory=list)
-    solids: list[Standing] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -114,27 +92,7 @@ class World:
     def __init__(self, seed: int, domain: Domain) -> None:
         self._seed, self._domain = seed, domain
         rng = self._rng(_SCENE)
-        lane, parking = float(rng.uniform(3.0, 3.5)), bool(rng.random() < 0.6)
-        self.street = Street(
-            half_road=lane + (2.2 if parking else 0.5),
-            pavement=float(rng.uniform(2.2, 3.6)),
-            lane=lane,
-            driving=1 if rng.random() < 0.5 else -1,
-        )
-        share = float(rng.uniform(0.15, 0.6))
-        self._parking = share if parking else 0.0
-        self._urban = bool(rng.random() < 0.6)
-        self._weather(rng)
-        self._styles = [FacadeStyle.draw(rng, self._urban) for _ in range(6)]
-        self._storeys = (3.0, 6.5) if self._urban else (1.6, 3.2)
-        self._trees = [sprites.tree(rng, self.light) for _ in range(4)]
-        self._signs = [_Sign.draw(rng, str(kind)) for kind in rng.permutation(sprites.SIGNS)[:6]]
-        self._green = float(rng.uniform(0.2, 0.9))
-        self._post_bgr = paint(rng) if rng.random() < 0.4 else jitter(rng, (120, 122, 122))
-        self._post_radius = float(rng.uniform(0.09, 0.14))
-        self._post_height = float(rng.uniform(5.0, 7.5))
-        self._setback = float(rng.choice([0.0, 0.0, 2.5, 3.5])) if self._urban else float(rng.uniform(2.5, 4.5))
-        self._fence_kinds = [str(kind) for kind in rng.permutation(sprites.FENCES)[:2]]
+        self.setting = Setting.draw(rng, domain)
         self._lead = float(rng.random())
         layers = sprites.skyline(rng, self.light, (1400, 96))
         # The end of the street, roofs and then treetops in front of them.
@@ -142,7 +100,6 @@ class World:
             Plane(layer, (-190.0, 14.0, far), (380.0, 0.0, 0.0), (0.0, -14.4, 0.0), follows=True)
             for layer, far in zip(layers, (185.0, 184.5), strict=True)
         ]
-        self._shadow = sprites.soft_shadow()
         self._span: tuple[int, int] | None = None
         self._parts: dict[int, Parts] = {}
         self._view = View.build([])
@@ -155,21 +112,18 @@ class World:
         self._start = float(ego.uniform(0, 400))
         self._height = float(ego.normal(1.0, 0.04))
 
+    @property
+    def street(self) -> Street:
+        """Widths of road, lanes and pavement."""
+        return self.setting.street
+
+    @property
+    def light(self) -> Light:
+        """The sun's direction and strength."""
+        return self.setting.weather.light
+
     def _rng(self, *key: int) -> Rng:
         return np.random.default_rng([self._seed, *(value % 2**32 for value in key)])
-
-    def _weather(self, rng: Rng) -> None:
-        domain = self._domain
-        overcast = rng.random() < 0.4
-        sun = float(rng.uniform(0.0, 0.25) if overcast else rng.uniform(0.5, 1.0))
-        self.light = Light(azimuth=float(rng.uniform(-math.pi, math.pi)), sun=domain.sun * sun, lit=domain.lit)
-        self.clouds = float(rng.uniform(0.7, 1.0) if overcast else rng.uniform(0.1, 0.6))
-        blue = (float(rng.uniform(160, 215)), float(rng.uniform(110, 160)), float(rng.uniform(60, 115)))
-        grey = float(rng.uniform(150, 215))
-        self.zenith: BGR = domain.sky_bgr or ((grey, grey, grey) if overcast else blue)
-        glow = rng.uniform(0.92, 1.08, 3) * (0.9 if overcast else 1.0)
-        milky = np.clip(np.array(domain.haze_bgr or (222, 215, 205)) * glow, 0, 245)
-        self.haze: BGR = (float(milky[0]), float(milky[1]), float(milky[2]))
 
     # --- the camera's way -----------------------------------------------------------------------------------------------
 
@@ -194,10 +148,12 @@ class World:
         if self._span != span:
             self._span = span
             # Only what is seen is kept: an endless ride in bounded memory.
-            self._parts = {i: self._parts.get(i) or _Builder(self, self._rng(_CHUNK, i), i * PERIOD).build() for i in
-                           range(span[0], span[1] + 1)}  # fmt: skip
+            self._parts = {i: self._parts.get(i) or self._chunk(i) for i in range(span[0], span[1] + 1)}
             self._view = View.build([Parts(backdrop=self._skyline), *self._parts.values()])
         return self._view
+
+    def _chunk(self, number: int) -> Parts:
+        return Builder(self.setting, self.parked_car, self._rng(_CHUNK, number), number * PERIOD).build()
 
     def parked_car(self, number: int, backwards: bool) -> Placed:
         """One of the street's parked cars, headed along +Z or against it."""
@@ -206,12 +162,6 @@ class World:
             rng = self._rng(_CAR, number)
             self._cars[key] = vehicle(rng, shape(rng), lit=False).placed(math.pi if backwards else 0.0, self.light)
         return self._cars[key]
-
-    def shadow(self, x: float, z: float, width: float, length: float) -> Plane:
-        """The soft shadow below something that stands on a rectangle of the ground."""
-        wide, long = 1.5 * width, 1.45 * length
-        return Plane(self._shadow, (x - wide / 2, _SHADOW_M, z + long / 2), (wide, 0.0, 0.0), (0.0, 0.0, -long), near_z=z,
-                     range_m=(1.0, 45.0))  # fmt: skip
 
     # --- what moves -----------------------------------------------------------------------------------------------------
 
@@ -297,169 +247,6 @@ class Life:
         return self._person
 
 
-@dataclass(frozen=True)
-class _Sign:
-    """Front and back of one kind of sign, width and height in metres."""
-
-    kind: str
-    front: Texture
-    back: Texture
-    width: float
-    height: float
-
-    @classmethod
-    def draw(cls, rng: Rng, kind: str) -> _Sign:
-        front, width, height = sprites.sign(rng, kind)
-        return cls(kind, front, sprites.sign_back(rng, front), width, height)
-
-
 def shape(rng: Rng) -> str:
     """The kind of a vehicle."""
     return str(rng.choice(SHAPES, p=[0.28, 0.25, 0.13, 0.16, 0.14, 0.04]))
-
-
-class _Builder:
-    """Fills one chunk of a world's street from ``start`` (Z, metres) on."""
-
-    def __init__(self, world: World, rng: Rng, start: float) -> None:
-        self._world, self._rng, self._start = world, rng, start
-        self._parts = Parts()
-
-    def build(self) -> Parts:
-        for side in (-1, 1):
-            self._houses(side)
-            self._furniture(side)
-        return self._parts
-
-    def _houses(self, side: int) -> None:
-        world, rng, z, end = self._world, self._rng, self._start, self._start + PERIOD
-        before = (math.inf, 0.0)  # front and height of the nearer neighbour; of a gap
-        while z < end - 1:
-            width = min(float(rng.uniform(7, 16)), end - z)
-            if end - z - width < 5:
-                width = end - z
-            setback = world._setback + (float(rng.uniform(0.2, 0.9)) if rng.random() < 0.25 else 0.0)
-            if rng.random() < (0.14 if world._urban else 0.24):
-                self._garden(side, z, width)
-                before = (math.inf, 0.0)
-            else:
-                before = self._house(side, z, width, world.street.edge + setback, before)
-                if setback > 2:
-                    self._boundary(side, z, width)
-                    if rng.random() < 0.5 * world._green:
-                        self._tree(
-                            self._parts.props,
-                            side * (world.street.edge + rng.uniform(1.0, 2.0)),
-                            z + rng.uniform(1, width - 1),
-                            0.7,
-                        )
-            z += width
-
-    def _house(self, side: int, z: float, width: float, front: float, before: tuple[float, float]) -> tuple[float, float]:
-        world, rng = self._world, self._rng
-        light = world.light
-        style = world._styles[int(rng.integers(len(world._styles)))]
-        height = float(math.floor(3.0 * rng.uniform(*world._storeys))) + style.roof_height + 0.6
-        texture = Texture(facade(rng, style, width, height, light, light.on(-side, 0, 0)), sprites.BUILDING)
-        self._parts.backdrop += wall(texture, side * front, z, z + width, height, side > 0, split_m=4.5)
-        # Its side wall shows where it stands out beside the nearer house, or above it.
-        beside, above = before[0] - front, height - before[1]
-        deep, tall = (min(7.0, beside + 0.1), height) if beside > 0.05 else (7.0, above + 0.3)
-        if tall > 0.35:
-            picture = facade(rng, style, deep, height, light, light.on(0, 0, -1), blank=True)[
-                : max(8, round(tall * FACADE_PX))
-            ]
-            left = front if side > 0 else -front - deep
-            corner, along = (left, height, z), (deep, 0.0, 0.0)
-            self._parts.backdrop.append(
-                Plane(Texture(picture, sprites.BUILDING), corner, along, (0.0, -tall, 0.0), near_z=z)
-            )
-        return front, height
-
-    def _garden(self, side: int, z: float, width: float) -> None:
-        """A gap between houses: trees behind a fence or a hedge."""
-        for _ in range(int(self._rng.integers(1, 4))):
-            x = side * (self._world.street.edge + self._rng.uniform(2.5, 6))
-            self._tree(self._parts.backdrop, x, z + self._rng.uniform(0.2, 1.0) * width, 1.0, min_px=12.0)
-        self._boundary(side, z, width)
-
-    def _boundary(self, side: int, z: float, width: float) -> None:
-        green = self._rng.random() < 0.3
-        height = float(self._rng.uniform(0.9, 1.7))
-        kind = self._world._fence_kinds[int(self._rng.integers(2))]
-        self._fence(side, side * (self._world.street.edge + 0.08), z, width, height, "hedge" if green else kind)
-
-    def _fence(self, side: int, x: float, z: float, length: float, height: float, kind: str) -> None:
-        rng, light = self._rng, self._world.light
-        bright = light.on(-side, 0, 0)
-        hedge = kind == "hedge"
-        texture = (
-            sprites.hedge(rng, light, length, height, bright) if hedge else sprites.fence(rng, kind, length, height, bright)
-        )
-        self._parts.props += wall(texture, x, z, z + length, height, side > 0, split_m=4.0)
-
-    def _tree(self, into: list[Plane], x: float, z: float, size: float, min_px: float = 9.0) -> None:
-        texture, width, height = self._world._trees[int(self._rng.integers(len(self._world._trees)))]
-        size *= float(self._rng.uniform(0.8, 1.15))
-        into.append(upright(texture, float(x), float(z), width * size, height * size, min_px=min_px))
-
-    def _furniture(self, side: int) -> None:
-        world, rng, start = self._world, self._rng, self._start
-        street, kerb = world.street, world.street.half_road
-        for z in np.arange(start + rng.uniform(0, 6), start + PERIOD - 2, 16.0 if world._urban else 24.0):
-            self._lamp(side, side * (kerb + 0.55), float(z), bool(rng.random() < 2 * world.light.lit))
-        for z in start + np.sort(rng.uniform(1, PERIOD - 1, int(rng.integers(3, 6)))):
-            self._sign(side, float(z))
-        if rng.random() < world._green:
-            for z in np.arange(start + rng.uniform(2, 8), start + PERIOD, rng.uniform(9, 18)):
-                self._tree(self._parts.props, side * (kerb + 0.9), float(z), 0.75)
-        if rng.random() < 0.35:  # guard rail along the kerb
-            length = float(rng.uniform(8, 20))
-            z = start + float(rng.uniform(0, PERIOD - length))
-            kind = "railing" if rng.random() < 0.6 else "guard"
-            self._fence(side, side * (kerb + 0.35), z, length, 1.0 if kind == "railing" else 0.75, kind)
-        if rng.random() < 0.4:  # bollards
-            first = start + rng.uniform(0, PERIOD - 10)
-            for z in np.arange(first, first + rng.uniform(4, 10), 1.7):
-                self._post(side * (kerb + 0.4), float(z), 1.0, 0.085)
-        for _ in range(int(rng.integers(0, 3))):
-            thing = litter_bin(rng).placed(0.0, world.light)
-            self._parts.solids.append(Standing(thing, side * (street.edge - 0.5), float(start + rng.uniform(0, PERIOD))))
-        if world._parking:
-            self._parked(side)
-
-    def _post(self, x: float, z: float, height: float, radius: float) -> None:
-        self._parts.posts.append((x, 0.0, z, x, height, z, 1.2 * radius, 0.85 * radius))
-        self._parts.post_colours.append(self._world._post_bgr)
-
-    def _lamp(self, side: int, x: float, z: float, lit: bool) -> None:
-        world = self._world
-        top, r, tip = world._post_height, world._post_radius, x - 1.5 * side
-        self._post(x, z, top, r)
-        self._parts.posts.append((x, top, z, tip, top + 0.35, z, 0.75 * r, 0.6 * r))
-        self._parts.post_colours.append(world._post_bgr)
-        self._parts.posts.append((tip - 0.3 * side, top + 0.36, z, tip + 0.25 * side, top + 0.30, z, 0.10, 0.12))
-        self._parts.post_colours.append((200, 245, 255) if lit else world._post_bgr)
-
-    def _sign(self, side: int, z: float) -> None:
-        world, rng = self._world, self._rng
-        sign = world._signs[int(rng.integers(len(world._signs)))]
-        board = sign.kind == "board"
-        x = side * (world.street.half_road + 0.5 + max(0.0, sign.width / 2 - 0.4))
-        facing = side == world.street.driving or rng.random() < 0.4
-        base = float(rng.uniform(1.9, 2.4))
-        for dx in (-0.35 * sign.width, 0.35 * sign.width) if board else (0.0,):
-            self._post(x + dx, z + 0.05, base + 0.9 * sign.height, 0.06)
-        self._parts.props.append(upright(sign.front if facing else sign.back, x, z, sign.width, sign.height, base))
-
-    def _parked(self, side: int) -> None:
-        world, rng, start = self._world, self._rng, self._start
-        x = side * (world.street.half_road - 1.05)
-        for z in np.arange(start + 3.2, start + PERIOD - 3, 6.2):
-            if rng.random() > world._parking:
-                continue
-            backwards = (side == world.street.driving) == (rng.random() < 0.15)
-            car = world.parked_car(int(rng.integers(_PARKED)), backwards)
-            at = (x + float(rng.normal(0, 0.06)), float(z + rng.uniform(-0.4, 0.4)))
-            self._parts.solids.append(Standing(car, *at))
-            self._parts.shadows.append(world.shadow(*at, car.size[0], car.size[2]))

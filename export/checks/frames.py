@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.spec import ModelSpec
-from ...datasets.dataset import SegDataset, open_dataset_for
+from ...datasets.dataset import SegDataset
+from ...datasets.opening import open_dataset_for
 from ...runtime.frame import kernels
 
 Frame = npt.NDArray[np.uint8]

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from ...core.errors import SegEdgeError
 from ...core.labels import Labels
 from ...core.spec import ModelSpec
-from ...datasets.dataset import SegDataset, named_for, open_dataset
+from ...datasets.dataset import SegDataset
+from ...datasets.opening import named_for, open_dataset
 from ...runtime.frame import kernels
 from ...runtime.machine.system import ROOT
 from ...runtime.modelfile.modelfile import read_spec

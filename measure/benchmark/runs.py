@@ -19,7 +19,7 @@ from ...core.cpu import resolve_threads
 from ...core.errors import EngineError, GateError, InputError, ModelFileError, UnknownNameError
 from ...core.shipped import shipped
 from ...core.spec import PRECISIONS
-from ...datasets.dataset import open_dataset
+from ...datasets.opening import open_dataset
 from ...runtime.engines import AUTO, engine_class, engines
 from ...runtime.frame import kernels
 from ...runtime.machine.system import machine, packages

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from ...core.errors import DataError, SourceError
-from ...datasets.dataset import IMAGE_SUFFIXES, list_images, read_image
+from ...datasets.dataset import read_image
+from ...datasets.layouts import IMAGE_SUFFIXES, list_images
 from .base import Source, SourceFrame, logger, quiet_opencv
 from .options import CameraOptions, LiveOptions
 

@@ -12,7 +12,7 @@ import torch
 from seg_edge.cli.main import main
 from seg_edge.core.labels import Labels
 from seg_edge.core.spec import ModelSpec
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.measure.comparison import METRICS, compare_runs, read_history
 from seg_edge.measure.evaluation import evaluate
 from seg_edge.runtime.segmenter import Segmenter

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from seg_edge.cli.main import main
-from seg_edge.datasets.dataset import open_dataset, read_image
+from seg_edge.datasets.dataset import read_image
+from seg_edge.datasets.opening import open_dataset
 
 
 def run(out: Path, words: str) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seg_edge.cli.main import main
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.measure.evaluation import evaluate
 from seg_edge.runtime.segmenter import Segmenter
 

@@ -11,7 +11,8 @@ import pytest
 
 from seg_edge.cli.main import main
 from seg_edge.core.labels import Labels
-from seg_edge.datasets.dataset import open_dataset, write_labels
+from seg_edge.datasets.dataset import write_labels
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.measure.evaluation import evaluate
 from seg_edge.runtime import Segmenter
 

@@ -9,7 +9,9 @@ import pytest
 
 from seg_edge.core.errors import DataError, UnknownNameError
 from seg_edge.core.labels import CAMVID, Labels
-from seg_edge.datasets.dataset import list_images, open_dataset, open_dataset_for, read_image, read_mask, write_labels
+from seg_edge.datasets.dataset import read_image, read_mask, write_labels
+from seg_edge.datasets.layouts import list_images
+from seg_edge.datasets.opening import open_dataset, open_dataset_for
 
 SIZE_HW = (6, 8)
 #: Writes one pair into a split: (name without suffix, label values).

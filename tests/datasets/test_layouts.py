@@ -10,8 +10,9 @@ import pytest
 
 from seg_edge.core.errors import DataError
 from seg_edge.core.labels import CAMVID, CARVANA, CITYSCAPES, VOC, Labels
-from seg_edge.datasets.dataset import open_dataset, write_labels
+from seg_edge.datasets.dataset import write_labels
 from seg_edge.datasets.layouts import CAMVID_COLOURS, automatic_split
+from seg_edge.datasets.opening import open_dataset
 
 PICTURE = np.full((2, 4, 3), (10, 20, 30), np.uint8)
 

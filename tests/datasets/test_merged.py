@@ -11,8 +11,9 @@ import pytest
 
 from seg_edge.core.errors import DataError, UnknownNameError
 from seg_edge.core.labels import Labels, default_palette
-from seg_edge.datasets.dataset import open_dataset, write_labels
+from seg_edge.datasets.dataset import write_labels
 from seg_edge.datasets.merged import BinaryMask, as_background, class_folders, settle, splits_of
+from seg_edge.datasets.opening import open_dataset
 
 
 def put(root: Path, folder: str, name: str, mask: list[list[int]], image_folder: str | None = None) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from seg_edge.cli.main import main
 from seg_edge.core.errors import DataError, InputError, UnknownNameError
-from seg_edge.datasets.dataset import open_dataset, read_mask
+from seg_edge.datasets.dataset import read_mask
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.datasets.split_classes import split_classes
 
 

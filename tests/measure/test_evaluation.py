@@ -8,7 +8,7 @@ import pytest
 
 from seg_edge.core.errors import DataError
 from seg_edge.core.labels import Labels
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.measure.evaluation import evaluate
 from seg_edge.runtime import Segmenter
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seg_edge.core.errors import EngineError, ModelFileError
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.measure.evaluation import evaluate
 from seg_edge.runtime import Segmenter
 from seg_edge.train.checkpoint import load_checkpoint

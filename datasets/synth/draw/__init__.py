@@ -1,1 +1,1 @@
-"""What generated street scenes are drawn with: canvas, ground, planes, sprites, textures, optics."""
+"""What generated street scenes are drawn with: canvas, ground, planes, sprites, textures."""

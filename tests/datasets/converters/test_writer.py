@@ -12,7 +12,7 @@ import pytest
 
 from seg_edge.core.errors import DataError, InputError, SegEdgeError, UnknownNameError
 from seg_edge.datasets.converters import convert
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 
 SIZE = (6, 8)
 #: A rectangle from (1, 1) to (5, 4): the 12 pixels of columns 1 to 4 and rows 1 to 3.

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from seg_edge.core.metrics import ConfusionMatrix
-from seg_edge.datasets.dataset import SegDataset, open_dataset
+from seg_edge.datasets.dataset import SegDataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.datasets.synth import write_dataset
 from seg_edge.measure.evaluation import evaluate
 from seg_edge.runtime import Segmenter

@@ -12,7 +12,7 @@ from seg_edge.core.errors import UnknownNameError
 from seg_edge.core.labels import CAMVID
 from seg_edge.core.metrics import agreement
 from seg_edge.datasets.synth import DOMAINS, StreetScene
-from seg_edge.datasets.synth.draw.optics import Lens
+from seg_edge.datasets.synth.optics import Lens
 from seg_edge.datasets.synth.writer import scene_seed
 
 SIZE = (120, 160)

@@ -11,7 +11,8 @@ import pytest
 
 from seg_edge.core.errors import InputError, SinkError
 from seg_edge.core.labels import CAMVID
-from seg_edge.datasets.dataset import open_dataset, read_mask
+from seg_edge.datasets.dataset import read_mask
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.datasets.synth import StreetScene, write_dataset, write_video
 from seg_edge.datasets.synth.writer import FRAMES_PER_SCENE, scene_seed
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seg_edge.core.errors import DataError
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.export.checks.frames import evenly_spaced, generated_frames, network_inputs, open_data
 from seg_edge.runtime.frame import kernels
 

@@ -71,7 +71,7 @@ def test_it_brings_int8_closer_to_the_float_network(nets, tiny):
 
 def test_the_same_seed_gives_the_same_batches(nets, data):
     pytest.importorskip("torchvision")
-    from seg_edge.datasets.dataset import open_dataset
+    from seg_edge.datasets.opening import open_dataset
 
     train = open_dataset(data, "train", nets.SPEC.labels)
     batches = qat._batches(train, nets.SPEC, QatOptions(epochs=1, batch=4, seed=3))

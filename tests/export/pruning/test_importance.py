@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from seg_edge.core.errors import InputError, UnknownNameError
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.export.pruning.importance import scorer
 from seg_edge.export.pruning.samples import estimate_statistics, losses
 from seg_edge.export.pruning.structure import units

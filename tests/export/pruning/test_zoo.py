@@ -116,7 +116,7 @@ def test_pruned_fine_tuned_taught_and_exported(parent, options, tmp_path):
 
 
 def test_statistics_of_a_pooled_layer_need_two_images(nets, options):
-    from seg_edge.datasets.dataset import open_dataset
+    from seg_edge.datasets.opening import open_dataset
 
     class Pooled(nn.Module):
         def __init__(self) -> None:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.measure.benchmark.frames import dataset_frames, generated_frames
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from seg_edge.core.errors import DataError
-from seg_edge.datasets.dataset import SegDataset, open_dataset
+from seg_edge.datasets.dataset import SegDataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.train.data import kept, module
 from seg_edge.train.data.augment import AugmentConfig
 from seg_edge.train.data.kept import KeptReads, free_for_data

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seg_edge.core.errors import InputError
 from seg_edge.core.labels import Labels
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.train.data.augment import AugmentConfig
 from seg_edge.train.data.mix import class_mix, cut_mix, draw_weights
 from seg_edge.train.data.module import TrainSet, class_frequencies

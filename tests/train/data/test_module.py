@@ -12,7 +12,7 @@ import torch
 
 from seg_edge.core.errors import DataError
 from seg_edge.core.labels import Labels
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.runtime.frame import kernels
 from seg_edge.train.data import module
 from seg_edge.train.data.augment import AugmentConfig, resize_whole, to_tensors

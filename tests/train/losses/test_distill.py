@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from seg_edge.core.errors import DataError, InputError, ModelFileError
 from seg_edge.core.labels import Labels
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seg_edge.train.lightning_module import SegmentationModule
 from seg_edge.train.losses.distill import (

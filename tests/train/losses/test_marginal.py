@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from seg_edge.core.errors import InputError, UnknownNameError
-from seg_edge.datasets.dataset import open_dataset
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.train.data.augment import AugmentConfig
 from seg_edge.train.losses.marginal import relations, set_dice, with_sets
 from seg_edge.train.losses.terms import SegmentationLoss

@@ -7,9 +7,9 @@ import math
 import cv2
 import numpy as np
 
-from ..domains import Domain
-from ..vehicles import VOID
-from .canvas import F32, F64, U8
+from .domains import Domain
+from .draw.canvas import F32, F64, U8
+from .vehicles import VOID
 
 # Stream of random numbers beside those of the world.
 _SENSOR = 102

@@ -1,0 +1,239 @@
+"""Opens datasets: one split of a folder in any layout, or of several datasets read as one.
+
+The entries of a description may be any dataset, merged ones included: what opens one kind calls what opens the other, so
+both live here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..core.errors import DataError, UnknownNameError
+from ..core.labels import CAMVID, Labels, preset
+from .dataset import CLASSES_FILE, SegDataset, read_classes, read_mask
+from .layouts import FOLDERS, IMAGE_SUFFIXES, SPLITS, Layout, find_layout, folders
+from .merged import (
+    BACKGROUND,
+    BinaryMask,
+    MergedDataset,
+    Part,
+    class_folders,
+    coloured,
+    is_merged,
+    open_description,
+    whole_splits,
+)
+
+_ALIASES = {"val": ("valid", "validation"), "valid": ("val",), "validation": ("val",)}
+# The four sequences that CamVid's frames are named after.
+_CAMVID_NAME = re.compile(r"^(0001TP|0006R0|0016E5|Seq05VD)_")
+
+
+def open_dataset(root: str | Path, split: str, labels: Labels | str | None = None) -> SegDataset:
+    """Lists one split of a dataset in any of the layouts of :mod:`.layouts`, or of several as :mod:`.merged` reads them.
+
+    Classes come from, in this order: ``labels`` (a :class:`Labels` or the name of a preset), ``classes.json`` in the
+    root, the layout (Cityscapes, …), CamVid's own file names, or the label values found in the split (``class0``,
+    ``class1``, …; 255 is void).
+
+    Raises:
+        DataError: a folder is missing or empty, or images and labels do not pair up.
+        UnknownNameError: no such preset.
+    """
+    root = Path(root)
+    if is_merged(root):
+        return open_merged(root, split, preset(labels) if isinstance(labels, str) else labels)
+    if not root.is_dir():
+        raise DataError(f"dataset {root}: no such folder; pass --data a folder with images/{split} and labels/{split}")
+    return open_folder(root, split, labels)
+
+
+def open_dataset_for(root: str | Path, split: str, labels: Labels) -> SegDataset:
+    """:func:`open_dataset` for a network of these classes: a dataset that has only numbers, which name no classes, gets
+    them. One that names its own keeps them, whether they are the network's or not.
+
+    Raises:
+        DataError: as :func:`open_dataset` says; on reading, a number that is none of the classes.
+    """
+    return named_for(open_dataset(root, split), labels)
+
+
+def named_for(data: SegDataset, labels: Labels) -> SegDataset:
+    """An open dataset for a network of these classes, as :func:`open_dataset_for` says."""
+    return data if names_its_own(data, labels) else with_names(data, labels)
+
+
+def names_its_own(data: SegDataset, labels: Labels) -> bool:
+    """Whether a dataset says what its classes are called, whatever a network with these classes says: by ``classes.json``
+    or by the folders it is made of, or by its layout or its files' names where the network's classes have names too.
+    """
+    own = data.labels.names
+    if own == labels.names or is_merged(data.root) or (data.root / CLASSES_FILE).is_file():
+        return True
+    return all(names != Labels.numbered(len(names)).names for names in (own, labels.names))
+
+
+def with_names(numbers: SegDataset, labels: Labels) -> SegDataset:
+    """A dataset of numbers, taken to be these classes; void is their number for it where the dataset has that, else 255."""
+    if len(numbers.labels) <= len(labels):
+        labels = replace(labels, ignore_index=255)
+    return replace(numbers, labels=labels)
+
+
+def open_folder(root: Path, split: str, labels: Labels | str | None = None) -> SegDataset:
+    """:func:`open_dataset` of one dataset, whatever folders of single classes lie beside it."""
+    layout = find_layout(root)
+    folder = _split_name(root, layout, split)
+    pairs = layout.pairs(root, folder)
+    if not pairs:
+        where = root / "images" / folder if layout is FOLDERS else f"dataset {root}, {split}"
+        raise DataError(f"{where}: no images in this folder; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
+    missing = [image for image, mask in pairs if mask is None]
+    if missing:
+        raise DataError(
+            f"{missing[0]}: has no label ({len(missing)} of {len(pairs)} images have none); "
+            f"expected {layout.expects(root, folder)}/{missing[0].stem}.png"
+        )
+    images = tuple(image for image, _ in pairs)
+    masks = tuple(mask for _, mask in pairs if mask is not None)
+    return SegDataset(root, split, _resolve_labels(root, layout, images, masks, labels), images, masks, layout.coding)
+
+
+def open_merged(root: Path, split: str, labels: Labels | None = None) -> SegDataset:
+    """One split of a merged dataset.
+
+    A folder of single-class folders may also hold ``images/<split>`` and ``labels/<split>`` with labels of all classes: they
+    then are that split (the one to validate on). The first class of its ``classes.json`` is the background.
+
+    Args:
+        root: See :func:`is_merged`.
+        split: ``"train"``, ``"val"``, …
+        labels: Classes that it must have.
+
+    Raises:
+        DataError: a wrong description, or a dataset that can't be read.
+    """
+    if root.is_file():
+        own, parts = open_description(root)
+    else:
+        names = tuple(p.name for p in class_folders(root))
+        file = root / CLASSES_FILE
+        own = read_classes(file) if file.is_file() else coloured((BACKGROUND, *names))
+        parts = [Part(p, (p.name,), binary=True) for p in class_folders(root)]
+    if labels is not None and labels.names != own.names:
+        raise DataError(
+            f"dataset {root}: its classes are {', '.join(own.names)}, expected {', '.join(labels.names)}; "
+            "name them in that order, or leave --classes out"
+        )
+    own = labels or own
+    if root.is_dir() and split in whole_splits(root):
+        return open_folder(root, split, own)
+    return _merge(root, split, own, parts)
+
+
+def _split_name(root: Path, layout: Layout, split: str) -> str:
+    """The name of ``split`` in this dataset, which may say ``valid`` where we say ``val``."""
+    names = layout.splits(root)
+    found = next((name for name in (split, *_ALIASES.get(split, ())) if name in names), None)
+    if found is not None and (layout is not FOLDERS or layout.expects(root, found).is_dir()):
+        return found
+    if found is not None:  # images are there, labels are not
+        names = [path.name for path in folders(layout.expects(root, found).parent)]
+    has = f"it has {', '.join(names)}" if names else "it has no splits"
+    if layout is not FOLDERS:
+        raise DataError(f"dataset {root}: no split {split!r} ({has}); it lies there as {layout.name}")
+    folder = "images" if found is None else layout.expects(root, found).parent.name
+    raise DataError(f"dataset {root}: no folder {folder}/{split} ({has}); expected images/{split} and labels/{split}")
+
+
+def _resolve_labels(
+    root: Path, layout: Layout, images: tuple[Path, ...], masks: tuple[Path, ...], labels: Labels | str | None
+) -> Labels:
+    if isinstance(labels, Labels):
+        return labels
+    if labels is not None:
+        return preset(labels)
+    file = root / CLASSES_FILE
+    if file.is_file():
+        return read_classes(file)
+    known = layout.labels(root)
+    if known is not None:
+        return known
+    if all(_CAMVID_NAME.match(path.name) for path in images):
+        return CAMVID
+    highest = 0
+    for path in masks:
+        values = np.unique(read_mask(path))
+        highest = max(highest, int(values[values < 255].max(initial=0)))
+    return Labels.numbered(highest + 1)
+
+
+def _merge(root: Path, split: str, labels: Labels, parts: Sequence[Part]) -> MergedDataset:
+    names = labels.names
+    opened, tables, sets = [], [], _sets(root, labels, parts)
+    for part in parts:
+        if part.splits is not None and split not in part.splits:
+            continue
+        if part.binary:
+            (name,) = part.labelled or ()
+            data = replace(open_dataset(part.path, split, Labels.numbered(2)), coding=BinaryMask())
+            own: tuple[str, ...] = ("", name)
+            labelled: tuple[str, ...] = (name,)
+        else:
+            data = open_dataset(part.path, split)
+            own = data.labels.names
+            labelled = _labelled_by(part, own, names, root)
+        rest = _rest(labels, labelled, sets)
+        table = np.full(256, labels.ignore_index, np.uint8)
+        table[: len(own)] = [names.index(n) if n in labelled and n in names else rest for n in own]
+        opened.append(data)
+        tables.append(table)
+    if not opened:
+        raise DataError(f"dataset {root}: none of its {len(parts)} datasets takes part in split {split!r}")
+    images, masks = (tuple(p for data in opened for p in getattr(data, key)) for key in ("images", "masks"))
+    return MergedDataset(root, split, labels, images, masks, sets=sets, parts=tuple(opened), tables=np.stack(tables))
+
+
+def _labelled_by(part: Part, own: tuple[str, ...], names: tuple[str, ...], root: Path) -> tuple[str, ...]:
+    """Classes that a dataset with the classes ``own`` labels."""
+    for name in part.labelled or ():
+        if name not in own:
+            raise UnknownNameError(f"class of {part.path} in {root}", name, own)
+    return part.labelled or tuple(name for name in own if name in names[1:])
+
+
+def _sets(root: Path, labels: Labels, parts: Sequence[Part]) -> tuple[tuple[int, ...], ...]:
+    """The sets of all datasets, whatever the split, so that one loss fits all."""
+    found: dict[tuple[int, ...], None] = {}
+    for part in parts:
+        labelled = part.labelled
+        if labelled is None:
+            splits = part.splits or SPLITS
+            labelled = _labelled_by(part, open_dataset(part.path, splits[0]).labels.names, labels.names, root)
+        for name in labelled:
+            if name not in labels.names[1:]:
+                raise UnknownNameError(f"class in {root}", name, labels.names[1:])
+        members = _members(labels, labelled)
+        if len(members) > 1:
+            found[members] = None
+    if len(labels) + len(found) > labels.ignore_index:
+        raise DataError(
+            f"dataset {root}: {len(labels)} classes and {len(found)} ways to label them leave no room below the void's "
+            f"number {labels.ignore_index}; set ignore_index to 255 in classes.json"
+        )
+    return tuple(found)
+
+
+def _members(labels: Labels, labelled: Sequence[str]) -> tuple[int, ...]:
+    return tuple(i for i, name in enumerate(labels.names) if i == 0 or name not in labelled)
+
+
+def _rest(labels: Labels, labelled: Sequence[str], sets: tuple[tuple[int, ...], ...]) -> int:
+    """The label value of what a dataset leaves unlabelled."""
+    members = _members(labels, labelled)
+    return len(labels) + sets.index(members) if len(members) > 1 else 0
