@@ -57,7 +57,7 @@ class _Verbs(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, listed, rest = super().resolve_command(ctx, args)
-        return name, listed and load_verb(listed.name), rest
+        return name, load_verb(str(listed.name)) if listed else None, rest
 
 
 def load_verb(name: str) -> Any:

@@ -25,7 +25,6 @@ import types
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,6 +42,8 @@ C = TypeVar("C", bound="type[Any]")
 _KEY = "option"
 #: Types of fields that are numbers.
 _NUMBERS = (int, float)
+# Resolving type hints is slow, and every object of a class asks for them.
+_declared: dict[type[Any], tuple[tuple[str, OptionInfo, Any], ...]] = {}
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,12 @@ def configuration(decorated: C) -> C:
     return made  # type: ignore[return-value]
 
 
-@cache
 def declared(owner: type[Any]) -> tuple[tuple[str, OptionInfo, Any], ...]:
     """The options of a configuration class: (name, about, type)."""
-    hints = typing.get_type_hints(owner)
-    return tuple((f.name, f.metadata[_KEY], hints[f.name]) for f in fields(owner) if _KEY in f.metadata)
+    if owner not in _declared:
+        hints = typing.get_type_hints(owner)
+        _declared[owner] = tuple((f.name, f.metadata[_KEY], hints[f.name]) for f in fields(owner) if _KEY in f.metadata)
+    return _declared[owner]
 
 
 def described(info: OptionInfo, default: Any = dataclasses.MISSING) -> str:

@@ -6,10 +6,10 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.resources import files
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -17,7 +17,21 @@ import seg_edge
 from seg_edge.cli.main import VERBS
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("calib", "cli", "core", "datasets", "export", "measure", "runtime", "train")
+
+
+def _walker() -> ModuleType:
+    """``tests/imports.py``: test folders are no packages that could import each other."""
+    found = spec_from_file_location("seg_edge_test_imports", ROOT / "tests" / "imports.py")
+    assert found is not None
+    assert found.loader is not None
+    module = module_from_spec(found)
+    sys.modules[found.name] = module  # its dataclass looks itself up
+    found.loader.exec_module(module)
+    return module
+
+
+walker = _walker()
+FOLDERS, imports, of = walker.FOLDERS, walker.imports, walker.of
 
 #: Which folder may import which: the data's way, each only from its left. calib and runtime stand side by side.
 EVERYWHERE = frozenset({""})
@@ -44,72 +58,6 @@ PACKAGES = {
     "calib": {"numpy", "onnx", "onnxruntime"},
 }
 NEVER = {"runtime": {"torch", "torchvision", "lightning", "onnx", "onnxsim", "matplotlib", "typer", "rich"}}
-
-
-@dataclass(frozen=True)
-class Import:
-    """One imported module.
-
-    Attributes:
-        file: Where it stands, relative to the repository.
-        line: On which line.
-        module: Its dotted name; what is imported from a package by a relative import is written out in full.
-        late: It is imported when a function runs.
-        typing: It stands under ``if TYPE_CHECKING``, and is never imported at run time.
-    """
-
-    file: str
-    line: int
-    module: str
-    late: bool
-    typing: bool
-
-    @property
-    def folder(self) -> str:
-        """The folder of this repository that it leads to, or ""."""
-        parts = self.module.split(".")
-        return parts[1] if parts[0] == "seg_edge" and len(parts) > 1 and parts[1] in FOLDERS else ""
-
-    @property
-    def at(self) -> str:
-        return f"{self.file}:{self.line} imports {self.module}"
-
-
-def imports(source: str, file: str) -> Iterator[Import]:
-    """Every import of a file, wherever it stands."""
-
-    def walk(node: ast.AST, late: bool, typing: bool) -> Iterator[Import]:
-        if isinstance(node, ast.Import):
-            for name in node.names:
-                yield Import(file, node.lineno, name.name, late, typing)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                package = ["seg_edge", *Path(file).parts[:-1]]
-                base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [base])])
-            for name in node.names:
-                yield Import(file, node.lineno, f"{base}.{name.name}", late, typing)
-        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            for child in node.body:
-                yield from walk(child, late, True)
-            for child in node.orelse:
-                yield from walk(child, late, typing)
-        else:
-            late = late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            for child in ast.iter_child_nodes(node):
-                yield from walk(child, late, typing)
-
-    return walk(ast.parse(source), False, False)
-
-
-def of(folder: str) -> list[Import]:
-    sources = sorted((ROOT / folder).rglob("*.py"))
-    assert sources
-    return [
-        found
-        for file in sources
-        for found in imports(file.read_text(encoding="utf-8"), file.relative_to(ROOT).as_posix())
-    ]  # fmt: skip
 
 
 def loaded(code: str) -> set[str]:
@@ -225,6 +173,98 @@ def test_the_table_has_no_arrow_that_nobody_uses():
     """But for cli, which may drive any stage."""
     used = {(folder, found.folder) for folder in FOLDERS for found in of(folder)}
     assert {(folder, other) for folder in set(FOLDERS) - {"cli"} for other in ARROWS[folder]} <= used
+
+
+# --- circles
+
+MODULES = walker.files()
+EVERY = [found for folder in FOLDERS for found in of(folder)]
+RUNNING = walker.file_arrows([found for found in EVERY if not found.typing], MODULES)
+TYPING = walker.file_arrows(EVERY, MODULES)
+
+
+def room(file: str) -> str:
+    return file.rpartition("/")[0]
+
+
+def test_no_circle_of_files():
+    """Imports inside functions count; those that only type checkers see are in a test of their own."""
+    found = [
+        [walker_import.at for pair, walker_import in RUNNING.items() if {*pair} <= {*group}]
+        for group in walker.circles(RUNNING)
+    ]  # fmt: skip
+    assert found == []
+
+
+def test_no_circle_of_folders():
+    """A folder's own files are one place, each of its sub-folders another one."""
+    arrows = {(room(a), room(b)) for a, b in RUNNING if room(a) != room(b)}
+    found = [
+        [made.at for (a, b), made in RUNNING.items() if room(a) != room(b) and {room(a), room(b)} <= {*group}]
+        for group in walker.circles(arrows)
+    ]
+    assert found == []
+
+
+def test_circles_that_only_type_checkers_see_are_few(record_property):
+    """They are allowed, and reported: a name for an annotation may lead back."""
+    groups = walker.circles(TYPING)
+    record_property("type-checking circles", groups)
+    assert sum(map(len, groups)) <= TYPE_CHECKING_CIRCLES, groups
+
+
+#: Files in circles that only annotations close; lower it when one goes.
+TYPE_CHECKING_CIRCLES = 60
+
+
+def test_circles_are_found():
+    assert walker.circles([("a", "b"), ("b", "c"), ("c", "a"), ("c", "d"), ("e", "a")]) == [["a", "b", "c"]]
+    assert walker.circles([("a", "b"), ("b", "c"), ("a", "c")]) == []
+    source = "from .b import x\ndef f():\n    from . import c"
+    modules = {"seg_edge.core.a": "core/a.py", "seg_edge.core.b": "core/b.py", "seg_edge.core.c": "core/c.py"}
+    assert set(walker.file_arrows(imports(source, "core/a.py"), modules)) == {
+        ("core/a.py", "core/b.py"), ("core/a.py", "core/c.py"),
+    }  # fmt: skip
+
+
+# --- sizes: what is too large for a newcomer's ten minutes
+
+
+def test_folders_hold_at_most_14_files():
+    """Beside sub-folders; cli/ has a module a verb."""
+    rooms = [file.parent for file in ROOT.glob("*/**/*.py") if file.relative_to(ROOT).parts[0] in {*FOLDERS} - {"cli"}]
+    assert {str(found.relative_to(ROOT)): rooms.count(found) for found in rooms if rooms.count(found) > 14} == {}
+
+
+def test_python_files_have_at_most_400_lines():
+    folders = (*FOLDERS, "tests", "benchmarks", "models")
+    sizes = {p: len(p.read_text(encoding="utf-8").splitlines()) for folder in folders for p in (ROOT / folder).rglob("*.py")}
+    assert {str(path.relative_to(ROOT)): lines for path, lines in sizes.items() if lines > 400} == {}
+
+
+def test_functions_of_the_export_have_at_most_60_lines():
+    long = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}": node.end_lineno - node.lineno + 1
+        for path in (ROOT / "export").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.end_lineno is not None and node.end_lineno - node.lineno >= 60
+    }
+    assert long == {}
+
+
+# --- words
+
+
+def test_errors_of_the_library_name_fields():
+    """The command translates `max_drop` into --max-drop; a Python user has no flags."""
+    named = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for folder in {*FOLDERS} - {"cli"}
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise) and re.search(r"(?<![\w-])--[a-z]", ast.unparse(node))
+    ]
+    assert named == []
 
 
 @pytest.mark.parametrize("folder", sorted(PACKAGES))
