@@ -5,19 +5,27 @@ from __future__ import annotations
 import numpy as np
 
 from ...core.errors import EngineError
-from ...runtime.segmenter import Frame, Segmenter
+from ...runtime.frame.result import Frame
+from ...runtime.frame.runner import FrameRunner
+from ...runtime.segmenter import Segmenter
+
+
+class BatchRunner(FrameRunner):
+    """Runs a file with any batch; a single frame is repeated until it fills the batch."""
+
+    def check_batch(self) -> None:
+        return
+
+    def single_input(self, frame: Frame, pixel_format: str) -> Frame:
+        single = super().single_input(frame, pixel_format)
+        batch = self.engine.batch or 1
+        return single if batch == 1 else np.ascontiguousarray(np.repeat(single, batch, 0))
 
 
 class BatchSegmenter(Segmenter):
-    """A :class:`Segmenter` of a file with any batch; a single frame is repeated until it fills the batch."""
+    """A :class:`Segmenter` of a file with any batch."""
 
-    def _check_batch(self) -> None:
-        return
-
-    def _network_input(self, frame: Frame, pixel_format: str = "bgr") -> Frame:
-        one = super()._network_input(frame, pixel_format)
-        batch = self.engine.batch or 1
-        return one if batch == 1 else np.ascontiguousarray(np.repeat(one, batch, 0))
+    runner_class = BatchRunner
 
 
 def resolve_batch(segmenter: Segmenter, asked: int | None) -> int:

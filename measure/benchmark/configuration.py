@@ -19,10 +19,11 @@ from ...core.spec import ModelSpec
 from ...datasets.dataset import SegDataset
 from ...datasets.opening import named_for, open_dataset
 from ...runtime.frame import kernels
+from ...runtime.frame.result import Outs
 from ...runtime.machine.system import ROOT
 from ...runtime.modelfile.modelfile import read_spec
 from ...runtime.pipeline.stats import Samples, half_width, median_interval
-from ...runtime.segmenter import Outs, Segmenter
+from ...runtime.segmenter import Segmenter
 from ...runtime.sources import SourceFrame, names_files
 from ..evaluation import evaluate
 from ..instruments.power import Meter, NoMeter, open_meter

@@ -12,11 +12,40 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.segmenter import Frame, Logits, Mask
-from .batch import BatchSegmenter
+from ...runtime.frame.painter import Painter
+from ...runtime.frame.result import Frame, Logits, Mask, Outs
+from .batch import BatchRunner, BatchSegmenter
 
 #: In a spec's provenance, ``{"weights": RANDOM}``: they were never trained.
 RANDOM = "random"
+
+
+class StandInPainter(Painter):
+    """Paints stand-in scores, one after the other, instead of the network's own; those until there are some."""
+
+    stand_ins: Sequence[Logits] = ()
+    _turn = 0
+
+    def paint(
+        self,
+        output: Logits | Mask,
+        frame: Frame,
+        pixel_format: str,
+        mask: bool,
+        overlay: bool,
+        outs: Outs,
+        origin: int,
+    ) -> Outs:
+        if self.stand_ins:
+            self._turn = (self._turn + 1) % len(self.stand_ins)
+            output = self.stand_ins[self._turn]
+        return super().paint(output, frame, pixel_format, mask, overlay, outs, origin)
+
+
+class UntrainedRunner(BatchRunner):
+    """Runs the network in full and paints stand-in scores."""
+
+    painter_class = StandInPainter
 
 
 class UntrainedSegmenter(BatchSegmenter):
@@ -25,23 +54,16 @@ class UntrainedSegmenter(BatchSegmenter):
     Until :meth:`feed` it continues with the network's own.
     """
 
-    _stand_ins: Sequence[Logits] = ()
-    _turn = 0
+    runner_class = UntrainedRunner
 
     def feed(self, frames: Sequence[Frame]) -> int:
         """Makes the stand-ins from the regions of frames, uint8 (H, W, 3) each; returns the bytes that they take."""
+        painter = self._runner.painter
+        assert isinstance(painter, StandInPainter)
         if self.spec.output == "logits":
             channels, *output_hw = self.engine.output_shape
-            self._stand_ins = [street_scores(frame, channels, (output_hw[0], output_hw[1])) for frame in frames]
-        return sum(scores.nbytes for scores in self._stand_ins)
-
-    def _from_logits(
-        self, logits: Logits, frame_bgr: Frame, mask: bool, overlay: bool, mask_out: Mask | None, out: Frame | None
-    ) -> tuple[Mask | None, Frame | None]:
-        if self._stand_ins:
-            self._turn = (self._turn + 1) % len(self._stand_ins)
-            logits = self._stand_ins[self._turn]
-        return super()._from_logits(logits, frame_bgr, mask, overlay, mask_out, out)
+            painter.stand_ins = [street_scores(frame, channels, (output_hw[0], output_hw[1])) for frame in frames]
+        return sum(scores.nbytes for scores in painter.stand_ins)
 
 
 def street_scores(frame_bgr: Frame, classes: int, output_hw: tuple[int, int]) -> Logits:

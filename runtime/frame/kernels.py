@@ -28,8 +28,12 @@ from ...core.spec import RESIZE_RULES
 from .fit import Window, letterbox
 
 try:
-    from .. import _kernels
     from .._kernels import available_isas, isa, threads
+    from .._kernels import blend as _blend
+    from .._kernels import resize as _resize
+    from .._kernels import set_threads as _set_threads
+    from .._kernels import upsample_argmax as _upsample_argmax
+    from .._kernels import upsample_overlay as _upsample_overlay
 except ImportError as error:
     if "SEG_EDGE_ISA" not in str(error):
         raise
@@ -82,7 +86,7 @@ def set_threads(count: int | None) -> None:
     """
     if count is not None and not 1 <= count <= MAX_THREADS:
         raise ValueError(f"set_threads: expected 1 to {MAX_THREADS}, or None for the default, got {count}")
-    _kernels.set_threads(count or 0)
+    _set_threads(count or 0)
 
 
 def resize(
@@ -132,7 +136,7 @@ def resize(
         rows, columns = window.slices
         for border in (out[: rows.start], out[rows.stop :], out[rows, : columns.start], out[rows, columns.stop :]):
             border[...] = LETTERBOX_GREY
-    _kernels.resize(frame, inner, "area" if rule == "letterbox" else rule, None, _threads("resize", threads), pixel_format)
+    _resize(frame, inner, "area" if rule == "letterbox" else rule, None, _threads("resize", threads), pixel_format)
     return out
 
 
@@ -173,7 +177,7 @@ def upsample_argmax(
         TypeError, ValueError: an array or size that does not fit.
     """
     out = _output("upsample_argmax", out, _size("upsample_argmax", size_hw))
-    _kernels.upsample_argmax(logits_chw, out, None, _threads("upsample_argmax", threads), window)
+    _upsample_argmax(logits_chw, out, None, _threads("upsample_argmax", threads), window)
     return out
 
 
@@ -215,7 +219,7 @@ def upsample_overlay(
     out = _output("upsample_overlay", out, np.shape(frame_bgr))
     style = (_threads("upsample_overlay", threads), line_palette_bgr, _alpha("upsample_overlay", "line_alpha", line_alpha))
     fixed = _alpha("upsample_overlay", "alpha", alpha)
-    _kernels.upsample_overlay(logits_chw, frame_bgr, palette_bgr, fixed, out, mask_out, None, *style, window)
+    _upsample_overlay(logits_chw, frame_bgr, palette_bgr, fixed, out, mask_out, None, *style, window)
     return out
 
 
@@ -246,7 +250,7 @@ def blend(
     """
     out = _output("blend", out, np.shape(frame_bgr))
     style = (_threads("blend", threads), line_palette_bgr, _alpha("blend", "line_alpha", line_alpha))
-    _kernels.blend(mask, frame_bgr, palette_bgr, _alpha("blend", "alpha", alpha), out, None, *style)
+    _blend(mask, frame_bgr, palette_bgr, _alpha("blend", "alpha", alpha), out, None, *style)
     return out
 
 

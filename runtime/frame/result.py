@@ -13,6 +13,9 @@ from . import kernels
 
 Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
+Logits = npt.NDArray[np.float32]
+#: Arrays to write a mask and an overlay into; None allocates one.
+Outs = tuple["Mask | None", "Frame | None"]
 
 #: Format → shape, the word for people, and what to do with something else.
 _LAYOUTS = {

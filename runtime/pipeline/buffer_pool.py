@@ -1,4 +1,4 @@
-"""Arrays that are painted over instead of allocated anew."""
+"""Arrays that are reused instead of allocated again."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy.typing as npt
 Array = npt.NDArray[np.uint8]
 
 
-class Spares:
-    """Arrays that nobody needs any more, by shape. One thread gives, another takes.
+class BufferPool:
+    """Arrays that nobody uses any more, by shape. One thread gives them back, another takes them.
 
     Args:
-        shapes: Sizes of frames that are in use at the same time; older ones are forgotten, so that a folder of images of all
-            sizes doesn't fill the memory.
+        shapes: How many shapes are kept. The least recently used one is dropped, so that a folder of images of many sizes
+            doesn't fill the memory.
     """
 
     def __init__(self, shapes: int) -> None:
@@ -24,11 +24,11 @@ class Spares:
         self._lock = threading.Lock()
 
     def give(self, array: Array | None) -> None:
-        """Leaves an array, to be painted over."""
+        """Gives an array back, to be overwritten."""
         if array is None:
             return
         with self._lock:
-            # The latest size goes to the end: the first one is the one that was not given for the longest time.
+            # The latest shape goes to the end, so the first one is the least recently used.
             arrays = self._arrays.pop(array.shape, [])
             arrays.append(array)
             self._arrays[array.shape] = arrays

@@ -8,12 +8,20 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
+from ...core.errors import InputError
+
 if TYPE_CHECKING:
-    from ..segmenter import Outs, Pending, Result, Segmenter
-    from ..sources import SourceFrame
+    from ..frame.result import Outs, Result
+    from ..frame.runner import Pending
+    from ..segmenter import Segmenter
+    from ..sources.base import SourceFrame
+
+#: Frames in flight by default. A file: one is computed, the next one waits ready behind it, the last one is painted. A live
+#: source: none waits; a newer frame may come at any moment.
+IN_FLIGHT_FILE, IN_FLIGHT_LIVE = 3, 2
 
 
-class Flight:
+class InFlight:
     """The frames that were started and are not yet painted, in their order.
 
     Args:
@@ -119,3 +127,22 @@ class Flight:
         """The network must be done with a request before its memory can be used again."""
         with contextlib.suppress(Exception):  # the run fails for another reason, or was stopped
             self._segmenter.finish(pending, [(None, None)] * len(pending.frames), mask=False, overlay=False)
+
+
+def resolve_in_flight(wanted: int | None, segmenter: Segmenter, live: bool) -> int:
+    """How many frames may be in flight; None is a default for the kind of source.
+
+    Raises:
+        InputError: below 1, or beyond what the segmenter allows.
+    """
+    most = segmenter.most_in_flight
+    if wanted is None:
+        return min(most, IN_FLIGHT_LIVE if live else IN_FLIGHT_FILE + segmenter.engine.parallel - 1)
+    if wanted < 1:
+        raise InputError(f"`in_flight`: expected a number of frames from 1 on, got {wanted}; 1 takes one after the other")
+    if wanted > most:
+        raise InputError(
+            f"`in_flight`: engine {segmenter.engine.name} takes at most {most} at the same time here, got {wanted}; "
+            "pass fewer, or leave it out"
+        )
+    return wanted

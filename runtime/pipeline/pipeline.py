@@ -1,6 +1,6 @@
 """Source → segmenter → sinks, all at once. The one place with threads and queues.
 
-    capture thread ──captured──▶ feeding thread ──flight: the network──▶ painting thread ──results──▶ the caller's: sinks
+    capture thread ──captured──▶ feeding thread ──in flight: the network──▶ painting thread ──results──▶ the caller's: sinks
 
 Feeding is the resize and the start of an inference, painting the post-processing: while the network computes a frame, the
 next one is prepared and the last one painted. With one frame in flight a single thread does all three, one after the other.
@@ -14,25 +14,23 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.errors import InputError
 from ..frame.hud import Hud
-from ..segmenter import Outs, Result, Segmenter
-from ..sinks import Run, Sink
-from ..sources import Source, SourceFrame
-from .buffer_pool import Spares
+from ..frame.result import Outs, Result
+from ..sinks.base import Run, Sink
+from ..sources import Source, SourceFrame, open_source
+from .buffer_pool import BufferPool
 from .channel import Channel
-from .in_flight import Flight
-from .stats import Rate, Samples
+from .in_flight import InFlight, resolve_in_flight
+from .timings import Timings
+from .workers import Workers
 
-#: Seconds that a stage gets to come back after a stop; a camera driver may hang for longer than that.
-JOIN_S = 1.5
-STAGES = ("capture", "pre", "engine", "post", "sink")
-#: Frames in flight by default. A file: one is computed, the next one waits ready behind it, the last one is painted. A live
-#: source: none waits; a newer frame may come at any moment.
-IN_FLIGHT_FILE, IN_FLIGHT_LIVE = 3, 2
+if TYPE_CHECKING:
+    from ..segmenter import Segmenter
 
 
 class Pipeline:
@@ -79,16 +77,16 @@ class Pipeline:
     ) -> None:
         for name, limit in (("max_frames", max_frames), ("duration_s", duration_s), ("queue_size", queue_size)):
             if limit is not None and not limit > 0:
-                raise InputError(f"{name}: expected a number above 0, got {limit}")
+                raise InputError(f"`{name}`: expected a number above 0, got {limit}")
         blind = [sink.text for sink in sinks if sink.overlay and not overlay]
         if blind or (hud and not overlay):
-            raise InputError(f"Pipeline: {', '.join(blind) or 'hud'} shows overlays; pass overlay=True")
+            raise InputError(f"Pipeline: {', '.join(blind) or '`hud`'} shows overlays; pass `overlay=True`")
         self._sources = (source,) if isinstance(source, Source) else tuple(source)
-        self._live = any(one.live for one in self._sources)
-        if not self._sources or not all(one.live == self._live for one in self._sources):
-            kinds = ", ".join(f"{one.text} is {'live' if one.live else 'a file'}" for one in self._sources) or "none"
+        self._live = any(each.live for each in self._sources)
+        if not self._sources or not all(each.live == self._live for each in self._sources):
+            kinds = ", ".join(f"{each.text} is {'live' if each.live else 'a file'}" for each in self._sources) or "none"
             raise InputError(f"Pipeline: expected sources that are all live or all files, got {kinds}; run them apart")
-        self.in_flight = _resolve_in_flight(in_flight, segmenter, self._live)
+        self.in_flight = resolve_in_flight(in_flight, segmenter, self._live)
         self._segmenter, self._sinks = segmenter, tuple(sinks)
         self._mask, self._overlay = mask or any(sink.mask for sink in sinks), overlay
         self._hud = Hud(f"{segmenter.engine.name}, {segmenter.engine.device}") if hud else None
@@ -96,22 +94,19 @@ class Pipeline:
         self._captured: Channel[SourceFrame] = Channel(queue_size, self._live, _origin)
         self._results: Channel[Result] = Channel(queue_size, self._live, _origin)
         # A live source's frame must not wait in front of the network: see in_flight.
-        self._flight = Flight(segmenter, self.in_flight, 1 if self._live else self.in_flight)
+        self._frames_in_flight = InFlight(segmenter, self.in_flight, 1 if self._live else self.in_flight)
         self._capturing = len(self._sources)
         self._stop = threading.Event()
-        self._error: BaseException | None = None
+        self._workers = Workers()
         self._lock = threading.Lock()
-        # What the sinks are done with, to be painted over: a frame-sized allocation costs page faults every time.
-        self._spares = Spares(2 * len(self._sources))
+        # What the sinks are done with, to be reused: a frame-sized allocation costs page faults every time.
+        self._pool = BufferPool(2 * len(self._sources))
         self.state = "new"
         self._started = self._ended = 0.0
         self._frames_in = self._frames_out = self._abandoned = 0
         # A live source's frames are computed one after the other, whatever the engine could.
         self.parallel = 1 if self._live else min(self.in_flight, segmenter.engine.parallel)
-        self._rate = Rate(self.parallel * self._batch())
-        self._latency, self._age = Samples(), Samples()
-        stages = STAGES if self.in_flight == 1 else (*STAGES[:2], "wait", *STAGES[2:])
-        self._stages = {stage: Samples() for stage in stages}
+        self._timings = Timings(self.in_flight, self.parallel * self._batch())
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> dict[str, Any]:
         """Runs to the end of the source, a limit, or a sink's wish to stop.
@@ -134,8 +129,8 @@ class Pipeline:
                     self._deliver(result)
                     if on_result is not None:
                         on_result(result)
-                    self._spares.give(result.overlay_bgr)
-                    self._spares.give(result.mask)
+                    self._pool.give(result.overlay_bgr)
+                    self._pool.give(result.mask)
                     if any(sink.stop for sink in self._sinks):
                         break
             except BaseException as error:
@@ -153,39 +148,34 @@ class Pipeline:
             raise InputError("Pipeline: a pipeline runs once; make another one")
         self.state = "running"
         self._started = perf_counter()
-        work: list[tuple[str, Callable[[], None], Callable[[], None]]]
         if self.in_flight == 1:
-            work = [("infer", self._infer, self._results.close)]
+            self._workers.add("infer", self._infer, self._results.close)
         else:
-            work = [("feed", self._feed, self._flight.close), ("paint", self._paint, self._results.close)]
+            self._workers.add("feed", self._feed, self._frames_in_flight.close)
+            self._workers.add("paint", self._paint, self._results.close)
         for origin in range(len(self._sources)):
-            work.append((f"capture-{origin}", partial(self._capture, origin), self._captured_all))
-        threads = [
-            threading.Thread(target=self._guard, args=(body, after), name=f"seg-edge-{name}", daemon=True)
-            for name, body, after in work
-        ]
+            self._workers.add(f"capture-{origin}", partial(self._capture, origin), self._captured_all)
         try:
-            for thread in threads:
-                thread.start()
+            self._workers.start()
             for result in self._results.each(self._deadline(), self._halt):
                 self._frames_out += 1
                 yield result
                 if self._frames_out == self._max_frames:
                     self._finish("stopped")
                     return
-            if self._error is not None:
-                raise self._error
+            if self._workers.error is not None:
+                raise self._workers.error
             self._finish("stopped" if self._stop.is_set() else "ended")
         except BaseException as error:
             self._finish(_state_after(error))
             raise
         finally:
-            self._shut(threads)
+            self._shut()
 
     @property
     def fps(self) -> float | None:
         """Frames per second at the sinks so far; None before the second frame."""
-        return self._rate.fps
+        return self._timings.fps
 
     def stats(self) -> dict[str, Any]:
         """What ``run --json`` writes; may be read while the pipeline runs and after it failed.
@@ -196,8 +186,8 @@ class Pipeline:
         ``queue`` frames for the sinks, when newer ones overtook them or the run was stopped. ``latency_ms``: frame in
         memory to overlay in memory; ``frame_age_ms``: frame in memory to the last sink.
         """
-        corrupt = sum(one.corrupt for one in self._sources)
-        stats = {
+        corrupt = sum(each.corrupt for each in self._sources)
+        return {
             "engine": self._segmenter.engine.name,
             "device": self._segmenter.engine.device,
             "seconds": (self._ended or perf_counter()) - self._started if self._started else 0.0,
@@ -206,35 +196,25 @@ class Pipeline:
             "in_flight": self.in_flight,
             "parallel": self.parallel,
             "dropped": {
-                "stale": self._captured.dropped + self._abandoned + self._flight.abandoned,
+                "stale": self._captured.dropped + self._abandoned + self._frames_in_flight.abandoned,
                 "corrupt": corrupt,
                 "queue": self._results.dropped,
             },
-            "reconnects": sum(one.reconnects for one in self._sources),
+            "reconnects": sum(each.reconnects for each in self._sources),
             "state": self.state,
-            "sources": [row for one in self._sources for row in one.health()],
+            "sources": [row for each in self._sources for row in each.health()],
             "sinks": [{"sink": sink.text, "dropped": sink.dropped} for sink in self._sinks],
-            "fps": self._rate.fps,
-            "latency_ms": self._latency.percentiles(),
-            "frame_age_ms": self._age.percentiles(),
-            "stages_ms": {stage: samples.percentiles() for stage, samples in self._stages.items()},
+            **self._timings.report(),
         }
-        if stats["fps"] is None:
-            least = self._rate.together + 1
-            stats["note"] = f"fps can't be measured: it takes {least} frames, and {self._rate.count} came out"
-        return stats
 
     def _deliver(self, result: Result) -> None:
         started = perf_counter()
         if self._hud is not None:
             dropped = self._captured.dropped + self._results.dropped
-            self._hud.draw(result, started, self._frames_in, dropped, sum(one.reconnects for one in self._sources))
+            self._hud.draw(result, started, self._frames_in, dropped, sum(each.reconnects for each in self._sources))
         for sink in self._sinks:
             sink.take(result)
-        now = perf_counter()
-        self._stages["sink"].add(1e3 * (now - started))
-        self._age.add(1e3 * (now - result.captured_s))
-        self._rate.tick(now)
+        self._timings.delivered(result, started, perf_counter())
 
     def _finish(self, state: str) -> None:
         if self.state == "running":  # the first reason is the true one
@@ -246,8 +226,8 @@ class Pipeline:
     def _halt(self) -> None:
         """No more frames, also from a source that is silent."""
         self._stop.set()
-        for one in self._sources:
-            one.cancel()
+        for each in self._sources:
+            each.cancel()
 
     def _capture(self, origin: int) -> None:
         deadline = self._deadline()
@@ -258,7 +238,7 @@ class Pipeline:
             with self._lock:
                 if self._stop.is_set() or self._frames_in >= limit:
                     return
-                self._stages["capture"].add(1e3 * (perf_counter() - asked))
+                self._timings.captured(1e3 * (perf_counter() - asked))
                 self._frames_in += 1
                 enough = self._frames_in >= limit
             if len(self._sources) > 1:
@@ -277,7 +257,7 @@ class Pipeline:
             self._capturing -= 1
             last = not self._capturing
         # A source that failed stops the others: the run has failed.
-        if self._error is not None:
+        if self._workers.error is not None:
             self._halt()
         if last:
             self._captured.close()
@@ -293,16 +273,16 @@ class Pipeline:
     def _feed(self) -> None:
         batch, captured = self._batch(), iter(self._captured)
         # Room first, then the frame: what was taken can't be overtaken any more.
-        while self._flight.room():
+        while self._frames_in_flight.room():
             frame = next(captured, None)
             if frame is None:
                 return
-            self._flight.start([frame, *self._captured.more(batch - 1)] if batch > 1 else [frame])
+            self._frames_in_flight.start([frame, *self._captured.more(batch - 1)] if batch > 1 else [frame])
             del frame
 
     def _paint(self) -> None:
-        with closing(self._flight.results(self._outs, mask=self._mask, overlay=self._overlay)) as flight:
-            for results in flight:
+        with closing(self._frames_in_flight.results(self._outs, mask=self._mask, overlay=self._overlay)) as inferences:
+            for results in inferences:
                 if not self._hand_on(results):
                     return
 
@@ -313,21 +293,18 @@ class Pipeline:
     def _hand_on(self, results: list[Result]) -> bool:
         """Gives results to the sinks' queue. False: it takes no more, and they are accounted for."""
         for done, result in enumerate(results):
-            self._latency.add(result.latency_ms)
-            for stage, spent_ms in result.stages_ms.items():
-                if stage in self._stages:
-                    self._stages[stage].add(spent_ms)
+            self._timings.computed(result)
             if not self._results.put(result):
                 self._abandoned += len(results) - done - 1
                 return False
         return True
 
     def _outs(self, frame: SourceFrame) -> Outs:
-        """Arrays to paint over, where the sinks have left some."""
+        """Arrays to write into, where the sinks have given some back."""
         size_hw = frame.size_hw
         return (
-            self._spares.take(size_hw) if self._mask else None,
-            self._spares.take((*size_hw, 3)) if self._overlay else None,
+            self._pool.take(size_hw) if self._mask else None,
+            self._pool.take((*size_hw, 3)) if self._overlay else None,
         )
 
     def _segmented(self, frames: list[SourceFrame]) -> list[Result]:
@@ -344,41 +321,28 @@ class Pipeline:
             self._abandoned += len(frames)
             raise
 
-    def _guard(self, work: Callable[[], None], after: Callable[[], None]) -> None:
-        """Body of a stage's thread: whatever ``work`` does, the next stage takes what waits, then learns of the end."""
-        try:
-            work()
-        except BaseException as error:
-            with self._lock:
-                if self._error is None:
-                    self._error = error
-        finally:
-            after()
-
-    def _shut(self, threads: list[threading.Thread]) -> None:
+    def _shut(self) -> None:
         self._halt()
         self._captured.abort()
-        self._flight.abort()
+        self._frames_in_flight.abort()
         self._results.abort()
         self._ended = perf_counter()
-        deadline = self._ended + JOIN_S
-        for thread in threads:
-            if thread.ident is not None:  # it was started
-                thread.join(max(deadline - perf_counter(), 0))
+        self._workers.join()
 
 
-def _resolve_in_flight(wanted: int | None, segmenter: Segmenter, live: bool) -> int:
-    most = segmenter.most_in_flight
-    if wanted is None:
-        return min(most, IN_FLIGHT_LIVE if live else IN_FLIGHT_FILE + segmenter.engine.parallel - 1)
-    if wanted < 1:
-        raise InputError(f"in_flight: expected a number of frames from 1 on, got {wanted}; 1 takes one after the other")
-    if wanted > most:
-        raise InputError(
-            f"in_flight: engine {segmenter.engine.name} takes at most {most} at the same time here, got {wanted}; "
-            "pass fewer, or leave it out"
-        )
-    return wanted
+def stream(source: str | Path | int | Source, segmenter: Segmenter, **options: Any) -> Generator[Result, None, None]:
+    """Results of a source's frames, in order: what :meth:`seg_edge.runtime.Segmenter.stream` returns.
+
+    Args:
+        source: What :func:`open_source` takes (then closed at the end), or an open source (left open).
+        segmenter: An open one.
+        options: Of :class:`Pipeline`.
+    """
+    if isinstance(source, Source):
+        yield from Pipeline(source, segmenter, **options).results()
+        return
+    with open_source(source) as opened:
+        yield from Pipeline(opened, segmenter, **options).results()
 
 
 def _origin(item: SourceFrame | Result) -> int:

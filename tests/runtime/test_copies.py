@@ -15,6 +15,7 @@ import pytest
 
 from seg_edge.runtime import CallbackSink, Pipeline, Segmenter, Source, SourceFrame, open_source
 from seg_edge.runtime.engines import engines
+from seg_edge.runtime.frame.inputs import NetworkInputs
 from seg_edge.runtime.sources.base import Source as BaseSource
 
 ENGINES = [row.name for row in engines(".onnx") if row.available and row.name in ("onnxruntime", "openvino")]
@@ -163,12 +164,12 @@ def test_a_gstreamer_pipelines_frames(need, tiny_model, monkeypatch, format, wid
 
 def test_the_count_would_see_a_copy(tiny_model, monkeypatch):
     """The test of the test: a stage that copies is caught."""
-    resize = Segmenter._resize
+    resize = NetworkInputs.resize
 
     def copies(self, frame, pixel_format, out):
         resize(self, frame.copy(), pixel_format, out)
 
-    monkeypatch.setattr(Segmenter, "_resize", copies)
+    monkeypatch.setattr(NetworkInputs, "resize", copies)
     watch = Watch()
     with Segmenter(tiny_model, threads=1) as segmenter:
         sink = CallbackSink(watch, mask=True, overlay=True)

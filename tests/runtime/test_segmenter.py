@@ -112,7 +112,7 @@ def test_labels_head_gives_the_same_picture(tmp_path, tiny_onnx, colour_frame, e
         own = np.full(size, 9, np.uint8)
         assert seg(frame, out=own) is own or np.shares_memory(seg(frame, out=own), own)
         np.testing.assert_array_equal(own, result.mask)
-        with pytest.raises(EngineError, match="--head labels, so it gives no logits"):
+        with pytest.raises(EngineError, match="`head='labels'`, so it gives no logits"):
             seg.logits(frame)
         with pytest.raises(ValueError, match="mask_out must be uint8"):
             seg(frame, out=np.zeros((3, 3), np.uint8))
@@ -128,7 +128,7 @@ def test_labels_are_scaled_by_the_nearest_pixel_centre(tmp_path, tiny_onnx, size
     )  # 0 beside 2: a blend would be 1
     with Segmenter(tmp_path / "labels.onnx") as seg:
         mask = seg(frame)
-        small = seg.engine.infer(seg._network_input(frame))[0].copy()
+        small = seg.engine.infer(seg._runner.inputs.single(frame, "bgr"))[0].copy()
     rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(size, (32, 40), strict=True))
     assert set(small.ravel()) == {0, 2}
     np.testing.assert_array_equal(mask, small[rows][:, columns])

@@ -294,7 +294,7 @@ def test_a_frames_whole_way_gives_the_bytes_of_the_c_kernels(install, emulated, 
     rng = np.random.default_rng(0)
     with Segmenter(path, "tensorrt", alpha=0.3) as gpu:
         cpu = Segmenter(gpu.engine, alpha=0.3)
-        cpu._on_device = None
+        cpu._runner.device_path = None
         for size in ((72, 90), (72, 90), (31, 40), (20, 25)):
             blocks = rng.integers(0, 256, (size[0] // 8 + 1, size[1] // 8 + 1, 3), np.uint8)
             frame = np.ascontiguousarray(blocks.repeat(8, 0).repeat(8, 1)[: size[0], : size[1]])

@@ -128,9 +128,10 @@ def test_side_by_side_two_take_the_time_of_one(tiny_model):
 
 def test_preparing_computing_and_painting_overlap(slow, monkeypatch):
     """20 ms before and after a network of 100 ms: one at a time a frame takes 140 ms, in flight it takes 100."""
-    resize, paint = slow._resize, slow._finish
-    monkeypatch.setattr(slow, "_resize", lambda *a: time.sleep(0.02) or resize(*a))
-    monkeypatch.setattr(slow, "_finish", lambda *a: time.sleep(0.02) or paint(*a))
+    inputs, painter = slow._runner.inputs, slow._runner.painter
+    resize, paint = inputs.resize, painter.paint
+    monkeypatch.setattr(inputs, "resize", lambda *a: time.sleep(0.02) or resize(*a))
+    monkeypatch.setattr(painter, "paint", lambda *a: time.sleep(0.02) or paint(*a))
     serial, _ = run(slow, Noise(8), 1)
     stats, _ = run(slow, Noise(16), None)
     assert stats["in_flight"] == 3
@@ -211,7 +212,7 @@ def test_leaving_early_leaves_nothing_in_flight(slow, live):
 
 def test_numbers_that_make_no_sense(tiny_model):
     with Segmenter(tiny_model) as segmenter:
-        with pytest.raises(InputError, match="in_flight: expected a number of frames from 1 on, got 0"):
+        with pytest.raises(InputError, match="`in_flight`: expected a number of frames from 1 on, got 0"):
             Pipeline(Noise(1), segmenter, in_flight=0)
         most = segmenter.most_in_flight
         with pytest.raises(InputError, match=f"takes at most {most} at the same time here, got {most + 1}"):

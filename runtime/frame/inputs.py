@@ -1,0 +1,81 @@
+"""Network inputs: frames of any size and pixel format, resized into buffers that are reused."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...core.spec import ModelSpec
+from . import kernels
+from .result import Frame
+
+if TYPE_CHECKING:
+    from ..sources.base import SourceFrame
+
+
+class NetworkInputs:
+    """Makes the input of one network and owns the buffers.
+
+    A BGR frame of the network's own size is the input itself: nothing is copied.
+
+    Args:
+        spec: The network.
+        threads: Threads of the resize; None is the kernels' own choice.
+    """
+
+    def __init__(self, spec: ModelSpec, threads: int | None) -> None:
+        self._spec, self._threads = spec, threads
+        # For frames that are processed one at a time: (1, H, W, 3).
+        self._single = np.zeros((1, *spec.input_hw, 3), np.uint8)
+        # Buffers of frames in flight, while no frame uses them.
+        self._pool: deque[Frame] = deque()
+
+    def single(self, frame: Frame, pixel_format: str) -> Frame:
+        """The input for one frame: uint8 (1, H, W, 3), valid until the next call."""
+        if self._fits(frame, pixel_format):
+            return frame[None]
+        self.resize(frame, pixel_format, self._single[0])
+        return self._single
+
+    def batch(self, frames: Sequence[SourceFrame]) -> tuple[Frame, Frame | None]:
+        """The input for frames that share an inference, of any sizes.
+
+        Returns:
+            uint8 (N, H, W, 3), and the buffer to :meth:`give_back` once the network has read it; None where the input is
+            the frame's own memory.
+        """
+        first = frames[0]
+        if len(frames) == 1 and self._fits(first.image, first.pixel_format):
+            return first.image[None], None
+        buffer = self._take(len(frames))
+        inputs = buffer[: len(frames)]
+        for frame, input_bgr in zip(frames, inputs, strict=True):
+            self.resize(frame.image, frame.pixel_format, input_bgr)
+        return inputs, buffer
+
+    def give_back(self, buffer: Frame | None) -> None:
+        """Returns a buffer of :meth:`batch`."""
+        if buffer is not None:
+            self._pool.append(buffer)
+
+    def resize(self, frame: Frame, pixel_format: str, out: Frame) -> None:
+        """Resizes a frame into ``out``, uint8 (H, W, 3), by the model's own rule."""
+        rule, size_hw = self._spec.resize, self._spec.input_hw
+        kernels.resize(frame, size_hw, rule, out=out, pixel_format=pixel_format, threads=self._threads)
+
+    def _fits(self, frame: Frame, pixel_format: str) -> bool:
+        """Whether the frame can be the network's input as it is."""
+        return pixel_format == "bgr" and frame.shape[:2] == self._spec.input_hw and frame.flags.c_contiguous
+
+    def _take(self, count: int) -> Frame:
+        """A buffer for at least ``count`` frames."""
+        try:
+            buffer = self._pool.pop()
+        except IndexError:
+            buffer = None
+        if buffer is None or len(buffer) < count:
+            buffer = np.empty((count, *self._spec.input_hw, 3), np.uint8)
+        return buffer

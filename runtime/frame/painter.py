@@ -1,0 +1,121 @@
+"""From the network's output to the mask and the overlay of a frame."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import cv2
+import numpy as np
+
+from ...core.spec import ModelSpec
+from . import kernels
+from .fit import frame_window
+from .result import Frame, Logits, Mask, Outs
+from .style import Style
+from .temporal import LogitsSmoother
+
+
+class Painter:
+    """Upsamples one network's logits or labels to the frame's size and paints them.
+
+    Args:
+        spec: The network.
+        style: Colours and opacities.
+        smooth: Share of the new frame in an exponential mean of the logits; None smooths nothing.
+        threads: Threads of the kernels; None is their own choice.
+
+    Raises:
+        InputError: ``smooth`` out of range.
+    """
+
+    def __init__(self, spec: ModelSpec, style: Style, smooth: float | None, threads: int | None) -> None:
+        self._spec, self._style, self._threads = spec, style, threads
+        # One for each source that frames come from. The first is made now, so that a wrong weight is refused now.
+        self._smoothers = (
+            None if smooth is None else defaultdict(lambda: LogitsSmoother(smooth), {0: LogitsSmoother(smooth)})
+        )
+
+    def reset(self) -> None:
+        """Forgets the frames so far, where logits are smoothed."""
+        for smoother in (self._smoothers or {}).values():
+            smoother.reset()
+
+    def paint(
+        self,
+        output: Logits | Mask,
+        frame: Frame,
+        pixel_format: str,
+        mask: bool,
+        overlay: bool,
+        outs: Outs,
+        origin: int,
+    ) -> Outs:
+        """Mask and overlay of one frame.
+
+        Args:
+            output: float32 (C, h, w) logits or uint8 (H, W) labels, as the spec says; not changed.
+            frame, pixel_format: See :class:`seg_edge.runtime.Segmenter`.
+            mask, overlay: What to compute.
+            outs: Arrays to write the mask, uint8 (H, W), and the overlay, uint8 (H, W, 3), into.
+            origin: Number of the frame's source; each source has its own mean of the logits.
+
+        Returns:
+            The mask and the overlay; None where not computed.
+
+        Raises:
+            TypeError, ValueError: an array of another dtype or shape.
+        """
+        if pixel_format != "bgr":
+            size_hw = kernels.frame_hw(frame, pixel_format)
+            if overlay:  # converted into the overlay and painted there: no further array, no further copy
+                frame = kernels.to_bgr(frame, pixel_format, outs[1], threads=self._threads)
+                outs = outs[0], frame
+            else:
+                frame = np.broadcast_to(np.uint8(0), (*size_hw, 3))  # only its size counts
+        if self._spec.output == "labels":
+            return self._from_labels(output, frame, mask, overlay, *outs)  # type: ignore[arg-type]
+        if self._smoothers is not None:
+            output = self._smoothers[origin](output)
+        return self._from_logits(output, frame, mask, overlay, *outs)  # type: ignore[arg-type]
+
+    def _from_logits(
+        self, logits: Logits, frame_bgr: Frame, mask: bool, overlay: bool, mask_out: Mask | None, out: Frame | None
+    ) -> Outs:
+        size_hw = frame_bgr.shape[:2]
+        window = frame_window(self._spec, size_hw)
+        if not overlay:
+            if not mask:
+                return None, None
+            return kernels.upsample_argmax(logits, size_hw, mask_out, window=window, threads=self._threads), None
+        if mask and mask_out is None:
+            mask_out = np.empty(size_hw, np.uint8)
+        painted = kernels.upsample_overlay(
+            logits,
+            frame_bgr,
+            self._style.palette_bgr,
+            out=out,
+            mask_out=mask_out if mask else None,
+            window=window,
+            threads=self._threads,
+            **self._style.arguments,
+        )
+        return (mask_out if mask else None), painted
+
+    def _from_labels(
+        self, labels: Mask, frame_bgr: Frame, mask: bool, overlay: bool, mask_out: Mask | None, out: Frame | None
+    ) -> Outs:
+        height, width = frame_bgr.shape[:2]
+        if mask_out is not None and (mask_out.dtype != np.uint8 or mask_out.shape != (height, width)):
+            # OpenCV would allocate another array without a word and leave the caller's untouched.
+            raise ValueError(f"process: mask_out must be uint8 ({height}, {width}), got {mask_out.dtype} {mask_out.shape}")
+        window = frame_window(self._spec, (height, width))
+        if window is not None:
+            labels = labels[window.slices]
+        # EXACT: pixel centres map to pixel centres; plain INTER_NEAREST is off by up to half a pixel.
+        resized = cv2.resize(labels, (width, height), dst=mask_out, interpolation=cv2.INTER_NEAREST_EXACT)
+        full: Mask = np.asarray(resized, np.uint8)
+        painted = None
+        if overlay:
+            style = self._style
+            painted = kernels.blend(full, frame_bgr, style.palette_bgr, out=out, threads=self._threads, **style.arguments)
+        return (full if mask else None), painted
