@@ -26,10 +26,9 @@ from seg_edge.measure.instruments import vitals
 from seg_edge.measure.instruments.power import Meter
 from seg_edge.measure.report.difference import compare
 from seg_edge.measure.report.tables import markdown, others, rate_cell, table
-from seg_edge.runtime import segmenter
 from seg_edge.runtime.engines import engines
 from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
-from seg_edge.runtime.frame import kernels
+from seg_edge.runtime.frame import kernels, runner
 
 AVAILABLE = [row.name for row in engines(".onnx") if row.available]
 FRAME_HW = (60, 80)
@@ -112,7 +111,7 @@ def clock(monkeypatch):
     """Seconds that the benchmark's clock runs ahead, in a list: what takes seconds on it takes no time here, and what a busy
     machine adds, milliseconds, vanishes beside them."""
     ahead = [0.0]
-    for module in (bench_lane, segmenter):
+    for module in (bench_lane, runner):
         monkeypatch.setattr(module, "perf_counter", lambda: time.perf_counter() + ahead[0])
     return ahead
 

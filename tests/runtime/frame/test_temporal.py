@@ -145,5 +145,5 @@ def test_a_segmenter_forgets_on_reset_and_after_its_warm_up(tiny_model: Path) ->
 
 def test_a_model_without_logits_cannot_be_smoothed(tiny_onnx: Any, tmp_path: Path) -> None:
     tiny_onnx(tmp_path / "labels.onnx", output="labels")
-    with pytest.raises(InputError, match="gives no logits; export it with --head logits"):
+    with pytest.raises(InputError, match="gives no logits; export it with `head='logits'`"):
         Segmenter(tmp_path / "labels.onnx", smooth=0.5)

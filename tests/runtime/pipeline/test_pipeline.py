@@ -56,8 +56,8 @@ class Keep(Sink):
 def _in_flight(request, monkeypatch):
     """Whatever holds for frames in flight holds for one at a time."""
     if request.param:
-        monkeypatch.setattr("seg_edge.runtime.pipeline.pipeline.IN_FLIGHT_FILE", request.param)
-        monkeypatch.setattr("seg_edge.runtime.pipeline.pipeline.IN_FLIGHT_LIVE", request.param)
+        monkeypatch.setattr("seg_edge.runtime.pipeline.in_flight.IN_FLIGHT_FILE", request.param)
+        monkeypatch.setattr("seg_edge.runtime.pipeline.in_flight.IN_FLIGHT_LIVE", request.param)
 
 
 @pytest.fixture
@@ -390,7 +390,7 @@ def test_live_sources_and_files_do_not_mix(seg):
 
 def test_bad_limits(seg):
     for options in ({"max_frames": 0}, {"duration_s": -1}, {"queue_size": 0}):
-        with pytest.raises(InputError, match=f"{next(iter(options))}: expected a number above 0"):
+        with pytest.raises(InputError, match=f"`{next(iter(options))}`: expected a number above 0"):
             Pipeline(Frames(), seg, **options)
     with pytest.raises(InputError, match="keep shows overlays"):
         Pipeline(Frames(), seg, [Keep()], overlay=False)
