@@ -16,12 +16,13 @@ import traceback
 import warnings
 from importlib import import_module
 from types import FrameType
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ..core.errors import SegEdgeError
+from .coercion import lighten
 from .translate import translated
 
 #: Verb → what `seg-edge --help` says of it (a test holds it equal to the verb's own first line), in the order of the work.
@@ -50,10 +51,24 @@ class _Verbs(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.commands = {name: TyperCommand(name, help=text, rich_markup_mode="rich") for name, text in VERBS.items()}
+        lighten(self)
+        # With short_help the list of verbs shows the whole line, wrapped.
+        self.commands = {name: TyperCommand(name, short_help=text, rich_markup_mode=None) for name, text in VERBS.items()}
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(VERBS)  # in the order of the work, not of the alphabet
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        # No options of typer's: it loads pydantic to convert them, before the verb is even known.
+        with formatter.section("Options"):
+            formatter.write_dl(
+                [
+                    ("--version", "Print the version and exit."),
+                    ("--debug", "Show the traceback of an error. May stand anywhere."),
+                    ("-h, --help", "Show this message and exit."),
+                ]
+            )
+        self.format_commands(ctx, formatter)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, listed, rest = super().resolve_command(ctx, args)
@@ -67,9 +82,10 @@ def load_verb(name: str) -> Any:
     if verbs is None:
         verbs = typer.Typer(add_completion=False)
         verbs.command(name)(getattr(module, name))
+    verbs.rich_markup_mode = None
     command = typer.main.get_command(verbs)
     command.name = name
-    return command
+    return lighten(command)
 
 
 app = typer.Typer(
@@ -79,29 +95,18 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich's help has boxes and takes as long to import as everything else
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# What typer's parser raises. Newer releases of typer carry a click of their own, older ones import it: this is either's.
-_UsageError: Any = typer.BadParameter.__base__
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        from ..core.version import __version__
-
-        print(f"seg-edge {__version__}")
-        raise typer.Exit
-
 
 @app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere.")] = False,
-) -> None:
+def _group() -> None:
     """Edge deployment toolkit for real-time semantic segmentation."""
+
+
+# What typer's parser raises. Newer releases of typer carry a click of their own, older ones import it: this is either's.
+_UsageError: Any = typer.BadParameter.__base__
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -114,6 +119,11 @@ def main(argv: list[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    if words[:1] == ["--version"]:
+        from ..core.version import __version__
+
+        print(f"seg-edge {__version__}")
+        return 0
     if not debug:
         # Notes of libraries to their own developers; a user can act on none of them.
         warnings.simplefilter("ignore")
