@@ -119,18 +119,13 @@ def main(argv: list[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    if words[:1] == ["--version"]:
-        from ..core.version import __version__
-
-        print(f"seg-edge {__version__}")
-        return 0
     if not debug:
         # Notes of libraries to their own developers; a user can act on none of them.
         warnings.simplefilter("ignore")
     with _Signals() as signals:
         try:
             # Not standalone: typer would draw its errors as boxes, and turn others into exit statuses of its own.
-            result = app(words, prog_name="seg-edge", standalone_mode=False)
+            result = _version() if words[:1] == ["--version"] else app(words, prog_name="seg-edge", standalone_mode=False)
             if sys.stdout is not None:
                 sys.stdout.flush()  # here, where a reader that went away can still be answered
             status = result if isinstance(result, int) else 0
@@ -148,6 +143,12 @@ def main(argv: list[str] | None = None) -> int:
         except Exception as error:
             # A library's way of saying so, or a worker process that got the signal too.
             return _interrupted() if signals.came else _failed(error, debug)
+
+
+def _version() -> None:
+    from ..core.version import __version__
+
+    print(f"seg-edge {__version__}")
 
 
 def _failed(error: Exception, debug: bool) -> int:

@@ -56,7 +56,7 @@ def test_a_text_that_is_no_number(words, text):
 
 
 def test_bounds_stay_with_typer():
-    with pytest.raises(typer.BadParameter, match="4"):
+    with pytest.raises(typer.BadParameter, match="3"):
         run("--out", "a", "--few", "4")
 
 
