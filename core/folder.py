@@ -22,11 +22,11 @@ def check_target(out: Path) -> None:
         found = sorted(path.name for path in out.iterdir())
         if found and found != [FAILED_DIR] and not {REPORT_JSON, SPEC_FILE} <= set(found):
             raise InputError(
-                f"--out {out}: this folder holds other files ({found[0]}, …) and no earlier export; "
+                f"`out` {out}: this folder holds other files ({found[0]}, …) and no earlier export; "
                 "choose an empty or new folder"
             )
     elif out.exists():
-        raise InputError(f"--out {out}: is a file; choose a folder")
+        raise InputError(f"`out` {out}: is a file; choose a folder")
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def replaced_folder(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
     except OSError as error:
-        raise InputError(f"--out {out}: can't be written ({error.strerror}); choose another folder") from error
+        raise InputError(f"`out` {out}: can't be written ({error.strerror}); choose another folder") from error
     # mkdtemp makes folders private; an artefact is meant to be read by others, as mkdir would make it.
     umask = os.umask(0)
     os.umask(umask)

@@ -62,6 +62,7 @@ class OptionInfo:
         percent: The field is a fraction; the command takes percent or percentage points.
         low, high: The bounds of a number, inclusive.
         above: The bound of a number that it must exceed.
+        infinite: Infinity is a value too.
     """
 
     help: str
@@ -76,6 +77,7 @@ class OptionInfo:
     low: float | None = None
     high: float | None = None
     above: float | None = None
+    infinite: bool = False
 
 
 def option(default: Any = dataclasses.MISSING, *, help: str, **about: Any) -> Any:
@@ -206,7 +208,7 @@ def _with_defaults(owner: type[Any]) -> Iterable[tuple[str, OptionInfo, Any]]:
 
 
 def _check_number(name: str, value: float, info: OptionInfo) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value) and not (info.infinite and value > 0):
         raise InputError(f"`{name}`: expected a finite number, got {value}")
     if info.above is not None and not value > info.above:
         raise InputError(f"`{name}`: expected a number above {info.above:g}, got {value:g}")

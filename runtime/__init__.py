@@ -1,4 +1,4 @@
-"""The runtime: engines, segmenter, sources, sinks, pipeline, evaluation. Never imports torch.
+"""The runtime: engines, segmenter, sources, sinks, pipeline. Never imports torch.
 
 >>> from seg_edge.runtime import Pipeline, Segmenter, open_sink, open_source
 >>> with Segmenter("model.int8.onnx") as seg, open_source("street.mp4") as source, open_sink("out.mp4", source.fps) as sink:
@@ -61,3 +61,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .engines import engines
+from .engines.opening import engines
 from .machine.gpu import MODULES, cuda, gpus, module_state, torch_build
 from .machine.system import ROOT, machine, packages
 from .machine.video import video
@@ -63,10 +63,10 @@ def abilities(report: dict[str, Any]) -> list[dict[str, Any]]:
     no_opencv = seen["opencv_reason"]
     window = seen["gui"] and seen["display"]
     if seen["gui"]:
-        no_window = "no display (DISPLAY and WAYLAND_DISPLAY are not set); use --sink with a file"
+        no_window = "no display (DISPLAY and WAYLAND_DISPLAY are not set); write to a file instead"
     else:
         no_window = (
-            no_opencv or "OpenCV was built without windows (headless); pip install opencv-python, or use --sink with a file"
+            no_opencv or "OpenCV was built without windows (headless); pip install opencv-python, or write to a file instead"
         )
     usable = [camera["path"] for camera in seen["cameras"] if camera["readable"]]
     if seen["cameras"] and not usable:

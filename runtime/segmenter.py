@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.labels import Labels
 from ..core.spec import ModelSpec
-from .engines import AUTO, Engine, open_engine
+from .engines.base import Engine
+from .engines.opening import open_engine
+from .engines.table import AUTO
 from .frame.result import Frame, Logits, Mask, Outs, Result
 from .frame.runner import FrameRunner, Pending
 from .frame.style import Style
 
 if TYPE_CHECKING:
-    from .sources import Source, SourceFrame
+    from .sources.base import Source, SourceFrame
 
 __all__ = ["Segmenter"]
 

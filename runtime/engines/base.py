@@ -106,7 +106,7 @@ class Engine(ABC):
         except Exception as error:
             raise EngineError(
                 f"engine {self.name}: {self.path} can't be opened: {_message(error)}; "
-                "export the model again, or take another --engine"
+                "export the model again, or take another `engine`"
             ) from error
         self._closed = False
         try:

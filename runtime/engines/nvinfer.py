@@ -114,7 +114,7 @@ def _other_gpu(backend: Backend) -> str:
     return _has(
         "IBuilderConfig",
         "set_compute_capability",
-        "only TensorRT-RTX builds for a GPU that is not there: build on the device itself, or take --engine rtx",
+        "only TensorRT-RTX builds for a GPU that is not there: build on the device itself, or take `engine='rtx'`",
     )(backend)
 
 
@@ -126,7 +126,7 @@ def _version_compatible(backend: Backend) -> str:
 
 def _hardware_compatible(backend: Backend) -> str:
     if backend.flavour == "rtx":
-        return "one engine holds code for several GPUs instead: give --compute-capability more than once"
+        return "one engine holds code for several GPUs instead: give several as `compute_capability`"
     return _has("HardwareCompatibilityLevel", "AMPERE_PLUS", "it came with TensorRT 8.6")(backend)
 
 
@@ -138,7 +138,7 @@ def _timing_cache(backend: Backend) -> str:
 
 def _dla(backend: Backend) -> str:
     if backend.flavour == "rtx":
-        return "it builds for GPUs only; take --engine tensorrt on a Jetson with DLA"
+        return "it builds for GPUs only; take `engine='tensorrt'` on a Jetson with DLA"
     if backend.numbers >= (10, 8):
         return "10.7 was the last version with DLA for Jetson; JetPack 6 ships 10.3"
     return _has("DeviceType", "DLA", "use another version")(backend)

@@ -52,6 +52,6 @@ class OnnxRuntimeCudaEngine(OnnxRuntimeEngine):
         if self._session.get_providers()[0] != PROVIDER:
             raise EngineError(
                 f"engine {self.name}: ONNX Runtime {self.version} can't start CUDA (its libraries don't load); "
-                "install the versions that it was built for, or take --engine onnxruntime"
+                "install the versions that it was built for, or take `engine='onnxruntime'`"
             )
         return found

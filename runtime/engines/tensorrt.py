@@ -23,7 +23,7 @@ from ..cuda.frame_path import FramePath
 from ..cuda.graph import CudaGraph
 from ..cuda.memory import Buffer
 from ..machine import gpu as gpu_support
-from ..modelfile.plan import PLAN_SUFFIXES, PlanHost
+from ..modelfile.plan import PLAN_SUFFIXES, PlanHost, build_command
 from ..modelfile.planfile import check_plan, read_plan
 from . import nvinfer
 from .base import INPUT_NAME, Availability, Engine, FrameProcessor, Frames, Output, Processed, Tensor
@@ -228,7 +228,7 @@ def deserialize(
         raise EngineError(
             f"engine {backend.flavour}: {backend.title} refuses the file: "
             f"{'; '.join(log.errors)[:300] or 'no reason given'}; "
-            f"build it again on this machine: seg-edge build MODEL --engine {backend.flavour} --force"
+            f"build it again on this machine: {build_command('MODEL', backend.flavour, 'force')}"
         )
     return runtime, network
 

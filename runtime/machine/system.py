@@ -164,6 +164,22 @@ def run(command: Sequence[str], timeout_s: float = 10.0) -> str | None:
     return (done.stdout.strip() or None) if done.returncode == 0 else None
 
 
+def works(command: Sequence[str], timeout_s: float = 10.0) -> bool:
+    """Whether a tool is there and ends with status 0."""
+    try:
+        done = subprocess.run(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout_s,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.returncode == 0
+
+
 def _jetpack_of(l4t: str | None) -> str | None:
     major = _JETPACK.get(int(l4t.split(".")[0])) if l4t else None
     return f"{major}.x" if major else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from ...core.errors import ModelFileError
@@ -125,13 +126,22 @@ def with_plan(spec: ModelSpec, file: str, record: PlanRecord) -> ModelSpec:
     return spec.with_(provenance={**spec.provenance, PLANS_KEY: {**plan_records(spec), file: record.to_dict()}})
 
 
+def build_command(onnx: str | Path, flavour: str, *options: str) -> str:
+    """The command that builds an engine file, for a user to type.
+
+    >>> build_command("model.int8.onnx", "rtx", "force")
+    'seg-edge build model.int8.onnx --engine rtx --force'
+    """
+    return " ".join([f"seg-edge build {onnx} --engine {flavour}", *(f"--{option}" for option in options)])
+
+
 def mismatches(record: PlanRecord, host: PlanHost) -> list[Mismatch]:
     """Everything that keeps an engine file from running on a machine, most telling first."""
     title, here = FLAVOURS[record.flavour][1], FLAVOURS[host.flavour][1]
     found: list[Mismatch] = []
-    rebuild = f"build it here: seg-edge build {record.onnx} --engine {host.flavour}"
+    rebuild = f"build it here: {build_command(record.onnx, host.flavour)}"
     if record.flavour != host.flavour:
-        return [Mismatch("TensorRT flavour", title, here, f"open it with --engine {record.flavour}, or {rebuild}")]
+        return [Mismatch("TensorRT flavour", title, here, f"open it with engine {record.flavour}, or {rebuild}")]
     if not _version_fits(record, host):
         wanted = f"{title} {record.version}" + (" or later of its major version" if record.version_compatible else "")
         found.append(

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...core.artefact import SPEC_FILE, sha256
 from ...core.errors import EngineError, ModelFileError
 from ...core.spec import ModelSpec
-from .plan import PLAN_SUFFIXES, PlanHost, PlanRecord, mismatches, plan_records
+from .plan import PLAN_SUFFIXES, PlanHost, PlanRecord, build_command, mismatches, plan_records
 
 
 def is_plan(path: str | Path) -> bool:
@@ -66,7 +66,7 @@ def check_plan(path: str | Path, record: PlanRecord, host: PlanHost) -> None:
     if found != record.sha256:
         raise ModelFileError(
             f"{path}: damaged or replaced: its sha256 is {found[:12]}…, {SPEC_FILE} says {record.sha256[:12]}…; copy it, "
-            f"or build it again: seg-edge build {record.onnx} --engine {record.flavour} --force"
+            f"or build it again: {build_command(record.onnx, record.flavour, 'force')}"
         )
     wrong = mismatches(record, host)
     if wrong:
@@ -75,5 +75,5 @@ def check_plan(path: str | Path, record: PlanRecord, host: PlanHost) -> None:
     if stale.is_file() and sha256(stale) != record.onnx_sha256:
         raise ModelFileError(
             f"{path}: built from another {record.onnx} than the one beside it (sha256 {record.onnx_sha256[:12]}…); "
-            f"build it again: seg-edge build {stale} --engine {record.flavour}"
+            f"build it again: {build_command(stale, record.flavour)}"
         )

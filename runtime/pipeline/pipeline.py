@@ -22,7 +22,8 @@ from ...core.errors import InputError
 from ..frame.hud import Hud
 from ..frame.result import Outs, Result
 from ..sinks.base import Run, Sink
-from ..sources import Source, SourceFrame, open_source
+from ..sources.base import Source, SourceFrame
+from ..sources.opening import open_source
 from .buffer_pool import BufferPool
 from .channel import Channel
 from .in_flight import InFlight, resolve_in_flight

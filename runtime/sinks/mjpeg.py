@@ -155,6 +155,11 @@ class MjpegSink(Sink):
                 self._changed.notify_all()
 
 
+def open_mjpeg(text: str, _fps: float | None) -> MjpegSink:
+    """Opens ``mjpeg://HOST:PORT``; raises as :class:`MjpegSink` does."""
+    return MjpegSink(text)
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False

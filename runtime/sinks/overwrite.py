@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...core.errors import SinkError
-from ..sources import source_path
-from .video import VIDEO_SUFFIXES
+from ..sources.table import source_path
+from .table import VIDEO_SUFFIXES
 
 #: Folders that a folder sink and ``predict`` write into.
 WRITTEN = ("masks", "overlays")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from time import perf_counter
 
 from ...core.errors import SinkError
-from ..sources import redact
 from ..sources.feed import PIPE_BYTES
+from ..sources.table import redact
 from .base import DEFAULT_FPS, Frame, Sink, fitted, logger
 from .ffmpeg import Encoder, codec_options, encoder
 

@@ -15,14 +15,14 @@ import numpy as np
 from ...core.errors import SinkError
 from ..frame.hud import write_lines
 from .base import Frame, Run, Sink
+from .opening import open_sink
 from .overwrite import refuse_overwrite, written_by
+from .table import PLACEHOLDER
 
 if TYPE_CHECKING:
     from ..frame.result import Result
-    from ..sources import Source
+    from ..sources.base import Source
 
-#: What stands for the number of a source in a sink's name.
-PLACEHOLDER = "{source}"
 #: Seconds after which the picture of a live source counts as old.
 _OLD_S = 3.0
 
@@ -152,8 +152,6 @@ def open_sinks(texts: Sequence[str | Path], sources: Sequence[Source], stack: Ex
     Raises:
         SinkError: one can't be opened, can't take several sources, or would write over a source.
     """
-    from . import open_sink
-
     # Of all of them before the first one is opened: opening a recording begins it.
     names = [text.replace(PLACEHOLDER, str(origin)) for text in map(str, texts) for origin in range(len(sources))]
     refuse_overwrite([source.text for source in sources], [path for name in names for path in written_by(name)])

@@ -9,11 +9,11 @@ import cv2
 
 from ...core.artefact import atomic_path
 from ...core.errors import InputError, SinkError
-from ..sources import quiet_opencv
+from ..sources.base import quiet_opencv
 from .base import DEFAULT_FPS, Frame, Sink, fitted
 from .ffmpeg import Encoder, codec_options, encoder
+from .table import VIDEO_SUFFIXES
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
 #: Seconds of video in one piece of the file: what a kill or a power failure may lose.
 _FRAGMENT_S = 0.5
 #: Seconds that the encoder may take for one frame before it counts as hung.
@@ -82,7 +82,7 @@ class RecordingSink(Sink):
         except BrokenPipeError:
             reason = self._encoder.why()
         self._failed = True
-        raise SinkError(f"sink {self.text}: the recording stopped: {reason}; free some space, or choose another --sink")
+        raise SinkError(f"sink {self.text}: the recording stopped: {reason}; free some space, or choose another `sink`")
 
     def close(self) -> None:
         if self._encoder is None:

@@ -25,7 +25,7 @@ class WindowSink(Sink):
         reason = _why_no_window()
         if reason:
             raise SinkError(
-                f"sink window: can't be opened: {reason}; run on a desktop, or use --sink out.mp4 or --sink none"
+                f"sink window: can't be opened: {reason}; run on a desktop, or use `sink='out.mp4'` or `sink='none'`"
             )
         cv2.namedWindow(self.TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         self._open = True

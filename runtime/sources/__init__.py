@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Callable
-from pathlib import Path
-from urllib.parse import unquote
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from ...core.errors import SourceError
-from .base import Source, SourceFrame, quiet_opencv, redact
-from .devices import camera_number, open_camera, open_csi, open_gst
-from .files import ImageSource, VideoSource, open_file, open_file_address
-from .live import LiveSource
-from .options import CameraOptions, LiveOptions
-from .streams import open_stream
+if TYPE_CHECKING:
+    from .base import Source, SourceFrame, quiet_opencv
+    from .files import ImageSource, VideoSource
+    from .live import LiveSource
+    from .opening import open_source
+    from .options import CameraOptions, LiveOptions
+    from .table import SCHEMES, names_camera, names_files, redact, source_path
 
 __all__ = [
-    "SCHEMES",
     "CameraOptions",
     "ImageSource",
     "LiveOptions",
     "LiveSource",
+    "SCHEMES",
     "Source",
     "SourceFrame",
     "VideoSource",
@@ -33,70 +30,30 @@ __all__ = [
     "source_path",
 ]
 
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.IGNORECASE | re.DOTALL)
-
-#: Scheme → what opens it, given the whole text, what stands behind ``://``, and the options.
-SCHEMES: dict[str, Callable[[str, str, CameraOptions, LiveOptions], Source]] = {
-    "csi": open_csi,
-    "file": open_file_address,
-    "gst": open_gst,
-    "http": open_stream,
-    "https": open_stream,
-    "rtmp": open_stream,
-    "rtsp": open_stream,
-    "rtsps": open_stream,
-    "udp": open_stream,
+# Loaded on first use: a run imports the module of its own source only, and names need no OpenCV.
+_HOMES = {
+    "CameraOptions": ".options",
+    "ImageSource": ".files",
+    "LiveOptions": ".options",
+    "LiveSource": ".live",
+    "SCHEMES": ".table",
+    "Source": ".base",
+    "SourceFrame": ".base",
+    "VideoSource": ".files",
+    "names_camera": ".table",
+    "names_files": ".table",
+    "open_source": ".opening",
+    "quiet_opencv": ".base",
+    "redact": ".table",
+    "source_path": ".table",
 }
 
 
-def open_source(source: str | Path | int, camera: CameraOptions | None = None, live: LiveOptions | None = None) -> Source:
-    """Opens a source by what it is called.
-
-    Args:
-        source: ``0`` or ``/dev/video0`` (camera), an image file, a folder of images (sorted by name), a video file, or an
-            address of :data:`SCHEMES`: ``rtsp://HOST/PATH``, ``http://HOST/PATH``, ``csi://0`` (Jetson), ``gst://PIPELINE``.
-        camera: Size, rate and pixel format of a camera.
-        live: How a camera or stream is supervised.
-
-    Raises:
-        SourceError: missing, empty, or not readable; nothing is printed beside it.
-    """
-    text = str(source)
-    camera, live = camera or CameraOptions(), live or LiveOptions()
-    address = _SCHEME.fullmatch(text)
-    if address:
-        scheme = address[1].lower()
-        if scheme not in SCHEMES:
-            near = difflib.get_close_matches(scheme, SCHEMES, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}://? " if near else ""
-            raise SourceError(
-                f"source {redact(text)}: {scheme}:// is unknown; {hint}expected a camera number, a video, an image, "
-                f"a folder or {', '.join(name + '://' for name in SCHEMES)}"
-            )
-        return SCHEMES[scheme](text, address[2], camera, live)
-    number = camera_number(text)
-    if number is not None:
-        return open_camera(text, number, camera, live)
-    return open_file(text)
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)
 
 
-def names_files(source: str | Path | int) -> bool:
-    """Whether :func:`open_source` would read files, which wait for whoever is late; else frames come at their own pace.
-
-    Nothing is opened; whether it exists shows when it is.
-    """
-    return source_path(source) is not None
-
-
-def names_camera(source: str | Path | int) -> bool:
-    """Whether :class:`CameraOptions` mean something to it: a camera of this machine."""
-    return camera_number(str(source)) is not None or str(source).lower().startswith("csi://")
-
-
-def source_path(source: str | Path | int) -> Path | None:
-    """The file or folder that a source's name means, whether it exists or not; None for a camera or a stream."""
-    text = str(source)
-    address = _SCHEME.fullmatch(text)
-    if address:
-        return Path(unquote(address[2])) if address[1].lower() == "file" else None
-    return Path(text) if camera_number(text) is None else None
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

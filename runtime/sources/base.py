@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +22,6 @@ logger = logging.getLogger(__name__)
 
 # OpenCV reads this once, when it first uses FFmpeg, so it can't be set around a call. A user's own setting stays.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
-
-
-_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
 
 
 @dataclass(frozen=True)
@@ -124,8 +120,3 @@ def quiet_opencv() -> Iterator[None]:
         yield
     finally:
         log.setLogLevel(level)
-
-
-def redact(text: str) -> str:
-    """An address, or text that has some in it, without passwords: for logs, errors and statistics."""
-    return _PASSWORD.sub(r"\1:***@", text)

@@ -13,17 +13,6 @@ from .gst import GstFeed, csi_pipeline
 from .live import LiveSource
 from .options import CameraOptions, LiveOptions
 
-_CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
-
-
-def camera_number(text: str) -> int | None:
-    """The number of a camera (``"0"``, ``"/dev/video0"``, a link to it such as those of ``/dev/v4l/by-id``), or None."""
-    if Path(text).is_file():
-        return None  # a video that is called "0"
-    resolved = str(Path(text).resolve()) if text.startswith("/dev/") else text
-    match = _CAMERA.fullmatch(resolved)
-    return int(match[1]) if match else None
-
 
 def open_camera(text: str, number: int, options: CameraOptions, live: LiveOptions) -> LiveSource:
     """Opens a camera; one that is unplugged later is waited for.
@@ -98,4 +87,4 @@ def _why_no_camera(text: str, device: Path) -> str:
     has = f"this machine has {', '.join('/dev/' + name for name in found)}" if found else "this machine has no /dev/video*"
     number = device.name.removeprefix("video")
     busy = "it is in use by another program, or not a capture device" if device.exists() else "no such camera"
-    return f"source {text}: camera {number} can't be opened: {busy} ({has}); pass another --source"
+    return f"source {text}: camera {number} can't be opened: {busy} ({has}); pass another `source`"

@@ -9,10 +9,11 @@ from time import perf_counter
 from typing import Any
 
 from ...core.errors import SourceError
-from .base import Source, SourceFrame, logger, redact
+from .base import Source, SourceFrame, logger
 from .feed import About, Cancelled, Feed, FeedLost, Wake
 from .files import check_count
 from .options import LiveOptions
+from .table import redact
 
 #: Opens one connection; every wait in it ends when the wake is set.
 Connect = Callable[[Wake], Feed]

@@ -3,75 +3,97 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from ...core.errors import InputError
+from ...core.options import Options, configuration, option
 
 _SIZE = re.compile(r"(\d{1,5})[xX×](\d{1,5})")
 
 
-@dataclass(frozen=True)
-class CameraOptions:
-    """How a camera of this machine shall deliver. What it can't do it answers with the nearest that it can.
+def parse_size_wh(text: str) -> tuple[int, int]:
+    """``"1280x720"`` → (1280, 720): width x height, as cameras state it.
 
-    Attributes:
-        size_wh: Width and height in pixels; None is the camera's own.
-        fps: Frames per second; None is the camera's own.
-        pixel_format: Four letters as ``v4l2-ctl --list-formats`` prints them (``"MJPG"``, ``"YUYV"``); None: the camera's.
+    Raises:
+        InputError: anything else.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"expected WIDTHxHEIGHT in pixels such as 1280x720, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+@configuration
+class CameraOptions(Options):
+    """How a camera of this machine shall deliver. Where it can't, it delivers the nearest that it can.
+
+    >>> CameraOptions(size_wh=(1280, 720), pixel_format="MJPG").fps is None
+    True
 
     Raises:
         InputError: a value that no camera can have.
     """
 
-    size_wh: tuple[int, int] | None = None
-    fps: float | None = None
-    pixel_format: str | None = None
+    size_wh: tuple[int, int] | None = option(
+        None, help="Of a camera, WIDTHxHEIGHT, such as 1280x720.", flag="--camera-size", parse=parse_size_wh
+    )
+    fps: float | None = option(None, help="Frames per second of a camera.", flag="--camera-fps")
+    pixel_format: str | None = option(
+        None, help="Pixel format of a camera: MJPG, YUYV, NV12, …", flag="--camera-format", parse=str.upper
+    )
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.size_wh is not None and min(self.size_wh) < 1:
-            raise InputError(f"--camera-size: expected WIDTHxHEIGHT in pixels such as 1280x720, got {self.size_wh}")
+            raise InputError(f"`size_wh`: expected WIDTHxHEIGHT in pixels such as 1280x720, got {self.size_wh}")
         if self.fps is not None and not 0 < self.fps <= 1000:
-            raise InputError(f"--camera-fps: expected frames per second above 0, got {self.fps}")
+            raise InputError(f"`fps`: expected frames per second above 0, got {self.fps}")
         if self.pixel_format is not None and not re.fullmatch(r"[A-Z0-9]{3}[A-Z0-9 ]", self.pixel_format):
             raise InputError(
-                f"--camera-format: expected four letters such as MJPG, YUYV or NV12, got {self.pixel_format!r}; "
-                "v4l2-ctl --list-formats-ext prints a camera's"
+                f"`pixel_format`: expected four letters such as MJPG, YUYV or NV12, got {self.pixel_format!r}; "
+                "a camera's are listed by: " + _LISTED_BY
             )
 
     @classmethod
     def parse(cls, size: str | None = None, fps: float | None = None, pixel_format: str | None = None) -> CameraOptions:
-        """From what was typed: ``"1280x720"`` (width x height, as cameras state it), 30.0, ``"mjpg"``.
+        """From texts: ``"1280x720"`` (width x height, as cameras state it), 30.0, ``"mjpg"``.
 
         Raises:
             InputError: see the class.
         """
-        match = _SIZE.fullmatch(size.strip()) if size is not None else None
-        if size is not None and match is None:
-            raise InputError(f"--camera-size: expected WIDTHxHEIGHT in pixels such as 1280x720, got {size!r}")
-        size_wh = (int(match[1]), int(match[2])) if match else None
-        return cls(size_wh, fps, pixel_format.upper() if pixel_format else None)
+        try:
+            size_wh = None if size is None else parse_size_wh(size)
+        except InputError as error:
+            raise InputError(f"`size_wh`: {error}") from error
+        return cls(size_wh=size_wh, fps=fps, pixel_format=pixel_format.upper() if pixel_format else None)
 
 
-@dataclass(frozen=True)
-class LiveOptions:
-    """How a live source is supervised, seconds.
+#: Prints the sizes, rates and pixel formats of a camera.
+_LISTED_BY = "v4l2-ctl --list-formats-ext"
 
-    Attributes:
-        stall_s: Without a frame for so long, the connection is given up and made anew.
-        start_s: The first connection is tried for so long; infinity waits for ever.
-        attempt_s: One attempt gets so long from its beginning to its first frame.
-        longest_pause_s: Attempts follow each other after 0.25 s, then twice as long each time up to this, ± a quarter.
+
+@configuration
+class LiveOptions(Options):
+    """How a live source is supervised; every value is in seconds.
+
+    >>> LiveOptions(start_s=60).stall_s
+    3.0
 
     Raises:
         InputError: a value that is not positive.
     """
 
-    stall_s: float = 3.0
-    start_s: float = 10.0
-    attempt_s: float = 8.0
-    longest_pause_s: float = 1.5
+    stall_s: float = option(3.0, help="Without a frame for so long, the connection is given up and made anew.")
+    start_s: float = option(
+        10.0,
+        help="Seconds that a camera or stream gets to answer at the start; inf waits for ever.",
+        flag="--start-timeout",
+        infinite=True,
+    )
+    attempt_s: float = option(8.0, help="One attempt gets so long from its beginning to its first frame.")
+    longest_pause_s: float = option(
+        1.5, help="Attempts follow each other after 0.25 s, then twice as long each time up to this, ± a quarter."
+    )
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         for name, value in vars(self).items():
             if not value > 0:
-                raise InputError(f"{name}: expected seconds above 0, got {value}")
+                raise InputError(f"`{name}`: expected seconds above 0, got {value}")

@@ -14,10 +14,10 @@ import socket
 from time import perf_counter
 from urllib.parse import urlsplit, urlunsplit
 
-from .base import redact
 from .feed import Cancelled, Feed, GrabberFeed, Wake
 from .live import LiveSource
 from .options import CameraOptions, LiveOptions
+from .table import redact
 
 _KNOCK_S = 1.0
 
@@ -40,7 +40,7 @@ def open_stream(text: str, _rest: str, _camera: CameraOptions, live: LiveOptions
     def why_not(reason: str) -> str:
         return (
             f"source {shown}: no video within {live.start_s:g} s: {reason}; check address, password and network, or wait "
-            "longer with --start-timeout"
+            "longer with `start_s`"
         )
 
     # Other protocols aren't asked: for a server that takes one client only, the question would be that client.

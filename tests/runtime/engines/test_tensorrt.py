@@ -370,7 +370,7 @@ def test_refusals_come_before_tensorrt_is_called(install, tmp_path):
     path.write_bytes(b"damaged")
     with pytest.raises(ModelFileError, match="damaged or replaced"):
         open_engine(path, "tensorrt")
-    with pytest.raises(ModelFileError, match=r"engine onnxruntime opens \.onnx files; take another --engine"):
+    with pytest.raises(ModelFileError, match=r"engine onnxruntime opens \.onnx files; take another `engine`"):
         open_engine(path, "onnxruntime")
     with pytest.raises(ModelFileError, match="no such file"):
         open_engine(tmp_path / "absent.engine", "tensorrt")

@@ -118,7 +118,7 @@ def test_csi_needs_a_jetson():
 
 
 def test_csi_pipeline():
-    assert csi_pipeline(1, CameraOptions((1920, 1080), 60)) == (
+    assert csi_pipeline(1, CameraOptions(size_wh=(1920, 1080), fps=60)) == (
         "nvarguscamerasrc sensor-id=1 ! video/x-raw(memory:NVMM),width=1920,height=1080,framerate=60/1,format=NV12"
         " ! nvvidconv ! video/x-raw,format=BGRx"
     )

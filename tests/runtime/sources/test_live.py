@@ -154,5 +154,5 @@ def running(pid):
 
 
 def test_patience_is_checked():
-    with pytest.raises(InputError, match="stall_s: expected seconds above 0, got 0"):
+    with pytest.raises(InputError, match="`stall_s`: expected seconds above 0, got 0"):
         LiveOptions(stall_s=0)

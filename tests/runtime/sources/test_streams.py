@@ -122,12 +122,12 @@ def test_knock(rtsp_server, free_port, serve, wake):
 
 
 def test_camera_options():
-    assert CameraOptions.parse("1280x720", 30.0, "mjpg") == CameraOptions((1280, 720), 30.0, "MJPG")
+    assert CameraOptions.parse("1280x720", 30.0, "mjpg") == CameraOptions(size_wh=(1280, 720), fps=30.0, pixel_format="MJPG")
     assert CameraOptions.parse() == CameraOptions()
     for options, message in (
-        (("1280",), "--camera-size: expected WIDTHxHEIGHT"),
-        ((None, 0.0), "--camera-fps: expected"),
-        ((None, None, "JPEG2000"), "--camera-format: expected four letters"),
+        (("1280",), "`size_wh`: expected WIDTHxHEIGHT"),
+        ((None, 0.0), "`fps`: expected"),
+        ((None, None, "JPEG2000"), "`pixel_format`: expected four letters"),
     ):
         with pytest.raises(InputError, match=message):
             CameraOptions.parse(*options)

@@ -1,0 +1,74 @@
+"""What a source may be called. Only the standard library is needed to read it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+#: Scheme of an address → (module of this package, function that opens it, given the whole text, what stands behind ``://``
+#: and the options).
+SCHEMES = {
+    "csi": (".devices", "open_csi"),
+    "file": (".files", "open_file_address"),
+    "gst": (".devices", "open_gst"),
+    "http": (".streams", "open_stream"),
+    "https": (".streams", "open_stream"),
+    "rtmp": (".streams", "open_stream"),
+    "rtsp": (".streams", "open_stream"),
+    "rtsps": (".streams", "open_stream"),
+    "udp": (".streams", "open_stream"),
+}
+#: Forms of a source, for help texts.
+FORMS = "Camera (0, /dev/videoN), video, image, folder, rtsp://…, http(s)://…, csi://N (Jetson), gst://PIPELINE"
+SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.IGNORECASE | re.DOTALL)
+
+_CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
+_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
+
+
+def camera_number(text: str) -> int | None:
+    """The number of a camera (``"0"``, ``"/dev/video0"``, a link to it such as those of ``/dev/v4l/by-id``), or None."""
+    if Path(text).is_file():
+        return None  # a video that is called "0"
+    resolved = str(Path(text).resolve()) if text.startswith("/dev/") else text
+    match = _CAMERA.fullmatch(resolved)
+    return int(match[1]) if match else None
+
+
+def names_files(source: str | Path | int) -> bool:
+    """Whether :func:`open_source` would read files, which wait for a late reader; other frames come at their own pace.
+
+    Nothing is opened; whether it exists shows when it is.
+
+    >>> names_files("street.mp4"), names_files("rtsp://camera/1"), names_files(0)
+    (True, False, False)
+    """
+    return source_path(source) is not None
+
+
+def names_camera(source: str | Path | int) -> bool:
+    """Whether :class:`CameraOptions` apply to the source: a camera of this machine."""
+    return camera_number(str(source)) is not None or str(source).lower().startswith("csi://")
+
+
+def source_path(source: str | Path | int) -> Path | None:
+    """The file or folder that a source's name means, whether it exists or not; None for a camera or a stream.
+
+    >>> source_path("file:///data/street%20one.mp4")
+    PosixPath('/data/street one.mp4')
+    """
+    text = str(source)
+    address = SCHEME.fullmatch(text)
+    if address:
+        return Path(unquote(address[2])) if address[1].lower() == "file" else None
+    return Path(text) if camera_number(text) is None else None
+
+
+def redact(text: str) -> str:
+    """An address, or text that contains some, without passwords: for logs, errors and statistics.
+
+    >>> redact("rtsp://me:secret@camera/1")
+    'rtsp://me:***@camera/1'
+    """
+    return _PASSWORD.sub(r"\1:***@", text)
