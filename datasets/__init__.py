@@ -1,8 +1,8 @@
 """Datasets: reading any layout, checking, converting, generating.
 
 >>> from seg_edge.datasets import open_dataset
->>> data = open_dataset("data/camvid", "val")  # doctest: +SKIP
->>> frame, mask = data.read(0)  # uint8 (H, W, 3) BGR and uint8 (H, W)  # doctest: +SKIP
+>>> data = open_dataset("data", "val")
+>>> frame, mask = data.read(0)  # uint8 (H, W, 3) BGR and uint8 (H, W)
 """
 
 from __future__ import annotations
@@ -11,15 +11,56 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .checking import CheckReport, check
+    from .converters.writer import Converted, convert
     from .dataset import SegDataset
+    from .download import Fetched, fetch
     from .opening import open_dataset
+    from .options import CheckOptions, ConvertOptions, SplitOptions
+    from .splitting import Split, split_classes
+    from .synth.options import SynthOptions
+    from .synth.scene import StreetScene
+    from .synth.writer import Synthesized, synthesize
 
-__all__ = ["SegDataset", "open_dataset"]
+__all__ = [
+    "CheckOptions",
+    "CheckReport",
+    "ConvertOptions",
+    "Converted",
+    "Fetched",
+    "SegDataset",
+    "Split",
+    "SplitOptions",
+    "StreetScene",
+    "SynthOptions",
+    "Synthesized",
+    "check",
+    "convert",
+    "fetch",
+    "open_dataset",
+    "split_classes",
+    "synthesize",
+]
 
-# Loaded on first use: the command reads options' classes from here before it needs NumPy and OpenCV.
+# Loaded on first use: the command reads the options' classes, and says what is wrong with them, without NumPy and OpenCV.
 _HOMES = {
+    "CheckOptions": ".options",
+    "CheckReport": ".checking",
+    "ConvertOptions": ".options",
+    "Converted": ".converters.writer",
+    "Fetched": ".download",
     "SegDataset": ".dataset",
+    "Split": ".splitting",
+    "SplitOptions": ".options",
+    "StreetScene": ".synth.scene",
+    "SynthOptions": ".synth.options",
+    "Synthesized": ".synth.writer",
+    "check": ".checking",
+    "convert": ".converters.writer",
+    "fetch": ".download",
     "open_dataset": ".opening",
+    "split_classes": ".splitting",
+    "synthesize": ".synth.writer",
 }
 
 

@@ -1,10 +1,10 @@
-"""Looks a dataset over before a training does: sizes, label values, class frequencies, pairs, pictures in two splits."""
+"""Looks a dataset over before a training does: sizes, label values, class frequencies, pairs, images in two splits."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..core.artefact import atomic_path
+from ..core.artefact import atomic_path, check_writable
 from ..core.errors import DataError
 from ..core.labels import Labels, colorize
+from ..core.progress import Progress, Silent
+from ..core.report import Cells, Report
 from .dataset import SegDataset
 from .layouts import SPLITS, find_layout
 from .merged import as_background, is_merged, splits_of
 from .opening import open_dataset
+from .options import CheckOptions
 
-#: Called with what is being read, pictures done and pictures in all.
-Progress = Callable[[str, int, int], None]
-
-# Two pictures are alike if at most this many of the 256 bits of their hashes differ. On CamVid a copy at JPEG quality 60 or
+# Two images are alike if at most this many of the 256 bits of their hashes differ. On CamVid a copy at JPEG quality 60 or
 # at half the size differs in 5 and 3 bits (medians; at most 13), a frame and the next labelled one, a second later, in 86
 # (at least 12).
 ALIKE_BITS = 10
@@ -61,12 +61,16 @@ class SplitReport:
         }  # fmt: skip
 
 
-@dataclass
-class Check:
-    """All that was found.
+@dataclass(repr=False)
+class CheckReport(Report):
+    """What a dataset holds, and what is wrong with it.
 
     Attributes:
-        duplicates: Pictures that two splits share: (split, file, other split, other file, bits that differ).
+        root: The dataset's folder or description.
+        layout: How it lies on disk.
+        labels: Its classes.
+        splits: What each split holds.
+        duplicates: Images that two splits share: (split, file, other split, other file, bits that differ).
         warnings: What a training would go on with, but its user should know.
     """
 
@@ -79,6 +83,7 @@ class Check:
 
     @property
     def errors(self) -> list[str]:
+        """What a training would stop at, one line each."""
         return [error for split in self.splits for error in split.errors]
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,19 +95,66 @@ class Check:
             "warnings": self.warnings,
         }  # fmt: skip
 
+    def title(self) -> str:
+        return f"{self.root}: {self.layout}"
 
-def check_dataset(root: str | Path, labels: str | None = None, progress: Progress | None = None) -> Check:
-    """Reads every picture and label of every split.
+    def table(self) -> Cells:
+        """For each class its share of the labelled pixels, in percent, and the images that show it, split by split."""
+        columns = ["class", *(title for split in self.splits for title in (f"{split.name} %", "images"))]
+        rows = []
+        for number, name in enumerate(self.labels.names):
+            cells = [name]
+            for split in self.splits:
+                if number < len(split.pixels):
+                    share = split.pixels[number] / max(1, sum(split.pixels))
+                    cells += [f"{100 * share:.3f}", str(split.seen_in[number])]
+                else:  # nothing could be read
+                    cells += ["–", "–"]
+            rows.append(cells)
+        return columns, rows
+
+    def notes(self) -> list[str]:
+        """A line for each split with its sizes and its void; then errors and warnings."""
+        lines = []
+        for split in self.splits:
+            sizes = ", ".join(f"{size} ({count})" for size, count in split.sizes.most_common(4))
+            more = f" and {len(split.sizes) - 4} other sizes" if len(split.sizes) > 4 else ""
+            void = split.void / max(1, split.void + sum(split.pixels))
+            lines.append(f"{split.name}: {split.images} images, {sizes or 'none readable'}{more}; {100 * void:.1f} % void")
+        return [*lines, *(f"error: {line}" for line in self.errors), *(f"warning: {line}" for line in self.warnings)]
+
+
+def check(
+    data: str | Path,
+    options: CheckOptions = CheckOptions(),  # noqa: B008  # frozen
+    *,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Reads every image and label of every split: sizes, label values, class frequencies, pairs, images in two splits.
+
+    >>> report = check("data")
+    >>> report.title(), report.errors, report.splits[0].images
+    ('data: images/<split> and labels/<split>', [], 6)
 
     Args:
-        root: The dataset's folder, in any layout.
-        labels: Name of a class list; None lets the dataset say.
-        progress: See :data:`Progress`.
+        data: The dataset's folder, in any layout, or a description of several.
+        options: Its classes, and where a sheet of samples goes.
+        progress: Told how many images of each split are read.
 
     Raises:
-        DataError: there is no dataset, or its layout is not known. What is wrong inside it is in the result instead.
+        DataError: there is no dataset, or its layout is not known. What is wrong inside the dataset is in the report.
+        UnknownNameError: no such class list.
+        InputError: the sheet can't be written.
     """
-    root = Path(root)
+    if options.sheet is not None:
+        check_writable(options.sheet)
+    report = _check(Path(data), options.classes, progress or Silent())
+    if options.sheet is not None:
+        contact_sheet(report, options.sheet)
+    return report
+
+
+def _check(root: Path, labels: str | None, progress: Progress) -> CheckReport:
     merged = is_merged(root)
     if not merged and not root.is_dir():
         raise DataError(f"dataset {root}: no such folder")
@@ -115,7 +167,7 @@ def check_dataset(root: str | Path, labels: str | None = None, progress: Progres
             opened.append(open_dataset(root, name, labels))
         except DataError as error:
             if name == "test" and every == list(SPLITS):
-                continue  # an automatic split of a few pictures has none to spare
+                continue  # an automatic split of a few images has none to spare
             reports.append(SplitReport(name, errors=[str(error)]))
     if not opened:
         raise DataError(reports[0].errors[0] if reports else f"dataset {root}: no splits; expected images/<split>")
@@ -126,7 +178,7 @@ def check_dataset(root: str | Path, labels: str | None = None, progress: Progres
         reports.append(report)
     files = {data.split: [path.name for path in data.images] for data in opened}
     duplicates = _duplicates(hashes, files)
-    return Check(root, layout, classes, reports, duplicates, _warnings(reports, classes, duplicates))
+    return CheckReport(root, layout, classes, reports, duplicates, _warnings(reports, classes, duplicates))
 
 
 def _layout(root: Path) -> tuple[str, list[str]]:
@@ -134,16 +186,17 @@ def _layout(root: Path) -> tuple[str, list[str]]:
     return layout.name, layout.splits(root)
 
 
-def _check_split(data: SegDataset, progress: Progress | None) -> tuple[SplitReport, npt.NDArray[np.uint8]]:
+def _check_split(data: SegDataset, progress: Progress) -> tuple[SplitReport, npt.NDArray[np.uint8]]:
     report = SplitReport(data.split)
     pixels, seen = np.zeros(256, np.int64), np.zeros(256, np.int64)
     hashes = np.zeros((len(data), 32), np.uint8)
+    count = progress.count(data.split)
     for index in range(len(data)):
         try:
             frame, mask = data.read(index)
         except DataError as error:
             report.errors.append(str(error))
-            # A picture that can't be read is like no other one.
+            # An image that can't be read resembles no other.
             hashes[index] = np.frombuffer(hashlib.sha256(str(data.images[index]).encode()).digest(), np.uint8)
         else:
             counts = np.bincount(mask.ravel(), minlength=256)
@@ -151,18 +204,17 @@ def _check_split(data: SegDataset, progress: Progress | None) -> tuple[SplitRepo
             seen += counts > 0
             report.images += 1
             report.sizes[f"{mask.shape[0]}x{mask.shape[1]}"] += 1
-            hashes[index] = picture_hash(frame)
-        if progress is not None:
-            progress(data.split, index + 1, len(data))
+            hashes[index] = image_hash(frame)
+        count(index + 1, len(data))
     report.pixels, report.seen_in = pixels[: len(data.labels)].tolist(), seen[: len(data.labels)].tolist()
     report.void = int(pixels[data.labels.ignore_index])
     return report, hashes
 
 
-def picture_hash(frame_bgr: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def image_hash(frame_bgr: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """256 bits, uint8 (32,): whether brightness rises from each cell of a 16 × 17 grid to the next one on its right.
 
-    Pictures that look the same differ in few bits ("difference hash").
+    Images that look the same differ in few bits ("difference hash").
     """
     grey = cv2.cvtColor(cv2.resize(frame_bgr, _HASH_HW[::-1], interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     return np.packbits(grey[:, 1:] > grey[:, :-1])
@@ -203,27 +255,27 @@ def _warnings(
     return warnings
 
 
-def contact_sheet(root: str | Path, check: Check, path: Path, columns: int = 4, width: int = 320) -> None:
-    """Writes a picture of the first images of every split with their labels over them, and the classes' colours below.
+def contact_sheet(checked: CheckReport, path: Path, columns: int = 4, width: int = 320) -> None:
+    """Writes an image of samples of every split with their labels over them, and the classes' colours below.
 
     Raises:
         InputError: ``path`` can't be written.
     """
     rows = []
-    for report in check.splits:
+    for report in checked.splits:
         if not report.images:
             continue
-        data = as_background(open_dataset(root, report.name, check.labels))
+        data = as_background(open_dataset(checked.root, report.name, checked.labels))
         height = width * 3 // 4
         row = np.full((height, columns * width, 3), 255, np.uint8)
         chosen = np.unique(np.linspace(0, len(data) - 1, min(columns, len(data))).round().astype(int))
         for column, index in enumerate(chosen):
             row[:, column * width : (column + 1) * width] = _overlaid(data, int(index), (height, width))
         rows.append(row)
-    sheet = np.concatenate([*rows, _legend(check.labels, columns * width)])
+    sheet = np.concatenate([*rows, _legend(checked.labels, columns * width)])
     with atomic_path(path) as temporary:
         if not cv2.imwrite(str(temporary), sheet):
-            raise DataError(f"{path}: OpenCV can't write this kind of picture; choose a name that ends in .png")
+            raise DataError(f"{path}: OpenCV can't write this kind of image; choose a name that ends in .png")
 
 
 def _overlaid(data: SegDataset, index: int, size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:

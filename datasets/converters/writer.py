@@ -10,94 +10,89 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from ...core.errors import DataError, InputError, UnknownNameError
+from ...core.errors import DataError, InputError
 from ...core.labels import PRESETS, Labels
+from ...core.progress import Progress, Silent
+from ...core.report import Report
 from ..dataset import write_labels
 from ..layouts import SPLITS, Pairs, automatic_split
+from ..options import ConvertOptions
 from . import coco, labelme, yolo
 from .images import BACKGROUND, Picture, Source, labels_of, paint
 
-FORMATS: dict[str, Callable[[Path, bool], Source]] = {"coco": coco.read, "labelme": labelme.read, "yolo": yolo.read}
-#: What becomes of classes that --classes doesn't list, and of pixels that nothing covers.
-OTHERS = ("error", "void", "background")
-UNLABELLED = ("void", "background")
-
-#: Called with pictures done and pictures in all.
-Progress = Callable[[int, int], None]
+#: Format → (source, clip) → what it holds. A test holds the names equal to those that the options take.
+READERS: dict[str, Callable[[Path, bool], Source]] = {"coco": coco.read, "labelme": labelme.read, "yolo": yolo.read}
 
 
-@dataclass(frozen=True)
-class Converted:
-    """What was written.
+@dataclass(frozen=True, repr=False)
+class Converted(Report):
+    """A converted dataset.
 
     Attributes:
-        splits: Images by split.
-        labels: The classes.
+        data: Its folder.
+        splits: Split → images.
+        labels: Its classes.
     """
 
+    data: Path
     splits: dict[str, int]
     labels: Labels
 
+    def to_dict(self) -> dict[str, Any]:
+        return {"data": str(self.data), "splits": dict(self.splits), "labels": self.labels.to_dict()}
 
-def convert(
-    kind: str,
-    source: str | Path,
-    target: str | Path,
-    *,
-    classes: str | Path | None = None,
-    others: str = "error",
-    unlabelled: str | None = None,
-    clip: bool = False,
-    link: bool = False,
-    progress: Progress | None = None,
-) -> Converted:
-    """Converts a dataset.
+    def title(self) -> str:
+        parts = " + ".join(f"{count} {split}" for split, count in sorted(self.splits.items()))
+        return f"{self.data}: {parts} images, {len(self.labels)} classes"
+
+
+def convert(source: str | Path, out: str | Path, options: ConvertOptions, *, progress: Progress | None = None) -> Converted:
+    """Converts annotations of other tools into ``images/<split>``, ``labels/<split>`` and ``classes.json``.
+
+    >>> import shutil
+    >>> images = shutil.copytree("data/images", "yolo/images")  # without text files: nothing is outlined
+    >>> _ = Path("yolo/classes.txt").write_text("car")
+    >>> convert("yolo", "converted", ConvertOptions(format="yolo"))
+    converted: 6 train + 3 val images, 2 classes
 
     Args:
-        kind: A key of :data:`FORMATS`.
-        source: Its folder or annotation file.
-        target: A folder that doesn't exist yet, or is empty.
-        classes: The classes of the result, in order: a preset's name, a text file with a name a line, or a classes.json.
-            None takes the source's.
-        others: What becomes of the source's other classes, see :data:`OTHERS`.
-        unlabelled: Of pixels that nothing covers, see :data:`UNLABELLED`; None: void for panoptic data, else background.
-        clip: Cut polygons off at the picture's border instead of refusing them.
-        link: Symbolic links to the images instead of copies.
+        source: Folder of the dataset, or its annotation file.
+        out: A folder that doesn't exist yet, or is empty.
+        options: The format, the classes of the result, and what becomes of everything else.
+        progress: Told how many images are converted.
 
     Raises:
-        UnknownNameError, DataError, InputError: what can't be used; nothing is left in ``target`` then.
+        InputError: ``out`` is not empty, or the classes can't be used. Nothing is left in ``out``, here and below.
+        DataError: an image or annotation that is missing or can't be used.
+        UnknownNameError: an annotation of a class that is not listed.
     """
-    for name, value, valid in (("format", kind, FORMATS), ("--others", others, OTHERS)):
-        if value not in valid:
-            raise UnknownNameError(name, value, valid)
-    if unlabelled is not None and unlabelled not in UNLABELLED:
-        raise UnknownNameError("--unlabelled", unlabelled, UNLABELLED)
-    source, target = Path(source), Path(target)
+    source, target = Path(source), Path(out)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target}: exists and is not empty; pass another folder")
     if not source.exists():
         raise DataError(f"{source}: no such folder or file")
-    found = FORMATS[kind](source, clip)
-    if not found.pictures:
+    read = READERS[options.format](source, options.clip)
+    if not read.pictures:
         raise DataError(f"{source}: no images")
-    background = found.background if unlabelled is None else unlabelled == "background"
-    wanted = None if classes is None else _class_list(classes)
-    labels = wanted or labels_of(found, background or others == "background")
-    values = _values(found, labels, others, background)
+    background = read.background if options.unlabelled is None else options.unlabelled == "background"
+    wanted = None if options.classes is None else _class_list(options.classes)
+    labels = wanted or labels_of(read, background or options.others == "background")
+    values = _values(read, labels, options.others, background)
     nothing = values[BACKGROUND] if background else labels.ignore_index
-    splits = _splits(found.pictures)
+    splits = _splits(read.pictures)
+    count = (progress or Silent()).count("converting")
 
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         for done, (picture, split) in enumerate(splits, 1):
-            _write(folder, picture, split, values, nothing, link)
-            if progress is not None:
-                progress(done, len(splits))
+            _write(folder, picture, split, values, nothing, options.link)
+            count(done, len(splits))
         write_labels(folder, labels)
         folder.chmod(0o755)
         if target.exists():
@@ -105,7 +100,7 @@ def convert(
         os.replace(folder, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Converted(dict(Counter(split for _, split in splits)), labels)
+    return Converted(target, dict(Counter(split for _, split in splits)), labels)
 
 
 def _class_list(classes: str | Path) -> Labels:
@@ -113,14 +108,14 @@ def _class_list(classes: str | Path) -> Labels:
         return PRESETS[str(classes)]
     path = Path(classes)
     if not path.is_file():
-        raise InputError(f"--classes {classes}: no such file; expected a list of names, or one of {', '.join(PRESETS)}")
+        raise InputError(f"`classes` {classes}: no such file; expected a list of names, or one of {', '.join(PRESETS)}")
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".json":
             return Labels.from_dict(json.loads(text))
         return Labels.from_dict({"names": [line.strip() for line in text.splitlines() if line.strip()]})
     except (ValueError, TypeError, AttributeError) as error:  # DataError is a ValueError
-        raise DataError(f"--classes {path}: {error}") from error
+        raise DataError(f"`classes` {path}: {error}") from error
 
 
 def _values(source: Source, labels: Labels, others: str, background: bool) -> dict[str, int]:
@@ -128,7 +123,7 @@ def _values(source: Source, labels: Labels, others: str, background: bool) -> di
     values |= dict.fromkeys(source.void, labels.ignore_index)
     if (background or others == "background") and BACKGROUND not in values:
         raise InputError(
-            f"--classes: has no {BACKGROUND!r} for pixels that nothing covers; add it, or pass --unlabelled void"
+            f"`classes`: has no {BACKGROUND!r} for pixels that nothing covers; add it, or pass `unlabelled='void'`"
         )
     if others != "error":
         value = labels.ignore_index if others == "void" else values[BACKGROUND]

@@ -14,23 +14,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from ...core.artefact import atomic_path, write_json
+from ...core.cpu import usable_cpus
 from ...core.errors import DataError, InputError, SinkError
 from ...core.labels import CAMVID
+from ...core.progress import Count, Progress, Silent
+from ...core.report import Report
 from ..dataset import write_labels
-from .domains import domain as find_domain
 from .draw.canvas import U8
+from .options import SynthOptions
 from .scene import StreetScene
 
 #: What a generated folder was made from, and which files belong to it. It is written last: a folder without it is not whole.
 MANIFEST = "synth.json"
-#: Called with the number of pictures done and the number of all.
-Progress = Callable[[int, int], None]
-
 FRAMES_PER_SCENE = 6
 # Frames of one scene lie about two seconds apart, 12 to 22 metres of street.
 _SPACING_S = 2.1
@@ -44,89 +45,97 @@ def scene_seed(seed: int, split: str, number: int) -> int:
     return seed * _SEEDS + _RANGES[split] + number
 
 
-def write_dataset(
-    out: str | Path,
-    *,
-    train: int = 240,
-    val: int = 60,
-    test: int = 0,
-    size_hw: tuple[int, int] = (360, 480),
-    seed: int = 0,
-    domains: Sequence[str] = ("day",),
-    video_s: float = 0.0,
-    fps: float = 25.0,
-    image_suffix: str = ".png",
-    force: bool = False,
-    workers: int = 1,
-    progress: Progress | None = None,
-) -> Path:
-    """Writes ``images/<split>/NAME.png``, ``labels/<split>/NAME.png``, ``classes.json`` and ``synth.json``.
+@dataclass(frozen=True, repr=False)
+class Synthesized(Report):
+    """A generated dataset.
 
-    Scenes take turns through ``domains``; six frames, about two seconds apart, come from each. The folder is built beside
-    ``out`` and renamed when it is whole.
+    Attributes:
+        data: Its folder.
+        options: What it was generated from.
+        files: Paths of its files relative to the folder, sorted.
+    """
+
+    data: Path
+    options: SynthOptions
+    files: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"data": str(self.data), **_manifest(self.options, self.files)}
+
+    def title(self) -> str:
+        options = self.options
+        parts = " + ".join(f"{count} {split}" for split, count in _counts(options).items() if count)
+        size = f"{options.size_hw[1]}x{options.size_hw[0]}"
+        film = f", video.mp4 of {options.video_s:g} s" if options.video_s else ""
+        return f"{self.data}: {parts} pictures, {size}, {', '.join(options.domains)}{film}"
+
+
+def synthesize(
+    out: str | Path,
+    options: SynthOptions = SynthOptions(),  # noqa: B008  # frozen
+    *,
+    progress: Progress | None = None,
+) -> Synthesized:
+    """Generates street scenes with ground truth in CamVid's 11 classes, deterministic by seed.
+
+    Writes ``images/<split>/NAME.png``, ``labels/<split>/NAME.png``, ``classes.json`` and ``synth.json``; with ``video_s``
+    also ``video.mp4`` of a scene of its own and ``video_labels/*.png``. The folder is built beside ``out`` and renamed when
+    it is whole.
+
+    >>> report = synthesize("streets", SynthOptions(train=1, val=0, size_hw=(32, 48), seed=7))
+    >>> report
+    streets: 1 train pictures, 48x32, day
+    >>> report.files[:2]
+    ('classes.json', 'images/train/synth_day_00000_0.png')
 
     Args:
         out: Folder to make.
-        train, val, test: Pictures per split.
-        size_hw: Height and width, pixels.
-        seed: Same seed, same arguments: same files.
-        domains: Names from :data:`DOMAINS`.
-        video_s: With more than 0, ``video.mp4`` of that many seconds of a scene of its own, and ``video_labels/*.png``.
-        fps: Frames per second of the video.
-        image_suffix: ``".png"``, or ``".jpg"`` (quality 92).
-        force: Write into a folder that is not empty. Files of an earlier generation are replaced; others stay.
-        workers: Processes that render; the files are the same with any number. With more than one, a script needs the usual
-            ``if __name__ == "__main__"``.
-        progress: Called after each scene and each frame of the video.
+        options: How many images, of what size, in which domains.
+        progress: Told how many images and frames of the video are rendered.
 
     Raises:
-        InputError: ``out`` is not empty (without ``force``), is a file, or can't be written; counts or sizes out of range.
-        UnknownNameError: no such domain.
+        InputError: ``out`` is not empty (without ``force``), is a file, or can't be written.
+        SinkError: OpenCV can't write mp4 on this machine.
     """
     out = Path(out)
-    counts = {"train": train, "val": val, "test": test}
-    if min(counts.values()) < 0 or sum(counts.values()) == 0 or max(counts.values()) > 100_000:
-        raise InputError(
-            f"synth: pictures per split must be 0 to 100000 and not all 0, got train {train}, val {val}, test {test}"
-        )
-    if image_suffix not in (".png", ".jpg"):
-        raise InputError(f"synth: image_suffix must be .png or .jpg, got {image_suffix!r}")
-    if not domains:
-        raise InputError("synth: expected at least one domain, got none")
-    _check(size_hw, seed, fps)
-    for name in domains:
-        find_domain(name)
-    _check_target(out, force)
-    frames = round(video_s * fps)
+    _check_target(out, options.force)
+    counts = _counts(options)
+    frames = round(options.video_s * options.fps)
     total, done = sum(counts.values()) + frames, 0
+    count = (progress or Silent()).count("rendering")
 
-    def tick(pictures: int) -> None:
+    def tick(images: int) -> None:
         nonlocal done
-        done += pictures
-        if progress is not None:
-            progress(done, total)
+        done += images
+        count(done, total)
 
     with _temporary_folder(out) as folder:
-        jobs = list(_jobs(folder, counts, size_hw, seed, domains, image_suffix))
-        for pictures in _each(_write_scene, jobs, workers):
-            tick(pictures)
+        workers = len(usable_cpus()) if options.workers is None else options.workers
+        for images in _each(_write_scene, list(_jobs(folder, options)), workers):
+            tick(images)
         if frames:
-            write_video(folder / "video.mp4", seconds=video_s, size_hw=size_hw, seed=seed, domain=domains[0], fps=fps,
-                        progress=lambda *_: tick(1))  # fmt: skip
+            _write_film(folder / "video.mp4", frames, options, lambda *_: tick(1))
         write_labels(folder, CAMVID)
-        files = sorted(str(path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file())
-        manifest = {
-            "seed": seed,
-            "size_hw": list(size_hw),
-            "domains": list(domains),
-            **counts,
-            "video_s": video_s,
-            "fps": fps,
-            "files": files,
-        }
-        write_json(folder / MANIFEST, manifest)
+        files = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
+        write_json(folder / MANIFEST, _manifest(options, files))
         _move_into_place(folder, out)
-    return out
+    return Synthesized(out, options, files)
+
+
+def _counts(options: SynthOptions) -> dict[str, int]:
+    return {"train": options.train, "val": options.val, "test": options.test}
+
+
+def _manifest(options: SynthOptions, files: Sequence[str]) -> dict[str, Any]:
+    return {
+        "seed": options.seed,
+        "size_hw": list(options.size_hw),
+        "domains": list(options.domains),
+        **_counts(options),
+        "video_s": options.video_s,
+        "fps": options.fps,
+        "files": list(files),
+    }
 
 
 def write_video(
@@ -135,23 +144,29 @@ def write_video(
 ) -> Path:  # fmt: skip
     """Writes an mp4 of one ride, and the mask of every frame as ``<stem>_labels/000000.png`` beside it.
 
-    The ride's scene is in no split of :func:`write_dataset` with any seed. The film is lossy; the masks are exact.
+    The ride's scene is in no split of :func:`synthesize` with any seed. The film is lossy; the masks are exact.
 
     Raises:
         InputError: a length, size or rate out of range, or the masks' folder exists and is not empty.
+        UnknownNameError: no such domain.
         SinkError: OpenCV can't write mp4 on this machine.
     """
-    path = Path(path)
-    _check(size_hw, seed, fps)
+    options = SynthOptions(size_hw=size_hw, seed=seed, domains=(domain,), video_s=seconds, fps=fps)
     frames = round(seconds * fps)
     if frames < 1:
         raise InputError(f"synth video: expected at least one frame, got {seconds} s at {fps} frames/s")
+    _write_film(Path(path), frames, options, (progress or Silent()).count("rendering"))
+    return Path(path)
+
+
+def _write_film(path: Path, frames: int, options: SynthOptions, count: Count) -> None:
+    fps, (height, width) = options.fps, options.size_hw
     labels = path.with_name(f"{path.stem}_labels")
     _check_target(labels, force=False)
-    scene = StreetScene(scene_seed(seed, "video", 0), size_hw, domain, fps)
+    scene = StreetScene(scene_seed(options.seed, "video", 0), options.size_hw, options.domains[0], fps)
     with _temporary_folder(labels) as folder, atomic_path(path) as temporary:
         fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-        writer = cv2.VideoWriter(str(temporary), fourcc, fps, (size_hw[1], size_hw[0]))
+        writer = cv2.VideoWriter(str(temporary), fourcc, fps, (width, height))
         try:
             if not writer.isOpened():
                 raise SinkError(f"{path}: OpenCV can't write mp4 (mp4v) here; install an opencv-python built with FFmpeg")
@@ -159,47 +174,45 @@ def write_video(
                 frame, mask = scene.frame(index)
                 writer.write(frame)
                 _write(folder / f"{index:06d}.png", mask)
-                if progress is not None:
-                    progress(index + 1, frames)
+                count(index + 1, frames)
         finally:
             writer.release()
         if temporary.stat().st_size == 0:
             raise SinkError(f"{path}: OpenCV wrote no video data; install an opencv-python built with FFmpeg")
         _move_into_place(folder, labels)
-    return path
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One scene's pictures; a process of its own may write them."""
+    """One scene's images; a process of its own may write them."""
 
     folder: Path
     split: str
     number: int
-    pictures: int
+    images: int
     size_hw: tuple[int, int]
     seed: int
     domain: str
     suffix: str
 
 
-def _jobs(
-    folder: Path, counts: dict[str, int], size_hw: tuple[int, int], seed: int, domains: Sequence[str], suffix: str
-) -> Iterator[_Job]:
-    for split, count in counts.items():
+def _jobs(folder: Path, options: SynthOptions) -> Iterator[_Job]:
+    domains = options.domains
+    for split, count in _counts(options).items():
         for number in range(-(-count // FRAMES_PER_SCENE)):
-            pictures = min(FRAMES_PER_SCENE, count - number * FRAMES_PER_SCENE)
-            yield _Job(folder, split, number, pictures, size_hw, seed, domains[number % len(domains)], suffix)
+            images = min(FRAMES_PER_SCENE, count - number * FRAMES_PER_SCENE)
+            domain = domains[number % len(domains)]
+            yield _Job(folder, split, number, images, options.size_hw, options.seed, domain, options.image_suffix)
 
 
 def _write_scene(job: _Job) -> int:
     scene = StreetScene(scene_seed(job.seed, job.split, job.number), job.size_hw, job.domain, fps=1 / _SPACING_S)
-    for index in range(job.pictures):
+    for index in range(job.images):
         frame, mask = scene.frame(index)
         name = f"synth_{job.domain}_{job.number:05d}_{index}"
         _write(job.folder / "images" / job.split / f"{name}{job.suffix}", frame)
         _write(job.folder / "labels" / job.split / f"{name}.png", mask)
-    return job.pictures
+    return job.images
 
 
 def _each(function: Callable[[_Job], int], jobs: Sequence[_Job], workers: int) -> Iterator[int]:
@@ -224,22 +237,11 @@ def _each(function: Callable[[_Job], int], jobs: Sequence[_Job], workers: int) -
             pool.shutdown(cancel_futures=True)
 
 
-def _check(size_hw: tuple[int, int], seed: int, fps: float) -> None:
-    if len(size_hw) != 2 or not 32 <= min(size_hw) <= max(size_hw) <= 4096:
-        raise InputError(
-            f"synth: size must be height x width, each 32 to 4096 pixels, got {'x'.join(str(v) for v in size_hw)}"
-        )
-    if not 0 <= seed < 2**31:
-        raise InputError(f"synth: seed must be 0 to 2147483647, got {seed}")
-    if not 1 <= fps <= 240:
-        raise InputError(f"synth: fps must be 1 to 240, got {fps}")
-
-
 def _check_target(out: Path, force: bool) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; choose a folder for the generated data")
     if out.is_dir() and any(out.iterdir()) and not force:
-        raise InputError(f"{out}: the folder is not empty; choose another one, or pass --force to write into it")
+        raise InputError(f"{out}: the folder is not empty; choose another one, or pass `force=True` to write into it")
 
 
 def _write(path: Path, image: U8) -> None:

@@ -37,7 +37,7 @@ def test_domains_may_be_repeated(tmp_path: Path) -> None:
         ("--size big", "--size: expected HEIGHTxWIDTH"),
         ("--size 8x8", "each 32 to 4096 pixels"),
         ("--domain rian", "did you mean 'rain'"),
-        ("--domain ,", "--domain: expected at least one name"),
+        ("--domain ,", "--domain: expected at least one domain"),
         ("--video -1", "--video: expected 0 to 36000 seconds"),
         ("--train 0 --val 0", "not all 0"),
     ],

@@ -8,7 +8,8 @@ import pytest
 
 from seg_edge.core.errors import DataError
 from seg_edge.core.labels import Labels
-from seg_edge.datasets.checking import check_dataset, contact_sheet, picture_hash
+from seg_edge.core.progress import Count, Silent
+from seg_edge.datasets.checking import check, contact_sheet, image_hash
 from seg_edge.datasets.dataset import read_image, write_labels
 
 LABELS = Labels(("road", "car"), ((128, 64, 128), (0, 0, 142)))
@@ -40,7 +41,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_counts(root):
-    found = check_dataset(root)
+    found = check(root)
     train, val = found.splits
     assert (found.layout, found.labels, found.errors, found.duplicates) == (
         "images/<split> and labels/<split>", LABELS, [], [],
@@ -53,14 +54,19 @@ def test_counts(root):
 
 def test_progress(root):
     seen = []
-    check_dataset(root, progress=lambda *step: seen.append(step))
+
+    class Steps(Silent):
+        def count(self, what: str) -> Count:
+            return lambda done, total: seen.append((what, done, total))
+
+    check(root, progress=Steps())
     assert seen == [("train", 1, 2), ("train", 2, 2), ("val", 1, 1)]
 
 
 def test_everything_wrong_is_listed_and_the_rest_is_counted(root):
     (root / "images/train/a.png").write_bytes(b"no picture")
     write(root / "labels/val/c.png", np.full(SIZE_HW, 7, np.uint8))
-    found = check_dataset(root)
+    found = check(root)
     assert [split.images for split in found.splits] == [1, 0]
     assert found.errors == [
         f"{root}/images/train/a.png: not a readable image (10 bytes); replace or remove it",
@@ -71,7 +77,7 @@ def test_everything_wrong_is_listed_and_the_rest_is_counted(root):
 
 def test_a_split_without_labels_is_an_error_of_its_own(root):
     (root / "labels/val/c.png").unlink()
-    found = check_dataset(root)
+    found = check(root)
     assert [split.name for split in found.splits] == ["val", "train"]
     assert "c.png: has no label (1 of 1 images have none)" in found.errors[0]
 
@@ -81,7 +87,7 @@ def test_no_split_at_all(root):
         (root / f"labels/train/{name}.png").unlink()
     (root / "labels/val/c.png").unlink()
     with pytest.raises(DataError, match="has no label"):
-        check_dataset(root)
+        check(root)
 
 
 @pytest.mark.parametrize("change", ["copy", "jpeg", "half"])
@@ -94,7 +100,7 @@ def test_a_picture_in_two_splits(root, change):
         image = cv2.resize(image, (32, 24), interpolation=cv2.INTER_AREA)
         write(root / "labels/val/c.png", np.zeros((24, 32), np.uint8))
     write(target, image)
-    found = check_dataset(root)
+    found = check(root)
     assert [row[:4] for row in found.duplicates] == [("train", "b.png", "val", "c.png")]
     same = "the same" if change == "copy" else "(nearly )?the same"
     assert any(w.startswith("train: b.png is ") for w in found.warnings)
@@ -104,7 +110,7 @@ def test_a_picture_in_two_splits(root, change):
 
 
 def test_neighbours_are_no_copies():
-    bits = np.unpackbits(picture_hash(picture(3)) ^ picture_hash(np.roll(picture(3), 8, 1)))
+    bits = np.unpackbits(image_hash(picture(3)) ^ image_hash(np.roll(picture(3), 8, 1)))
     assert bits.sum() > 40
 
 
@@ -114,7 +120,7 @@ def test_rare_classes_and_void(root):
     write(root / "images/train/a.png", np.zeros((480, 640, 3), np.uint8))
     write(root / "labels/train/a.png", mask)
     write(root / "labels/val/c.png", np.full(SIZE_HW, 255, np.uint8))
-    warnings = check_dataset(root).warnings
+    warnings = check(root).warnings
     assert "train: class car is rare (3.2e-05 of the pixels)" in warnings
     assert "val: most pixels are void (3072 of 3072)" in warnings
 
@@ -122,12 +128,12 @@ def test_rare_classes_and_void(root):
 def test_unreadable_pictures_are_no_duplicates(root):
     for path in (root / "images/train/a.png", root / "images/val/c.png"):
         path.write_bytes(b"no picture")
-    assert check_dataset(root).duplicates == []
+    assert check(root).duplicates == []
 
 
 def test_contact_sheet(root, tmp_path):
     target = tmp_path / "sheet.png"
-    contact_sheet(root, check_dataset(root), target, columns=2, width=64)
+    contact_sheet(check(root), target, columns=2, width=64)
     sheet = read_image(target)
     assert sheet.shape == (2 * 48 + 2 * 20 + 6, 128, 3)  # two splits; a legend of one class a line
     # The car is painted over the first picture, half of it; void shows the picture.

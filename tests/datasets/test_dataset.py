@@ -77,7 +77,7 @@ def test_images_of_one_split_only(root, add):
 
 def test_missing_folder(root):
     assert refused(lambda: open_dataset(root, "val")) == (
-        f"dataset {root}: no such folder; pass --data a folder with images/val and labels/val"
+        f"dataset {root}: no such folder; pass `data` a folder with images/val and labels/val"
     )
 
 

@@ -14,8 +14,10 @@ import pytest
 
 from seg_edge.cli.main import main
 from seg_edge.core.errors import DownloadError, InputError, UnknownNameError
+from seg_edge.core.progress import Count, Silent
 from seg_edge.datasets import download as module
-from seg_edge.datasets.download import Public, download, get, unpack
+from seg_edge.datasets.download import Fetched, download, fetch, unpack
+from seg_edge.datasets.public import TABLE, Public
 
 BODY = bytes(range(256)) * 4000
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -192,7 +194,7 @@ def toy(server, monkeypatch):
     """A dataset of one picture, known as ``toy``."""
     server.body = ARCHIVES["zip"]
     known = Public(server.url, hashlib.md5(server.body).hexdigest(), "top/data", "one text; for tests")
-    monkeypatch.setitem(module.TABLE, "toy", known)
+    monkeypatch.setitem(TABLE, "toy", known)
     return known
 
 
@@ -208,30 +210,34 @@ def test_command(toy, server, tmp_path, capsys):
 
 
 def test_interrupted_and_called_again(toy, server, tmp_path):
-    def stop(done: int, _total: int | None) -> None:
-        raise KeyboardInterrupt
+    class Stop(Silent):
+        def count(self, _what: str) -> Count:
+            return self.stop
+
+        def stop(self, _done: int, _total: int | None) -> None:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        get("toy", tmp_path / "out", stop)
+        fetch("toy", tmp_path / "out", progress=Stop())
     assert sorted(p.name for p in tmp_path.iterdir()) == [".toy.part"]
-    assert get("toy", tmp_path / "out") == tmp_path / "out"
+    assert fetch("toy", tmp_path / "out") == Fetched("toy", tmp_path / "out", toy.about)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
 
 
 def test_what_can_not_be_got(tmp_path, capsys):
     with pytest.raises(UnknownNameError, match="did you mean 'camvid'"):
-        get("camvidd", tmp_path / "out")
+        fetch("camvidd", tmp_path / "out")
     for name in ("cityscapes", "carvana"):
-        with pytest.raises(InputError, match="on registration only; .* pass it as --data"):
-            get(name, tmp_path / "out")
+        with pytest.raises(InputError, match="on registration only; .* pass it as `data`"):
+            fetch(name, tmp_path / "out")
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="can't be written"):
-        get("camvid", tmp_path / "file" / "out")
+        fetch("camvid", tmp_path / "file" / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
 
 
 def test_the_table_is_in_order():
-    for known in module.TABLE.values():
+    for known in TABLE.values():
         if isinstance(known, Public):
             assert len(bytes.fromhex(known.md5)) == 16
             assert known.url.startswith("http")

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from seg_edge.core.errors import DataError, InputError, SegEdgeError, UnknownNameError
-from seg_edge.datasets.converters import convert
+from seg_edge.datasets import Converted, ConvertOptions
+from seg_edge.datasets import convert as convert_with
+from seg_edge.datasets.converters.writer import READERS
 from seg_edge.datasets.opening import open_dataset
+from seg_edge.datasets.options import FORMATS
 
 SIZE = (6, 8)
 #: A rectangle from (1, 1) to (5, 4): the 12 pixels of columns 1 to 4 and rows 1 to 3.
@@ -29,6 +32,10 @@ def picture(path, size_hw=SIZE):
 def masks(root, split):
     data = open_dataset(root, split)
     return {path.stem: data.read_mask(i) for i, path in enumerate(data.images)}
+
+
+def convert(kind, source, target, **words) -> Converted:
+    return convert_with(source, target, ConvertOptions(format=kind, **words))
 
 
 def refused(kind, source, target, error=DataError, **words):
@@ -332,9 +339,13 @@ def test_class_lists(tmp_path):
     assert set(np.unique(masks(tmp_path / "c", "train")["a"])) == {3, 11}  # road, and CamVid's own void
 
 
+def test_the_options_name_every_reader():
+    assert set(FORMATS) == set(READERS)
+
+
 def test_refusals_before_any_work(tmp_path):
     root = labelme(tmp_path / "in", [])
-    for words, text in (({"others": "voit"}, "did you mean 'void'"), ({"unlabelled": "x"}, "unknown --unlabelled 'x'")):
+    for words, text in (({"others": "voit"}, "did you mean 'void'"), ({"unlabelled": "x"}, "unknown `unlabelled` 'x'")):
         assert text in refused("labelme", root, tmp_path / "out", UnknownNameError, **words)
     assert "did you mean 'coco'" in refused("cocoo", root, tmp_path / "out", UnknownNameError)
     assert "no such folder or file" in refused("yolo", tmp_path / "absent", tmp_path / "out")

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from seg_edge.core.metrics import ConfusionMatrix
-from seg_edge.datasets.dataset import SegDataset
+from seg_edge.datasets import SegDataset, SynthOptions, synthesize
 from seg_edge.datasets.opening import open_dataset
-from seg_edge.datasets.synth import write_dataset
 from seg_edge.measure.evaluation import evaluate
 from seg_edge.runtime import Segmenter
 
@@ -22,7 +21,7 @@ MODEL = Path(__file__).parents[2] / "data" / "street.int8.onnx"
 def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Streets of another seed than the model's: none of them is among its training streets."""
     out = tmp_path_factory.mktemp("streets") / "data"
-    return write_dataset(out, train=72, val=36, size_hw=(192, 256), seed=11, workers=2)
+    return synthesize(out, SynthOptions(train=72, val=36, size_hw=(192, 256), seed=11, workers=2)).data
 
 
 def colour_miou(train: SegDataset, val: SegDataset) -> float:

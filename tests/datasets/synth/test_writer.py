@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,12 +13,29 @@ import pytest
 
 from seg_edge.core.errors import InputError, SinkError
 from seg_edge.core.labels import CAMVID
+from seg_edge.core.progress import Count, Progress, Silent
+from seg_edge.datasets import SynthOptions, synthesize
 from seg_edge.datasets.dataset import read_mask
 from seg_edge.datasets.opening import open_dataset
-from seg_edge.datasets.synth import StreetScene, write_dataset, write_video
+from seg_edge.datasets.synth import StreetScene, write_video
 from seg_edge.datasets.synth.writer import FRAMES_PER_SCENE, scene_seed
 
 SIZE = (48, 64)
+
+
+class Steps(Silent):
+    """Calls a function with what is done and what there is in all."""
+
+    def __init__(self, step: Callable[[int, int | None], None]) -> None:
+        self._step = step
+
+    def count(self, what: str) -> Count:
+        assert what == "rendering"
+        return self._step
+
+
+def write_dataset(out: Path, progress: Progress | None = None, **options: Any) -> Path:
+    return synthesize(out, SynthOptions(**options), progress=progress).data
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -26,9 +45,16 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("synth") / "data"
-    steps: list[tuple[int, int]] = []
+    steps: list[tuple[int, int | None]] = []
     write_dataset(
-        out, train=8, val=3, test=1, size_hw=SIZE, seed=4, domains=("day", "fog"), progress=lambda *step: steps.append(step)
+        out,
+        train=8,
+        val=3,
+        test=1,
+        size_hw=SIZE,
+        seed=4,
+        domains=("day", "fog"),
+        progress=Steps(lambda *step: steps.append(step)),
     )
     assert steps == [(done, 12) for done in (6, 8, 11, 12)]  # after each scene
     return out
@@ -80,13 +106,13 @@ def test_interrupted_leaves_nothing(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_dataset(tmp_path / "data", train=12, val=0, size_hw=SIZE, progress=interrupt)
+        write_dataset(tmp_path / "data", train=12, val=0, size_hw=SIZE, progress=Steps(interrupt))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_not_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"the folder is not empty; .*--force"):
+    with pytest.raises(InputError, match=r"the folder is not empty; .*`force=True`"):
         write_dataset(tmp_path, train=1, val=0, size_hw=SIZE)
     with pytest.raises(InputError, match="is a file"):
         write_dataset(tmp_path / "notes.txt", train=1, val=0, size_hw=SIZE)
@@ -122,11 +148,11 @@ def test_a_manifest_can_not_reach_outside(tmp_path: Path) -> None:
         ({"train": 0, "val": 0}, "not all 0"),
         ({"train": -1}, "0 to 100000"),
         ({"size_hw": (16, 64)}, "each 32 to 4096 pixels, got 16x64"),
-        ({"seed": -1}, "seed must be 0 to"),
-        ({"fps": 0.0}, "fps must be 1 to 240"),
+        ({"seed": -1}, "`seed`: expected 0 to"),
+        ({"fps": 0.0}, "`fps`: expected 1 to 240"),
         ({"domains": ()}, "at least one domain"),
         ({"domains": ("foggy",)}, "did you mean 'fog'"),
-        ({"image_suffix": ".gif"}, "must be .png or .jpg"),
+        ({"image_suffix": ".gif"}, "valid names: .jpg, .png"),
     ],
 )
 def test_bad_arguments_write_nothing(tmp_path: Path, options: dict, text: str) -> None:
@@ -158,7 +184,7 @@ def test_interrupted_video_leaves_nothing(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_video(tmp_path / "ride.mp4", seconds=1, size_hw=SIZE, fps=10, progress=interrupt)
+        write_video(tmp_path / "ride.mp4", seconds=1, size_hw=SIZE, fps=10, progress=Steps(interrupt))
     assert list(tmp_path.iterdir()) == []
 
 

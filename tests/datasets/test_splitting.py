@@ -9,9 +9,10 @@ import pytest
 
 from seg_edge.cli.main import main
 from seg_edge.core.errors import DataError, InputError, UnknownNameError
+from seg_edge.datasets import SplitOptions
 from seg_edge.datasets.dataset import read_mask
 from seg_edge.datasets.opening import open_dataset
-from seg_edge.datasets.split_classes import split_classes
+from seg_edge.datasets.splitting import split_classes
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +26,8 @@ def streets(tmp_path_factory):
 
 
 def test_each_picture_has_one_class_and_nothing_else_changes(streets, tmp_path):
-    shares = split_classes(streets, tmp_path / "o", ["car", "road", "tree"])
-    assert shares == {"car": 6, "road": 6, "tree": 6}
+    report = split_classes(streets, tmp_path / "o", SplitOptions(classes=("car", "road", "tree")))
+    assert report.shares == {"car": 6, "road": 6, "tree": 6}
     whole = open_dataset(streets, "train")
     single = open_dataset(tmp_path / "o", "train")
     assert single.labels.names == ("background", "car", "road", "tree")
@@ -45,7 +46,7 @@ def test_each_picture_has_one_class_and_nothing_else_changes(streets, tmp_path):
 
 
 def test_other_splits_stay_whole(streets, tmp_path):
-    split_classes(streets, tmp_path / "o", ["car", "road"])
+    split_classes(streets, tmp_path / "o", SplitOptions(classes=("car", "road")))
     whole, found = open_dataset(streets, "val"), open_dataset(tmp_path / "o", "val")
     assert found.sets == ()
     for (_, a), (_, b) in zip(whole, found, strict=True):
@@ -56,7 +57,7 @@ def test_other_splits_stay_whole(streets, tmp_path):
 
 def test_same_seed_same_shares(streets, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        split_classes(streets, tmp_path / name, ["building", "road", "sky"], seed)
+        split_classes(streets, tmp_path / name, SplitOptions(classes=("building", "road", "sky"), seed=seed))
     files = [sorted(p.relative_to(tmp_path / n).as_posix() for p in (tmp_path / n).rglob("*.png")) for n in "abc"]
     assert files[0] == files[1] != files[2]
 
@@ -75,18 +76,18 @@ def test_command_and_check(streets, tmp_path, capsys):
 
 def test_refusals(streets, tmp_path):
     with pytest.raises(UnknownNameError, match="unknown class 'cars': did you mean 'car'"):
-        split_classes(streets, tmp_path / "o", ["cars", "road"])
+        split_classes(streets, tmp_path / "o", SplitOptions(classes=("cars", "road")))
     with pytest.raises(InputError, match="at least two classes"):
-        split_classes(streets, tmp_path / "o", ["road"])
+        split_classes(streets, tmp_path / "o", SplitOptions(classes=("road",)))
     assert not (tmp_path / "o").exists()
-    split_classes(streets, tmp_path / "o", ["road", "sky"])
+    split_classes(streets, tmp_path / "o", SplitOptions(classes=("road", "sky")))
     with pytest.raises(InputError, match="is there already; choose another folder"):
         split_classes(streets, tmp_path / "o")
     with pytest.raises(InputError, match="needs a dataset with all labels"):
         split_classes(tmp_path / "o", tmp_path / "p")
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="can't be written"):
-        split_classes(streets, tmp_path / "file" / "o", ["road", "sky"])
+        split_classes(streets, tmp_path / "file" / "o", SplitOptions(classes=("road", "sky")))
 
 
 def test_a_class_that_nobody_shows(streets, tmp_path, load_module):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,60 +15,84 @@ import numpy.typing as npt
 
 from ..core.errors import DataError, InputError, UnknownNameError
 from ..core.labels import Labels
+from ..core.progress import Progress, Silent
+from ..core.report import Report
 from .dataset import SegDataset, write_labels
 from .layouts import SPLITS, find_layout
 from .merged import BACKGROUND, NO_CLASSES
 from .opening import open_dataset
+from .options import SplitOptions
 
-Progress = Callable[[int, int], None]
+
+@dataclass(frozen=True, repr=False)
+class Split(Report):
+    """A dataset that was taken apart.
+
+    Attributes:
+        data: The folder that was made.
+        shares: Class → images in its folder.
+    """
+
+    data: Path
+    shares: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"data": str(self.data), "shares": dict(self.shares)}
+
+    def title(self) -> str:
+        return f"{self.data}: {', '.join(f'{count} pictures of {name}' for name, count in self.shares.items())}"
 
 
 def split_classes(
-    data: str | Path, out: str | Path, classes: Sequence[str] | None = None, seed: int = 0, progress: Progress | None = None
-) -> dict[str, int]:
+    data: str | Path,
+    out: str | Path,
+    options: SplitOptions = SplitOptions(),  # noqa: B008  # frozen
+    *,
+    progress: Progress | None = None,
+) -> Split:
     """Writes ``CLASS/images/train`` and ``CLASS/masks/train`` for each class, and the other splits with all labels.
 
-    No picture is in two classes' folders, and a mask marks its own class alone (255), whatever else the picture shows.
-    Pictures are given to a class that they show, the rarest class first, in equal numbers as far as there are enough.
+    No image is in two classes' folders, and a mask marks its own class alone (255), whatever else the image shows.
+    Images are given to a class that they show, the rarest class first, in equal numbers as far as there are enough.
     Classes that are not chosen are background.
+
+    >>> split_classes("data", "apart", SplitOptions(classes=("road", "car")))
+    apart: 3 pictures of road, 3 pictures of car
 
     Args:
         data: A dataset with a train split.
         out: Folder to make.
-        classes: Names; None takes all but one called "background".
-        seed: Of the draw.
-        progress: Called with (pictures done, pictures in all).
-
-    Returns:
-        Pictures for each class.
+        options: The classes, and the seed of the draw.
+        progress: Told how many images are written.
 
     Raises:
-        InputError: ``out`` is there and not empty, or can't be written.
+        InputError: ``out`` exists and is not empty, or can't be written.
         UnknownNameError: no such class.
-        DataError: a class that no picture is left for, or a dataset that can't be read.
+        DataError: a class that no image is left for, or a dataset that can't be read.
     """
     data, out = Path(data), Path(out)
     train = open_dataset(data, "train")
     known = train.labels
-    names = tuple(dict.fromkeys(classes)) if classes else tuple(n for n in known.names if n != BACKGROUND)
+    names = tuple(dict.fromkeys(options.classes)) if options.classes else tuple(n for n in known.names if n != BACKGROUND)
     for name in names:
         if name not in known.names or name == BACKGROUND:
             raise UnknownNameError("class", name, [n for n in known.names if n != BACKGROUND])
         if name in NO_CLASSES or "/" in name:
-            raise InputError(f"data split-classes: a folder {name!r} would be read as something else; leave the class out")
+            raise InputError(f"a folder {name!r} would be read as something else; leave the class out")
     if train.sets or len(names) < 2:
-        raise InputError("data split-classes: needs a dataset with all labels and at least two classes")
+        raise InputError("splitting needs a dataset with all labels and at least two classes")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: is there already; choose another folder")
     others = [open_dataset(data, name, known) for name in find_layout(data).splits(data) if name in SPLITS[1:]]
     total, done = len(train) + sum(map(len, others)), 0
     numbers = [known.names.index(name) for name in names]
-    owner = _share_out(_shown(train, numbers), names, seed)
+    owner = _share_out(_shown(train, numbers), names, options.seed)
     colours = tuple(known.palette[number] for number in numbers)
     labels = Labels((BACKGROUND, *names), ((0, 0, 0), *colours))
     table = np.zeros(256, np.uint8)
     table[numbers] = np.arange(1, len(names) + 1)
     folder = _beside(out)
+    count = (progress or Silent()).count("writing")
     try:
         for part in (train, *others):
             for index, image in enumerate(part.images):
@@ -75,13 +101,12 @@ def split_classes(
                     mask = np.where(part.read_mask(index) == numbers[owner[index]], np.uint8(255), np.uint8(0))
                 else:
                     home, name, mask = folder, "labels", table[part.read_mask(index)]
-                    # Void is nobody's: not the background's either.
+                    # Void belongs to no class, not even to the background.
                     mask = np.where(part.read_mask(index) == known.ignore_index, np.uint8(labels.ignore_index), mask)
                 _copy(image, home / "images" / part.split / image.name)
                 _write(home / name / part.split / f"{image.stem}.png", mask)
                 done += 1
-                if progress is not None:
-                    progress(done, total)
+                count(done, total)
         write_labels(folder, labels)
         if out.exists():
             out.rmdir()
@@ -91,27 +116,25 @@ def split_classes(
         raise InputError(f"{out}: can't be written ({error.strerror}); choose another folder") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return {name: int((owner == k).sum()) for k, name in enumerate(names)}
+    return Split(out, {name: int((owner == k).sum()) for k, name in enumerate(names)})
 
 
 def _shown(data: SegDataset, numbers: Sequence[int]) -> npt.NDArray[np.bool_]:
-    """bool (pictures, classes): whether a picture shows a class."""
+    """bool (images, classes): whether an image shows a class."""
     rows = [np.bincount(data.read_mask(index).ravel(), minlength=256)[list(numbers)] > 0 for index in range(len(data))]
     return np.stack(rows)
 
 
 def _share_out(shown: npt.NDArray[np.bool_], names: Sequence[str], seed: int) -> npt.NDArray[np.int64]:
-    """Which class gets each picture, (pictures,)."""
-    pictures, classes = shown.shape
-    order = np.random.default_rng(seed).permutation(pictures)
-    owner = np.full(pictures, -1, np.int64)
-    left = np.array([pictures // classes + (k < pictures % classes) for k in range(classes)])
+    """int64 (images,): the class that gets each image."""
+    images, classes = shown.shape
+    order = np.random.default_rng(seed).permutation(images)
+    owner = np.full(images, -1, np.int64)
+    left = np.array([images // classes + (k < images % classes) for k in range(classes)])
     for k in np.argsort(shown.sum(0), kind="stable"):
         chosen = [i for i in order if owner[i] < 0 and shown[i, k]][: left[k]]
         if not chosen:
-            raise DataError(
-                f"data split-classes: no picture is left for class {names[k]}; leave it out, or bring more pictures"
-            )
+            raise DataError(f"no picture is left for class {names[k]}; leave it out, or bring more pictures")
         owner[chosen] = k
         left[k] -= len(chosen)
     spare = [i for i in order if owner[i] < 0]

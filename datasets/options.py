@@ -1,0 +1,73 @@
+"""Options of the stages that check, convert and split datasets, and the names that they take.
+
+Needs neither NumPy nor OpenCV: the command reads the options before it loads them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..core.labels import PRESETS
+from ..core.options import Options, configuration, option
+
+#: Formats that :func:`seg_edge.datasets.convert` reads.
+FORMATS = ("coco", "labelme", "yolo")
+#: What becomes of a source's classes that ``classes`` doesn't list.
+OTHERS = ("error", "void", "background")
+#: What pixels are that no annotation covers.
+UNLABELLED = ("void", "background")
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """``"road, car"`` → ("road", "car"); empty entries are left out.
+
+    >>> parse_names("road, car,")
+    ('road', 'car')
+    """
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@configuration
+class CheckOptions(Options):
+    """What :func:`seg_edge.datasets.check` does beside reading everything."""
+
+    classes: str | None = option(
+        None, help="Class list of a known dataset", choices=lambda: PRESETS, kind="class list", metavar="NAME"
+    )
+    sheet: Path | None = option(None, help="Write an image here: samples of every split under their labels.")
+
+
+@configuration
+class ConvertOptions(Options):
+    """How :func:`seg_edge.datasets.convert` reads annotations of other tools."""
+
+    format: str = option(help="Format of the annotations", choices=lambda: FORMATS)
+    classes: str | Path | None = option(
+        None,
+        help="Classes of the result, in order: a text file with a name a line, a classes.json, or the list of a known "
+        f"dataset: {', '.join(PRESETS)}. Default: the source's.",
+    )
+    others: str = option(
+        "error",
+        help="With `classes`: what becomes of the source's other classes",
+        choices=lambda: OTHERS,
+        kind="`others`",
+    )
+    unlabelled: str | None = option(
+        None,
+        help="What pixels are that nothing covers (left out: background; void in panoptic data)",
+        choices=lambda: UNLABELLED,
+        kind="`unlabelled`",
+    )
+    clip: bool = option(False, help="Cut polygons off at the image's border instead of refusing them.")
+    link: bool = option(False, help="Symbolic links to the images instead of copies.")
+
+
+@configuration
+class SplitOptions(Options):
+    """How :func:`seg_edge.datasets.split_classes` takes a dataset apart."""
+
+    classes: tuple[str, ...] | None = option(
+        None, help="Comma list of names. Default: every class.", parse=parse_names, show=",".join
+    )
+    seed: int = option(0, help="Same seed, same shares.", low=0)
