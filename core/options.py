@@ -121,7 +121,8 @@ class Options:
         return dataclasses.replace(self, **changes)
 
 
-@dataclass_transform(field_specifiers=(option, field), kw_only_default=True, frozen_default=True)
+# Without field_specifiers: type checkers take a default from those only by keyword, and `option(240, …)` has it first.
+@dataclass_transform(kw_only_default=True, frozen_default=True)
 def configuration(decorated: C) -> C:
     """Makes a class a frozen dataclass with keyword arguments only; its docstring lists them with their help."""
     made = dataclass(frozen=True, kw_only=True)(decorated)
