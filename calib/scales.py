@@ -9,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import UnknownNameError
+from .names import WEIGHTS
 
-#: How weights may use their levels: ``"portable"`` computes the same on every processor, ``"full"`` is finest and needs one
-#: with 32-bit accumulation (VNNI, ARM, GPUs).
-WEIGHTS = ("portable", "full")
 #: Greatest level of a symmetric int8 weight.
 LEVELS = 127
 # Two weights that add up to this many levels add up to 128 at most after rounding, and 255 * 128 fits int16.

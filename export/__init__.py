@@ -1,1 +1,56 @@
-"""The chain: each step takes a model, gives a model, and adds a report row."""
+"""From a checkpoint to what devices run: pruned, quantized, exported, built into engine files, verified.
+
+>>> from seg_edge.export import ExportOptions, export
+>>> report = export("runs/street/best.pt", "street", ExportOptions(int8=True, data="camvid"))  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .deliver.options import DeliverOptions
+    from .graph.options import QuantOptions
+    from .int8.options import QatOptions
+    from .options import ExportOptions
+    from .pruning.options import PruneOptions
+    from .stages import build, export, prune, verify
+    from .trt.options import BuildOptions
+
+__all__ = [
+    "BuildOptions",
+    "DeliverOptions",
+    "ExportOptions",
+    "PruneOptions",
+    "QatOptions",
+    "QuantOptions",
+    "build",
+    "export",
+    "prune",
+    "verify",
+]
+
+# Loaded on first use; none of them needs torch or onnx before a stage has checked what can be checked without them.
+_HOMES = {
+    "BuildOptions": ".trt.options",
+    "DeliverOptions": ".deliver.options",
+    "ExportOptions": ".options",
+    "PruneOptions": ".pruning.options",
+    "QatOptions": ".int8.options",
+    "QuantOptions": ".graph.options",
+    "build": ".stages",
+    "export": ".stages",
+    "prune": ".stages",
+    "verify": ".stages",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

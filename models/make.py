@@ -1,4 +1,4 @@
-"""Makes a shipped model out of a checkpoint: exported to INT8 and gated, without a picture of the dataset in it.
+"""Makes a shipped model out of a checkpoint: exported to INT8 and gated, without an image of the dataset in it.
 
     python models/make.py runs/camvid/best.pt --data CAMVID [--name unet-s-camvid]
 
@@ -21,7 +21,7 @@ from seg_edge.core.folder import replaced_folder
 from seg_edge.core.shipped import CHECKPOINT, DEFAULT
 from seg_edge.datasets.opening import open_dataset
 from seg_edge.export.checks.golden import write_golden
-from seg_edge.export.report.rows import Report
+from seg_edge.export.report.document import ExportReport
 from seg_edge.train.checkpoint import load_checkpoint, save_checkpoint
 
 #: Of the whole folder.
@@ -52,13 +52,13 @@ def main() -> None:
         run("data", "synth", "--out", work / "scenes", *scenes)
         for file in (onnx_name("int8"), SPEC_FILE):
             shutil.copyfile(exported / file, made / file)
-        report = Report.read(exported)
+        report = ExportReport.read(exported)
         for step in report.steps:
             if step.file not in (None, onnx_name("int8")):
                 step.file = None
                 step.notes.append("not shipped: seg-edge export writes it from the checkpoint")
         report.sensitivity = []  # its plot is not shipped; report.json of the export has it
-        report.write(made)
+        report.write_folder(made)
         frames = [frame for frame, _ in open_dataset(work / "scenes", "test")]
         write_golden(made, frames, {"int8": made / onnx_name("int8")}, ENGINES, None)
         run("verify", made)

@@ -38,7 +38,7 @@ class ChainData:
 
 
 def open_data(root: str | Path | None, spec: ModelSpec, *, calibrate: bool) -> ChainData:
-    """Opens the splits of ``--data``; without it, the frames are generated.
+    """Opens the splits of a dataset; without one, the frames are generated.
 
     Raises:
         DataError: no such dataset, a split is missing, or it has other classes than the model.

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter, sleep
 from typing import Any
-
-import numpy as np
 
 from ...core.errors import EngineError
 from ...datasets.dataset import SegDataset
-from ...measure.benchmark.turns import SETTLE_S
+from ...measure.benchmark.timing import THOROUGH, Candidate, time_engines
 from ...measure.evaluation import evaluate
-from ...runtime.engines import AUTO, engine_class, engines, open_engine
+from ...runtime.engines import AUTO, engine_class, engines
 from ...runtime.segmenter import Segmenter
 from .frames import Frame
 
-# Turns of each model, runs of a turn, and those at its beginning that are not counted.
-TURNS, RUNS, WARMUP = 4, 6, 2
+#: The turns in which models are timed.
+TURNS = THOROUGH
 
 
 def measured_engines(name: str) -> list[str]:
@@ -45,55 +43,57 @@ def measured_engines(name: str) -> list[str]:
 def accuracy(
     path: Path, dataset: SegDataset, engine: str, threads: int | None, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
-    """``runtime.evaluate.evaluate`` of a model file."""
+    """Evaluates a model file on a split; see :func:`seg_edge.measure.evaluation.evaluate`."""
     with Segmenter(path, engine=engine, threads=threads) as segmenter:
         return evaluate(segmenter, dataset, progress)
 
 
-def latencies_ms(
+@dataclass(frozen=True)
+class Latencies:
+    """How long the models of one export take, measured in turns against each other.
+
+    Attributes:
+        table: Median milliseconds of one inference, ``[model][engine]``.
+        warnings: What to say about a figure that other processes disturbed, ``[model][engine]``; empty strings elsewhere.
+    """
+
+    table: dict[str, dict[str, float]]
+    warnings: dict[str, dict[str, str]]
+
+    def warning(self, *models: str, engine: str | None = None) -> str:
+        """What to say about some models, or all of them, on an engine, or on all of them; empty if nothing disturbed."""
+        texts = [
+            text
+            for model in models or self.warnings
+            for name, text in self.warnings.get(model, {}).items()
+            if text and engine in (None, name)
+        ]
+        return "; ".join(dict.fromkeys(texts))
+
+
+def latencies(
     paths: Mapping[str, Path],
-    frame: Frame,
+    frames: Frame,
     names: Sequence[str],
     threads: int | None,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, dict[str, float]]:
-    """Median time of one inference: engine only, model by model.
-
-    The models of one engine take turns, so that a machine that slows down or is shared slows all of them. Before a turn the
-    threads of the one before go to sleep: ONNX Runtime's spin for a while, on the cores that are being measured.
+    count: Callable[[int, int], None] | None = None,
+) -> Latencies:
+    """Times models on engines, engine only; see :func:`seg_edge.measure.benchmark.timing.time_engines`.
 
     Args:
         paths: Model files by name.
-        frame: uint8 (N, H, W, 3) that all of them take.
+        frames: uint8 (N, H, W, 3) that all of them take.
         names: Engines.
-        progress: Called with (turns done, turns in all).
-
-    Returns:
-        Milliseconds, ``[model][engine]``.
+        count: Called with (turns done, turns in all).
     """
-    table: dict[str, dict[str, float]] = {name: {} for name in paths}
-    done, total = 0, TURNS * len(paths) * len(names)
-    for engine in names:
-        opened = {name: open_engine(path, engine, threads) for name, path in paths.items()}
-        try:
-            times: dict[str, list[float]] = {name: [] for name in paths}
-            for _turn in range(TURNS):
-                for name, model in opened.items():
-                    sleep(SETTLE_S)
-                    for run in range(RUNS):
-                        started = perf_counter()
-                        model.infer(frame)
-                        if run >= WARMUP:
-                            times[name].append(1e3 * (perf_counter() - started))
-                    done += 1
-                    if progress is not None:
-                        progress(done, total)
-        finally:
-            for model in opened.values():
-                model.close()
-        for name, values in times.items():
-            table[name][engine] = float(np.median(values))
-    return table
+    pairs = [(model, engine) for engine in names for model in paths]
+    candidates = [Candidate(paths[model], engine, threads, frames) for model, engine in pairs]
+    table: dict[str, dict[str, float]] = {model: {} for model in paths}
+    warnings: dict[str, dict[str, str]] = {model: {} for model in paths}
+    for (model, engine), timing in zip(pairs, time_engines(candidates, turns=TURNS, count=count), strict=True):
+        table[model][engine] = timing.median_ms
+        warnings[model][engine] = timing.warning or ""
+    return Latencies(table, warnings)
 
 
 def worst_class(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any] | None:

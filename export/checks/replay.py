@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ...core.artefact import REPORT_JSON, SPEC_FILE, onnx_name
-from ...core.errors import ModelFileError
+from ...core.errors import GateError, ModelFileError
 from ...core.metrics import agreement
+from ...core.progress import Progress, Silent
+from ...core.report import Cells, Report
 from ...core.shipped import shipped
 from ...core.spec import ModelSpec
 from ...runtime.engines import AUTO, engine_class, open_engine
@@ -39,7 +41,51 @@ class Replay:
         }  # fmt: skip
 
 
-def verify(folder: str | Path, engine: str = AUTO, threads: int | None = None) -> list[Replay]:
+@dataclass(repr=False)
+class VerifyReport(Report):
+    """Whether this machine computes what the export machine computed.
+
+    Attributes:
+        artefact: What was replayed, as it was named.
+        rows: One for each model and golden frame.
+    """
+
+    artefact: str
+    rows: list[Replay]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every mask agrees well enough."""
+        return all(row.passed for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``verify --json`` writes."""
+        return {"artefact": self.artefact, "passed": self.passed, "frames": [row.to_dict() for row in self.rows]}
+
+    def title(self) -> str:
+        return f"{self.artefact}: golden frames on {', '.join(dict.fromkeys(row.engine for row in self.rows))}"
+
+    def table(self) -> Cells:
+        return ["file", "frame", "agreement %", "limit %", ""], [
+            [row.file, row.frame, f"{100 * row.agreement:.3f}", f"{100 * row.limit:.3f}", "ok" if row.passed else "DIFFERS"]
+            for row in self.rows
+        ]
+
+    def check(self) -> None:
+        """Raises GateError if a mask differs; the text names the worst one."""
+        broken = [row for row in self.rows if not row.passed]
+        if broken:
+            worst = min(broken, key=lambda row: row.agreement - row.limit)
+            raise GateError(
+                f"verify: {worst.file} on {worst.engine}: {worst.frame} agrees on {100 * worst.agreement:.3f} % of the "
+                f"pixels, expected at least {100 * worst.limit:.3f} % ({len(broken)} of {len(self.rows)} replays differ); "
+                "this machine or engine computes something else: try another `engine`, or export on this machine"
+            )
+
+
+def replay(
+    folder: str | Path, engine: str = AUTO, threads: int | None = None, progress: Progress | None = None
+) -> list[Replay]:
     """Checks every file of an artefact against its hash, then replays the golden frames.
 
     Args:
@@ -47,6 +93,7 @@ def verify(folder: str | Path, engine: str = AUTO, threads: int | None = None) -
         engine: The engine to replay on. ``"tensorrt"`` and ``"rtx"`` replay their engine files. ``"auto"`` is the fastest
             one available for the ONNX files, and all engine files that fit this machine's GPU.
         threads: CPU threads; None is every core.
+        progress: Is told what is replayed; None tells nobody.
 
     Returns:
         One row for each model and frame; a disagreement is a row that did not pass.
@@ -69,10 +116,10 @@ def verify(folder: str | Path, engine: str = AUTO, threads: int | None = None) -
             raise ModelFileError(f"{file}: golden/ has no {precision} masks to replay it against; copy the artefact again")
     jobs += _plans(folder, engine)
     rows: list[Replay] = []
-    for precision, file, name in jobs:
+    for precision, file, name in (progress or Silent()).track(jobs, "golden frames"):
         if precision not in golden.masks:
             raise ModelFileError(
-                f"{file}: is {precision}, and golden/ has no masks of that precision; export again with --{precision}"
+                f"{file}: is {precision}, and golden/ has no masks of that precision; export again with `{precision}=True`"
             )
         expected, least = golden.masks[precision], golden.min_agreement[precision]
         with open_engine(file, name, threads) as opened:
@@ -99,7 +146,7 @@ def _plans(folder: Path, engine: str) -> list[tuple[str, Path, str]]:
         if engine == flavour and not mine:
             raise ModelFileError(
                 f"{folder}: has no engine file of {FLAVOURS[flavour][1]}; build one: "
-                f"seg-edge build {folder} --engine {flavour}"
+                f"seg-edge build {folder} `engine='{flavour}'`"
             )
         # Asked for by name, one that doesn't fit is opened all the same: that says why.
         names = fitting or list(mine)[:1] if engine == flavour else fitting

@@ -29,13 +29,13 @@ def write_ir(model: Path, spec: ModelSpec, target: Path) -> list[Path]:
         ov: Any = import_module("openvino")
     except ImportError as error:
         raise EngineError(
-            f"--ir: the package openvino can't be imported ({error}); pip install 'seg-edge[openvino]'"
+            f"`ir=True`: the package openvino can't be imported ({error}); pip install 'seg-edge[openvino]'"
         ) from error
     try:
         graph = ov.convert_model(str(model))
     except Exception as error:  # OpenVINO's frontends raise classes of their own
         text = " ".join(str(error).split())[:300]
-        raise ModelFileError(f"--ir: OpenVINO can't read {model.name} ({text}); report this") from error
+        raise ModelFileError(f"`ir=True`: OpenVINO can't read {model.name} ({text}); report this") from error
     graph.set_rt_info(spec.to_json(), METADATA_KEY.split("."))
     # Precision lives in the graph: left alone, weights would be stored in fp16.
     ov.save_model(graph, str(target), compress_to_fp16=False)

@@ -11,10 +11,11 @@ import re
 import shutil
 from pathlib import Path
 
-from ...core.artefact import atomic_path, write_text
+from ...core.artefact import atomic_path, onnx_name, write_text
 from ...core.errors import InputError
 from ...core.spec import ModelSpec
 from ...runtime.modelfile.plan import PLAN_SUFFIXES
+from .options import SMALLEST
 
 CONFIG = "config.pbtxt"
 
@@ -42,11 +43,31 @@ def write_repository(model: str | Path, spec: ModelSpec, repository: str | Path,
         for old in (folder / "1").glob("model.*"):  # Triton refuses two models in one version
             old.unlink()
     except OSError as error:
-        raise InputError(f"--triton {repository}: can't be written ({error.strerror}); choose another folder") from error
+        raise InputError(f"`triton='{repository}'`: can't be written ({error.strerror}); choose another folder") from error
     with atomic_path(folder / "1" / file) as temporary:
         shutil.copyfile(model, temporary)
     write_text(folder / CONFIG, config_text(spec, platform, batch))
     return folder
+
+
+def to_triton(artefact: Path, repository: Path, spec: ModelSpec, batch: int | None) -> Path:
+    """Puts an artefact's TensorRT engine, or its smallest ONNX file, into a Triton model repository.
+
+    Returns:
+        The model's folder in the repository.
+
+    Raises:
+        InputError: the folder can't be written.
+    """
+    engines = [path for path in sorted(artefact.iterdir()) if path.suffix in PLAN_SUFFIXES]
+    for path in engines:
+        try:
+            platform_of(path)
+        except InputError:  # of TensorRT-RTX: Triton takes the ONNX file
+            continue
+        return write_repository(path, spec.with_(precision=path.name.split(".")[1]), repository, batch)
+    precision = next(name for name in SMALLEST if (artefact / onnx_name(name)).is_file())
+    return write_repository(artefact / onnx_name(precision), spec.with_(precision=precision), repository, batch)
 
 
 def platform_of(model: Path) -> tuple[str, str]:

@@ -9,9 +9,8 @@ import onnx
 
 from ...calib.graph import Array, Frames, run, session
 from ...core.errors import ModelFileError
+from .size import FREE
 
-#: How the command line calls a batch axis of any size; in code it is None, as in :attr:`seg_edge.runtime.Engine.batch`.
-FREE = "free"
 #: Name of a free batch axis in the graph.
 AXIS = "N"
 # A graph that takes this many takes any number: what fixes its batch fixes it to the 1 that it was traced with.
@@ -30,8 +29,8 @@ def with_batch(model: onnx.ModelProto, batch: int | None) -> onnx.ModelProto:
         return _inferred(model, batch)
     except Exception as error:  # onnx's InferenceError shares no public base class with its other errors
         raise ModelFileError(
-            f"--batch {batch or FREE}: the network {model.graph.name} can't take batches "
-            f"({' '.join(str(error).split())[:200]}); use --batch 1"
+            f"`batch='{batch or FREE}'`: the network {model.graph.name} can't take batches "
+            f"({' '.join(str(error).split())[:200]}); use `batch=1`"
         ) from error
 
 

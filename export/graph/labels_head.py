@@ -1,4 +1,4 @@
-"""``--head labels``: upsampling and argmax inside the graph, for tools that bring no post-processing of their own.
+"""The labels head: upsampling and argmax inside the graph, for tools that bring no post-processing of their own.
 
 The output is ``labels``, uint8 (N, H, W) at the input's size, as DeepStream, Triton and others take it. Our own runtime is
 faster with logits: its kernel does the same straight at the frame's size and never stores full-resolution logits.
@@ -14,22 +14,14 @@ import onnx
 from onnx import TensorProto, helper
 
 from ...calib.graph import Array, get_spec, set_spec, set_weight
-from ...core.errors import InputError, ModelFileError
+from ...core.errors import ModelFileError
 from ...core.metrics import agreement
-from ...core.spec import OUTPUTS
 from ...runtime.frame import kernels
 
-HEADS = OUTPUTS
 #: Least share of pixels equal to the C kernel's. Both interpolate bilinearly between pixel centres; engines sum the four
 #: products in another order, so where two classes are equal but for the last bits of a float, either may win. INT8 logits
 #: take 256 values only, so that such ties are common on the border between two classes.
 MIN_AGREEMENT = {"fp32": 0.9999, "fp16": 0.9999, "int8": 0.998}
-
-
-def check_head(head: str) -> None:
-    """Raises InputError if there is no such head."""
-    if head not in HEADS:
-        raise InputError(f"--head: expected one of {', '.join(HEADS)}, got {head!r}")
 
 
 def with_labels(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -40,11 +32,11 @@ def with_labels(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     spec = get_spec(model)
     if spec.output != "logits":
-        raise ModelFileError(f"{spec.name}: gives {spec.output} already; export it with --head logits first")
+        raise ModelFileError(f"{spec.name}: gives {spec.output} already; export it with `head='logits'` first")
     (height, width), (rows, columns) = spec.input_hw, spec.output_hw
     if height % rows or width % columns:
         raise ModelFileError(
-            f"{spec.name}: input {height}x{width} is no whole multiple of its logits, {rows}x{columns}; change --imgsz"
+            f"{spec.name}: input {height}x{width} is no whole multiple of its logits, {rows}x{columns}; change `input_hw`"
         )
     result = onnx.ModelProto()
     result.CopyFrom(model)

@@ -11,7 +11,6 @@ Weights are symmetric int8 per output channel, by default scaled so that no proc
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -26,36 +25,13 @@ from ...calib.scales import QuantParams, activation_params, fit_bias, quantize_w
 from ...calib.statistics import check_frames, collect, silent
 from ...core.errors import ModelFileError
 from ...runtime.modelfile.dialect import mean_levels
+from .options import QuantOptions
 
 _QUANTIZED = ("Conv", "Concat", "Resize", "MaxPool", "Add")
 _MOVES_VALUES = ("Resize", "MaxPool")
 _ACTIVATIONS = ("Relu", "Clip")
 # The constant that to_onnx subtracts from the frames. (Not imported from there: that module needs torch.)
 MEAN = "mean_bgr"
-
-
-@dataclass(frozen=True)
-class QuantOptions:
-    """How to quantize.
-
-    Attributes:
-        observer: Name of the range rule, see :mod:`seg_edge.calib.observers`.
-        bias_correction: Whether biases are corrected on the calibration frames.
-        weights: "portable", or "full" for processors that accumulate in 32 bits.
-        int32_bias: True stores biases as int32 behind a DequantizeLinear (what integer kernels use), False as float32
-            (what TensorRT wants).
-        quantize_output: Whether the logits pass a Q/DQ pair too, which ONNX Runtime needs to run the head in 8 bits.
-    """
-
-    observer: str = "minmax"
-    bias_correction: bool = True
-    weights: str = "portable"
-    int32_bias: bool = True
-    quantize_output: bool = True
-
-    def algorithm(self) -> dict[str, Any]:
-        """What of this decides the calibration."""
-        return {key: value for key, value in asdict(self).items() if key != "int32_bias"}
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -14,13 +14,12 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from ...calib.graph import attribute, consumers, set_spec, set_weight, weights
-from ...core.errors import InputError, ModelFileError
+from ...core.errors import ModelFileError
 from ...core.spec import ModelSpec
+from .size import check_size
 
 #: The newest opset that TensorRT 8.6, ONNX Runtime 1.17 and OpenVINO 2024 all read in full.
 OPSET = 17
-#: The deepest stride of the networks: sizes that are no multiple of it would not line up with the skip connections.
-SIZE_STEP = 32
 INPUT, OUTPUT = "frames", "logits"
 _BARE = "normalized"
 
@@ -60,16 +59,6 @@ def to_onnx(model: torch.nn.Module, spec: ModelSpec) -> onnx.ModelProto:
     except onnx.checker.ValidationError as error:
         raise ModelFileError(f"{spec.name}: the exported graph is not valid ONNX ({error}); report this") from error
     return result
-
-
-def check_size(input_hw: tuple[int, int]) -> None:
-    """Raises InputError if a side of the input is not a multiple of 32; the text names the nearest size that is."""
-    if any(side < SIZE_STEP or side % SIZE_STEP for side in input_hw):
-        near = [max(SIZE_STEP, round(side / SIZE_STEP) * SIZE_STEP) for side in input_hw]
-        raise InputError(
-            f"--imgsz {input_hw[0]}x{input_hw[1]}: height and width must be multiples of {SIZE_STEP}; "
-            f"nearest: {near[0]}x{near[1]}"
-        )
 
 
 def _trace(model: torch.nn.Module, input_hw: tuple[int, int]) -> onnx.ModelProto:

@@ -51,7 +51,7 @@ class FakeQuantGraph(nn.Module):
         for node in model.graph.node:
             if node.op_type not in _RUN:
                 raise ModelFileError(
-                    f"--qat: can't train through {node.op_type} ({node.name}); leave --qat out, or try --observer mse"
+                    f"`qat`: can't train through {node.op_type} ({node.name}); leave `qat` out, or try `observer='mse'`"
                 )
         known = weights(model)
         # What is not trained: the mean of preprocessing, factors of Resize.
@@ -156,7 +156,7 @@ def _resize(node: onnx.NodeProto, inputs: list[Tensor | None]) -> Tensor:
     elif mode == b"linear" and rule in (b"half_pixel", b"pytorch_half_pixel"):
         how = {"mode": "bilinear", "align_corners": False}
     else:
-        raise ModelFileError(f"--qat: can't train through {node.name}, a Resize of {mode.decode()}, {rule.decode()}")
+        raise ModelFileError(f"`qat`: can't train through {node.name}, a Resize of {mode.decode()}, {rule.decode()}")
     if sizes is not None:
         return F.interpolate(x, size=[int(n) for n in sizes[2:]], **how)
     assert factors is not None
@@ -166,7 +166,7 @@ def _resize(node: onnx.NodeProto, inputs: list[Tensor | None]) -> Tensor:
 def _max_pool(node: onnx.NodeProto, inputs: list[Tensor | None]) -> Tensor:
     pads = attribute(node, "pads", [0] * 4)
     if pads[:2] != pads[2:] or attribute(node, "ceil_mode", 0):
-        raise ModelFileError(f"--qat: can't train through {node.name}, a MaxPool with uneven padding")
+        raise ModelFileError(f"`qat`: can't train through {node.name}, a MaxPool with uneven padding")
     return F.max_pool2d(_first(inputs), attribute(node, "kernel_shape"), attribute(node, "strides", [1, 1]), pads[:2])
 
 

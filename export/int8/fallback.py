@@ -14,7 +14,8 @@ from ...calib.cache import Calibration
 from ...calib.graph import Frames, convolutions
 from ...core.progress import Progress, Silent
 from ..checks.measure import worst_class
-from ..graph.quantize import QuantOptions, insert, quantize
+from ..graph.options import QuantOptions
+from ..graph.quantize import insert, quantize
 from .half_layers import half_convolutions, half_range
 
 

@@ -16,8 +16,6 @@ from onnx import TensorProto, helper
 from ...calib.graph import Frames, consumers, convolutions, run, session, set_weight, up_to, weights
 from ...core.errors import ModelFileError
 
-#: What ``--fallback-precision`` takes.
-PRECISIONS = ("fp32", "fp16")
 _LARGEST = float(np.finfo(np.float16).max)
 # Frames of the street may reach farther than those that were measured.
 _MARGIN = 4.0

@@ -19,32 +19,10 @@ from ...core.errors import InputError
 from ...core.progress import Progress
 from ...core.spec import ModelSpec
 from ...datasets.dataset import SegDataset
-from ..graph.quantize import QuantOptions
+from ..graph.options import QuantOptions
 from .fake_quant import FakeQuantGraph
 from .fallback import Mixtures
-
-
-@dataclass(frozen=True)
-class QatOptions:
-    """How to fine-tune.
-
-    Attributes:
-        epochs: Passes over the training split.
-        batch: Images per step.
-        lr: Peak learning rate of Adam, in levels a step: about how far a weight moves. It rises over the first tenth of
-            the steps and falls to 0 along a cosine. Small: the network is trained, only rounding is to be mended.
-        seed: Of order and augmentation.
-    """
-
-    epochs: int
-    batch: int = 8
-    lr: float = 0.02
-    seed: int = 0
-
-    def check(self) -> None:
-        """Raises InputError for values that make no sense."""
-        if self.epochs < 1:
-            raise InputError(f"--qat: expected at least 1 epoch, got {self.epochs}")
+from .options import QatOptions
 
 
 @dataclass(frozen=True)
@@ -194,7 +172,7 @@ def _batches(train: SegDataset, spec: ModelSpec, options: QatOptions) -> Callabl
         from ...train.data.augment import AugmentConfig
         from ...train.data.module import EpochSampler, TrainSet
     except ImportError as error:
-        raise InputError(f"--qat: needs packages that are not installed ({error}); pip install 'seg-edge[train]'") from error
+        raise InputError(f"`qat`: needs packages that are not installed ({error}); pip install 'seg-edge[train]'") from error
     images = TrainSet(train, spec.input_hw, AugmentConfig())
     sampler = EpochSampler(len(train), options.seed)
 

@@ -19,7 +19,8 @@ from ...calib.graph import Array, Frames, convolutions, run, session
 from ...calib.statistics import silent
 from ...core.artefact import atomic_path
 from ...core.metrics import agreement
-from ..graph.quantize import QuantOptions, insert
+from ..graph.options import QuantOptions
+from ..graph.quantize import insert
 
 #: Name of the plot inside an artefact.
 PLOT_FILE = "sensitivity.png"

@@ -9,31 +9,14 @@ import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 
-from ...core.errors import InputError, UnknownNameError
+from ...core.errors import InputError
+from ...core.options import check_name
+from .names import IMPORTANCES, NEED_DATA
 
 #: Scores of a group of layers that can only be pruned together: float (channels,).
 Scorer = Callable[[Any], Tensor | None]
 #: A sample or batch's loss, as a function of the network; called with gradients on.
 Loss = Callable[[nn.Module], Tensor]
-
-#: Name → what it is and the paper it is from.
-IMPORTANCES: dict[str, str] = {
-    "l1": "mean L1 norm of a channel's weights (Li et al., 2017)",
-    "l2": "mean squared L2 norm of a channel's weights over its group (Fang et al., DepGraph, 2023)",
-    "bn": "scale of batch normalization (Liu et al., Network Slimming, 2017)",
-    "lamp": "L2 norm, normalized layer by layer (Lee et al., LAMP, 2021)",
-    "taylor": "first-order change of the loss on training images (Molchanov et al., 2019)",
-    "hessian": "second-order change of the loss, diagonal, on training images (LeCun et al., Optimal Brain Damage, 1989)",
-    "random": "random, the baseline that every other one must beat",
-}
-#: Those that need training images.
-NEED_DATA = ("taylor", "hessian")
-
-
-def check_importance(name: str) -> None:
-    """Raises UnknownNameError if there is no such importance."""
-    if name not in IMPORTANCES:
-        raise UnknownNameError("importance", name, IMPORTANCES)
 
 
 def scorer(name: str, net: nn.Module, losses: Iterable[Loss] | None = None, seed: int = 0) -> Scorer:
@@ -47,10 +30,10 @@ def scorer(name: str, net: nn.Module, losses: Iterable[Loss] | None = None, seed
         UnknownNameError: no such importance.
         InputError: the importance needs training images and there are none.
     """
-    check_importance(name)
+    check_name("importance", name, IMPORTANCES)
     if name in NEED_DATA:
         if losses is None:
-            raise InputError(f"--importance {name}: is measured on training images; pass --data DIR")
+            raise InputError(f"`importance='{name}'`: is measured on training images; pass `data`, a dataset folder")
         net.eval()
         _fill_gradients(net, losses, squared=name == "hessian")
     if name == "random":
@@ -66,7 +49,7 @@ def scorer(name: str, net: nn.Module, losses: Iterable[Loss] | None = None, seed
         "bn": tp.importance.BNScaleImportance,
         "lamp": tp.importance.LAMPImportance,
         "taylor": tp.importance.GroupTaylorImportance,
-        # It multiplies squared weights by what it finds in ``grad``. Its own accumulate_grad() looks parameters up by name
+        # It multiplies squared weights by what stands in ``grad``. Its own accumulate_grad() looks parameters up by name
         # in a table by parameter, and so keeps the last sample alone (1.6.1): _fill_gradients takes its place.
         "hessian": tp.importance.GroupHessianImportance,
     }[name]()
@@ -86,6 +69,6 @@ def _fill_gradients(net: nn.Module, losses: Iterable[Loss], squared: bool) -> No
                 total += p.grad.square() if squared else p.grad
         count += 1
     if not count:
-        raise InputError("pruning: the training split gave no image to measure importance on; check --data")
+        raise InputError("prune: the training split gave no image to measure importance on; check `data`")
     for p, total in totals.items():
         p.grad = total / count

@@ -9,11 +9,13 @@ from typing import Any
 
 from ...core.artefact import REPORT_JSON, REPORT_MD, write_json, write_text
 from ...core.errors import GateError
+from ...core.report import Cells, Report
+from ..report.page import gate_table, markdown_table, milliseconds, percent, worst_class_text
 from ..report.rows import Gate
 
 
 @dataclass
-class Row:
+class PruneRow:
     """The network after one step. Fractions 0..1, milliseconds; None = not measured.
 
     Attributes:
@@ -25,6 +27,7 @@ class Row:
         latency_ms: Median of one inference, engine only, engine by engine.
         sha256, bytes: Of the ONNX file that was measured, which is not kept.
         seconds: That the step took, measuring left out.
+        note: What makes a figure doubtful, e.g. another program that ran while it was measured; else empty.
     """
 
     step: str
@@ -37,23 +40,28 @@ class Row:
     sha256: str = ""
     bytes: int = 0
     seconds: float = 0.0
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        return dict(self.__dict__)
+        return {key: value for key, value in self.__dict__.items() if key != "note" or value}
 
 
-@dataclass
-class PruneReport:
-    """Everything that a pruning found out.
+@dataclass(repr=False)
+class PruneReport(Report):
+    """What a pruning measured.
 
     Attributes:
+        name: Of the network.
         about: Parent, goal, importance and so on, as it also stands in the checkpoint's provenance.
+        steps: A row for each step; the first is the network as it was.
+        gates: The limits.
+        widths: The pruned network's configuration.
         checkpoint: ``{file, sha256}`` of the result; None until it is written.
     """
 
     name: str
     about: dict[str, Any]
-    steps: list[Row] = field(default_factory=list)
+    steps: list[PruneRow] = field(default_factory=list)
     gates: list[Gate] = field(default_factory=list)
     widths: dict[str, Any] = field(default_factory=dict)
     checkpoint: dict[str, str] | None = None
@@ -69,7 +77,13 @@ class PruneReport:
             "gates": [gate.to_dict() for gate in self.gates],
         }
 
-    def write(self, folder: Path) -> None:
+    def title(self) -> str:
+        return f"{self.name}: {self.about['goal']}; worst class against the start"
+
+    def table(self) -> Cells:
+        return [title for title, _ in COLUMNS], [[cell(row) for _, cell in COLUMNS] for row in self.steps]
+
+    def write_folder(self, folder: Path) -> None:
         """Writes ``report.json`` and ``report.md``."""
         write_json(folder / REPORT_JSON, self.to_dict())
         write_text(folder / REPORT_MD, self.to_markdown())
@@ -83,16 +97,12 @@ class PruneReport:
             f"multiples of {self.about['round_to']}. Worst class: against the start. "
             "Latency: median of one inference, engine only.",
             "",
-            _row([title for title, _ in COLUMNS]),
-            _row(["---" if i == 0 else "---:" for i in range(len(COLUMNS))]),
-            *(_row([cell(row) for _, cell in COLUMNS]) for row in self.steps),
+            *markdown_table(*self.table(), left=1),
         ]
+        if notes := [f"- {row.step}: {row.note}" for row in self.steps if row.note]:
+            lines += ["", "## Notes", "", *notes]
         if self.gates:
-            lines += ["", "## Gates", "", _row(["gate", "limit", "value", ""]), _row(["---", "---:", "---:", "---"])]
-            lines += [
-                _row([gate.name, f"≤ {gate.limit:.4g}", f"{gate.value:.4g}", "ok" if gate.passed else "BROKEN"])
-                for gate in self.gates
-            ]
+            lines += ["", "## Gates", "", *gate_table(self.gates)]
         return "\n".join(lines) + "\n"
 
 
@@ -104,24 +114,13 @@ class PruneGateError(GateError):
         self.report = report
 
 
-def _worst(row: Row) -> str:
-    return "–" if row.worst_class is None else f"{row.worst_class['name']} {100 * row.worst_class['delta']:+.2f}"
-
-
 #: Title and cell of each column of the step table.
-COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
-    ("step", lambda r: r.step),
-    ("channels", lambda r: str(r.channels)),
-    ("M parameters", lambda r: f"{r.params / 1e6:.3f}"),
-    ("GMAC", lambda r: f"{r.macs / 1e9:.3f}"),
-    ("mIoU %", lambda r: "–" if r.miou is None else f"{100 * r.miou:.2f}"),
-    (
-        "worst class",
-        lambda r: "–" if r.worst_class is None else f"{r.worst_class['name']} {100 * r.worst_class['delta']:+.2f}",
-    ),
-    ("ms", lambda r: ", ".join(f"{name} {value:.2f}" for name, value in r.latency_ms.items()) or "–"),
+COLUMNS: tuple[tuple[str, Callable[[PruneRow], str]], ...] = (
+    ("step", lambda row: row.step),
+    ("channels", lambda row: str(row.channels)),
+    ("M parameters", lambda row: f"{row.params / 1e6:.3f}"),
+    ("GMAC", lambda row: f"{row.macs / 1e9:.3f}"),
+    ("mIoU %", lambda row: percent(row.miou)),
+    ("worst class", lambda row: worst_class_text(row.worst_class)),
+    ("ms", lambda row: milliseconds(row.latency_ms)),
 )
-
-
-def _row(cells: list[Any]) -> str:
-    return f"| {' | '.join(map(str, cells))} |"

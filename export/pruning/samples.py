@@ -72,8 +72,8 @@ def estimate_statistics(
                 if len(frames) > 1:
                     raise
                 raise InputError(
-                    f"--images 1: this network normalizes what it pools over a whole image, which takes two ({error}); "
-                    "pass more --images"
+                    f"`images=1`: this network normalizes what it pools over a whole image, which takes two ({error}); "
+                    "pass more `images`"
                 ) from error
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,136 +13,59 @@ import torch
 from torch import nn
 
 from ...core.artefact import SPEC_FILE, sha256, write_text
-from ...core.errors import InputError, UnknownNameError
-from ...core.folder import FAILED_DIR, check_target, replaced_folder
+from ...core.errors import InputError
+from ...core.folder import FAILED_DIR, replaced_folder
 from ...core.progress import Progress, Silent
 from ...core.shipped import CHECKPOINT, shipped
 from ...core.spec import ModelSpec
 from ...datasets.dataset import SegDataset
 from ...train.checkpoint import BEST, Checkpoint, load_checkpoint, save_checkpoint
-from ...train.losses.distill import DistillConfig, open_teacher
+from ...train.losses.distill import open_teacher
 from ...train.models.catalog import build
 from ...train.models.config import config_of
 from ...train.models.registry import macs, parameters
 from ...train.models.widths import layer_widths
 from ...train.prepare import open_for
 from ...train.trainer import TrainConfig, fit
-from ..checks.measure import accuracy, latencies_ms, measured_engines, worst_class
+from ..checks.measure import accuracy, latencies, measured_engines, worst_class
 from ..report.rows import Gate
-from .goals import Goal, MeasureLatency, example_for, latency_ms, save_onnx, search, value_of
-from .importance import NEED_DATA, Scorer, check_importance, scorer
-from .report import PruneGateError, PruneReport, Row
+from .importance import Scorer, scorer
+from .names import NEED_DATA
+from .options import PruneOptions
+from .report import PruneGateError, PruneReport, PruneRow
 from .samples import estimate_statistics, losses
-from .structure import SCOPES, allocate, narrow, units
+from .search import MeasureLatency, example_for, latency_ms, save_onnx, search, value_of
+from .structure import allocate, narrow, units
 
 
-@dataclass(frozen=True)
-class PruneOptions:
-    """What ``seg-edge prune`` can be told.
-
-    Attributes:
-        goal: Where pruning ends.
-        importance: Name of the score by which channels are chosen.
-        scope: ``global`` or ``uniform``.
-        round_to: Widths are multiples of this; vector units and tensor cores compute no faster in between (8-bit
-            convolutions on AVX2 in ONNX Runtime: 24 output channels take as long as 32).
-        steps: The goal is approached in this many equal steps.
-        finetune: Epochs of training after each step.
-        data: Dataset folder; its val split measures, its train split fine-tunes and scores gradients.
-        images: Training images that gradients are taken of, and that statistics are measured on after each step.
-        engine: Engine to measure on; ``"auto"`` times all, measures mIoU on the fastest.
-        threads: CPU threads; None is every core.
-        max_drop, max_class_drop: Most mIoU or IoU of any class that the result may lose against the start, 0..1.
-        distill: A teacher for the fine-tuning, e.g. the parent itself.
-        lr, batch, seed, device, precision, workers: Of the fine-tuning, see :class:`seg_edge.train.trainer.TrainConfig`.
-    """
-
-    goal: Goal
-    importance: str = "l2"
-    scope: str = "global"
-    round_to: int = 16
-    steps: int = 1
-    finetune: int = 0
-    data: Path | None = None
-    images: int = 64
-    engine: str = "auto"
-    threads: int | None = None
-    max_drop: float | None = None
-    max_class_drop: float | None = None
-    distill: DistillConfig | None = None
-    lr: float = 5e-4
-    batch: int = 8
-    seed: int = 0
-    device: str | None = None
-    precision: str | None = None
-    workers: int | None = None
-
-    def check(self) -> None:
-        """Raises InputError for values and combinations that make no sense, before any work is done."""
-        check_importance(self.importance)
-        if self.scope not in SCOPES:
-            raise UnknownNameError("pruning scope", self.scope, SCOPES)
-        for option, number, least in (
-            ("--round-to", self.round_to, 1), ("--steps", self.steps, 1), ("--finetune", self.finetune, 0),
-            ("--images", self.images, 1),
-        ):  # fmt: skip
-            if number < least:
-                raise InputError(f"{option}: expected at least {least}, got {number}")
-        if self.data is None:
-            for option, wanted in (
-                (f"--importance {self.importance}", self.importance in NEED_DATA), ("--finetune", self.finetune > 0),
-                ("--max-drop", self.max_drop is not None), ("--max-class-drop", self.max_class_drop is not None),
-            ):  # fmt: skip
-                if wanted:
-                    raise InputError(f"{option}: needs images and labels; pass --data DIR with images/train and images/val")
-        if self.distill is not None and not self.finetune:
-            raise InputError("--teacher: takes part in the fine-tuning; pass --finetune EPOCHS too")
-        for option, value in (("--max-drop", self.max_drop), ("--max-class-drop", self.max_class_drop)):
-            if value is not None and not 0 <= value <= 1:
-                raise InputError(f"{option}: expected 0 to 100 points, got {100 * value:g}")
-        if self.goal.engine is not None:
-            measured_engines(self.goal.engine)
-
-
-def prune(
+def prune_checkpoint(
     checkpoint: str | Path,
     out: str | Path,
     options: PruneOptions,
     progress: Progress | None = None,
     measure: MeasureLatency | None = None,
 ) -> PruneReport:
-    """Prunes a checkpoint: of the compact family, or of a network of the zoo.
+    """Prunes a checkpoint of the compact family, or of a network of the zoo; see :func:`seg_edge.export.prune`.
 
     Args:
-        checkpoint: A ``.pt`` file of ``seg-edge train`` or of an earlier pruning.
-        out: Folder that gets ``best.pt``, ``model.json``, ``report.json`` and ``report.md``; an earlier result there is
-            replaced when the new one is whole.
         measure: Milliseconds of a network on an engine, for a goal of latency; None measures.
-
-    Returns:
-        The report, also in ``out/report.json``.
-
-    Raises:
-        ModelFileError, DataError, InputError, UnknownNameError, EngineError: what can't be used or reached.
-        PruneGateError: a limit was broken (a GateError); report and checkpoint are in ``out/failed``, an earlier
-            result stays as it was.
     """
-    options.check()
     out = Path(out)
-    check_target(out)
+    if options.goal.engine is not None:
+        measured_engines(options.goal.engine)
     checkpoint = shipped(checkpoint, CHECKPOINT)
     start = load_checkpoint(checkpoint)
     with replaced_folder(out) as folder:
-        run = _Pruning(checkpoint, start, folder, options, progress or Silent(), measure)
+        pruning = _Pruning(checkpoint, start, folder, options, progress or Silent(), measure)
         try:
-            run.run()
+            pruning.run()
         except PruneGateError:
             failed = out / FAILED_DIR
             failed.mkdir(parents=True, exist_ok=True)
             shutil.copy(folder / BEST, failed / BEST)
-            run.report.write(failed)
+            pruning.report.write_folder(failed)
             raise
-    return run.report
+    return pruning.report
 
 
 class _Pruning:
@@ -154,7 +77,8 @@ class _Pruning:
         self.net: nn.Module = start.model
         self.spec: ModelSpec = start.spec
         self.engines = measured_engines(options.engine)
-        self.measure = measure or (lambda net, spec, engine: latency_ms(net, spec, engine, options.threads))
+        self.measure = measure or (lambda net, spec, engine: latency_ms(net, spec, engine, options.threads, self.warned))
+        self.warnings: list[str] = []  # of the latency that was measured last
         if options.distill is not None:
             open_teacher(options.distill.teacher, start.spec.labels)  # what it can't be is said before any work is done
         self.val, self.train = self._split("val"), self._split("train")
@@ -172,6 +96,11 @@ class _Pruning:
         if "pruned" in start.spec.provenance:
             about["earlier"] = start.spec.provenance["pruned"]
         self.report = PruneReport(start.spec.name, about)
+
+    def warned(self, text: str) -> None:
+        """Takes what disturbed the measurement of a latency."""
+        self.warnings.append(text)
+        self.progress.say(f"warning: latency: {text}")
 
     def _split(self, split: str) -> SegDataset | None:
         if self.options.data is None:
@@ -217,7 +146,7 @@ class _Pruning:
         if step == options.steps and all(width == self.original[name] for name, width in widths.items()):
             raise InputError(
                 f"prune: {options.goal.text()} removes no channel in multiples of {options.round_to}; "
-                "choose a harder goal or a smaller --round-to"
+                "choose a harder goal or a smaller `round_to`"
             )
         narrow(self.net, example, score, widths)
         self.net = self.rebuilt()
@@ -267,7 +196,7 @@ class _Pruning:
         )  # fmt: skip
 
     def measured(self, step: str, seconds: float) -> None:
-        row = Row(step, sum(self.channels().values()), parameters(self.net), macs(self.net, self.spec.input_hw))
+        row = PruneRow(step, sum(self.channels().values()), parameters(self.net), macs(self.net, self.spec.input_hw))
         path = save_onnx(self.net, self.spec, self.folder / f"{step.replace(' ', '')}.onnx")
         row.seconds, row.sha256, row.bytes = seconds, sha256(path), path.stat().st_size
         if self.val is not None:
@@ -285,10 +214,13 @@ class _Pruning:
         """Times the networks of all steps in turns, so that a machine that slows down slows all of them."""
         self.progress.say(f"latency on {', '.join(self.engines)}")
         frame = np.random.default_rng(0).integers(0, 256, (1, *self.spec.input_hw, 3), np.uint8)
-        times = latencies_ms(self.files, frame, self.engines, self.options.threads, self.progress.count("latency"))
+        measured = latencies(self.files, frame, self.engines, self.options.threads, self.progress.count("latency"))
         for row in self.report.steps:
-            row.latency_ms = times[row.step]
+            row.latency_ms = measured.table[row.step]
+            row.note = measured.warning(row.step)
             self.files[row.step].unlink()
+        if warning := measured.warning():
+            self.progress.say(f"warning: latency: {warning}")
 
     def channels(self) -> dict[str, int]:
         widths = layer_widths(self.net)
@@ -306,32 +238,35 @@ class _Pruning:
         self.report.checkpoint = {"file": BEST, "sha256": sha256(self.folder / BEST)}
         write_text(self.folder / SPEC_FILE, result.spec.to_json() + "\n")
         self.gates(first, last)
-        self.report.write(self.folder)
+        self.report.write_folder(self.folder)
 
-    def gates(self, first: Row, last: Row) -> None:
+    def gates(self, first: PruneRow, last: PruneRow) -> None:
         options, goal = self.options, self.options.goal
         if goal.kind != "ratio":
             start = first.macs if goal.kind == "macs" else first.params
             limit = goal.at(1, 1, start)
+            self.warnings.clear()
             value = value_of(goal, self.net, self.spec, self.measure)
-            self.gate(f"target {goal.kind}", limit, value, f"the goal is {goal.text()}, measured: {value:.4g}")
+            doubt = "; ".join(self.warnings)
+            text = f"the goal is {goal.text()}, measured: {value:.4g}{f' ({doubt})' if doubt else ''}"
+            self.gate(f"target {goal.kind}", limit, value, text, doubt)
         if options.max_drop is not None and first.miou is not None and last.miou is not None:
             drop = first.miou - last.miou
             self.gate(
                 "max_drop", options.max_drop, drop,
-                f"mIoU drops by {100 * drop:.2f} points ({100 * first.miou:.2f} to {100 * last.miou:.2f}), --max-drop "
-                f"allows {100 * options.max_drop:g}; fine-tune longer (--finetune), in more --steps, or prune less",
+                f"mIoU drops by {100 * drop:.2f} points ({100 * first.miou:.2f} to {100 * last.miou:.2f}), `max_drop` "
+                f"allows {100 * options.max_drop:g}; fine-tune longer (`finetune`), in more `steps`, or prune less",
             )  # fmt: skip
         if options.max_class_drop is not None and last.worst_class is not None:
             drop = -last.worst_class["delta"]
             self.gate(
                 "max_class_drop", options.max_class_drop, drop,
-                f"IoU of {last.worst_class['name']} drops by {100 * drop:.2f} points, --max-class-drop allows "
-                f"{100 * options.max_class_drop:g}; fine-tune longer (--finetune), in more --steps, or prune less",
+                f"IoU of {last.worst_class['name']} drops by {100 * drop:.2f} points, `max_class_drop` allows "
+                f"{100 * options.max_class_drop:g}; fine-tune longer (`finetune`), in more `steps`, or prune less",
             )  # fmt: skip
 
-    def gate(self, name: str, limit: float, value: float, text: str) -> None:
-        gate = Gate(name, limit, value)
+    def gate(self, name: str, limit: float, value: float, text: str, note: str = "") -> None:
+        gate = Gate(name, limit, value, note=note)
         self.report.gates.append(gate)
         if not gate.passed:
             raise PruneGateError(f"prune: {text}; the result is in {FAILED_DIR}/ beside it", self.report)

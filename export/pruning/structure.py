@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from ...core.errors import InputError, SegEdgeError, UnknownNameError
 from .importance import Scorer
+from .names import SCOPES
 
-SCOPES = ("global", "uniform")
 #: Channels to keep, by the name of a unit.
 Widths = dict[str, int]
 
@@ -59,7 +59,7 @@ def units(net: nn.Module, example: Tensor, score: Scorer) -> list[Unit]:
                 mean = scores.detach().float().cpu().view(groups, -1).mean(0)
                 found.append(Unit(_names(net)[layer], len(scores), groups, mean))
     if not found:
-        raise InputError("pruning: this importance scores no layer of this network; try --importance l2")
+        raise InputError("prune: this importance scores no layer of this network; try `importance='l2'`")
     if not all(bool(unit.scores.isfinite().all()) for unit in found):
         raise InputError("pruning: the importance is not a finite number; are the checkpoint's weights?")
     order = {name: i for i, (name, _) in enumerate(net.named_modules())}

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ...calib.graph import get_spec, load
 from ...calib.trt_cache import TRT_CACHE_FILE
 from ...core.artefact import REPORT_JSON, SPEC_FILE, onnx_name, sha256, write_text
 from ...core.errors import InputError, ModelFileError
 from ...core.progress import Progress, Silent
+from ...core.report import Cells, Report
 from ...core.shipped import shipped
 from ...core.spec import PRECISIONS, ModelSpec
 from ...runtime.machine.gpu import gpus
 from ...runtime.modelfile.modelfile import FOLDER_ORDER
 from ...runtime.modelfile.plan import PLAN_SUFFIXES, PlanRecord, plan_records, with_plan
-from ..report.rows import Report, Step
-from .build import BuildOptions, build_file, plan_name, record
+from ..report.document import ExportReport
+from ..report.rows import StepRow
+from .backend import open_backend
+from .build import build_file
+from .dla import DlaReport, dry_run
+from .options import BuildOptions
+from .record import plan_name, record
 
 
-@dataclass(frozen=True)
-class Engine:
+@dataclass(repr=False)
+class BuildReport(Report):
     """An engine file.
 
     Attributes:
@@ -33,6 +40,28 @@ class Engine:
     path: Path
     record: PlanRecord
     reused: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``build --json`` writes."""
+        return {"file": str(self.path), "reused": self.reused, "record": self.record.to_dict()}
+
+    def title(self) -> str:
+        return f"{self.path}: {self.record.precision}, {self.record.title}{', reused' if self.reused else ''}"
+
+    def table(self) -> Cells:
+        record = self.record
+        rows = [
+            ["engine", f"{self.path} ({self.path.stat().st_size / 1e6:.2f} MB{', reused' if self.reused else ''})"],
+            ["built by", record.title + (f", CUDA {record.cuda}" if record.cuda else "") + f", on {record.gpu or 'no GPU'}"],
+            ["runs on", "compute capability " + (", ".join(record.compute_capabilities) or "any that it supports")],
+            ["from", f"{record.onnx} ({record.precision}), sha256 {record.onnx_sha256[:12]}…"],
+        ]
+        if record.dla_core is not None:
+            left = record.options.get("gpu_layers", [])
+            rows.append(["left to the GPU", f"{len(left)} layers: {', '.join(left)}" if left else "no layer"])
+        if in_float := record.options.get("float_layers"):
+            rows.append(["in float", f"{len(in_float)} convolutions: {', '.join(in_float)}"])
+        return ["", ""], rows
 
 
 def graph_of(model: Path, precision: str | None, *, dla: bool) -> Path:
@@ -47,7 +76,7 @@ def graph_of(model: Path, precision: str | None, *, dla: bool) -> Path:
         InputError: no such precision, or one that the folder has not.
     """
     if precision is not None and precision not in PRECISIONS:
-        raise InputError(f"--precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+        raise InputError(f"`precision`: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
     if not model.is_dir():
         if not model.is_file():
             raise InputError(f"{model}: no such file; expected an ONNX file or an artefact folder of seg-edge export")
@@ -59,7 +88,7 @@ def graph_of(model: Path, precision: str | None, *, dla: bool) -> Path:
     there = [name for name in FOLDER_ORDER if (model / onnx_name(name)).is_file()]
     raise InputError(
         f"{model}: no {onnx_name(wanted[0])} here (it has: {', '.join(map(onnx_name, there)) or 'no model'}); "
-        f"write it with: seg-edge export{' --' + wanted[0] if wanted[0] != 'fp32' else ''}"
+        f"export it again{f' with `{wanted[0]}=True`' if wanted[0] != 'fp32' else ''}"
     )
 
 
@@ -71,7 +100,7 @@ def build_engine(
     *,
     force: bool = False,
     progress: Progress | None = None,
-) -> Engine:
+) -> BuildReport:
     """Builds an engine file and records it in the ``model.json`` beside it (and in the report of an artefact).
 
     Args:
@@ -93,7 +122,7 @@ def build_engine(
     if out is not None:
         _check_out(Path(out), path)
     options = _with_cache(options, path, precision)
-    backend = options.open()
+    backend = open_backend(options)
     spec = get_spec(load(path), path)
     here = gpus()
     expected = record(path, spec.precision, "", options, backend, here)
@@ -103,19 +132,25 @@ def build_engine(
     old, reason = _reusable(known, target, expected)
     if old is not None and not force:
         progress.say(f"engine: reusing {target.name}")
-        return Engine(target, old, True)
-    progress.say(f"engine: building {target.name} with {backend.title}: {reason if not force else '--force'}")
+        return BuildReport(target, old, True)
+    progress.say(f"engine: building {target.name} with {backend.title}: {'as asked for' if force else reason}")
     made = build_file(path, target, options, progress)
     known = with_plan(known, target.name, made)
     write_text(target.parent / SPEC_FILE, known.to_json() + "\n")
     if (target.parent / REPORT_JSON).is_file():
         _report(target, made, known)
-    return Engine(target, made, False)
+    return BuildReport(target, made, False)
 
 
-def engine_row(target: Path, made: PlanRecord) -> Step:
+def dla_report(model: str | Path, precision: str | None = None) -> DlaReport:
+    """What a DLA would take of a model's fp32 graph; see :func:`graph_of`."""
+    graph = graph_of(shipped(model), precision, dla=True)
+    return DlaReport(str(model), graph, dry_run(load(graph)))
+
+
+def engine_row(target: Path, made: PlanRecord) -> StepRow:
     """The report's row of an engine file."""
-    step = Step.of("engine", target, made.precision)
+    step = StepRow.of("engine", target, made.precision)
     where = ", ".join(made.compute_capabilities) or "every GPU that it supports"
     step.notes.append(f"{made.title} for compute capability {where}, built from {made.onnx}")
     return step
@@ -174,9 +209,9 @@ def _check_out(out: Path, model: Path) -> None:
     if out.suffix not in PLAN_SUFFIXES or out.is_dir():
         what = "is a folder" if out.is_dir() else f"ends in {out.suffix!r}" if out.suffix else "has no suffix"
         near = out / "model.engine" if out.is_dir() else out.with_suffix(".engine")
-        raise InputError(f"--out {out}: {what}; expected an engine file, *{' or *'.join(PLAN_SUFFIXES)}, such as {near}")
+        raise InputError(f"`out='{out}'`: {what}; expected an engine file, *{' or *'.join(PLAN_SUFFIXES)}, such as {near}")
     if out.exists() and out.samefile(model):
-        raise InputError(f"--out {out}: is the model that the engine is built from; choose another name")
+        raise InputError(f"`out='{out}'`: is the model that the engine is built from; choose another name")
 
 
 def _with_cache(options: BuildOptions, path: Path, precision: str | None) -> BuildOptions:
@@ -187,8 +222,8 @@ def _with_cache(options: BuildOptions, path: Path, precision: str | None) -> Bui
         return replace(options, calibration_cache=cache)
     if precision == "int8":
         raise InputError(
-            f"{cache}: no such file: INT8 on DLA needs scales; pass --calibration-cache, or write them with: "
-            "seg-edge export --int8 --dla-cache --data DIR"
+            f"{cache}: no such file: INT8 on DLA needs scales; pass `calibration_cache`, or export it "
+            "again with `int8=True`, `dla_cache=True` and `data`"
         )
     return options
 
@@ -207,7 +242,7 @@ def _spec_beside(folder: Path, spec: ModelSpec) -> ModelSpec:
     if bare[0] != bare[1]:
         raise ModelFileError(
             f"{file}: describes another model ({known.name}, not {spec.name}, or another size or set of classes); "
-            "choose another --out folder"
+            "choose another folder for `out`"
         )
     return known
 
@@ -236,10 +271,10 @@ def _old_record(known: ModelSpec, target: Path) -> tuple[PlanRecord | None, str]
 
 
 def _report(target: Path, made: PlanRecord, spec: ModelSpec) -> None:
-    report = Report.read(target.parent)
+    report = ExportReport.read(target.parent)
     report.spec = spec
     if any(step.file == target.name for step in report.steps):  # its gate was another engine's
         report.gates = [gate for gate in report.gates if gate.name != engine_gate(made.precision)]
     report.steps = [step for step in report.steps if step.file != target.name]
     report.steps.append(engine_row(target, made))
-    report.write(target.parent)
+    report.write_folder(target.parent)

@@ -19,83 +19,18 @@ from ...calib.trt_cache import text as cache_text
 from ...core.artefact import atomic_path, sha256
 from ...core.errors import EngineError, InputError, UnknownNameError
 from ...core.progress import Progress, Silent
-from ...runtime.engines import nvinfer
 from ...runtime.engines.nvinfer import Backend
 from ...runtime.engines.trt_log import Log, listen
 from ...runtime.machine.gpu import gpus
-from ...runtime.modelfile.plan import FLAVOURS, PlanRecord
+from ...runtime.modelfile.plan import PlanRecord
 from ..graph.batch import for_one_frame
 from ..graph.fp16 import to_fp16
+from .backend import open_backend
 from .dialect import for_tensorrt
+from .options import BuildOptions, capability
 from .progress import Phases, monitor
+from .record import record
 from .typed import float_layers
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """What ``seg-edge build`` can be told.
-
-    Attributes:
-        flavour: ``"rtx"`` or ``"tensorrt"``.
-        compute_capabilities: GPUs to build for, such as ``"8.9"`` or ``"89"``; empty: for TensorRT-RTX all that it supports,
-            for TensorRT the GPU of this machine.
-        workspace_mib: Most memory that a layer may use while it is chosen and run; None is TensorRT's default.
-        timing_cache: File of measured kernels, read and extended (TensorRT).
-        version_compatible: The engine runs on later versions of the same major version too.
-        hardware_compatible: The engine runs on every GPU from Ampere on.
-        dla_core: DLA core to build for; layers that it can't take run on the GPU.
-        half_base: What of an INT8 graph is not INT8 computes in fp16.
-        calibration_cache: INT8 scales for DLA, see :mod:`seg_edge.calib.trt_cache`.
-    """
-
-    flavour: str = "rtx"
-    compute_capabilities: tuple[str, ...] = ()
-    workspace_mib: int | None = None
-    timing_cache: Path | None = None
-    version_compatible: bool = False
-    hardware_compatible: bool = False
-    dla_core: int | None = None
-    half_base: bool = False
-    calibration_cache: Path | None = None
-
-    def check(self) -> None:
-        """Raises InputError or UnknownNameError for what can't be, before anything is imported."""
-        if self.flavour not in FLAVOURS:
-            raise UnknownNameError("engine to build for", self.flavour, FLAVOURS)
-        for text in self.compute_capabilities:
-            capability(text)
-        if self.workspace_mib is not None and self.workspace_mib < 1:
-            raise InputError(f"--workspace: expected MiB, at least 1, got {self.workspace_mib}")
-        if self.dla_core is not None and self.dla_core < 0:
-            raise InputError(f"--dla-core: expected 0 or 1, got {self.dla_core}")
-        if self.timing_cache is not None and self.timing_cache.is_dir():
-            raise InputError(f"--timing-cache {self.timing_cache}: is a folder; expected a file, which may be new")
-        if self.calibration_cache is not None and self.dla_core is None:
-            raise InputError("--calibration-cache: only DLA takes one; pass --dla-core, or build from model.int8.onnx")
-        if self.calibration_cache is not None and not self.calibration_cache.is_file():
-            raise InputError(
-                f"--calibration-cache {self.calibration_cache}: no such file; expected INT8 scales, as "
-                "seg-edge export --int8 --dla-cache writes them"
-            )
-
-    def open(self) -> Backend:
-        """The module to build with, checked for all that these options need.
-
-        Raises:
-            EngineError: it is missing, or its version lacks something; the text says which.
-        """
-        self.check()
-        backend = nvinfer.load(self.flavour)
-        for wanted, feature, option in (
-            (self.timing_cache is not None, "timing cache", "--timing-cache"),
-            (self.version_compatible, "version compatible", "--version-compatible"),
-            (self.hardware_compatible, "hardware compatible", "--hardware-compatible"),
-            (self.dla_core is not None, "dla", "--dla-core"),
-            (self.calibration_cache is not None, "calibration cache", "--calibration-cache"),
-        ):
-            if wanted:
-                backend.require(feature, option)
-        return backend
 
 
 @dataclass(frozen=True)
@@ -115,28 +50,6 @@ class Built:
     in_float: list[str] = field(default_factory=list)
 
 
-def capability(text: str) -> str:
-    """``"89"``, ``"8.9"`` or ``"sm_89"`` → ``"8.9"``.
-
-    Raises:
-        InputError: anything else.
-    """
-    digits = text.strip().lower().removeprefix("sm").removeprefix("_").replace(".", "")
-    if not digits.isdigit() or not 2 <= len(digits) <= 3:
-        raise InputError(f"--compute-capability: expected one such as 89 or 8.9, got {text!r}")
-    return f"{digits[:-1]}.{digits[-1]}"
-
-
-def plan_name(precision: str, options: BuildOptions, version: str, gpu_capability: str | None = None) -> str:
-    """File name of an engine: ``model.int8.sm89.rtx1.7.1.engine``; it says where it runs."""
-    targets = [capability(text) for text in options.compute_capabilities] or ([gpu_capability] if gpu_capability else [])
-    where = "_".join("sm" + target.replace(".", "") for target in targets) or "any"
-    if options.dla_core is not None:
-        where += f"_dla{options.dla_core}"
-    short = ".".join(map(str, nvinfer.version_numbers(version)[:3]))
-    return f"model.{precision}.{where}.{options.flavour}{short}.engine"
-
-
 def build_file(
     model_path: str | Path, out: str | Path, options: BuildOptions, progress: Progress | None = None
 ) -> PlanRecord:
@@ -153,7 +66,7 @@ def build_file(
         ModelFileError: not an exported model, or a graph that TensorRT can't take.
         EngineError: TensorRT is missing, lacks what was asked for, or failed; the text holds its own first error.
     """
-    backend = options.open()
+    backend = open_backend(options)
     model_path = Path(model_path)
     model = load(model_path)
     spec = get_spec(model, model_path)
@@ -171,38 +84,6 @@ def build_file(
     return replace(made, options={**made.options, "gpu_layers": built.on_gpu})
 
 
-def record(
-    model_path: Path, precision: str, digest: str, options: BuildOptions, backend: Backend, here: list[dict[str, Any]]
-) -> PlanRecord:
-    """What a build from ``model_path`` with these options is (or would be: then ``digest`` is empty)."""
-    from ...core.version import __version__
-
-    targets = [capability(text) for text in options.compute_capabilities]
-    if not targets and options.flavour == "tensorrt" and here and here[0]["compute_capability"]:
-        targets = [here[0]["compute_capability"]]
-    return PlanRecord(
-        flavour=options.flavour,
-        version=backend.version,
-        cuda=backend.cuda,
-        gpu=here[0]["name"] if here else None,
-        compute_capabilities=targets,
-        precision="int8" if options.calibration_cache is not None else precision,
-        onnx=model_path.name,
-        onnx_sha256=sha256(model_path),
-        sha256=digest,
-        version_compatible=options.version_compatible,
-        hardware="ampere_plus" if options.hardware_compatible else "none",
-        dla_core=options.dla_core,
-        options={
-            "workspace_mib": options.workspace_mib,
-            "half_base": options.half_base,
-            "calibration_cache_sha256": sha256(options.calibration_cache) if options.calibration_cache else None,
-            # Its rewrites of the graph (dialect, fp16 base) are part of what was built.
-            "seg_edge": __version__,
-        },
-    )
-
-
 def build_plan(
     model: onnx.ModelProto, options: BuildOptions, backend: Backend | None = None, progress: Progress | None = None
 ) -> Built:
@@ -215,7 +96,7 @@ def build_plan(
     Raises:
         ModelFileError, EngineError: as :func:`build_file` says.
     """
-    backend = backend or options.open()
+    backend = backend or open_backend(options)
     trt, log = backend.trt, Log()
     heard = listen(trt, log)
     builder = _made(trt.Builder(heard), backend, log)
@@ -225,7 +106,7 @@ def build_plan(
     model = for_one_frame(model)
     ours = for_tensorrt(model)
     if options.half_base and _precision(ours) != "int8":
-        raise InputError("--half-base: only an INT8 graph has a base to choose; build model.fp16.onnx instead")
+        raise InputError("`half_base=True`: only an INT8 graph has a base to choose; build model.fp16.onnx instead")
     if options.half_base and not backend.lacks("strongly typed"):  # else a flag says so
         ours = to_fp16(ours)
     if not parser.parse(ours.SerializeToString()):
@@ -283,8 +164,8 @@ def _configure(backend: Backend, builder: Any, network: Any, config: Any, option
     if weak:
         if options.dla_core >= builder.num_DLA_cores:
             raise EngineError(
-                f"--dla-core {options.dla_core}: this machine has {builder.num_DLA_cores} DLA cores; "
-                "build on the Jetson, or see what DLA would take with --dry-run"
+                f"`dla_core={options.dla_core}`: this machine has {builder.num_DLA_cores} DLA cores; "
+                "build on the Jetson, or see what DLA would take with `dry_run=True`"
             )
         config.default_device_type = trt.DeviceType.DLA
         config.DLA_core = options.dla_core
@@ -307,7 +188,7 @@ def _set_capabilities(backend: Backend, config: Any, options: BuildOptions) -> N
         if here[:1] == wanted:
             return
         backend.require(
-            "other gpu", f"--compute-capability {' '.join(wanted)} (this machine's GPU: {here[0] if here else 'none'})"
+            "other gpu", f"`compute_capabilities='{' '.join(wanted)}'` (this machine's GPU: {here[0] if here else 'none'})"
         )
     known = {name: value for name, value in backend.trt.ComputeCapability.__members__.items() if name.startswith("SM")}
     config.num_compute_capabilities = len(wanted)

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import onnx
 
 from ...calib.graph import Array, attribute, weights
+from ...core.report import Cells, Report
 from ..graph.batch import for_one_frame
 
 Shape = tuple[int, ...]
@@ -37,6 +40,36 @@ class DlaLayer:
     @property
     def device(self) -> str:
         return "GPU" if self.refused else "DLA"
+
+
+@dataclass(repr=False)
+class DlaReport(Report):
+    """Which layers DLA would take.
+
+    Attributes:
+        model: What was asked about, as it was named.
+        graph: The ONNX file.
+        layers: Every node that computes something, in graph order.
+    """
+
+    model: str
+    graph: Path
+    layers: list[DlaLayer]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``build --dry-run --json`` writes."""
+        rows = [
+            {"name": layer.name, "op": layer.op, "device": layer.device, "refused": layer.refused or None}
+            for layer in self.layers
+        ]
+        return {"model": self.model, "layers": rows}
+
+    def title(self) -> str:
+        return f"{self.graph}: what DLA will refuse: {summary(self.layers)}"
+
+    def table(self) -> Cells:
+        refused = [layer for layer in self.layers if layer.refused]
+        return ["layer", "operation", "why it runs on the GPU"], [[each.name, each.op, each.refused] for each in refused]
 
 
 @dataclass(frozen=True)

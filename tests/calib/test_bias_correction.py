@@ -6,7 +6,8 @@ import pytest
 from seg_edge.calib.bias_correction import channel_means, correct_biases
 from seg_edge.calib.cache import Calibration
 from seg_edge.calib.graph import convolutions, run, session, up_to, weights
-from seg_edge.export.graph.quantize import QuantOptions, calibrate, insert
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, insert
 
 OPTIONS = QuantOptions(bias_correction=False)
 

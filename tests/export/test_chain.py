@@ -13,9 +13,10 @@ from seg_edge.core.errors import GateError, InputError, UnknownNameError
 from seg_edge.export import chain
 from seg_edge.export.chain import export_network
 from seg_edge.export.checks import ledger
-from seg_edge.export.graph.quantize import QuantOptions
+from seg_edge.export.graph.options import QuantOptions
 from seg_edge.export.options import ExportOptions
-from seg_edge.export.report.rows import BrokenGateError
+from seg_edge.export.report.document import BrokenGateError
+from seg_edge.export.steps import from_torch
 
 FP32_FILES = {"model.fp32.onnx", "model.json", "golden", "report.json", "report.md"}
 FILES = FP32_FILES | {"model.int8.onnx", "calib.cache", "sensitivity.png"}
@@ -135,13 +136,13 @@ def test_the_cache_is_reused_and_its_rebuild_explained(nets, options, tmp_path):
     assert said[1] == said[3] == said[7] != said[5]
     assert "observer minmax" in said[4]
     assert "observer mse" in said[4]
-    assert said[6] == "calibrate: --force-recalibrate"
+    assert said[6] == "calibrate: a new one was asked for"
 
 
 def test_without_data_only_parity_is_measured(nets, tmp_path):
     report = export_network(nets.tiny(), nets.SPEC, tmp_path / "art", ExportOptions(engine="onnxruntime", threads=1))
     assert [step.miou for step in report.steps] == [None, None]
-    assert "not measured without --data" in report.steps[0].to_dict()["note"]
+    assert "not measured without data" in report.steps[0].to_dict()["note"]
     assert report.steps[0].agreement == 1.0
     assert {path.name for path in (tmp_path / "art").iterdir()} == FP32_FILES
 
@@ -152,7 +153,7 @@ def test_a_broken_drop_names_the_step_and_keeps_the_earlier_export(nets, options
     out = tmp_path / "art"
     export_network(nets.tiny(), nets.SPEC, out, options)
     before = {path.name: sha256(path) for path in out.iterdir() if path.is_file()}
-    with pytest.raises(BrokenGateError, match=r"step int8: mIoU drops by .* points .*--max-drop allows 0.01") as caught:
+    with pytest.raises(BrokenGateError, match=r"step int8: mIoU drops by .* points .*`max_drop` allows 0.01") as caught:
         export_network(nets.tiny(), nets.SPEC, out, replace(options, max_drop=0.0001))
     assert isinstance(caught.value, GateError)
     assert {path.name: sha256(path) for path in out.iterdir() if path.is_file()} == before
@@ -176,19 +177,19 @@ def test_a_broken_gate_of_a_first_export_leaves_no_model(nets, options, tmp_path
 def test_a_speed_that_no_quantization_reaches_fails(nets, options, tmp_path):
     from dataclasses import replace
 
-    with pytest.raises(BrokenGateError, match=r"times as fast as fp32 on onnxruntime .*--min-speedup asks for 1000"):
+    with pytest.raises(BrokenGateError, match=r"times as fast as fp32 on onnxruntime .*`min_speedup` asks for 1000"):
         export_network(nets.tiny(), nets.SPEC, tmp_path / "art", replace(options, min_speedup=1000))
 
 
 def test_an_exporter_that_computes_something_else_is_caught(nets, tmp_path, monkeypatch):
-    real = chain.to_onnx
+    real = from_torch.to_onnx
 
     def damaged(network, spec):
         model = real(network, spec)
         set_weight(model, "mean_bgr", weights(model)["mean_bgr"][..., ::-1])
         return model
 
-    monkeypatch.setattr(chain, "to_onnx", damaged)
+    monkeypatch.setattr(from_torch, "to_onnx", damaged)
     with pytest.raises(BrokenGateError, match="step onnx: logits differ by") as caught:
         export_network(nets.tiny(), nets.SPEC, tmp_path / "art", ExportOptions(engine="onnxruntime", threads=1))
     assert caught.value.report.first_bad_step == "onnx"
@@ -229,7 +230,7 @@ def test_an_interruption_leaves_the_earlier_export(nets, options, tmp_path, monk
 def test_batches_are_exported_and_compared(nets, options, tmp_path):
     from dataclasses import replace
 
-    from seg_edge.export.checks.replay import verify
+    from seg_edge.export.checks.replay import replay
     from seg_edge.runtime.engines import open_engine
 
     report = export_network(nets.tiny(), nets.SPEC, tmp_path / "art", replace(options, batch=3))
@@ -238,7 +239,7 @@ def test_batches_are_exported_and_compared(nets, options, tmp_path):
     ]  # fmt: skip
     with open_engine(tmp_path / "art" / "model.int8.onnx", "onnxruntime") as engine:
         assert engine.infer(np.zeros((3, 64, 96, 3), np.uint8)).shape == (3, 4, 16, 24)
-    assert all(row.passed for row in verify(tmp_path / "art", "onnxruntime"))
+    assert all(row.passed for row in replay(tmp_path / "art", "onnxruntime"))
 
 
 def test_the_size_can_be_changed(nets, tmp_path):
@@ -260,11 +261,11 @@ def test_golden_frames_are_original_and_masks_by_precision(exported, data):
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"int8": True}, "--int8: needs real frames to calibrate on; pass --data DIR"),
-        ({"max_drop": 0.01}, "--max-drop: accuracy is measured on a val split; pass --data"),
-        ({"min_speedup": 2.0}, "--min-speedup: compares INT8 with fp32"),
-        ({"batch": 0}, "--batch: expected at least 1, got 0"),
-        ({"calib_frames": 0}, "--calib-frames: expected at least 1, got 0"),
+        ({"int8": True}, "`int8=True`: needs real frames to calibrate on; pass `data`, a folder with images/train"),
+        ({"max_drop": 0.01}, "`max_drop`: accuracy is measured on a val split; pass `data`"),
+        ({"min_speedup": 2.0}, "`min_speedup`: compares INT8 with fp32"),
+        ({"batch": 0}, "`batch`: expected at least 1, got 0"),
+        ({"calib_frames": 0}, "`calib_frames`: expected at least 1, got 0"),
         ({"input_hw": (100, 64)}, "multiples of 32; nearest: 96x64"),
     ],
 )
@@ -276,6 +277,9 @@ def test_options_that_make_no_sense_are_refused_first(values, text, nets, tmp_pa
 
 
 def test_unknown_names_are_refused_first(nets, tmp_path, data):
-    for values, kind in (({"engine": "openvin"}, "engine"), ({"quant": QuantOptions(observer="max")}, "observer")):
+    for make, kind in (
+        (lambda: ExportOptions(engine="openvin"), "engine"),
+        (lambda: ExportOptions(quant=QuantOptions(observer="max")), "observer"),
+    ):
         with pytest.raises(UnknownNameError, match=f"unknown {kind}"):
-            export_network(nets.tiny(), nets.SPEC, tmp_path / "art", ExportOptions(**values))
+            export_network(nets.tiny(), nets.SPEC, tmp_path / "art", make())

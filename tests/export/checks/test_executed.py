@@ -7,11 +7,12 @@ import pytest
 
 from seg_edge.calib.graph import convolutions, set_spec
 from seg_edge.core.errors import ModelFileError
-from seg_edge.export import chain
 from seg_edge.export.chain import export_network
 from seg_edge.export.checks.executed import RECORDS, float_kernels
-from seg_edge.export.graph.quantize import QuantOptions, calibrate, quantize
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, quantize
 from seg_edge.export.options import ExportOptions
+from seg_edge.export.steps import int8
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,6 @@ def test_the_chain_says_what_each_engine_executed(nets, tmp_path, monkeypatch):
     report = export_network(nets.tiny(), nets.SPEC, tmp_path / "art", options)
     assert "every convolution runs on integers on onnxruntime" in report.to_dict()["steps"][-1]["note"]
     lines = nets.Lines()
-    monkeypatch.setattr(chain, "float_kernels", lambda _path, _engine: ["planted"])
+    monkeypatch.setattr(int8, "float_kernels", lambda _path, _engine: ["planted"])
     export_network(nets.tiny(), nets.SPEC, tmp_path / "art", options, lines)
     assert "warning: int8: 1 convolutions run in float on onnxruntime: planted" in lines.lines

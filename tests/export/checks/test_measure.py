@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from seg_edge.core.errors import UnknownNameError
-from seg_edge.export.checks.measure import latencies_ms, measured_engines, worst_class
+from seg_edge.export.checks.measure import latencies, measured_engines, worst_class
 from seg_edge.export.graph.to_onnx import to_onnx
 
 
@@ -31,5 +31,5 @@ def test_a_larger_network_takes_longer(nets, tmp_path):
     for name, wide in (("small", 4), ("large", 64)):
         paths[name] = tmp_path / f"{name}.onnx"
         onnx.save(to_onnx(nets.trained(nets.TinyUNet(wide=wide)), nets.SPEC), paths[name])
-    times = latencies_ms(paths, np.zeros((1, 64, 96, 3), np.uint8), ["onnxruntime"], 1)
+    times = latencies(paths, np.zeros((1, 64, 96, 3), np.uint8), ["onnxruntime"], 1).table
     assert 0 < times["small"]["onnxruntime"] < times["large"]["onnxruntime"]

@@ -14,7 +14,7 @@ from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, ModelFileError, UnknownNameError
 from seg_edge.export.chain import export_network
 from seg_edge.export.checks import replay as verifying
-from seg_edge.export.checks.replay import verify
+from seg_edge.export.checks.replay import replay
 from seg_edge.export.options import ExportOptions
 from seg_edge.export.trt import BuildOptions
 from seg_edge.export.trt.artefact import build_engine
@@ -50,7 +50,7 @@ def sign_again(folder, file):
 def test_every_model_and_frame_is_replayed(art, engine):
     if engine == "openvino":
         pytest.importorskip("openvino")
-    rows = verify(art, engine)
+    rows = replay(art, engine)
     assert [(row.precision, row.frame) for row in rows] == [(p, f"frame{i}") for p in ("fp32", "int8") for i in range(3)]
     assert all(row.passed for row in rows)
     assert min(row.agreement for row in rows) > 0.98
@@ -63,7 +63,7 @@ def test_a_flipped_bit_in_the_weights_is_named(art):
     data[len(data) // 2] ^= 1
     (art / "model.int8.onnx").write_bytes(data)
     with pytest.raises(ModelFileError, match=r"model.int8.onnx: damaged or replaced: its sha256 is"):
-        verify(art)
+        replay(art)
 
 
 @pytest.mark.parametrize("change", ["weights", "graph"])
@@ -77,7 +77,7 @@ def test_another_network_under_the_same_name_disagrees(art, change):
         next(node for node in model.graph.node if node.op_type == "Relu").op_type = "Abs"
     onnx.save(model, path)
     sign_again(art, path.name)
-    rows = verify(art, "onnxruntime")
+    rows = replay(art, "onnxruntime")
     assert not all(row.passed for row in rows if row.precision == "fp32")
     assert all(row.passed for row in rows if row.precision == "int8")
 
@@ -89,11 +89,11 @@ def test_a_changed_golden_frame_or_mask_is_named(art):
         image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         cv2.imwrite(str(path), 255 - image)
         with pytest.raises(ModelFileError, match=f"{file}: damaged or replaced"):
-            verify(art)
+            replay(art)
         path.write_bytes(content)
     (art / "golden" / "frame0.png").unlink()
     with pytest.raises(ModelFileError, match=r"frame0.png: missing"):
-        verify(art)
+        replay(art)
 
 
 def test_a_changed_spec_is_named(art):
@@ -101,7 +101,7 @@ def test_a_changed_spec_is_named(art):
     spec["name"] = "another"
     (art / "model.json").write_text(json.dumps(spec))
     with pytest.raises(ModelFileError, match=r"model.json: damaged or replaced"):
-        verify(art)
+        replay(art)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_changed_spec_is_named(art):
 def test_damaged_texts_are_named(art, file, text, problem):
     (art / file).write_text(text)
     with pytest.raises(ModelFileError, match=problem):
-        verify(art)
+        replay(art)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_replaying_nothing_does_not_pass(art, change, problem):
     manifest = art / "golden" / "golden.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
     with pytest.raises(ModelFileError, match=problem):
-        verify(art, "onnxruntime")
+        replay(art, "onnxruntime")
 
 
 def test_a_model_without_golden_masks_is_not_skipped(art):
@@ -141,23 +141,23 @@ def test_a_model_without_golden_masks_is_not_skipped(art):
     del data["precisions"]["int8"]
     manifest.write_text(json.dumps(data))
     with pytest.raises(ModelFileError, match=r"model\.int8\.onnx: golden/ has no int8 masks"):
-        verify(art, "onnxruntime")
+        replay(art, "onnxruntime")
 
 
 def test_folders_that_are_no_artefacts(tmp_path, art):
     with pytest.raises(ModelFileError, match="no such folder"):
-        verify(tmp_path / "nowhere")
+        replay(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelFileError, match=r"no report.json here"):
-        verify(tmp_path / "empty")
+        replay(tmp_path / "empty")
     shutil.rmtree(art / "golden")
     with pytest.raises(ModelFileError, match="nothing to compare with"):
-        verify(art)
+        replay(art)
 
 
 def test_an_unknown_engine(art):
     with pytest.raises(UnknownNameError, match="unknown engine"):
-        verify(art, "tensorflow")
+        replay(art, "tensorflow")
 
 
 def test_a_device_needs_neither_torch_nor_onnx(art):
@@ -165,8 +165,8 @@ def test_a_device_needs_neither_torch_nor_onnx(art):
         "import sys\n"
         "for name in ('torch', 'onnx', 'onnxsim', 'seg_edge.train'):\n"
         "    sys.modules[name] = None\n"
-        "from seg_edge.export.checks.replay import verify\n"
-        f"assert all(row.passed for row in verify({str(art)!r}, 'onnxruntime'))\n"
+        "from seg_edge.export.checks.replay import replay\n"
+        f"assert all(row.passed for row in replay({str(art)!r}, 'onnxruntime'))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -193,22 +193,24 @@ def test_engine_files_are_replayed_where_they_fit(with_engine, monkeypatch):
     monkeypatch.setattr(verifying, "open_engine", on_gpu)
     monkeypatch.setattr(verifying, "_host", lambda flavour: PlanHost("rtx", version, "8.9") if flavour == "rtx" else None)
     file = next(path.name for path in with_engine.glob("*sm89*.engine"))
-    rows = verify(with_engine, "rtx")
+    rows = replay(with_engine, "rtx")
     assert [(row.file, row.precision) for row in rows] == [(file, "int8")] * 3
     assert opened == [(file, "rtx")]
     assert all(row.passed for row in rows)
     opened.clear()
-    assert {row.file for row in verify(with_engine)} == {"model.fp32.onnx", "model.int8.onnx", file}
+    assert {row.file for row in replay(with_engine)} == {"model.fp32.onnx", "model.int8.onnx", file}
     assert opened == [("model.fp32.onnx", "auto"), ("model.int8.onnx", "auto"), (file, "rtx")]
 
 
 def test_an_engine_file_that_cannot_run_here_says_why(with_engine):
     if not engine_class("rtx").available().ok:
         with pytest.raises(EngineError, match="engine rtx: "):
-            verify(with_engine, "rtx")
-    assert {row.file for row in verify(with_engine, "auto")} >= {"model.fp32.onnx", "model.int8.onnx"}
+            replay(with_engine, "rtx")
+    assert {row.file for row in replay(with_engine, "auto")} >= {"model.fp32.onnx", "model.int8.onnx"}
 
 
 def test_no_engine_file_names_the_remedy(art):
-    with pytest.raises(ModelFileError, match="no engine file of TensorRT-RTX; build one: seg-edge build .* --engine rtx"):
-        verify(art, "rtx")
+    with pytest.raises(
+        ModelFileError, match="no engine file of TensorRT-RTX; build one: seg-edge build .* `engine='rtx'`"
+    ):
+        replay(art, "rtx")

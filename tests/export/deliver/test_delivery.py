@@ -12,11 +12,12 @@ from seg_edge.calib.graph import get_spec, load, run, session
 from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, InputError
 from seg_edge.export.chain import export_network
-from seg_edge.export.checks.replay import check_files, verify
-from seg_edge.export.deliver.delivery import DeliverOptions
+from seg_edge.export.checks.replay import check_files, replay
+from seg_edge.export.deliver.options import DeliverOptions
 from seg_edge.export.options import ExportOptions
-from seg_edge.export.report.rows import BrokenGateError
+from seg_edge.export.report.document import BrokenGateError
 from seg_edge.export.trt import BuildOptions
+from seg_edge.export.trt.backend import open_backend
 from seg_edge.runtime import Segmenter
 from seg_edge.runtime.engines import open_engine
 from seg_edge.runtime.engines.base import Availability
@@ -73,7 +74,7 @@ def test_every_file_gives_labels(exported, nets):
 
 def test_golden_frames_verify(exported):
     folder, _ = exported
-    rows = verify(folder, "onnxruntime", 1)
+    rows = replay(folder, "onnxruntime", 1)
     assert {row.precision for row in rows} == {"fp32", "fp16", "int8"}
     assert all(row.agreement == 1.0 for row in rows)
     assert {path.suffix for path in check_files(folder).values()} == {".onnx"}
@@ -102,7 +103,7 @@ def test_triton_gets_the_smallest_model_that_it_can_serve(exported):
 
 
 def test_a_head_that_computes_something_else_is_caught(nets, tmp_path, monkeypatch):
-    from seg_edge.export.deliver import delivery as deliver
+    from seg_edge.export.steps import heads as deliver
 
     def broken(model):
         result = with_labels(model)
@@ -153,9 +154,9 @@ def export_with_gpu(nets, tmp_path, monkeypatch):
     """(kind of engine, its machine) → the report of an export whose TensorRT-RTX engine "runs" here."""
     if not RTX.ok:
         pytest.skip(RTX.reason)
-    from seg_edge.export.checks import measure
-    from seg_edge.export.deliver import delivery as deliver
+    from seg_edge.export.steps import judge
     from seg_edge.export.trt import here
+    from seg_edge.measure.benchmark import timing
 
     def export(kind, capability="8.9", build_for=("89",)):
         class Kind:
@@ -175,8 +176,8 @@ def export_with_gpu(nets, tmp_path, monkeypatch):
             return StandIn(path.parent / "model.fp32.onnx", kind)
 
         monkeypatch.setattr(here, "engine_class", lambda name: Kind)
-        monkeypatch.setattr(deliver, "open_engine", opened)
-        monkeypatch.setattr(measure, "open_engine", opened)
+        monkeypatch.setattr(judge, "open_engine", opened)
+        monkeypatch.setattr(timing, "open_engine", opened)
         options = DeliverOptions(plan=BuildOptions(compute_capabilities=build_for))
         options = ExportOptions(threads=1, engine="onnxruntime", deliver=options)
         return export_network(nets.tiny(), nets.SPEC, tmp_path / "art", options)
@@ -228,18 +229,18 @@ def test_an_engine_for_another_gpu_is_not_run(export_with_gpu, kind, capability,
 
 def test_what_cannot_be_delivered_is_said_at_once(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="--head: expected one of"):
-        DeliverOptions(head="masks").check()
+    with pytest.raises(InputError, match="`head`: expected one of"):
+        DeliverOptions(head="masks")
     with pytest.raises(InputError, match="is a file; choose a folder"):
-        DeliverOptions(triton=tmp_path / "file").check()
+        DeliverOptions(triton=tmp_path / "file")
     import sys
 
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(EngineError, match="engine tensorrt: not available"):
-        DeliverOptions(plan=BuildOptions(flavour="tensorrt")).check()
+        open_backend(BuildOptions(flavour="tensorrt"))
     from seg_edge.export.deliver.openvino_ir import write_ir
 
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(EngineError, match="--ir: the package openvino can't be imported"):
+    with pytest.raises(EngineError, match="`ir=True`: the package openvino can't be imported"):
         write_ir(tmp_path / "m.onnx", None, tmp_path / "m.xml")
     assert onnx.__version__

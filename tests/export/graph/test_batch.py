@@ -11,7 +11,7 @@ from seg_edge.calib.graph import run, session, set_weight
 from seg_edge.core.artefact import onnx_name
 from seg_edge.core.errors import ModelFileError
 from seg_edge.export.chain import export_network
-from seg_edge.export.checks.replay import verify
+from seg_edge.export.checks.replay import replay
 from seg_edge.export.graph.batch import for_one_frame, run_batched, with_batch
 from seg_edge.export.options import ExportOptions
 from seg_edge.runtime import Pipeline, Segmenter, Source, SourceFrame
@@ -41,7 +41,7 @@ def test_a_network_that_fixes_its_batch_is_refused(tiny):
     set_weight(fixed, "shape", np.array([1, 4, 16, 24], np.int64))
     fixed.graph.node[-1].output[0] = "before"
     fixed.graph.node.append(onnx.helper.make_node("Reshape", ["before", "shape"], ["logits"]))
-    with pytest.raises(ModelFileError, match="--batch 3: the network .* can't take batches"):
+    with pytest.raises(ModelFileError, match="`batch='3'`: the network .* can't take batches"):
         with_batch(fixed, 3)
 
 
@@ -62,7 +62,7 @@ def test_a_network_that_fixes_its_batch_is_not_set_free(tiny):
     set_weight(fixed, "shape", np.array([1, 4, 16, 24], np.int64))
     fixed.graph.node[-1].output[0] = "before"
     fixed.graph.node.append(onnx.helper.make_node("Reshape", ["before", "shape"], ["logits"]))
-    with pytest.raises(ModelFileError, match="--batch free: the network .* can't take batches"):
+    with pytest.raises(ModelFileError, match="`batch='free'`: the network .* can't take batches"):
         with_batch(fixed, None)
 
 
@@ -114,7 +114,7 @@ def test_the_dialect_of_onnx_runtime_knows_a_free_batch(free):
 
 
 def test_an_artefact_with_a_free_batch_verifies(free):
-    rows = verify(free / "free", "onnxruntime", 1)
+    rows = replay(free / "free", "onnxruntime", 1)
     assert {row.precision for row in rows} == {"fp32", "fp16", "int8"}
     assert all(row.passed for row in rows)
     report = json.loads((free / "free" / "report.json").read_text())

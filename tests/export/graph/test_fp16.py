@@ -9,7 +9,8 @@ from seg_edge.calib.graph import get_spec, run, session
 from seg_edge.core.errors import ModelFileError
 from seg_edge.export.checks.compare import compare
 from seg_edge.export.graph.fp16 import rounded, to_fp16
-from seg_edge.export.graph.quantize import QuantOptions, calibrate, prepare, quantize
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, prepare, quantize
 from seg_edge.export.graph.to_onnx import to_onnx
 from seg_edge.export.trt import BuildOptions, build_plan, for_tensorrt
 from seg_edge.runtime.engines.nvinfer import module_available

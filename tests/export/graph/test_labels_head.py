@@ -6,10 +6,12 @@ import pytest
 
 from seg_edge.calib.graph import get_spec, run, session
 from seg_edge.core.errors import InputError, ModelFileError
+from seg_edge.export.deliver.options import DeliverOptions
 from seg_edge.export.graph.batch import run_batched, with_batch
 from seg_edge.export.graph.fp16 import to_fp16
-from seg_edge.export.graph.labels_head import agreement_of, check_head, kernel_masks, with_labels
-from seg_edge.export.graph.quantize import QuantOptions, calibrate, quantize
+from seg_edge.export.graph.labels_head import agreement_of, kernel_masks, with_labels
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, quantize
 from seg_edge.export.graph.to_onnx import to_onnx
 from seg_edge.export.trt import BuildOptions, build_plan
 from seg_edge.runtime import Segmenter
@@ -79,5 +81,5 @@ def test_tensorrt_builds_it(logits):
 def test_what_has_labels_already_or_no_such_head(logits):
     with pytest.raises(ModelFileError, match="gives labels already"):
         with_labels(with_labels(logits))
-    with pytest.raises(InputError, match="--head: expected one of logits, labels, got 'mask'"):
-        check_head("mask")
+    with pytest.raises(InputError, match="`head`: expected one of logits, labels, got 'mask'"):
+        DeliverOptions(head="mask")

@@ -9,15 +9,8 @@ from seg_edge.calib.graph import convolutions, run, session, weights
 from seg_edge.calib.observers import OBSERVERS
 from seg_edge.core.errors import DataError, ModelFileError, UnknownNameError
 from seg_edge.export.checks.compare import compare
-from seg_edge.export.graph.quantize import (
-    QuantOptions,
-    calibrate,
-    float_convolutions,
-    prepare,
-    quantize,
-    quantized_tensors,
-    scale_groups,
-)
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, float_convolutions, prepare, quantize, quantized_tensors, scale_groups
 from seg_edge.export.graph.to_onnx import to_onnx
 
 OPTIONS = QuantOptions()

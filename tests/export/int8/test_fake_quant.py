@@ -11,7 +11,8 @@ import torch
 
 from seg_edge.calib.graph import convolutions, run, session, set_weight, weights
 from seg_edge.core.errors import ModelFileError
-from seg_edge.export.graph.quantize import QuantOptions, calibrate, prepare, quantize
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, prepare, quantize
 from seg_edge.export.graph.to_onnx import to_onnx
 from seg_edge.export.int8.fake_quant import FakeQuantGraph
 

@@ -11,8 +11,9 @@ import pytest
 from seg_edge.calib.graph import convolutions, run, session, set_spec, set_weight, weights
 from seg_edge.core.errors import InputError, ModelFileError, UnknownNameError
 from seg_edge.export.chain import export_network
-from seg_edge.export.deliver.delivery import DeliverOptions
-from seg_edge.export.graph.quantize import QuantOptions, calibrate, quantize
+from seg_edge.export.deliver.options import DeliverOptions
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, quantize
 from seg_edge.export.int8.half_layers import half_convolutions, half_range
 from seg_edge.export.options import ExportOptions
 from seg_edge.export.trt import BuildOptions, build_plan
@@ -117,6 +118,6 @@ def test_the_default_follows_what_is_built(tmp_path):
     assert replace(options, deliver=DeliverOptions(plan=BuildOptions())).float_precision == "fp16"
     assert replace(options, deliver=DeliverOptions(plan=BuildOptions(dla_core=0))).float_precision == "fp32"
     with pytest.raises(UnknownNameError, match="did you mean 'fp16'"):
-        replace(options, fallback_precision="fp61").check()
-    with pytest.raises(InputError, match="--fallback-precision: .* pass --int8 too"):
-        ExportOptions(fallback_precision="fp16").check()
+        replace(options, fallback_precision="fp61")
+    with pytest.raises(InputError, match="`fallback_precision`: .* pass `int8=True` too"):
+        ExportOptions(fallback_precision="fp16")

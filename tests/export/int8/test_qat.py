@@ -12,12 +12,14 @@ import torch
 from seg_edge.calib.graph import convolutions, get_spec, run, session, set_weight, weights
 from seg_edge.core.errors import InputError
 from seg_edge.core.progress import Silent
-from seg_edge.export import chain
 from seg_edge.export.chain import export_network
-from seg_edge.export.graph.quantize import QuantOptions, calibrate, quantize
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, quantize
 from seg_edge.export.int8 import qat
-from seg_edge.export.int8.qat import QatOptions, Tuned, divergence, fine_tune
+from seg_edge.export.int8.options import QatOptions
+from seg_edge.export.int8.qat import Tuned, divergence, fine_tune
 from seg_edge.export.options import ExportOptions
+from seg_edge.export.steps import int8
 
 OPTIONS = QuantOptions()
 
@@ -84,8 +86,8 @@ def test_the_same_seed_gives_the_same_batches(nets, data):
 
 def test_the_better_of_both_is_shipped(nets, options, tmp_path, monkeypatch):
     pytest.importorskip("torchvision")
-    real = chain.calibrate
-    monkeypatch.setattr(chain, "calibrate", lambda *args, **more: clipping(real(*args, **more)))
+    real = int8.calibrate
+    monkeypatch.setattr(int8, "calibrate", lambda *args, **more: clipping(real(*args, **more)))
     tuned = replace(options, qat=QatOptions(epochs=5, batch=3, lr=0.3))
     report = export_network(nets.tiny(), nets.SPEC, tmp_path / "art", tuned)
     note = next(note for note in report.steps[-1].notes if note.startswith("qat: 5 epochs of fine-tuning: mIoU "))
@@ -123,10 +125,10 @@ def test_nothing_is_trained_where_the_limits_hold(nets, options, tmp_path, monke
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"qat": QatOptions(epochs=0)}, "--qat: expected at least 1 epoch, got 0"),
-        ({"qat": QatOptions(epochs=1), "int8": False}, "--qat: trains for INT8; pass --int8 too"),
+        ({"qat": 0}, "`qat`: expected at least 1 epoch, got 0"),
+        ({"qat": 1, "int8": False}, "`qat`: trains for INT8; pass `int8=True` too"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, changes, text):
     with pytest.raises(InputError, match=text):
-        replace(options, **changes).check()
+        replace(options, **{**changes, "qat": QatOptions(epochs=changes["qat"])})

@@ -10,7 +10,8 @@ import pytest
 from seg_edge.calib.cache import Calibration
 from seg_edge.calib.graph import convolutions, run, session
 from seg_edge.core.errors import ModelFileError
-from seg_edge.export.graph.quantize import QuantOptions, calibrate, insert, prepare, quantize, quantized_tensors
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, insert, prepare, quantize, quantized_tensors
 from seg_edge.export.graph.to_onnx import to_onnx
 from seg_edge.export.int8.sensitivity import LayerCost, most_sensitive, sensitivity, write_plot
 from seg_edge.runtime.engines.trt_log import Log, listen

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from seg_edge.core.errors import InputError
-from seg_edge.export.pruning.goals import Goal, example_for, latency_ms, one_goal, parse_fps, parse_latency, search, value_of
+from seg_edge.export.pruning.goal import Goal, one_goal, parse_fps, parse_latency
 from seg_edge.export.pruning.importance import scorer
+from seg_edge.export.pruning.search import example_for, latency_ms, search, value_of
 from seg_edge.export.pruning.structure import narrow, units
 from seg_edge.train.models.registry import build, macs, parameters
 
@@ -42,14 +43,14 @@ def test_what_is_no_frame_rate(text):
     [
         (
             {},
-            "expected one goal of --ratio, --target-macs, --target-params, --target-latency, --target-fps; got none of them",
+            "expected one goal of `ratio`, `target_macs`, `target_params`, `target_latency`, `target_fps`; got none of them",
         ),
-        ({"ratio": 0.5, "fps": "9@openvino"}, "got --ratio and --target-fps"),
-        ({"ratio": 0}, "--ratio: expected a share of the channels above 0 and up to 0.95, got 0"),
+        ({"ratio": 0.5, "fps": "9@openvino"}, "got `ratio` and `target_fps`"),
+        ({"ratio": 0}, "`ratio`: expected a share of the channels above 0 and up to 0.95, got 0"),
         ({"ratio": 1.5}, "got 1.5"),
-        ({"macs": 50}, "--target-macs: expected the share that may stay, between 0 and 1, got 50"),
-        ({"params": 0}, "--target-params: expected the share"),
-        ({"latency": "0ms@openvino"}, "--target-latency: expected milliseconds above 0, got 0"),
+        ({"macs": 50}, "`target_macs`: expected the share that may stay, between 0 and 1, got 50"),
+        ({"params": 0}, "`target_params`: expected the share"),
+        ({"latency": "0ms@openvino"}, "`target_latency`: expected milliseconds above 0, got 0"),
     ],
 )
 def test_goals_that_make_no_sense(given, text):

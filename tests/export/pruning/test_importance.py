@@ -74,7 +74,7 @@ def test_batch_normalization_scale(net):
 
 def test_bn_without_batch_normalization(nets):
     bare = nets.trained(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 2, 1)))
-    with pytest.raises(InputError, match="scores no layer of this network; try --importance l2"):
+    with pytest.raises(InputError, match="scores no layer of this network; try `importance='l2'`"):
         units(bare, X[:1], scorer("bn", bare))
 
 
@@ -86,7 +86,7 @@ def test_random_is_seeded(net):
 
 @pytest.mark.parametrize("name", ["taylor", "hessian"])
 def test_gradients_need_images(net, name):
-    with pytest.raises(InputError, match=f"--importance {name}: is measured on training images; pass --data DIR"):
+    with pytest.raises(InputError, match=f"`importance='{name}'`: is measured on training images; pass `data`"):
         scorer(name, net)
     with pytest.raises(InputError, match="gave no image to measure importance on"):
         scorer(name, net, [])

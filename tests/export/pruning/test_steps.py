@@ -11,11 +11,11 @@ import torch
 
 from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import GateError, InputError
-from seg_edge.export.chain import export
+from seg_edge.export import export
 from seg_edge.export.options import ExportOptions
-from seg_edge.export.pruning.goals import Goal
+from seg_edge.export.pruning.options import PruneOptions
 from seg_edge.export.pruning.report import PruneGateError
-from seg_edge.export.pruning.steps import PruneOptions, prune
+from seg_edge.export.pruning.steps import prune_checkpoint
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seg_edge.train.losses.distill import DistillConfig
 from seg_edge.train.models.registry import build, macs, parameters
@@ -46,7 +46,7 @@ def parent(nets, tmp_path_factory):
 @pytest.fixture
 def options(parent):
     return PruneOptions(
-        Goal("ratio", 0.4), data=parent.parent / "data", engine="onnxruntime", threads=1, batch=2, workers=0, device="cpu",
+        ratio=0.4, data=parent.parent / "data", engine="onnxruntime", threads=1, batch=2, workers=0, device="cpu",
         precision="fp32", round_to=8,
     )  # fmt: skip
 
@@ -56,7 +56,7 @@ def names(folder):
 
 
 def test_the_result_is_a_plain_checkpoint(parent, options, tmp_path):
-    report = prune(parent, tmp_path / "out", options)
+    report = prune_checkpoint(parent, tmp_path / "out", options)
     assert names(tmp_path) == ["out"]
     assert names(tmp_path / "out") == FILES
     raw = torch.load(tmp_path / "out" / "best.pt", weights_only=True)
@@ -77,7 +77,7 @@ def test_the_result_is_a_plain_checkpoint(parent, options, tmp_path):
 
 
 def test_provenance_says_where_it_is_from(parent, options, tmp_path):
-    prune(parent, tmp_path / "a", options)
+    prune_checkpoint(parent, tmp_path / "a", options)
     provenance = load_checkpoint(tmp_path / "a" / "best.pt").spec.provenance
     assert (provenance["dataset"], provenance["seed"]) == ("made", 3)
     about = provenance["pruned"]
@@ -87,7 +87,7 @@ def test_provenance_says_where_it_is_from(parent, options, tmp_path):
     (step,) = about["steps"]
     assert 0.2 < step["ratio"] < 0.5
     # A pruned network may be pruned again: its history comes along.
-    prune(tmp_path / "a" / "best.pt", tmp_path / "b", replace(options, round_to=4))
+    prune_checkpoint(tmp_path / "a" / "best.pt", tmp_path / "b", replace(options, round_to=4))
     again = load_checkpoint(tmp_path / "b" / "best.pt").spec.provenance["pruned"]
     assert again["parent"]["sha256"] == sha256(tmp_path / "a" / "best.pt")
     assert again["earlier"] == about
@@ -95,7 +95,7 @@ def test_provenance_says_where_it_is_from(parent, options, tmp_path):
 
 def test_steps_with_fine_tuning(parent, options, tmp_path):
     wanted = replace(options, steps=2, finetune=1, importance="taylor", images=2, scope="uniform")
-    report = prune(parent, tmp_path / "out", wanted)
+    report = prune_checkpoint(parent, tmp_path / "out", wanted)
     assert [row.step for row in report.steps] == ["start", "prune 1", "fine-tune 1", "prune 2", "fine-tune 2"]
     channels = [row.channels for row in report.steps]
     assert channels[0] > channels[1] == channels[2] > channels[3] == channels[4]
@@ -114,8 +114,8 @@ def test_measured_latency_as_a_goal(parent, options, tmp_path):
         return macs(net, spec.input_hw) / 1e6
 
     start = measure(load_checkpoint(parent).model, load_checkpoint(parent).spec, "onnxruntime")
-    goal = Goal("latency", 0.6 * start, "onnxruntime")
-    report = prune(parent, tmp_path / "out", replace(options, goal=goal, data=None), measure=measure)
+    wanted = replace(options, ratio=None, target_latency=f"{0.6 * start:.9f}ms@onnxruntime", data=None)
+    report = prune_checkpoint(parent, tmp_path / "out", wanted, measure=measure)
     assert 0.3 * start < report.steps[-1].macs / 1e6 <= 0.6 * start
     (gate,) = report.gates
     assert (gate.name, gate.passed) == ("target latency", True)
@@ -123,12 +123,12 @@ def test_measured_latency_as_a_goal(parent, options, tmp_path):
 
 def test_a_drop_that_is_too_large_ships_nothing(parent, options, tmp_path):
     out = tmp_path / "out"
-    prune(parent, out, replace(options, goal=Goal("ratio", 0.2)))
+    prune_checkpoint(parent, out, replace(options, ratio=0.2))
     before = {name: (out / name).read_bytes() for name in FILES}
     with pytest.raises(
-        PruneGateError, match=r"mIoU drops by \d+\.\d\d points .* --max-drop allows 0\.1; .*result is in failed/"
+        PruneGateError, match=r"mIoU drops by \d+\.\d\d points .* `max_drop` allows 0\.1; .*result is in failed/"
     ) as e:
-        prune(parent, out, replace(options, max_drop=0.001))
+        prune_checkpoint(parent, out, replace(options, max_drop=0.001))
     assert isinstance(e.value, GateError)
     assert e.value.report.gates[-1].passed is False
     assert {name: (out / name).read_bytes() for name in FILES} == before
@@ -137,28 +137,28 @@ def test_a_drop_that_is_too_large_ships_nothing(parent, options, tmp_path):
 
 
 def test_a_class_that_is_lost(parent, options, tmp_path):
-    with pytest.raises(PruneGateError, match=r"IoU of class\d drops by \d+\.\d\d points, --max-class-drop allows 0\.1"):
-        prune(parent, tmp_path / "out", replace(options, max_drop=1.0, max_class_drop=0.001))
+    with pytest.raises(PruneGateError, match=r"IoU of class\d drops by \d+\.\d\d points, `max_class_drop` allows 0\.1"):
+        prune_checkpoint(parent, tmp_path / "out", replace(options, max_drop=1.0, max_class_drop=0.001))
 
 
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"data": None, "finetune": 1}, "--finetune: needs images and labels; pass --data DIR"),
-        ({"data": None, "importance": "hessian"}, "--importance hessian: needs images and labels"),
-        ({"data": None, "max_drop": 0.1}, "--max-drop: needs images and labels"),
-        ({"max_drop": 2.0}, "--max-drop: expected 0 to 100 points, got 200"),
-        ({"steps": 0}, "--steps: expected at least 1, got 0"),
-        ({"round_to": 0}, "--round-to: expected at least 1, got 0"),
+        ({"data": None, "finetune": 1}, "`finetune`: needs images and labels; pass `data`, a folder with"),
+        ({"data": None, "importance": "hessian"}, "`importance='hessian'`: needs images and labels"),
+        ({"data": None, "max_drop": 0.1}, "`max_drop`: needs images and labels"),
+        ({"max_drop": 2.0}, "`max_drop`: expected a drop from 0 to 1 (100 points), got 2 (200 points)"),
+        ({"steps": 0}, "`steps`: expected at least 1, got 0"),
+        ({"round_to": 0}, "`round_to`: expected at least 1, got 0"),
         ({"importance": "l3"}, "unknown importance 'l3'"),
         ({"scope": "local"}, "unknown pruning scope 'local'"),
-        ({"goal": Goal("latency", 1.0, "openvin")}, "did you mean 'openvino'"),
-        ({"round_to": 64}, "removes no channel in multiples of 64; choose a harder goal or a smaller --round-to"),
+        ({"ratio": None, "target_latency": "1ms@openvin"}, "did you mean 'openvino'"),
+        ({"round_to": 64}, "removes no channel in multiples of 64; choose a harder goal or a smaller `round_to`"),
     ],
 )
 def test_what_makes_no_sense(parent, options, tmp_path, changes, text):
     with pytest.raises(InputError, match=re.escape(text)):
-        prune(parent, tmp_path / "out", replace(options, **changes))
+        prune_checkpoint(parent, tmp_path / "out", replace(options, **changes))
     assert names(tmp_path) == []
 
 
@@ -172,7 +172,7 @@ def test_a_rebuilt_network_that_differs_is_caught(parent, options, tmp_path, mon
 
     monkeypatch.setattr(steps, "build", broken)
     with pytest.raises(InputError, match="the rebuilt network computes something else than the pruned one"):
-        prune(parent, tmp_path / "out", options)
+        prune_checkpoint(parent, tmp_path / "out", options)
 
 
 def test_as_the_first_step_of_an_export(parent, options, tmp_path):
@@ -191,16 +191,16 @@ def test_as_the_first_step_of_an_export(parent, options, tmp_path):
 
 
 def test_export_prunes_at_one_size(parent, options, tmp_path):
-    with pytest.raises(InputError, match=re.escape("export --prune: prunes and measures at the checkpoint's input size")):
+    with pytest.raises(InputError, match=re.escape("`prune`: prunes and measures at the checkpoint's input size")):
         export(parent, tmp_path / "art", ExportOptions(input_hw=(96, 96), prune=options))
 
 
 def test_the_unpruned_network_teaches(parent, options, tmp_path):
     wanted = replace(options, finetune=1, distill=DistillConfig(parent))
-    report = prune(parent, tmp_path / "out", wanted)
+    report = prune_checkpoint(parent, tmp_path / "out", wanted)
     header = (tmp_path / "out" / "finetune1" / "metrics.csv").read_text().splitlines()[0]
     assert header.endswith("train_features,train_kd,train_supervised")
     about = load_checkpoint(tmp_path / "out" / "best.pt").spec.provenance["pruned"]
     assert about["teacher"]["sha256"] == about["parent"]["sha256"] == report.about["teacher"]["sha256"]
-    with pytest.raises(InputError, match="--teacher: takes part in the fine-tuning; pass --finetune EPOCHS too"):
-        prune(parent, tmp_path / "other", replace(wanted, finetune=0))
+    with pytest.raises(InputError, match="`teacher`: takes part in the fine-tuning; pass `finetune` too"):
+        prune_checkpoint(parent, tmp_path / "other", replace(wanted, finetune=0))

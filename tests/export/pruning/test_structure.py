@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seg_edge.core.errors import InputError, UnknownNameError
-from seg_edge.export.pruning.importance import IMPORTANCES, NEED_DATA, scorer
+from seg_edge.export.pruning.importance import scorer
+from seg_edge.export.pruning.names import IMPORTANCES, NEED_DATA
 from seg_edge.export.pruning.structure import Unit, allocate, narrow, output_layers, units
 from seg_edge.train.models.registry import build
 from seg_edge.train.models.unet import config_of

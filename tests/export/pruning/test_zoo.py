@@ -11,12 +11,12 @@ from torch import nn
 
 from seg_edge.core.errors import InputError
 from seg_edge.core.progress import Silent
-from seg_edge.export.chain import export
+from seg_edge.export import export
 from seg_edge.export.options import ExportOptions
-from seg_edge.export.pruning.goals import Goal
 from seg_edge.export.pruning.importance import scorer
+from seg_edge.export.pruning.options import PruneOptions
 from seg_edge.export.pruning.samples import estimate_statistics
-from seg_edge.export.pruning.steps import PruneOptions, prune
+from seg_edge.export.pruning.steps import prune_checkpoint
 from seg_edge.export.pruning.structure import allocate, narrow, units
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seg_edge.train.losses.distill import DistillConfig
@@ -82,7 +82,7 @@ def parent(nets, tmp_path_factory):
 @pytest.fixture
 def options(parent):
     return PruneOptions(
-        Goal("macs", 0.8), data=parent.parent / "data", engine="onnxruntime", threads=1, batch=2, workers=0, device="cpu",
+        target_macs=0.8, data=parent.parent / "data", engine="onnxruntime", threads=1, batch=2, workers=0, device="cpu",
         precision="fp32", round_to=4, images=2,
     )  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_pruned_fine_tuned_taught_and_exported(parent, options, tmp_path):
             return super().aside()
 
     progress = Watched()
-    report = prune(parent, tmp_path / "out", wanted, progress)
+    report = prune_checkpoint(parent, tmp_path / "out", wanted, progress)
     assert progress.asides == 1  # the training draws its own bar
     start, pruned, tuned = report.steps
     assert pruned.macs <= 0.8 * start.macs
@@ -130,7 +130,7 @@ def test_statistics_of_a_pooled_layer_need_two_images(nets, options):
     net = Pooled().eval()
     estimate_statistics(net, data, nets.SPEC, 3, batch=2)  # a last batch of a single image would have no variance
     assert bool(net.norm.running_var.isfinite().all())
-    with pytest.raises(InputError, match="--images 1: this network normalizes what it pools over a whole image"):
+    with pytest.raises(InputError, match="`images=1`: this network normalizes what it pools over a whole image"):
         estimate_statistics(net, data, nets.SPEC, 1)
 
 

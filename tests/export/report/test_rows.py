@@ -11,24 +11,25 @@ from seg_edge.core.errors import GateError, ModelFileError
 from seg_edge.export.checks.ledger import EngineRow
 from seg_edge.export.int8.fallback import Trial
 from seg_edge.export.int8.sensitivity import LayerCost
-from seg_edge.export.report.rows import BrokenGateError, Gate, Report, Step
+from seg_edge.export.report.document import BrokenGateError, ExportReport
+from seg_edge.export.report.rows import Gate, StepRow
 
 
 @pytest.fixture
 def report(nets, tmp_path):
     file = tmp_path / "model.int8.onnx"
     file.write_bytes(b"weights")
-    step = Step.of("int8", file, "int8")
+    step = StepRow.of("int8", file, "int8")
     step.agreement, step.miou, step.max_abs_error = 0.99123, 0.6425, 0.5
     step.worst_class, step.latency_ms = {"name": "pole", "delta": -0.012}, {"openvino": 4.2}
     step.against_torch = {"agreement": 0.991, "max_abs_error": 0.6}
-    return Report(nets.SPEC, [Step.of("onnx", file, "fp32", kept=False), step])
+    return ExportReport(nets.SPEC, [StepRow.of("onnx", file, "fp32", kept=False), step])
 
 
 def test_json_has_the_documented_keys(report, tmp_path):
     report.steps[0].notes.append("not kept")
     report.add_gate(Gate("int8: max_drop", 0.003, 0.002), "")
-    report.write(tmp_path / "out")
+    report.write_folder(tmp_path / "out")
     data = json.loads((tmp_path / "out" / "report.json").read_text())
     assert set(data) == {"name", "spec", "steps", "gates", "engines", "first_bad_step"}
     keys = [
@@ -86,19 +87,19 @@ def test_gates(gate, passed, report):
 
 def test_a_report_is_read_back(tmp_path, nets):
     steps = [
-        Step("int8", "model.int8.onnx", "a" * 64, 10, "int8", agreement=0.9, latency_ms={"x": 1.0}, notes=["one", "two"])
+        StepRow("int8", "model.int8.onnx", "a" * 64, 10, "int8", agreement=0.9, latency_ms={"x": 1.0}, notes=["one", "two"])
     ]
     gates = [Gate("a", 0.1, 0.2), Gate("b", 2.0, 3.0, at_least=True), Gate("c", 2.0, 1.0, at_least=True)]
-    report = Report(nets.SPEC, steps, gates)
-    report.write(tmp_path)
-    again = Report.read(tmp_path)
+    report = ExportReport(nets.SPEC, steps, gates)
+    report.write_folder(tmp_path)
+    again = ExportReport.read(tmp_path)
     assert again.to_dict() == report.to_dict()
     assert [gate.passed for gate in again.gates] == [False, True, False]
     (tmp_path / "report.json").write_text("{}")
     with pytest.raises(ModelFileError, match=r"report\.json: damaged"):
-        Report.read(tmp_path)
+        ExportReport.read(tmp_path)
     with pytest.raises(ModelFileError, match=r"report\.json: can't be read"):
-        Report.read(tmp_path / "absent")
+        ExportReport.read(tmp_path / "absent")
 
 
 def test_nothing_of_a_full_report_is_lost_on_the_way(report, tmp_path):
@@ -115,8 +116,8 @@ def test_nothing_of_a_full_report_is_lost_on_the_way(report, tmp_path):
     ]
     empty = [field.name for field in fields(report) if not getattr(report, field.name)]
     assert empty == []  # a new field belongs in here, and in read
-    report.write(tmp_path / "a")
-    Report.read(tmp_path / "a").write(tmp_path / "b")
+    report.write_folder(tmp_path / "a")
+    ExportReport.read(tmp_path / "a").write_folder(tmp_path / "b")
     for file in ("report.json", "report.md"):
         assert (tmp_path / "b" / file).read_text() == (tmp_path / "a" / file).read_text()
     for part in ("## Engines", "## Sensitivity", "## Fallback"):
@@ -126,5 +127,5 @@ def test_nothing_of_a_full_report_is_lost_on_the_way(report, tmp_path):
 def test_logits_that_are_not_finite_are_read_back_too(report, tmp_path):
     report.steps[1].max_abs_error = math.inf
     report.steps[1].against_torch = {"agreement": 0.5, "max_abs_error": math.inf}
-    report.write(tmp_path)
-    assert Report.read(tmp_path).to_dict() == json.loads((tmp_path / "report.json").read_text())
+    report.write_folder(tmp_path)
+    assert ExportReport.read(tmp_path).to_dict() == json.loads((tmp_path / "report.json").read_text())

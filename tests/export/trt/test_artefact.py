@@ -12,8 +12,8 @@ from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import InputError, ModelFileError
 from seg_edge.core.spec import ModelSpec
 from seg_edge.export.chain import export_network
-from seg_edge.export.checks.replay import check_files, verify
-from seg_edge.export.deliver.delivery import DeliverOptions
+from seg_edge.export.checks.replay import check_files, replay
+from seg_edge.export.deliver.options import DeliverOptions
 from seg_edge.export.options import ExportOptions
 from seg_edge.export.trt import BuildOptions
 from seg_edge.export.trt.artefact import build_engine, changes, graph_of
@@ -75,7 +75,7 @@ def test_scales_for_dla_are_written_too(exported):
 
 
 def test_an_artefact_with_an_engine_still_verifies(art):
-    assert all(row.passed for row in verify(art, "onnxruntime", 1))
+    assert all(row.passed for row in replay(art, "onnxruntime", 1))
     assert set(check_files(art)) == {"fp32", "int8"}
     engine_of(art).write_bytes(b"other")
     with pytest.raises(ModelFileError, match=r"\.engine: damaged or replaced"):
@@ -193,7 +193,7 @@ def test_an_engine_never_takes_the_place_of_its_graph(art):
     link = art / "model.plan"
     link.symlink_to("model.fp32.onnx")
     before = sha256(link)
-    with pytest.raises(InputError, match=r"model\.plan: is the model that the engine is built from"):
+    with pytest.raises(InputError, match=r"model\.plan'`: is the model that the engine is built from"):
         build_engine(art / "model.fp32.onnx", SM89, link)
     assert sha256(link) == before
 
@@ -205,7 +205,7 @@ def test_which_graph_is_built(art):
     assert graph_of(art / "model.fp32.onnx", None, dla=False).name == "model.fp32.onnx"
     with pytest.raises(InputError, match=r"no model\.fp16\.onnx here \(it has: model\.int8\.onnx, model\.fp32\.onnx\)"):
         graph_of(art, "fp16", dla=False)
-    with pytest.raises(InputError, match="--precision: expected one of"):
+    with pytest.raises(InputError, match="`precision`: expected one of"):
         graph_of(art, "int4", dla=False)
     with pytest.raises(InputError, match="no such file"):
         graph_of(art / "no.onnx", None, dla=False)

@@ -15,15 +15,18 @@ from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, InputError, UnknownNameError
 from seg_edge.export.graph.batch import with_batch
 from seg_edge.export.graph.fp16 import to_fp16
-from seg_edge.export.graph.quantize import QuantOptions, calibrate, prepare, quantize
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, prepare, quantize
 from seg_edge.export.graph.simplify import simplify
 from seg_edge.export.graph.to_onnx import to_onnx
 from seg_edge.export.pruning.importance import scorer
 from seg_edge.export.pruning.structure import allocate, narrow, units
 from seg_edge.export.trt import BuildOptions, build_file, build_plan, plan_name
 from seg_edge.export.trt import build as building
-from seg_edge.export.trt.build import _calibrator, _configure, _network_flags, _timing_cache, capability
+from seg_edge.export.trt.backend import open_backend
+from seg_edge.export.trt.build import _calibrator, _configure, _network_flags, _timing_cache
 from seg_edge.export.trt.dialect import for_tensorrt
+from seg_edge.export.trt.options import capability
 from seg_edge.runtime.engines.nvinfer import Backend, module_available
 from seg_edge.train.models.catalog import build, stride_of
 from seg_edge.train.models.zoo import NETWORKS
@@ -216,15 +219,15 @@ def test_a_failed_build_leaves_no_file(tmp_path, tiny_onnx):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"timing_cache": Path("t")}, "--timing-cache: TensorRT-RTX .* can't: it times nothing"),
-        ({"version_compatible": True}, "--version-compatible: .* no lean runtime"),
-        ({"hardware_compatible": True}, "--hardware-compatible: .* give --compute-capability more than once"),
-        ({"dla_core": 0}, "--dla-core: .* take --engine tensorrt on a Jetson"),
+        ({"timing_cache": Path("t")}, "`timing_cache`: TensorRT-RTX .* can't: it times nothing"),
+        ({"version_compatible": True}, "`version_compatible`: .* no lean runtime"),
+        ({"hardware_compatible": True}, "`hardware_compatible`: .* give --compute-capability more than once"),
+        ({"dla_core": 0}, "`dla_core`: .* take --engine tensorrt on a Jetson"),
     ],
 )
 def test_what_rtx_lacks_is_said_by_name(options, text):
     with pytest.raises(EngineError, match=text):
-        BuildOptions(**options).open()
+        open_backend(BuildOptions(**options))
 
 
 @needs_rtx
@@ -237,16 +240,20 @@ def test_an_unknown_gpu_names_the_known(graph):
     ("options", "error", "text"),
     [
         ({"flavour": "trt"}, UnknownNameError, "unknown engine to build for 'trt'"),
-        ({"workspace_mib": 0}, InputError, "--workspace: expected MiB"),
-        ({"dla_core": -1}, InputError, "--dla-core"),
-        ({"calibration_cache": Path("c")}, InputError, "--calibration-cache: only DLA"),
-        ({"calibration_cache": Path("no.cache"), "dla_core": 0}, InputError, r"--calibration-cache no\.cache: no such file"),
-        ({"compute_capabilities": ("new",)}, InputError, "--compute-capability: expected one such as 89"),
+        ({"workspace_mib": 0}, InputError, "`workspace_mib`: expected MiB"),
+        ({"dla_core": -1}, InputError, "`dla_core`"),
+        ({"calibration_cache": Path("c")}, InputError, "`calibration_cache`: only DLA"),
+        (
+            {"calibration_cache": Path("no.cache"), "dla_core": 0},
+            InputError,
+            r"`calibration_cache='no.cache'`: no such",
+        ),
+        ({"compute_capabilities": ("new",)}, InputError, "`compute_capabilities`: expected one such as 89"),
     ],
 )
 def test_options_that_make_no_sense(options, error, text):
     with pytest.raises(error, match=text):
-        BuildOptions(**options).check()
+        BuildOptions(**options)
 
 
 def test_compute_capabilities_as_people_write_them():
@@ -322,7 +329,7 @@ def test_dla_runs_weakly_typed_with_fallback(tmp_path):
     calibrator = _calibrator(orin, tmp_path / "c")
     assert calibrator.read_calibration_cache() == b"TRT-100300-EntropyCalibration2\nx: 3f000000\n"
     assert (calibrator.get_batch_size(), calibrator.get_batch(["frames"])) == (1, None)
-    with pytest.raises(EngineError, match=r"--dla-core 1: this machine has 0 DLA cores; build on the Jetson"):
+    with pytest.raises(EngineError, match=r"`dla_core=1`: this machine has 0 DLA cores; build on the Jetson"):
         configured(orin, options, cores=0)
 
 
@@ -377,7 +384,7 @@ def test_tensorrt_builds_for_the_gpu_that_is_there(monkeypatch):
     backend = Backend("tensorrt", module(NetworkDefinitionCreationFlag=["STRONGLY_TYPED"], IBuilderConfig=[]), "10.3.0")
     configured(backend, BuildOptions(flavour="tensorrt", compute_capabilities=("87",)))
     with pytest.raises(
-        EngineError, match=r"--compute-capability 8.9 \(this machine's GPU: 8.7\): .* only TensorRT-RTX builds"
+        EngineError, match=r"`compute_capabilities='8.9'` \(this machine's GPU: 8.7\): .* only TensorRT-RTX builds"
     ):
         configured(backend, BuildOptions(flavour="tensorrt", compute_capabilities=("89",)))
 
@@ -385,5 +392,5 @@ def test_tensorrt_builds_for_the_gpu_that_is_there(monkeypatch):
 def test_a_base_without_int8_makes_no_sense(graph):
     if not RTX.ok:
         pytest.skip(RTX.reason)
-    with pytest.raises(InputError, match="--half-base: only an INT8 graph"):
+    with pytest.raises(InputError, match="`half_base=True`: only an INT8 graph"):
         build_plan(graph("unet-n", "fp32"), BuildOptions(half_base=True))

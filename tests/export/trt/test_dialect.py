@@ -8,7 +8,8 @@ from onnx import TensorProto, helper, numpy_helper
 from seg_edge.calib.graph import load, run, session, weights
 from seg_edge.core.errors import ModelFileError
 from seg_edge.export.checks.compare import compare
-from seg_edge.export.graph.quantize import QuantOptions, calibrate, quantize
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, quantize
 from seg_edge.export.trt import for_tensorrt
 
 

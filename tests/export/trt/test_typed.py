@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from seg_edge.calib.graph import convolutions, set_spec
-from seg_edge.export.graph.quantize import QuantOptions, calibrate, quantize
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, quantize
 from seg_edge.export.trt import BuildOptions, build_file, build_plan
 from seg_edge.runtime.engines.nvinfer import module_available
 

@@ -7,7 +7,8 @@ import onnx
 import pytest
 
 from seg_edge.calib.graph import convolutions, run, session, weights
-from seg_edge.export.graph.quantize import QuantOptions, calibrate, prepare, quantize
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, prepare, quantize
 from seg_edge.export.graph.to_onnx import to_onnx
 from seg_edge.runtime.modelfile import aligned
 from seg_edge.runtime.modelfile.dialect import DIALECTS, copying_resize, integer_mean

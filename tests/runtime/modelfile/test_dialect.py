@@ -10,7 +10,8 @@ from onnx import numpy_helper
 from seg_edge.calib.graph import run, session, set_spec, set_weight, weights
 from seg_edge.core.errors import ModelFileError
 from seg_edge.export.checks.compare import compare
-from seg_edge.export.graph.quantize import QuantOptions, calibrate, prepare, quantize
+from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.graph.quantize import calibrate, prepare, quantize
 from seg_edge.export.graph.to_onnx import to_onnx
 from seg_edge.runtime.engines import open_engine
 from seg_edge.runtime.engines.trt_log import Log, listen

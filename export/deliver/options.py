@@ -1,0 +1,36 @@
+"""What an export writes beside the ONNX files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...core.errors import InputError
+from ...core.options import Options, configuration, option
+from ...core.spec import OUTPUTS
+from ..trt.options import BuildOptions
+
+#: Smallest first: what an artefact was made for.
+SMALLEST = ("int8", "fp16", "fp32")
+
+
+@configuration
+class DeliverOptions(Options):
+    """What an export writes beside the ONNX files.
+
+    >>> DeliverOptions(head="labels", ir=True).triton is None
+    True
+
+    Attributes:
+        plan: How to build an engine file from the smallest model; None builds none.
+    """
+
+    head: str = option("logits", help="logits, or labels: upsample and argmax in the graph (DeepStream, Triton, …).")
+    ir: bool = option(False, help="Also write OpenVINO IR (.xml, .bin) of every model.")
+    triton: Path | None = option(None, help="Put the smallest model into this Triton model repository.")
+    plan: BuildOptions | None = None
+
+    def check(self) -> None:
+        if self.head not in OUTPUTS:
+            raise InputError(f"`head`: expected one of {', '.join(OUTPUTS)}, got {self.head!r}")
+        if self.triton is not None and self.triton.is_file():
+            raise InputError(f"`triton='{self.triton}'`: is a file; choose a folder, Triton's model repository")

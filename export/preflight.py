@@ -1,0 +1,56 @@
+"""What can be said about a stage's inputs before anything heavy is imported."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..core.artefact import REPORT_JSON
+from ..core.errors import DataError, InputError, ModelFileError
+from ..core.folder import check_target
+from ..core.shipped import CHECKPOINT, hint, shipped
+
+
+def check_checkpoint(path: str | Path) -> None:
+    """Raises ModelFileError if there is no checkpoint file of that name, nor a shipped model."""
+    file = shipped(path, CHECKPOINT)
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "no such file"
+        raise ModelFileError(f"{file}: {what}; expected a checkpoint such as runs/NAME/best.pt{hint(file)}")
+    if not os.access(file, os.R_OK):
+        raise ModelFileError(f"{file}: may not be read; change its permissions")
+
+
+def check_data(root: Path | None) -> None:
+    """Raises DataError if a dataset is named that is not there or may not be read."""
+    if root is None:
+        return
+    if not root.exists():
+        raise DataError(f"dataset {root}: no such folder; pass as `data` a folder with images/val and labels/val")
+    if not os.access(root, os.R_OK | os.X_OK if root.is_dir() else os.R_OK):
+        raise DataError(f"dataset {root}: may not be read; change its permissions")
+
+
+def check_out(out: Path) -> None:
+    """Raises InputError if ``out`` holds what must not be replaced, or can't be written."""
+    check_target(out)
+    parent = next(folder for folder in (out.absolute().parent, *out.absolute().parents) if folder.exists())
+    if not parent.is_dir():
+        raise InputError(f"`out='{out}'`: {parent} is a file; choose another folder")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"`out='{out}'`: can't be written (no permission in {parent}); choose another folder")
+
+
+def check_model(path: str | Path) -> None:
+    """Raises InputError if there is no model file or folder of that name, nor a shipped model."""
+    file = shipped(path)
+    if not file.exists():
+        raise InputError(f"{file}: no such file; expected an ONNX file or an artefact folder of seg-edge export{hint(file)}")
+
+
+def check_artefact(path: str | Path) -> None:
+    """Raises ModelFileError if a folder is no artefact, and the name no shipped model's."""
+    folder = shipped(path)
+    if not (folder / REPORT_JSON).is_file():
+        what = "no such folder" if not folder.exists() else f"no {REPORT_JSON} here"
+        raise ModelFileError(f"{folder}: {what}; expected an artefact folder, as seg-edge export writes it{hint(folder)}")

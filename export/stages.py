@@ -1,0 +1,212 @@
+"""The stages of shrinking and exporting, as Python and the command call them.
+
+Each says what is wrong with its inputs as far as that needs no heavy library, and imports those only afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.engine_names import AUTO, ENGINES
+from ..core.errors import InputError
+from ..core.options import check_name
+from ..core.progress import Progress
+from ..core.shipped import DEFAULT
+from .options import ExportOptions
+from .preflight import check_artefact, check_checkpoint, check_data, check_model, check_out
+from .pruning.options import PruneOptions
+from .trt.options import BuildOptions
+
+if TYPE_CHECKING:
+    from .checks.replay import VerifyReport
+    from .pruning.report import PruneReport
+    from .report.document import ExportReport
+    from .trt.artefact import BuildReport
+    from .trt.dla import DlaReport
+
+
+def export(
+    checkpoint: str | Path,
+    out: str | Path,
+    options: ExportOptions = ExportOptions(),  # noqa: B008  # frozen
+    *,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Exports a checkpoint into an artefact folder: ONNX, simplified, INT8; each step gated and reported.
+
+    Every step is compared with the one before it and with torch, evaluated on the val split, and timed; a step that breaks
+    a limit of the options ends the export. The artefact holds ``model.fp32.onnx`` (and ``model.fp16.onnx``,
+    ``model.int8.onnx``, engine files, OpenVINO IR if the options say so), ``model.json``, golden frames for
+    :func:`verify`, ``report.json`` and ``report.md``.
+
+    Args:
+        checkpoint: A ``.pt`` file of :func:`seg_edge.train.fit`, or a shipped model's name.
+        out: The artefact; an earlier one there is replaced when the new one is whole.
+        options: What to export, what to deliver, and which limits must hold; see
+            :class:`~seg_edge.export.ExportOptions` for its fields. The default is fp32, without limits.
+        progress: Is told what goes on; None tells nobody.
+
+    Returns:
+        The report: a row for each step and file, gates, engines, sensitivity. ``to_dict()`` is ``out/report.json``.
+
+    Raises:
+        InputError: ``out`` can't be written, or packages are missing (``pip install 'seg-edge[export]'``).
+        ModelFileError: the checkpoint is missing, damaged or of another kind, or its network can't be exported.
+        DataError: the dataset is missing, unreadable, or has other classes.
+        EngineError: an engine is not available here, or fails.
+        GateError: a limit was broken, by ``max_drop`` for example. It has the ``report`` until then, which is also in
+            ``out/failed``; an earlier export stays as it was.
+
+    Example:
+        >>> from seg_edge.export import ExportOptions, export
+        >>> options = ExportOptions(int8=True, data="camvid", max_drop=0.002)  # doctest: +SKIP
+        >>> report = export("runs/street/best.pt", "street", options)  # doctest: +SKIP
+        >>> [(row.file, row.miou, row.latency_ms) for row in report.steps]  # doctest: +SKIP
+        [('model.fp32.onnx', 0.7121, {'openvino': 4.2}), ('model.int8.onnx', 0.7115, {'openvino': 2.6})]
+    """
+    check_checkpoint(checkpoint)
+    for data in (options.data, options.prune.data if options.prune else None):
+        check_data(data)
+    check_out(Path(out))
+    with _packages("export", "export"):
+        from .chain import export_checkpoint
+    return export_checkpoint(checkpoint, out, options, progress)
+
+
+def prune(
+    checkpoint: str | Path, out: str | Path, options: PruneOptions, *, progress: Progress | None = None
+) -> PruneReport:
+    """Removes whole channels of a trained network: by share, MACs, parameters or measured latency; fine-tuned and gated.
+
+    Args:
+        checkpoint: A ``.pt`` file of :func:`seg_edge.train.fit` or of an earlier pruning, or a shipped model's name.
+        out: Folder that gets ``best.pt``, ``model.json``, ``report.json`` and ``report.md``; an earlier result there is
+            replaced when the new one is whole.
+        options: The goal, which channels go, what is trained and measured; see
+            :class:`~seg_edge.export.PruneOptions` for its fields.
+        progress: Is told what goes on; None tells nobody.
+
+    Returns:
+        The report: a row for the network as it was and one for each step. ``to_dict()`` is ``out/report.json``.
+
+    Raises:
+        InputError: the goal can't be reached, ``out`` can't be written, or packages are missing.
+        ModelFileError, DataError, EngineError: the checkpoint, the dataset or an engine can't be used.
+        GateError: a limit was broken. It has the ``report``, which is also in ``out/failed`` with the checkpoint; an
+            earlier result stays as it was.
+
+    Example:
+        >>> from seg_edge.export import PruneOptions, prune
+        >>> options = PruneOptions(target_latency="2.5ms@openvino", data="camvid", finetune=20)
+        >>> report = prune("runs/street/best.pt", "smaller", options)  # doctest: +SKIP
+        >>> report.steps[-1].channels  # doctest: +SKIP
+        352
+    """
+    check_checkpoint(checkpoint)
+    check_data(options.data)
+    if options.distill is not None:
+        check_checkpoint(options.distill.teacher)
+    check_out(Path(out))
+    with _packages("prune", "train,export"):
+        from .pruning.steps import prune_checkpoint
+    return prune_checkpoint(checkpoint, out, options, progress)
+
+
+def build(
+    model: str | Path,
+    out: str | Path | None = None,
+    options: BuildOptions = BuildOptions(),  # noqa: B008  # frozen
+    *,
+    precision: str | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> BuildReport | DlaReport:
+    """Builds an engine file of TensorRT or TensorRT-RTX, and records it in the ``model.json`` beside it.
+
+    Args:
+        model: An artefact folder of :func:`export`, one of its ONNX files, or a shipped model's name.
+        out: The engine file, ``.engine`` or ``.plan``; None is a name that says where it runs, beside the graph (of a
+            shipped model: in a folder of its name).
+        options: How to build; see :class:`~seg_edge.export.BuildOptions` for its fields.
+        precision: Which model of a folder: ``"int8"``, ``"fp16"`` or ``"fp32"``; None is the smallest that it has. With
+            DLA, ``"int8"`` takes the artefact's calibration cache.
+        force: Build even if the same engine is there.
+        dry_run: With ``dla_core``: only list what DLA would take. Needs no TensorRT.
+        progress: Is told what goes on; None tells nobody.
+
+    Returns:
+        What was built or was there already; with ``dry_run``, what DLA would take.
+
+    Raises:
+        InputError: no such file, or a name for ``out`` that no engine opens.
+        ModelFileError: not an exported model, or a graph that TensorRT can't take.
+        EngineError: TensorRT is missing, lacks what was asked for, or failed; the text holds its own first error.
+
+    Example:
+        >>> from seg_edge.export import BuildOptions, build
+        >>> report = build("street", options=BuildOptions(compute_capabilities=("89",)))  # doctest: +SKIP
+        >>> report.path.name  # doctest: +SKIP
+        'model.int8.sm89.rtx1.7.1.engine'
+    """
+    check_model(model)
+    if dry_run and options.dla_core is None:
+        raise InputError("`dry_run=True`: lists what DLA would take; pass `dla_core=0` too")
+    if dry_run:
+        with _packages("build", "build"):
+            from .trt.artefact import dla_report
+        return dla_report(model, precision)
+    with _packages("build", "build"):
+        from .trt.artefact import build_engine
+    return build_engine(model, options, out, precision, force=force, progress=progress)
+
+
+def verify(
+    artefact: str | Path | None = None,
+    *,
+    engine: str = AUTO,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Replays an artefact's golden frames: does this machine compute what the export machine computed?
+
+    Args:
+        artefact: An artefact folder of :func:`export`, or a shipped model's name; None is the shipped default.
+        engine: Engine to replay on. ``"tensorrt"`` and ``"rtx"`` replay their engine files. ``"auto"`` is the fastest one
+            available for the ONNX files, and all engine files that fit this machine's GPU.
+        threads: CPU threads; None is every core.
+        progress: Is told what goes on; None tells nobody.
+
+    Returns:
+        One row for each model and frame. A mask that differs is a row that did not pass: ``report.passed`` tells, and
+        ``report.check()`` raises a GateError.
+
+    Raises:
+        ModelFileError: not an artefact, a file is missing or damaged, or a model has no golden masks; the text names it.
+        UnknownNameError, EngineError: the engine can't be used here.
+
+    Example:
+        >>> from seg_edge.export import verify
+        >>> verify("unet-s-camvid", engine="onnxruntime").passed
+        True
+    """
+    artefact = DEFAULT if artefact is None else artefact
+    check_name("engine", engine, (AUTO, *ENGINES))
+    check_artefact(artefact)
+    from .checks.replay import VerifyReport, replay
+
+    return VerifyReport(str(artefact), replay(artefact, engine, threads, progress))
+
+
+@contextmanager
+def _packages(stage: str, extra: str) -> Iterator[None]:
+    """Says which packages to install where an import fails."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(
+            f"{stage} needs packages that are not installed ({error}); pip install 'seg-edge[{extra}]'"
+        ) from error
