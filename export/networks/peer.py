@@ -41,7 +41,7 @@ def wrap_peer(path: str | Path, input_hw: tuple[int, int], cache: str | Path | N
     path = Path(path)
     model = load(path)
     if any(entry.key == "seg_edge.spec" for entry in model.metadata_props):
-        raise ModelFileError(f"{path}: was exported by seg-edge; pass it as a MODEL, not as a --peer")
+        raise ModelFileError(f"{path}: was exported by seg-edge; pass it as a model, not as a `peer`")
     source, dtype, layout, size_hw = _input(model, path, input_hw)
     _fix_input(model, source, layout, size_hw)
     target, form, classes, stride = _output(model, path, source, dtype, layout, size_hw)

@@ -87,7 +87,7 @@ def test_a_broken_gate_exits_with_3_and_still_reports(checkpoint, tmp_path, caps
     ("words", "text"),
     [
         (["--fallback-precision", "fp16"], "--fallback-precision: of layers that go back from INT8; pass --int8 too"),
-        (["--int8"], "needs real frames to calibrate on; pass --data DIR"),
+        (["--int8"], "needs real frames to calibrate on; pass --data, a folder with images/train"),
         (["--imgsz", "100x64"], "multiples of 32; nearest: 96x64"),
         (["--imgsz", "big"], "expected HEIGHTxWIDTH"),
         (["--engine", "openvin"], "did you mean 'openvino'"),

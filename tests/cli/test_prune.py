@@ -82,7 +82,7 @@ def test_export_prunes_first(checkpoint, tmp_path, capsys):
         (["--target-latency", "2.5ms@openvin"], "did you mean 'openvino'"),
         (["--target-fps", "100"], "expected FRAMES@ENGINE such as 100@onnxruntime, got '100'"),
         (["--ratio", "0.5", "--importance", "tailor"], "did you mean 'taylor'"),
-        (["--ratio", "0.5", "--finetune", "2"], "--finetune: needs images and labels; pass --data DIR"),
+        (["--ratio", "0.5", "--finetune", "2"], "--finetune: needs images and labels; pass --data, a folder with"),
         (["--ratio", "0.5", "--finetune", "1", "--data", "DATA", "--teacher", "absent.pt"], "absent.pt: no such file"),
         (["--ratio", "0.5", "--data", "absent"], "dataset absent: no such folder"),
     ],
