@@ -84,7 +84,7 @@ def collect(
         DataError: no frames, or a tensor takes a value that is not finite.
     """
     if not frames:
-        raise DataError("calibration: got 0 frames; pass a dataset as `data`")
+        raise DataError("calibration: got 0 frames; pass a data set as `data`")
     names = list(dict.fromkeys(tensors))
     opened = session(up_to(model, names))
     low = np.full(len(names), np.inf)

@@ -115,7 +115,7 @@ def test_other_networks_are_refused_with_what_they_have(tmp_path, words, said):
 
 
 def test_our_own_files_and_no_files(tmp_path, tiny_model):
-    with pytest.raises(ModelFileError, match="pass it as a MODEL"):
+    with pytest.raises(ModelFileError, match="pass it as a model"):
         wrap_peer(tiny_model, SIZE, tmp_path)
     with pytest.raises(ModelFileError, match="can't be read"):
         wrap_peer(tmp_path / "away.onnx", SIZE, tmp_path)
