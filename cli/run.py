@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,34 +11,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.shipped import DEFAULT
-from .common import MODEL_HELP, about, progress_bar, second_signal_ends, writable
+from ..runtime.sinks.table import FORMS as SINKS
+from ..runtime.sources.options import CameraOptions, LiveOptions
+from ..runtime.sources.table import FORMS as SOURCES
+from .common import MODEL_HELP, about, second_signal_ends, writable
+from .derive import Fields, Values, derive
+from .runtime_options import ALPHA, ENGINE, THREADS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rich.progress import Progress
+    from collections.abc import Callable, Iterator
 
     from ..runtime import Pipeline, Result, Source
 
 
+@derive(CameraOptions, Fields(LiveOptions, only=("start_s",)))
 def run(
+    values: Values,
     model: Annotated[Path, typer.Argument(help=MODEL_HELP)] = Path(DEFAULT),
     source: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Camera (0, /dev/videoN), video, image, folder, rtsp://…, http(s)://…, csi://N (Jetson), gst://PIPELINE. "
-            "May be given several times: all live, or all files. Default: 0."
-        ),
+        typer.Option(help=f"{SOURCES}. May be given several times: all live, or all files. Default: 0."),
     ] = None,
     sink: Annotated[
         list[str] | None,
         typer.Option(
-            help="window, FILE.mp4, FOLDER/, mjpeg://HOST:PORT, rtsp://…, rtmp://…, pipe: (raw masks), none. May be given "
-            "several times; {source} in a name opens one for each source. Default: window."
+            help=f"{SINKS}. May be given several times; {{source}} in a name opens one for each source. Default: window."
         ),
     ] = None,
-    engine: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads of the engine. Default: one for each core.")] = None,
+    engine: Annotated[str, ENGINE] = "auto",
+    threads: Annotated[int | None, THREADS] = None,
     in_flight: Annotated[
         int | None,
         typer.Option(
@@ -46,16 +49,10 @@ def run(
     ] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
     duration: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
-    camera_size: Annotated[str | None, typer.Option(help="Of a camera, WIDTHxHEIGHT, such as 1280x720.")] = None,
-    camera_fps: Annotated[float | None, typer.Option(help="Frames per second of a camera.")] = None,
-    camera_format: Annotated[str | None, typer.Option(help="Pixel format of a camera: MJPG, YUYV, NV12, …")] = None,
-    start_timeout: Annotated[
-        float, typer.Option(help="Seconds that a camera or stream gets to answer at the start; inf waits for ever.")
-    ] = 10.0,
     hud: Annotated[
         bool, typer.Option("--hud", help="Draw rate, latency, drops, engine and device into the overlay.")
     ] = False,
-    alpha: Annotated[float, typer.Option(help="Opacity of the classes' colours, 0 to 1.")] = 0.5,
+    alpha: Annotated[float, ALPHA] = 0.5,
     classes: Annotated[
         list[str] | None, typer.Option(help="Colour this class only; may be given several times. Default: all.")
     ] = None,
@@ -67,62 +64,71 @@ def run(
     json: Annotated[Path | None, typer.Option(help="Write the statistics here.", callback=writable)] = None,
 ) -> None:
     """Segment a camera, a video or images live, and report frames per second and latency."""
-    import sys
     from contextlib import ExitStack, nullcontext, redirect_stdout
 
-    from ..core.artefact import write_json
     from ..core.errors import InputError
-    from ..runtime import CameraOptions, LiveOptions, Pipeline, Segmenter, open_source
-    from ..runtime.sinks import open_sinks
-    from ..runtime.sources import names_camera, names_files, redact
+    from ..runtime.engines.ahead import opened_ahead
+    from ..runtime.sources.table import names_camera, names_files, redact
 
-    camera = CameraOptions.parse(camera_size, camera_fps, camera_format)
-    live = LiveOptions(start_s=start_timeout)
+    camera, live = values.of(CameraOptions), values.of(LiveOptions)
     texts, targets = source or ["0"], sink or ["window"]
-    if (camera_size or camera_fps or camera_format) and not any(map(names_camera, texts)):
+    if camera != CameraOptions() and not any(map(names_camera, texts)):
         raise InputError(
             "--camera-size, --camera-fps and --camera-format are for cameras, and "
             f"{' and '.join(map(redact, texts))} is none; leave them out (a gst:// pipeline and a server state their own)"
         )
     # Of a file all that counts is when it is done; a camera's frames must come out young.
-    throughput = in_flight is None and all(map(names_files, texts))
+    files = all(map(names_files, texts))
     # Where standard output belongs to the masks, people's text goes to the other one.
     with second_signal_ends() as check, redirect_stdout(sys.stderr) if "pipe:" in targets else nullcontext():
-        with ExitStack() as stack:
-            segmenter = stack.enter_context(
-                Segmenter(
-                    model, engine, threads, alpha, classes=classes, contours=contours, smooth=smooth, throughput=throughput
-                )
-            )
+        with (
+            opened_ahead(model, engine, threads, throughput=in_flight is None and files) as opened_engine,
+            ExitStack() as stack,
+        ):
+            # What follows is imported, and a file is opened, while the engine compiles the network.
+            from ..runtime import Pipeline, Segmenter, open_source
+            from ..runtime.sinks import open_sinks
+
+            sources = [stack.enter_context(open_source(text)) for text in texts] if files else []
+            look: dict[str, Any] = {"classes": classes, "contours": contours, "smooth": smooth}
+            segmenter = stack.enter_context(Segmenter(opened_engine(), threads=threads, alpha=alpha, **look))
             chosen = segmenter.engine
             print(about(model, segmenter))
             print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")
-            segmenter.warmup()
+            # A file waits; a camera's first frames must not, and pay for what is allocated late.
+            segmenter.warmup(1 if files else 3)
             check()
-            sources = [stack.enter_context(open_source(text, camera, live)) for text in texts]
-            sinks, named = open_sinks(targets, sources, stack)
-            for one in named:
-                if one.about:
-                    print(f"sink {one.text}: {one.about}", flush=True)
+            if not files:
+                sources = [stack.enter_context(open_source(text, camera, live)) for text in texts]
+            sinks, opened_sinks = open_sinks(targets, sources, stack)
+            for each in opened_sinks:
+                if each.about:
+                    print(f"sink {each.text}: {each.about}", flush=True)
             check()
-            shown = any(one.overlay for one in sinks)
+            shown = any(each.overlay for each in sinks)
             if hud and not shown:
                 raise InputError("--hud: no sink shows overlays; add one, such as window or FILE.mp4, or leave --hud out")
             limits: dict[str, Any] = {"max_frames": max_frames, "duration_s": duration, "in_flight": in_flight}
             pipeline = Pipeline(sources, segmenter, sinks, overlay=shown, hud=hud and shown, **limits)
-            with _progress() as bar:
-                try:
-                    stats = pipeline.run(_ticker(bar, pipeline, _total(sources, max_frames), check))
-                except KeyboardInterrupt:
-                    bar.stop()
-                    _report(pipeline.stats(), json)
-                    raise  # the files are finished on the way out; the command exits with 130
-                except Exception:
-                    if json is not None:
-                        write_json(json, pipeline.stats())
-                    raise
+            stats = _run(pipeline, _total(sources, max_frames), check, json)
         _report(stats, json)
     _check_fps(stats, min_fps)
+
+
+def _run(pipeline: Pipeline, total: int | None, check: Callable[[], None], json: Path | None) -> dict[str, Any]:
+    """Runs to the end. What was measured until an error or Ctrl-C is written and reported too."""
+    from ..core.artefact import write_json
+
+    try:
+        with _ticker(pipeline, total, check) as tick:
+            return pipeline.run(tick)
+    except KeyboardInterrupt:
+        _report(pipeline.stats(), json)
+        raise  # the files are finished on the way out; the command exits with 130
+    except Exception:
+        if json is not None:
+            write_json(json, pipeline.stats())
+        raise
 
 
 def _total(sources: list[Source], max_frames: int | None) -> int | None:
@@ -131,50 +137,50 @@ def _total(sources: list[Source], max_frames: int | None) -> int | None:
     return min([*known, *filter(None, [max_frames])], default=None)
 
 
-def _progress() -> Progress:
+@contextmanager
+def _ticker(pipeline: Pipeline, total: int | None, check: Callable[[], None]) -> Iterator[Callable[[Result], None]]:
+    """What the pipeline calls for every frame: redraws the progress line four times a second, on a terminal."""
+    if not (sys.stderr and sys.stderr.isatty()):
+        yield lambda _result: check()
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
+    from .progress import progress_bar
+
     # auto_refresh would be one more thread that wakes ten times a second on a device that has few cores.
-    return progress_bar(BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), auto_refresh=False)
+    columns = (BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+    with progress_bar(*columns, auto_refresh=False) as bar:
+        task = bar.add_task("run", total=total, note="")
+        due = 0.0
+        done = 0
 
+        def tick(result: Result) -> None:
+            nonlocal due, done
+            check()
+            done += 1
+            now = perf_counter()
+            if now < due:
+                return
+            due = now + 0.25
+            fps = pipeline.fps
+            note = f"{fps:.1f} FPS, latency {result.latency_ms:.1f} ms" if fps else ""
+            bar.update(task, completed=done, note=note, refresh=True)
 
-def _ticker(bar: Progress, pipeline: Pipeline, total: int | None, check: Callable[[], None]) -> Callable[[Result], None]:
-    """What the pipeline calls for every frame: redraws the progress line four times a second."""
-    task = bar.add_task("run", total=total, note="")
-    due = 0.0
-    done = 0
-
-    def tick(result: Result) -> None:
-        nonlocal due, done
-        check()
-        done += 1
-        now = perf_counter()
-        if bar.disable or now < due:
-            return
-        due = now + 0.25
-        fps = pipeline.fps
-        note = f"{fps:.1f} FPS, latency {result.latency_ms:.1f} ms" if fps else ""
-        bar.update(task, completed=done, note=note, refresh=True)
-
-    return tick
+        yield tick
 
 
 def _report(stats: dict[str, Any], json: Path | None) -> None:
-    from rich.table import Table
-
     from ..core.artefact import write_json
-    from .common import console
 
     if json is not None:
         write_json(json, stats)
-    table = Table("milliseconds", "p50", "p95", "p99")
-    for column in table.columns[1:]:
-        column.justify = "right"
     rows = {"latency, frame to overlay": stats["latency_ms"], "frame age at the sink": stats["frame_age_ms"]}
     rows |= {f"  {stage}": values for stage, values in stats["stages_ms"].items()}
-    for name, values in rows.items():
-        table.add_row(name, *("-" if values[p] is None else f"{values[p]:.2f}" for p in ("p50", "p95", "p99")))
-    console().print(table)
+    columns = ("p50", "p95", "p99")
+    _print_grid(
+        ["milliseconds", *columns],
+        [[name, *("-" if values[p] is None else f"{values[p]:.2f}" for p in columns)] for name, values in rows.items()],
+    )
     drops = ", ".join(f"{count} {kind}" for kind, count in stats["dropped"].items() if count) or "none"
     fps = "-" if stats["fps"] is None else f"{stats['fps']:.1f}"
     print(
@@ -185,6 +191,21 @@ def _report(stats: dict[str, Any], json: Path | None) -> None:
         if row["reconnects"] or row["stalls"]:
             lost = f"{row['stalls']} stalls, {row['lost_s']:.1f} s without frames"
             print(f"{row['source']}: {row['reconnects']} reconnects, {lost}")
+
+
+def _print_grid(heading: list[str], rows: list[list[str]]) -> None:
+    """Prints a table as rich draws it. Importing rich would take a short run a tenth of its time."""
+    widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
+
+    def line(cells: list[str], bar: str) -> str:
+        first, *others = zip(cells, widths, strict=True)
+        return f"{bar} " + f" {bar} ".join([first[0].ljust(first[1]), *(cell.rjust(w) for cell, w in others)]) + f" {bar}"
+
+    def rule(left: str, stroke: str, between: str, right: str) -> str:
+        return left + between.join(stroke * (width + 2) for width in widths) + right
+
+    body = [line(row, "│") for row in rows]
+    print(rule("┏", "━", "┳", "┓"), line(heading, "┃"), rule("┡", "━", "╇", "┩"), *body, rule("└", "─", "┴", "┘"), sep="\n")
 
 
 def _check_fps(stats: dict[str, Any], limit: float | None) -> None:

@@ -119,8 +119,8 @@ def test_min_fps_gate(tiny_model, images, tmp_path, capsys):
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--threads", "100000"], "threads: expected at most "),
         (["MODEL", "--source", "0", "--camera-format", "raw"], "--camera-format: expected four letters"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--threads", "0"], "threads: expected at least 1"),
-        (["MODEL", "--source", "IMAGES", "--sink", "none", "--max-frames", "0"], "max_frames: expected a number above 0"),
-        (["MODEL", "--source", "IMAGES", "--sink", "none", "--in-flight", "0"], "in_flight: expected a number of frames"),
+        (["MODEL", "--source", "IMAGES", "--sink", "none", "--max-frames", "0"], "--max-frames: expected a number above 0"),
+        (["MODEL", "--source", "IMAGES", "--sink", "none", "--in-flight", "0"], "--in-flight: expected a number of frames"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--in-flight", "99"], "takes at most 16 at the same time here"),
     ],
 )

@@ -25,7 +25,7 @@ def test_the_options_reach_the_segmenter(tiny_onnx, image, tmp_path, monkeypatch
     class Kept(segmenter.Segmenter):
         def __init__(self, *args, **options):
             super().__init__(*args, **options)
-            made.append((self.style.alpha, self.style.contours, self._smoothers[0].weight))
+            made.append((self.style.alpha, self.style.contours, self._runner.painter._smoothers[0].weight))
 
     monkeypatch.setattr(segmenter, "Segmenter", Kept)
     words = ["--classes", names[0], "--classes", "road", "--contours", "--smooth", "0.4", "--alpha", "0.7"]
