@@ -63,7 +63,8 @@ class VerifyReport(Report):
         return {"artefact": self.artefact, "passed": self.passed, "frames": [row.to_dict() for row in self.rows]}
 
     def title(self) -> str:
-        return f"{self.artefact}: golden frames on {', '.join(dict.fromkeys(row.engine for row in self.rows))}"
+        ours = " (shipped with the package)" if shipped(self.artefact) != Path(self.artefact) else ""
+        return f"{self.artefact}{ours}: golden frames on {', '.join(dict.fromkeys(row.engine for row in self.rows))}"
 
     def table(self) -> Cells:
         return ["file", "frame", "agreement %", "limit %", ""], [

@@ -56,3 +56,10 @@ def test_a_damaged_file_is_named(artefact, capsys):
 def test_no_artefact(tmp_path, capsys):
     assert main(["verify", str(tmp_path)]) == 1
     assert "expected an artefact folder" in capsys.readouterr().err
+
+
+def test_without_an_artefact_the_shipped_model_is_taken_and_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["verify", "--engine", "onnxruntime", "--threads", "1", "--json", "v.json"]) == 0
+    assert "unet-s-camvid (shipped with the package): golden frames on onnxruntime" in capsys.readouterr().out
+    assert json.loads((tmp_path / "v.json").read_text())["artefact"] == "unet-s-camvid"

@@ -210,7 +210,5 @@ def test_an_engine_file_that_cannot_run_here_says_why(with_engine):
 
 
 def test_no_engine_file_names_the_remedy(art):
-    with pytest.raises(
-        ModelFileError, match="no engine file of TensorRT-RTX; build one: seg-edge build .* `engine='rtx'`"
-    ):
+    with pytest.raises(ModelFileError, match="no engine file of TensorRT-RTX; build one: seg-edge build .* `engine='rtx'`"):
         replay(art, "rtx")
