@@ -96,6 +96,7 @@ def _video_rows(video: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("OpenCV", f"{opencv}, {built}" if opencv else video["opencv_reason"]),
         ("gst-launch-1.0", video["gst_launch"] or "not installed"),
+        *[("", f"no element {row['element']}; {row['package']} brings it") for row in video["gst_missing"] or []],
         ("ffmpeg", video["ffmpeg"] or "not installed (seg-edge reads videos through OpenCV)"),
         ("display", video["display"] or "none"),
         ("cameras", ", ".join(named) or "none"),

@@ -95,8 +95,8 @@ def run(
             chosen = segmenter.engine
             print(about(model, segmenter))
             print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")
-            # A file waits; a camera's first frames must not, and pay for what is allocated late.
-            segmenter.warmup(1 if files else 3)
+            if not files:  # their first frames would be late; a file waits
+                segmenter.warmup()
             check()
             if not files:
                 sources = [stack.enter_context(open_source(text, camera, live)) for text in texts]

@@ -9,6 +9,7 @@ from typing import Any
 
 from .engines.opening import engines
 from .machine.gpu import MODULES, cuda, gpus, module_state, torch_build
+from .machine.gstreamer import TOOLS_PACKAGE
 from .machine.system import ROOT, machine, packages
 from .machine.video import video
 
@@ -95,12 +96,24 @@ def abilities(report: dict[str, Any]) -> list[dict[str, Any]]:
         ),
         _ability(
             "csi:// and gst:// sources",
-            None if seen["gst_launch"] else "gst-launch-1.0 is not installed (Debian: apt-get install gstreamer1.0-tools)",
+            no_gstreamer(seen),
             f"gst-launch-1.0 {seen['gst_launch']}",
         ),
         _ability("cameras", no_opencv or (None if usable else no_camera), ", ".join(usable)),
         _ability("show a window", None if window else no_window, f"{seen['gui']} on {seen['display']}"),
     ]
+
+
+def no_gstreamer(seen: dict[str, Any]) -> str | None:
+    """Why ``gst://`` and ``csi://`` sources can't be read, with the packages that help; None if they can."""
+    if not seen["gst_launch"]:
+        return f"gst-launch-1.0 is not installed (Debian: apt-get install {TOOLS_PACKAGE})"
+    missing = seen["gst_missing"]
+    if not missing:
+        return None
+    elements = ", ".join(row["element"] for row in missing)
+    packages = " ".join(dict.fromkeys(row["package"] for row in missing))
+    return f"GStreamer elements are missing: {elements} (Debian: apt-get install {packages})"
 
 
 def _ability(name: str, why_not: str | None, how: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from seg_edge.core.labels import Labels
 from seg_edge.core.spec import METADATA_KEY, ModelSpec
 from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from seg_edge.runtime.frame import kernels
+from seg_edge.runtime.machine import gstreamer
 
 if TYPE_CHECKING:
     import onnx
@@ -157,6 +158,20 @@ def need() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
+def need_element() -> Callable[..., None]:
+    """A function (GStreamer elements) that skips the test where one of them, or what takes the frames out, is missing."""
+
+    def check(*elements: str) -> None:
+        if shutil.which(gstreamer.LAUNCH) is None:
+            pytest.skip(f"not installed: {gstreamer.LAUNCH}")
+        missing = [name for name in (*elements, *gstreamer.ELEMENTS) if not gstreamer.has(name)]
+        if missing:
+            pytest.skip(f"GStreamer has no element {', '.join(missing)}")
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def nets(load_module: LoadModule) -> ModuleType:
     """``tests/export/nets.py``: small networks, and frames, checkpoints and data sets made of them."""
     return load_module("export/nets.py")
@@ -186,7 +201,8 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def _gst_rtsp_server() -> None:
+def _gst_rtsp_server(need_element: Callable[..., None]) -> None:
+    need_element("videotestsrc", "jpegenc", "rtpjpegpay")
     code = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
     try:
         done = subprocess.run([SYSTEM_PYTHON, "-c", code], capture_output=True, timeout=30, check=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
 from typing import Any
 
 from .system import works
@@ -21,15 +20,13 @@ ELEMENTS = {
 }
 
 
-def missing_elements(names: Iterable[str] = ELEMENTS) -> list[str]:
-    """Elements that are not installed, in the order of ``names``; all of them where ``gst-inspect-1.0`` is missing."""
-    if shutil.which(INSPECT) is None:
-        return list(names)
-    return [name for name in names if not works([INSPECT, "--exists", name])]
-
-
-def gstreamer() -> dict[str, Any]:
-    """The ``video.gst_missing`` part of ``doctor --json``: a list of ``{element, package}``; null without the tools."""
+def missing() -> list[dict[str, Any]] | None:
+    """The elements of :data:`ELEMENTS` that are not installed: ``{element, package}``; None without ``gst-launch-1.0``."""
     if shutil.which(LAUNCH) is None:
-        return {"gst_missing": None}
-    return {"gst_missing": [{"element": name, "package": ELEMENTS[name]} for name in missing_elements()]}
+        return None
+    return [{"element": name, "package": package} for name, package in ELEMENTS.items() if not has(name)]
+
+
+def has(element: str) -> bool:
+    """Whether an element is installed; False where ``gst-inspect-1.0``, which knows, is not."""
+    return works([INSPECT, "--exists", element])

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from . import gstreamer
 from .system import ROOT, read, run
 
 
@@ -18,12 +19,14 @@ def video(root: Path = ROOT) -> dict[str, Any]:
 
     Returns:
         opencv (version or null) and opencv_reason, backends (of its video input), gui (window toolkit or null),
-        opencv_gstreamer, opencv_ffmpeg, display, gst_launch and ffmpeg (versions or null), cameras.
+        opencv_gstreamer, opencv_ffmpeg, display, gst_launch and ffmpeg (versions or null), gst_missing (rows of
+        :func:`.missing`, or null without gst_launch), cameras.
     """
     return {
         **opencv(),
         "display": display(),
-        "gst_launch": tool_version("gst-launch-1.0", "--version"),
+        "gst_launch": tool_version(gstreamer.LAUNCH, "--version"),
+        "gst_missing": gstreamer.missing(),
         "ffmpeg": tool_version("ffmpeg", "-version"),
         "cameras": cameras(root),
     }

@@ -25,7 +25,8 @@ TOOL = "gst-launch-1.0"
 # fits, and converts the rest (BT.709, full range, other layouts).
 _COLORIMETRY = "bt601,2:4:7:1,2:4:5:1,2:4:16:1,2:4:16:4,2:4:5:4,2:4:1:1"
 _RAW = f"format=(string){{NV12,YUY2}},colorimetry=(string){{{_COLORIMETRY}}},width=(int)[2,16384,2],height=(int)[2,16384,2]"
-_TAIL = (
+#: What takes the frames out of a pipeline.
+TAIL = (
     f'! videoconvert ! "video/x-raw,format=BGR;video/x-raw,{_RAW}" ! rtpgstpay mtu={MTU} ! rtpstreampay ! fdsink sync=false'
 )
 #: What gst-launch-1.0 says about a pipeline that can't run, without its own file names and line numbers.
@@ -61,7 +62,7 @@ class GstFeed(Feed):
         if tool is None:
             raise SourceError(f"source {text}: {TOOL} is not installed; apt-get install gstreamer1.0-tools")
         try:
-            words = shlex.split(f"{pipeline} {_TAIL}")
+            words = shlex.split(f"{pipeline} {TAIL}")
         except ValueError as error:
             raise SourceError(f"source {text}: the pipeline can't be read ({error}); close the quotation") from error
         self._caps: Caps | None = None

@@ -26,7 +26,8 @@ def test_json_on_standard_output(capsys):
     assert next(row for row in report["engines"] if row["name"] == "onnxruntime")["available"]
     assert all(row["text"] for row in report["abilities"])
     able = {row["name"]: row["available"] for row in report["abilities"]}
-    assert able["csi:// and gst:// sources"] == (shutil.which("gst-launch-1.0") is not None)
+    assert able["csi:// and gst:// sources"] == (report["video"]["gst_missing"] == [])
+    assert (report["video"]["gst_missing"] is None) == (shutil.which("gst-launch-1.0") is None)
     assert able["recordings that survive a kill, RTSP and RTMP push"] == (shutil.which("ffmpeg") is not None)
 
 

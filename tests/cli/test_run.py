@@ -54,8 +54,8 @@ def test_images_to_video_with_statistics(tiny_model, images, tmp_path, capsys):
         assert row in out
 
 
-def test_a_gstreamer_camera(tiny_model, tmp_path, need, capsys):
-    need("gst-launch-1.0")
+def test_a_gstreamer_camera(tiny_model, tmp_path, need_element, capsys):
+    need_element("videotestsrc")
     source = "gst://videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=30/1"
     assert run(tiny_model, "--source", source, "--sink", "none", "--duration", 1, "--json", tmp_path / "s.json") == 0
     stats = json.loads((tmp_path / "s.json").read_text())

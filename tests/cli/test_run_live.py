@@ -77,8 +77,8 @@ def test_masks_on_standard_output(tiny_model, images):
     assert b"4 of 4 frames" in error
 
 
-def test_the_browsers_view_of_a_camera(tiny_model, need):
-    need("gst-launch-1.0")
+def test_the_browsers_view_of_a_camera(tiny_model, need_element):
+    need_element("videotestsrc")
     with start(tiny_model, "--source", CAMERA, "--sink", "mjpeg://127.0.0.1:0") as process:
         address = said(process, "sink mjpeg").split(": ")[1].strip()
         time.sleep(0.5)
@@ -139,8 +139,9 @@ def test_stop_while_connecting(tiny_model):
             stop(process, signal.SIGINT)
 
 
-def test_stop_while_stalled(tiny_model, tmp_path, need):
-    need("gst-launch-1.0", "ffmpeg")
+def test_stop_while_stalled(tiny_model, tmp_path, need, need_element):
+    need("ffmpeg")
+    need_element("videotestsrc")
     with start(tiny_model, "--source", CAMERA, "--sink", tmp_path / "o.mp4", "--json", tmp_path / "s.json") as process:
         said(process, "sink")
         time.sleep(1)
@@ -169,8 +170,9 @@ def test_stop_while_a_sink_is_blocked(tiny_model, images, tmp_path):
     os.close(reader)
 
 
-def test_killed_recording_plays(tiny_model, tmp_path, need):
-    need("gst-launch-1.0", "ffmpeg")
+def test_killed_recording_plays(tiny_model, tmp_path, need, need_element):
+    need("ffmpeg")
+    need_element("videotestsrc")
     with start(tiny_model, "--source", CAMERA, "--sink", tmp_path / "o.mp4") as process:
         said(process, "sink")
         time.sleep(2.5)
@@ -211,6 +213,10 @@ def test_several_sources_in_one_picture(tiny_model, images, tmp_path, capsys):
     assert sorted(os.listdir(tmp_path / "d/masks")) == [f"{k}_{i}.png" for k in range(2) for i in range(4)]
     stats = json.loads(report.read_text())
     assert (stats["frames_in"], stats["frames_out"], len(stats["sources"])) == (8, 8, 2)
+
+
+def test_live_sources_and_files_do_not_mix(tiny_model, images, need_element, capsys):
+    need_element("videotestsrc")
     words = ["--source", str(images), "--source", "gst://videotestsrc", "--sink", "none"]
     assert main(["run", str(tiny_model), *words]) == 1
     assert "all live or all files" in capsys.readouterr().err

@@ -142,9 +142,9 @@ def test_a_video_files_frames(tiny_model, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("format", "width"), [("BGR", 66), ("NV12", 66), ("YUY2", 64)])
-def test_a_gstreamer_pipelines_frames(need, tiny_model, monkeypatch, format, width):
+def test_a_gstreamer_pipelines_frames(need_element, tiny_model, monkeypatch, format, width):
     """The bytes are read from the pipe into the array that the sink sees, its padded rows included."""
-    need("gst-launch-1.0")
+    need_element("videotestsrc")
     caps = f"video/x-raw,format={format},width={width},height=48,framerate=100/1"
     seen = []
     with Segmenter(tiny_model) as segmenter, open_source(f"gst://videotestsrc is-live=true ! {caps}") as source:

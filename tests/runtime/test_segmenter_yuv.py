@@ -123,8 +123,8 @@ def test_two_cameras_of_different_formats_share_an_inference(seg):
     assert shapes == {("nv12", (64, 80)), ("yuyv", (64, 80))}
 
 
-def test_from_gstreamer(need, tiny_model):
-    need("gst-launch-1.0")
+def test_from_gstreamer(need_element, tiny_model):
+    need_element("videotestsrc")
     caps = "video/x-raw,format=NV12,width=80,height=64,framerate=50/1"
     results = []
     with Segmenter(tiny_model) as segmenter, open_source(f"gst://videotestsrc pattern=red ! {caps}") as source:

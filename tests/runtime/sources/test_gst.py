@@ -15,8 +15,8 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 @pytest.fixture(autouse=True)
-def _gst(need):
-    need("gst-launch-1.0")
+def _gst(need_element):
+    need_element("videotestsrc")
 
 
 @pytest.mark.parametrize("width", [64, 65, 66])  # GStreamer pads rows to four bytes
@@ -80,8 +80,9 @@ def test_what_the_kernels_would_read_wrongly_is_converted(caps):
 
 
 @pytest.mark.parametrize("format", ["BGR", "NV12"])
-def test_no_frame_is_mixed_where_the_size_changes(tmp_path, format):
+def test_no_frame_is_mixed_where_the_size_changes(need_element, tmp_path, format):
     """The first pictures are dark and large, the later ones bright and small, over and over, as fast as they can."""
+    need_element("multifilesrc", "pngdec")
     for i in range(8):
         height, width = (48, 64) if i < 4 else (24, 32)
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((height, width, 3), 40 if i < 4 else 200, np.uint8))
