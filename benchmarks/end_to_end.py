@@ -31,8 +31,11 @@ from seg_edge.core.artefact import write_json
 from seg_edge.core.errors import SegEdgeError
 from seg_edge.core.metrics import agreement
 from seg_edge.datasets.opening import open_dataset
-from seg_edge.measure.benchmark.frames import dataset_frames
-from seg_edge.measure.benchmark.runs import bench, find_models, load_warning
+from seg_edge.measure.benchmark.finding import find_models
+from seg_edge.measure.benchmark.outcome import load_warning
+from seg_edge.measure.benchmark.runs import bench
+from seg_edge.measure.options import BenchOptions
+from seg_edge.measure.workload.frames import dataset_frames
 from seg_edge.runtime import Segmenter
 from seg_edge.runtime.frame import kernels
 
@@ -128,9 +131,16 @@ def main() -> int:
 
     frames = dataset_frames(open_dataset(args.data, args.split), FRAME_HW)
     report = bench(
-        [args.model], engine_names=ENGINES, threads=THREADS, frame_hw=FRAME_HW, duration_s=args.duration, data=args.data,
-        split=args.split,
-    )  # fmt: skip
+        [args.model],
+        BenchOptions(
+            engines=ENGINES,
+            threads=THREADS,
+            frame_hw=FRAME_HW,
+            duration_s=args.duration,
+            data=args.data,
+            split=args.split,
+        ),
+    )
     rows = [
         row | {"file": Path(row["file"]).name, "e2e_over_engine": ratio(row)}
         for row in report["rows"]

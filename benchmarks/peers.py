@@ -51,10 +51,10 @@ from seg_edge.core.metrics import agreement
 from seg_edge.core.shipped import DEFAULT
 from seg_edge.core.spec import ModelSpec
 from seg_edge.datasets.opening import open_dataset
-from seg_edge.measure.benchmark.configuration import Lane
-from seg_edge.measure.benchmark.frames import dataset_frames, generated_frames
+from seg_edge.measure.benchmark.configuration import Configuration
 from seg_edge.measure.benchmark.turns import Share
 from seg_edge.measure.instruments.sensors import QUIET_CORES, OtherLoad
+from seg_edge.measure.workload.frames import dataset_frames, generated_frames
 from seg_edge.runtime import Pipeline, Segmenter, open_sink, open_source
 from seg_edge.runtime.frame import kernels
 from seg_edge.runtime.machine.system import machine, packages
@@ -189,10 +189,10 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     loop = PlainLoop(args.model / onnx_name("fp32"), threads, folder)
     layout = loop.choose(frames[0])
     equal = [agreement(segmenter(frame), loop.process(frame)[0]) for frame in frames]
-    lane = Lane(args.model / onnx_name("int8"), segmenter.engine.name, threads)
-    lane.open(frames)
-    if lane.failed is not None:
-        raise SystemExit(f"peers: {lane.failed}")
+    configuration = Configuration(args.model / onnx_name("int8"), segmenter.engine.name, threads)
+    configuration.open(frames)
+    if configuration.failed is not None:
+        raise SystemExit(f"peers: {configuration.failed}")
     profile: list[dict[str, Any]] = []
     sides: dict[str, Block] = {
         "ours": lambda seconds: ours(segmenter, video, seconds, profile),
@@ -217,7 +217,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 fps[side].append(value)
                 load.stop()
         if turn:
-            lane.turn(Share(seconds=min(args.block / 3, 1.0)), engine_first=turn % 2 == 0)
+            configuration.turn(Share(seconds=min(args.block / 3, 1.0)), engine_first=turn % 2 == 0)
         rates = ", ".join(f"{side} {values[-1]:.1f}" for side, values in fps.items() if values)
         print(f"round {turn} of {args.rounds}: {rates or 'warm-up'}", flush=True)
     over = {
@@ -226,11 +226,11 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         }
         for mine in OURS
     }
-    engine_ms, whole_ms = lane.turns["engine_ms"], lane.turns["e2e_ms"]
+    engine_ms, whole_ms = configuration.figures.turns["engine_ms"], configuration.figures.turns["e2e_ms"]
     whole = summary([b / a for a, b in zip(engine_ms, whole_ms, strict=True)])
     if peer is not None:
         peer.close()
-    lane.close()
+    configuration.close()
     segmenter.close()
     small.close()
     return {

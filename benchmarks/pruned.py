@@ -19,7 +19,9 @@ from typing import Any
 
 from seg_edge.core.artefact import onnx_name, sha256, write_json
 from seg_edge.core.errors import SegEdgeError
-from seg_edge.measure.benchmark.runs import bench, load_warning
+from seg_edge.measure.benchmark.outcome import load_warning
+from seg_edge.measure.benchmark.runs import bench
+from seg_edge.measure.options import BenchOptions
 from seg_edge.runtime.modelfile.modelfile import read_spec
 
 FRAME_HW = (720, 1280)
@@ -63,9 +65,17 @@ def main() -> int:
 
     files = [args.parent / onnx_name("fp32"), args.small / onnx_name("int8")]
     report = bench(
-        files, engine_names=args.engine, threads=args.threads, frame_hw=FRAME_HW, duration_s=args.duration, data=args.data,
-        wait_s=args.wait, relative_to=read_spec(files[0]).name,
-    )  # fmt: skip
+        files,
+        BenchOptions(
+            engines=args.engine,
+            threads=args.threads,
+            frame_hw=FRAME_HW,
+            duration_s=args.duration,
+            data=args.data,
+            wait_s=args.wait,
+            relative_to=read_spec(files[0]).name,
+        ),
+    )
     judged, warning = gates(report["rows"]), load_warning(report)
     rows = [row | {"file": Path(row["file"]).name} for row in report["rows"]]
     write_json(

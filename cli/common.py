@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from ..core.report import Report
+    from ..core.spec import ModelSpec
     from ..runtime import Segmenter
 
 MODEL_HELP = f"Exported ONNX file, engine file or artefact folder. {DEFAULT} comes with the package: street scenes."
@@ -26,10 +28,15 @@ MODEL_HELP = f"Exported ONNX file, engine file or artefact folder. {DEFAULT} com
 
 def about(model: Path, segmenter: Segmenter) -> str:
     """What runs, in a line; of a shipped model what it is for."""
-    text = f"{segmenter.engine.path}: {segmenter.spec.name}, {segmenter.spec.precision}"
+    return about_file(model, segmenter.engine.path, segmenter.spec)
+
+
+def about_file(model: Path, file: Path, spec: ModelSpec) -> str:
+    """:func:`about` of a model file that is not open: ``model`` is what the user named, ``file`` what it stands for."""
+    text = f"{file}: {spec.name}, {spec.precision}"
     if shipped(model) == model:
         return text
-    names = segmenter.labels.names
+    names = spec.labels.names
     return f"{text} (shipped: {len(names)} classes, {', '.join(names)}; name your own model for others)"
 
 
@@ -121,6 +128,21 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(width=None if sys.stdout and sys.stdout.isatty() else 160)
+
+
+def print_report(report: Report, text_columns: int = 1) -> None:
+    """Prints a report's title and its table; the first ``text_columns`` columns are text, the others numbers."""
+    from rich.table import Table
+
+    cells = report.table()
+    assert cells is not None
+    columns, rows = cells
+    table = Table()
+    for at, column in enumerate(columns):
+        table.add_column(column, justify="left" if at < text_columns else "right")
+    for row in rows:
+        table.add_row(*row)
+    print_table(report.title(), table)
 
 
 def print_table(title: str, table: Table) -> None:

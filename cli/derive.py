@@ -173,7 +173,7 @@ def _typer_type(info: OptionInfo, hint: Any) -> Any:
     elif others and info.parse is None:
         raise TypeError(f"an option of type {hint} needs a parser")
     if info.parse is not None:
-        kind = str
+        kind = list[str] if _takes_several(kind) else str
     elif typing.get_origin(kind) is tuple:
         kind = list[typing.get_args(kind)[0]]  # type: ignore[misc]
         return kind | None
@@ -196,16 +196,23 @@ def _shown(info: OptionInfo, default: Any) -> Any:
 
 
 def _converted(name: str, info: OptionInfo, value: Any) -> Any:
-    if isinstance(value, list):
+    if isinstance(value, list) and info.parse is None:
         return tuple(value)
     if value is None:
         return None
+    if isinstance(value, list):  # an option that may be repeated: "--threads 1,2 --threads 4"
+        value = ",".join(value)
     if info.parse is not None:
         try:
             return info.parse(value)
         except InputError as error:
             raise InputError(f"`{name}`: {error}") from error
     return value / 100 if info.percent else value
+
+
+def _takes_several(kind: Any) -> bool:
+    """Whether a type is a tuple of any length."""
+    return typing.get_origin(kind) is tuple and typing.get_args(kind)[-1] is Ellipsis
 
 
 def _evaluated(annotation: Any, verb: Callable[..., Any]) -> Any:

@@ -42,13 +42,14 @@ class Bars:
     Args:
         columns: Of rich's bars; none is its default.
         start: What the moving bar says before the first step.
+        options: Of rich's progress display, such as ``refresh_per_second``.
     """
 
-    def __init__(self, *columns: ProgressColumn, start: str = "starting") -> None:
+    def __init__(self, *columns: ProgressColumn, start: str = "starting", **options: Any) -> None:
         from rich.markup import escape
 
         self._escape = escape  # a path may hold [brackets]
-        self._bars = progress_bar(*columns)
+        self._bars = progress_bar(*columns, **options)
         self._step = self._bars.add_task(start, total=None)
         self._shown: set[Any] = set()
 

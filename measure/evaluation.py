@@ -2,30 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..core.errors import DataError
+from ..core.errors import DataError, GateError
 from ..core.metrics import ConfusionMatrix
+from ..core.progress import Count, Progress, Silent
+from ..core.report import MappingReport
 from ..datasets.dataset import SegDataset
 from ..datasets.merged import settle
+from ..datasets.opening import named_for, open_dataset
 from ..runtime.segmenter import Segmenter
+from .opening import check_model, open_model
+from .options import EvaluateOptions
+
+_DEFAULTS = EvaluateOptions()
+_COLUMNS = {
+    "iou": "IoU", "dice": "Dice / F1", "precision": "precision", "sensitivity": "sensitivity", "specificity": "specificity",
+}  # fmt: skip
+
+
+class EvaluationReport(MappingReport):
+    """The metrics of a model: ``model``, ``data``, ``split``, ``images``, ``engine``, ``pixel_accuracy``, ``miou``,
+    ``fw_iou``, ``per_class`` and ``confusion``, as ``val --json`` writes them. Fractions; None is undefined."""
+
+    def title(self) -> str:
+        about = f"{self['split']}, {self['images']} images, {self['engine']}"
+        return f"{self['model']} on {self['data']} ({about}), %"
+
+    def table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        rows = [[row["name"], *(percent(row[key]) for key in _COLUMNS)] for row in self["per_class"]]
+        return ["class", *_COLUMNS.values()], rows
+
+    def summary(self) -> str:
+        """The figures of all classes together, in a line."""
+        return (
+            f"mIoU {percent(self['miou'])} %   pixel accuracy {percent(self['pixel_accuracy'])} %   "
+            f"frequency-weighted IoU {percent(self['fw_iou'])} %"
+        )
 
 
 def evaluate(
-    segmenter: Segmenter, dataset: SegDataset, progress: Callable[[int, int], None] | None = None
-) -> dict[str, Any]:
+    model: str | Path | Segmenter,
+    data: str | Path | SegDataset,
+    options: EvaluateOptions = _DEFAULTS,
+    *,
+    progress: Progress | None = None,
+) -> EvaluationReport:
     """Runs every image of a split and compares masks at the labels' own resolution.
+
+    >>> report = evaluate("unet-s-camvid", "data")
+    >>> report["images"], 0 < report["miou"] < 1
+    (3, True)
+
+    Args:
+        model: A checkpoint (.pt), an exported model, an artefact folder, a shipped model's name, or an open Segmenter.
+        data: Dataset folder, or an open split. A dataset that names no classes gets the model's.
+        options: Split, engine and threads; where ``model`` or ``data`` is open already, its own count.
+        progress: Told of the images done.
+
+    Returns:
+        The metrics; :meth:`EvaluationReport.to_dict` is what ``val --json`` writes.
+
+    Raises:
+        ModelFileError: no such model.
+        DataError: no such dataset, other classes than the model's, or an image or label that can't be read.
+        InputError: a checkpoint where torch is missing, or with an engine of exported models.
+        EngineError: the engine is missing or failed.
+    """
+    if not isinstance(model, Segmenter):
+        check_model(model, options.engine)
+    # Before the model: a checkpoint's engine takes seconds to import.
+    dataset = data if isinstance(data, SegDataset) else open_dataset(data, options.split)
+    opened = nullcontext(model) if isinstance(model, Segmenter) else open_model(model, options.engine, options.threads)
+    with opened as segmenter:
+        if not isinstance(data, SegDataset):
+            dataset = named_for(dataset, segmenter.labels)
+        count = (progress or Silent()).count(f"{segmenter.engine.name}: {segmenter.engine.device}")
+        return EvaluationReport(evaluate_split(segmenter, dataset, count))
+
+
+def evaluate_split(segmenter: Segmenter, dataset: SegDataset, count: Count | None = None) -> dict[str, Any]:
+    """:func:`evaluate` of what is open already.
 
     Args:
         segmenter: The model.
         dataset: Its classes must be the model's: open it with ``labels=segmenter.labels`` where the folder doesn't say them.
-        progress: Called with (images done, images in all) after each image.
+        count: Called with (images done, images in all) after each image.
 
     Returns:
-        What ``val --json`` writes: model, data, split, images, engine, pixel_accuracy, miou, fw_iou, per_class, confusion.
+        What :class:`EvaluationReport` holds.
 
     Raises:
         DataError: other classes than the model's, or an image or label that can't be read.
@@ -39,8 +109,8 @@ def evaluate(
         mask = segmenter(frame_bgr, out=mask if mask is not None and mask.shape == target.shape else None)
         # A void value below 255 lies above every class, so the matrix skips it; see Labels.
         matrix.update(*settle(mask, np.asarray(target), len(segmenter.labels), dataset.sets))
-        if progress is not None:
-            progress(done, len(dataset))
+        if count is not None:
+            count(done, len(dataset))
     return {
         "model": segmenter.spec.name,
         "data": str(dataset.root),
@@ -51,17 +121,36 @@ def evaluate(
     }
 
 
+def require_miou(report: Mapping[str, Any], min_miou: float) -> None:
+    """Raises GateError if the mIoU is below ``min_miou``, a fraction, or undefined.
+
+    >>> require_miou({"data": "data", "miou": 0.7}, 0.72)
+    Traceback (most recent call last):
+        ...
+    seg_edge.core.errors.GateError: val: mIoU 70.00 % on data is below `min_miou` 72 %
+    """
+    miou = report["miou"]
+    if miou is None or miou < min_miou:
+        got = "undefined" if miou is None else f"{100 * miou:.2f} %"
+        raise GateError(f"val: mIoU {got} on {report['data']} is below `min_miou` {100 * min_miou:g} %")
+
+
 def check_classes(segmenter: Segmenter, dataset: SegDataset) -> None:
     """Raises DataError unless the dataset's classes are the model's, in the same order."""
     mine, theirs = segmenter.labels.names, dataset.labels.names
     if mine == theirs:
         return
     if len(mine) != len(theirs):
-        what = f"it has {len(theirs)} classes, the model {segmenter.spec.name} has {len(mine)}"
+        difference = f"it has {len(theirs)} classes, the model {segmenter.spec.name} has {len(mine)}"
     else:
         at = next(i for i, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b)
-        what = f"its class {at} is {theirs[at]!r}, the model's ({segmenter.spec.name}) is {mine[at]!r}"
+        difference = f"its class {at} is {theirs[at]!r}, the model's ({segmenter.spec.name}) is {mine[at]!r}"
     raise DataError(
-        f"dataset {dataset.root}: {what}; name the model's classes in the dataset's classes.json, or evaluate on a dataset "
-        "with the classes that the model was trained on"
+        f"dataset {dataset.root}: {difference}; name the model's classes in the dataset's classes.json, or evaluate on a "
+        "dataset with the classes that the model was trained on"
     )
+
+
+def percent(value: float | None) -> str:
+    """A fraction as a cell: two digits of per cent, a dash for None."""
+    return "–" if value is None else f"{100 * value:.2f}"

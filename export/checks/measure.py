@@ -10,7 +10,7 @@ from typing import Any
 from ...core.errors import EngineError
 from ...datasets.dataset import SegDataset
 from ...measure.benchmark.timing import THOROUGH, Candidate, time_engines
-from ...measure.evaluation import evaluate
+from ...measure.evaluation import evaluate_split
 from ...runtime.engines import AUTO, engine_class, engines
 from ...runtime.segmenter import Segmenter
 from .frames import Frame
@@ -43,9 +43,9 @@ def measured_engines(name: str) -> list[str]:
 def accuracy(
     path: Path, dataset: SegDataset, engine: str, threads: int | None, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
-    """Evaluates a model file on a split; see :func:`seg_edge.measure.evaluation.evaluate`."""
+    """Evaluates a model file on a split; see :func:`seg_edge.measure.evaluation.evaluate_split`."""
     with Segmenter(path, engine=engine, threads=threads) as segmenter:
-        return evaluate(segmenter, dataset, progress)
+        return evaluate_split(segmenter, dataset, progress)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ...core.artefact import atomic_path
 from ...core.errors import ModelFileError, UnknownNameError
 from ...core.labels import Labels
 from ...core.spec import ModelSpec
-from ...measure.benchmark.untrained import RANDOM
+from ...measure.workload.untrained import RANDOM
 from ...runtime.modelfile.modelfile import read_spec
 from ...train.models import registry, zoo
 from ...train.models.unet import OUTPUT_STRIDE

@@ -28,21 +28,21 @@ def add_ratios(rows: Sequence[Row], to: str) -> None:
         raise UnknownNameError("reference row", to, {row["model"] for row in rows})
     for row in rows:
         # Of several files of the reference (fp32, int8) the first counts, in the order in which they were given.
-        partner = next((one for one in rows if one["model"] == to and _same(one, row)), None)
+        partner = next((other for other in rows if other["model"] == to and _same(other, row)), None)
         if row["fps_e2e"] is None:
             continue
         if partner is None or partner["fps_e2e"] is None:
             row["note"] += f"; no ratio: {to} was not measured at this input size with this engine and number of threads"
             continue
-        found: dict[str, Any] = {"to": f"{to} {partner['precision']}", "published": published_ratio(row["model"], to)}
+        ratio: dict[str, Any] = {"to": f"{to} {partner['precision']}", "published": published_ratio(row["model"], to)}
         for kind in ("e2e", "engine"):
             mine, theirs = row["turns"][f"fps_{kind}"], partner["turns"][f"fps_{kind}"]
             ratios = paired_ratios(mine, row["turns_at_s"], theirs, partner["turns_at_s"])
             if partner is row:
                 ratios = [1.0] * len(ratios)  # not a rounding error beside it
-            found[kind] = median(ratios) if ratios else None
-            found[f"{kind}_interval"] = median_interval(ratios)
-        row["ratio"] = found
+            ratio[kind] = median(ratios) if ratios else None
+            ratio[f"{kind}_interval"] = median_interval(ratios)
+        row["ratio"] = ratio
 
 
 def paired_ratios(

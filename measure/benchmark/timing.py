@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from ...runtime.engines import Engine, open_engine
 from ...runtime.pipeline.stats import median_interval, percentiles
-from ..instruments.sensors import QUIET_CORES, Neighbour, Neighbours, OtherLoad
+from ..instruments.sensors import QUIET_CORES, Neighbour, Neighbours, OtherLoad, processes_text
 from .blocks import run_block
 from .turns import REFILL, SETTLE_S, Share, take_turns
 
@@ -103,16 +103,11 @@ def time_engines(
         neighbours = Neighbours()
         neighbours.start()
         tell = None if count is None else (lambda done, total, _title: count(done, total))
-        take_turns(timed, turns, spread=lambda: None, progress=tell)
+        take_turns(timed, turns, spread=lambda: None, tell=tell)
         busy = neighbours.busiest(_NAMED_CORES, _NAMED_COUNT)
         if count is not None:
             count(len(turns) * len(timed), len(turns) * len(timed))
     return [engine.timing(busy) for engine in timed]
-
-
-def processes_text(busy: Sequence[Neighbour]) -> str:
-    """Other processes for people: ``"python (pid 7, 1.4 cores)"``, separated by commas."""
-    return ", ".join(f"{process.name} (pid {process.pid}, {process.cores:.1f} cores)" for process in busy)
 
 
 class _TimedEngine:

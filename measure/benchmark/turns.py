@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
 
-from ...core.errors import InputError
+from ..options import TURN_S
 
 DURATION_S = 5.0
-#: Seconds of one turn, both blocks together: short against the drift of a machine, long against the pause before it.
-TURN_S = 0.5
 #: The fewest turns that give an interval of 95 %.
 LEAST_TURNS = 6
 #: Pause before a turn. ONNX Runtime's threads go on spinning for about 40 ms after a run (measured), in the next one's time.
@@ -20,7 +18,8 @@ SETTLE_S = 0.06
 #: Unmeasured runs at the start of each block: the one before has filled the caches with other data.
 REFILL = 2
 
-Progress = Callable[[int, int, str], None]
+#: Called with (done, in all, what runs now).
+Tell = Callable[[int, int, str], None]
 #: Half the width of the widest interval by its middle; None before there is one.
 Spread = Callable[[], "float | None"]
 
@@ -57,20 +56,11 @@ def schedule(duration_s: float | None, runs: int | None, turn_s: float = TURN_S)
         duration_s: Seconds of both blocks in all turns together.
         runs: Instead: runs of each kind in all turns together.
         turn_s: Seconds of one turn.
-
-    Raises:
-        InputError: both are given, or one is out of range.
     """
-    if duration_s is not None and runs is not None:
-        raise InputError("bench: pass a duration or a number of runs, not both")
     if runs is not None:
-        if runs < 1:
-            raise InputError(f"bench: --runs must be at least 1, got {runs}")
         turns = max(min(runs, LEAST_TURNS), runs // 20)
         return [Share(runs=runs // turns + (i < runs % turns)) for i in range(turns)]
     duration_s = DURATION_S if duration_s is None else duration_s
-    if not 0 < duration_s < float("inf"):
-        raise InputError(f"bench: --duration must be above 0 seconds, got {duration_s:g}")
     turns = max(LEAST_TURNS, round(duration_s / turn_s))
     return [Share(seconds=duration_s / turns / 2)] * turns
 
@@ -81,7 +71,7 @@ def take_turns(
     spread: Spread,
     settle: float | None = None,
     limit_s: float | None = None,
-    progress: Progress | None = None,
+    tell: Tell | None = None,
     reopen: int | None = None,
 ) -> str:
     """Measures all configurations, turn by turn.
@@ -92,7 +82,7 @@ def take_turns(
         spread: How uncertain the figures are that are wanted.
         settle: Stop once ``spread`` is at most this.
         limit_s: Begin no turn after this many seconds, once there are six.
-        progress: Called with (done, in all, what runs now).
+        tell: Called with (done, in all, what runs now).
         reopen: Open each configuration anew after this many turns; None never does. See :meth:`TakesTurns.reopen`.
 
     Returns:
@@ -106,8 +96,8 @@ def take_turns(
             return f"the limit of {limit_s:g} s, after {turn} turns"
         # Shuffled, so that nobody is always measured right after the same neighbour, or always far from another one.
         for at, configuration in enumerate(shuffled.sample(configurations, len(configurations))):
-            if progress is not None:
-                progress(turn * len(configurations) + at, total, f"measuring {configuration.title}")
+            if tell is not None:
+                tell(turn * len(configurations) + at, total, f"measuring {configuration.title}")
             if reopen is not None and turn and turn % reopen == 0:
                 configuration.reopen()
             configuration.turn(share, engine_first=turn % 2 == 0)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...runtime.machine.system import ROOT, read
 
@@ -85,6 +87,16 @@ class Neighbour:
     cores: float
 
 
+def processes_text(processes: Iterable[Neighbour | Mapping[str, Any]]) -> str:
+    """Other processes for people, separated by commas.
+
+    >>> processes_text([Neighbour("python", 7, 1.44)])
+    'python (pid 7, 1.4 cores)'
+    """
+    values = (vars(process) if isinstance(process, Neighbour) else process for process in processes)
+    return ", ".join(f"{value['name']} (pid {value['pid']}, {value['cores']:.1f} cores)" for value in values)
+
+
 class Neighbours:
     """Which other processes take CPU time, from :meth:`start` on. Processes that end meanwhile are not seen.
 
@@ -103,24 +115,24 @@ class Neighbours:
     def busiest(self, least_cores: float, count: int = 3) -> list[Neighbour]:
         """Those above ``least_cores``, the busiest first, at most ``count``."""
         elapsed = time.perf_counter() - self._at
-        found = []
+        busy = []
         for pid, (name, spent_s) in self._spent().items():
             known = self._before.get(pid)
             # One that is new has done all its work since; a number taken over by another process has another name.
             before_s = known[1] if known and known[0] == name else 0.0
             if elapsed > 0 and (cores := (spent_s - before_s) / elapsed) >= least_cores:
-                found.append(Neighbour(name, pid, cores))
-        return sorted(found, key=lambda one: -one.cores)[:count]
+                busy.append(Neighbour(name, pid, cores))
+        return sorted(busy, key=lambda process: -process.cores)[:count]
 
     def _spent(self) -> dict[int, tuple[str, float]]:
-        tick, own, found = float(os.sysconf("SC_CLK_TCK")), os.getpid(), {}
+        tick, own, spent = float(os.sysconf("SC_CLK_TCK")), os.getpid(), {}
         for folder in self._proc.glob("[0-9]*"):
             # "pid (name) state …": the name may hold blanks and brackets, so the fields are counted behind its last one.
             head, _, tail = (read(folder / "stat") or "").rpartition(")")
             fields = tail.split()
             if len(fields) > 12 and int(folder.name) != own:
-                found[int(folder.name)] = (head.partition("(")[2], (int(fields[11]) + int(fields[12])) / tick)
-        return found
+                spent[int(folder.name)] = (head.partition("(")[2], (int(fields[11]) + int(fields[12])) / tick)
+        return spent
 
 
 class OtherLoad:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from ...core.errors import GateError, InputError
+from ..instruments.sensors import QUIET_CORES
 from .tables import DASH, Table, markdown_table
 
 #: What makes two rows the same configuration.
@@ -34,14 +35,14 @@ def read_report(path: str | Path) -> dict[str, Any]:
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror}); expected a report of: seg-edge bench --json") from error
+        raise InputError(f"{path}: can't be read ({error.strerror}); expected a benchmark's report") from error
     except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); expected a report of: seg-edge bench --json") from error
+        raise InputError(f"{path}: not JSON ({error}); expected a benchmark's report") from error
     rows = report.get("rows") if isinstance(report, dict) else None
     if not isinstance(rows, list) or not all(
         isinstance(row, dict) and {*KEY, "e2e_ms", "engine_ms"} <= set(row) for row in rows
     ):
-        raise InputError(f"{path}: not a benchmark report; expected what seg-edge bench --json writes")
+        raise InputError(f"{path}: not a benchmark report; expected what seg-edge bench writes as JSON")
     keys = [_key(row) for row in rows]
     for key in keys:
         if keys.count(key) > 1:
@@ -49,7 +50,7 @@ def read_report(path: str | Path) -> dict[str, Any]:
     return dict(report)
 
 
-def compare(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+def compare_reports(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
     """Every row of both reports, matched by :data:`KEY`.
 
     A difference is shown where the two 95 % intervals of the median time have nothing in common; where one report has no
@@ -64,9 +65,9 @@ def compare(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
     left, right = ({_key(row): row for row in report["rows"]} for report in (a, b))
     rows = []
     for key in [*left, *(key for key in right if key not in left)]:
-        found = {metric: _judge(left.get(key), right.get(key), metric) for metric in METRICS}
+        judged = {metric: _judge(left.get(key), right.get(key), metric) for metric in METRICS}
         about = left.get(key) or right[key]
-        rows.append({name: about[name] for name in KEY} | {"verdict": found["e2e_ms"]["verdict"], **found})
+        rows.append({name: about[name] for name in KEY} | {"verdict": judged["e2e_ms"]["verdict"], **judged})
     return {
         "machines_differ": _differences(a.get("machine") or {}, b.get("machine") or {}),
         "loaded": [name for name, report in (("A", a), ("B", b)) if _loaded(report)],
@@ -74,11 +75,11 @@ def compare(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def check(comparison: dict[str, Any], max_regression: float | None) -> None:
-    """Judges a comparison.
+def require_no_regression(comparison: Mapping[str, Any], max_regression: float | None) -> None:
+    """Judges a comparison of two reports.
 
     Args:
-        comparison: What :func:`compare` returned.
+        comparison: What :func:`compare_reports` returned.
         max_regression: Largest loss of end-to-end or engine speed that passes, as a fraction; None is no limit.
 
     Raises:
@@ -89,7 +90,7 @@ def check(comparison: dict[str, Any], max_regression: float | None) -> None:
     if max_regression is None:
         return
     if not 0 <= max_regression < math.inf:
-        raise InputError(f"bench compare: --max-regression must be 0 % or more, got {100 * max_regression:g}")
+        raise InputError(f"bench compare: `max_regression` must be 0 % or more, got {100 * max_regression:g}")
     worse, unjudged = (
         [
             (row, metric)
@@ -101,18 +102,18 @@ def check(comparison: dict[str, Any], max_regression: float | None) -> None:
     )
     lost = [row for row in comparison["rows"] if row["verdict"] == MISSING_B or _lost(row)]
     if beyond := worse or unjudged:
-        row, metric = min(beyond, key=lambda one: one[0][one[1]]["change"])
+        row, metric = min(beyond, key=lambda pair: pair[0][pair[1]]["change"])
         what = f"{_words(_key(row))}: {-100 * row[metric]['change']:.1f} % slower ({_NAMES[metric]})"
         rest = f"; {len(beyond) - 1} more" if len(beyond) > 1 else ""
         why = "" if worse else f"; can't be judged: {_without_interval(row[metric])}; measure longer (6 turns or more)"
-        raise GateError(f"bench compare: --max-regression {100 * max_regression:g} %: {what}{rest}{why}")
+        raise GateError(f"bench compare: `max_regression` {100 * max_regression:g} %: {what}{rest}{why}")
     if lost:
         what = f"{_words(_key(lost[0]))}: measured in A, not in B"
         rest = f"; {len(lost) - 1} more" if len(lost) > 1 else ""
         raise GateError(f"bench compare: {what}{rest}; a row that is gone can't be judged")
 
 
-def table(comparison: dict[str, Any]) -> Table:
+def table(comparison: Mapping[str, Any]) -> Table:
     """Cells for people."""
     columns = [
         "model", "prec.", "engine", "thr.", "batch", "input", "frame", "e2e ms A", "e2e ms B", "FPS change", "verdict",
@@ -134,7 +135,7 @@ def table(comparison: dict[str, Any]) -> Table:
     return Table(columns, rows, remarks(comparison))
 
 
-def remarks(comparison: dict[str, Any]) -> list[str]:
+def remarks(comparison: Mapping[str, Any]) -> list[str]:
     """What to know before believing the verdicts."""
     said = []
     if comparison["machines_differ"]:
@@ -146,7 +147,7 @@ def remarks(comparison: dict[str, Any]) -> list[str]:
     return said
 
 
-def markdown(comparison: dict[str, Any], a: str, b: str) -> str:
+def markdown(comparison: Mapping[str, Any], a: str, b: str) -> str:
     """The comparison as a Markdown document."""
     shown = table(comparison)
     lines = ["# Benchmark comparison", "", f"A: {a}. B: {b}. Intervals: 95 %, of the median time.", ""]
@@ -154,7 +155,7 @@ def markdown(comparison: dict[str, Any], a: str, b: str) -> str:
     return "\n".join(lines)
 
 
-def _judge(a: dict[str, Any] | None, b: dict[str, Any] | None, metric: str) -> dict[str, Any]:
+def _judge(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None, metric: str) -> dict[str, Any]:
     times, intervals = [_time(row, metric) for row in (a, b)], [_interval(row, metric) for row in (a, b)]
     change = times[0] / times[1] - 1 if times[0] and times[1] else None
     if a is None or b is None:
@@ -185,8 +186,8 @@ def _interval(row: dict[str, Any] | None, metric: str) -> list[float] | None:
     return None if row is None else (row.get("interval") or {}).get(metric)
 
 
-def _without_interval(found: dict[str, Any]) -> str:
-    names = [name for name, interval in (("A", found["a_interval"]), ("B", found["b_interval"])) if interval is None]
+def _without_interval(judged: dict[str, Any]) -> str:
+    names = [name for name, interval in (("A", judged["a_interval"]), ("B", judged["b_interval"])) if interval is None]
     return f"{' and '.join(names)} {'have' if len(names) > 1 else 'has'} no interval"
 
 
@@ -194,7 +195,7 @@ def _lost(row: dict[str, Any]) -> bool:
     return row["verdict"] == UNMEASURED and row["e2e_ms"]["a"] is not None
 
 
-def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     names = [name for name in _MACHINE if a.get(name) != b.get(name)]
     mode = [(about.get("jetson") or {}).get("power_mode") for about in (a, b)]
     packages = [about.get("packages") or {} for about in (a, b)]
@@ -202,9 +203,7 @@ def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     return names + sorted(name for name in {*packages[0], *packages[1]} if packages[0].get(name) != packages[1].get(name))
 
 
-def _loaded(report: dict[str, Any]) -> bool:
-    from ..instruments.sensors import QUIET_CORES
-
+def _loaded(report: Mapping[str, Any]) -> bool:
     return any((row.get("other_cores") or 0) > QUIET_CORES for row in report["rows"])
 
 
@@ -222,8 +221,8 @@ def _words(key: Sequence[Any]) -> str:
     )
 
 
-def _times(found: dict[str, Any], side: str) -> str:
-    value, interval = found[side], found[f"{side}_interval"]
+def _times(judged: dict[str, Any], side: str) -> str:
+    value, interval = judged[side], judged[f"{side}_interval"]
     if value is None:
         return DASH
     return f"{value:.2f}" + (f" ({interval[0]:.2f}–{interval[1]:.2f})" if interval else "")

@@ -1,4 +1,4 @@
-"""The whole report as one HTML page that needs nothing else: tables, pictures and the JSON itself are inside."""
+"""The whole report as one HTML page that needs nothing else: tables, images and the JSON itself are inside."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _CAPTIONS = {"pareto": "Accuracy against speed", "breakdown": "Where the time of
 
 
 def page(
-    report: dict[str, Any], pictures: Mapping[str, bytes], remarks: Sequence[str] = (), warning: str | None = None
+    report: Mapping[str, Any], images: Mapping[str, bytes], remarks: Sequence[str] = (), warning: str | None = None
 ) -> str:
     """The page's text.
 
     Args:
-        report: What :func:`seg_edge.measure.benchmark.runs.bench` returned.
-        pictures: PNG files by name.
-        remarks: Lines that say why a picture is missing.
-        warning: What :func:`seg_edge.measure.benchmark.runs.load_warning` says.
+        report: What :func:`seg_edge.measure.bench` returned.
+        images: PNG files by name.
+        remarks: Lines that say why an image is missing.
+        warning: What :func:`seg_edge.measure.benchmark.outcome.load_warning` says.
     """
     speed = table(report)
     parts = [f"<h1>Benchmark</h1><p>{escape(title(report))}</p>"]
@@ -40,7 +40,7 @@ def page(
     parts += [_table(speed.columns, speed.rows), "<ol>", *(f"<li>{escape(text)}</li>" for text in speed.notes), "</ol>"]
     parts += [f'<p class="small">All rows: {escape(text)}</p>' for text in speed.shared]
     parts += [f'<p class="small">{escape(text)}</p>' for text in (*legend(report), *remarks)]
-    for name, data in pictures.items():
+    for name, data in images.items():
         caption = _CAPTIONS.get(name, name)
         source = base64.b64encode(data).decode("ascii")
         parts.append(f'<h2>{escape(caption)}</h2><img alt="{escape(caption)}" src="data:image/png;base64,{source}">')
@@ -49,7 +49,7 @@ def page(
     parts += ["<h2>Reference</h2>", f"<p>{escape(reference_title(report))}.</p>"]
     parts.append(_table(REFERENCE_COLUMNS, reference_rows(report)))
     # "<" can't stand in a script: "</script>" in a file's name would end it.
-    data_text = json.dumps(report, allow_nan=False).replace("<", "\\u003c")
+    data_text = json.dumps(dict(report), allow_nan=False).replace("<", "\\u003c")
     parts.append(f'<script type="application/json" id="report">{data_text}</script>')
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Benchmark</title>'
     head += f"<style>{_STYLE}</style>"

@@ -1,9 +1,9 @@
-"""Pictures of a benchmark: accuracy against speed, and where the time goes. Needs matplotlib (the extra ``report``)."""
+"""Images of a benchmark: accuracy against speed, and where the time goes. Needs matplotlib (the extra ``report``)."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import InputError
@@ -21,7 +21,7 @@ _MARKERS = "os^Dv<>PX*"
 _DPI = 130
 
 
-def pictures(report: dict[str, Any]) -> tuple[dict[str, bytes], list[str]]:
+def images(report: Mapping[str, Any]) -> tuple[dict[str, bytes], list[str]]:
     """PNG files by name (``pareto``, ``breakdown``), and for each that can't be drawn a line that says why."""
     made, reasons = {}, []
     for name, draw in (("pareto", pareto), ("breakdown", breakdown)):
@@ -34,7 +34,7 @@ def pictures(report: dict[str, Any]) -> tuple[dict[str, bytes], list[str]]:
     return made, reasons
 
 
-def pareto(report: dict[str, Any]) -> Figure:
+def pareto(report: Mapping[str, Any]) -> Figure:
     """mIoU against end-to-end FPS. The line joins the rows that no other row beats in both; bars are the 95 % intervals.
 
     Rows without mIoU stand at the lower edge: their speed is known.
@@ -47,7 +47,7 @@ def pareto(report: dict[str, Any]) -> Figure:
     rows = [row for row in report["rows"] if row["fps_e2e"] is not None]
     known = [row for row in rows if row["miou"] is not None]
     if not known:
-        raise InputError("no row has a mIoU; pass --data with models that were trained for it")
+        raise InputError("no row has a mIoU; pass `data` with models that were trained for it")
     figure = Figure(figsize=(10, max(4.8, 1.2 + 0.24 * len(rows))), layout="constrained")
     axes = figure.add_subplot()
     models, engines = ([*dict.fromkeys(row[key] for row in rows)] for key in ("model", "engine"))
@@ -89,7 +89,7 @@ def pareto(report: dict[str, Any]) -> Figure:
     return figure
 
 
-def breakdown(report: dict[str, Any]) -> Figure:
+def breakdown(report: Mapping[str, Any]) -> Figure:
     """Milliseconds of each stage of a frame, medians, one bar a row; the camera's and the sink's where they were measured.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...runtime.machine.system import summary
@@ -93,7 +93,7 @@ TEXT_COLUMNS = ("model", "prec.", "engine", "note", "throttled", "backbone", "ve
 REFERENCE_COLUMNS = ("model", "backbone", "mIoU %", "FPS")
 
 
-def table(report: dict[str, Any]) -> Table:
+def table(report: Mapping[str, Any]) -> Table:
     """Speed, one line a row of the report. A column that nobody could fill is left out."""
     return numbered(SPEED, report["rows"])
 
@@ -112,9 +112,9 @@ def numbered(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     return Table([*made.columns, "note"], lines, list(numbers), shared)
 
 
-def others(report: dict[str, Any]) -> list[tuple[str, Table]]:
+def others(report: Mapping[str, Any]) -> list[tuple[str, Table]]:
     """The further tables with their titles: latency; start, memory, power, heat; camera to sink where it was measured."""
-    found = [
+    shown = [
         ("Latency, milliseconds", _table(_LATENCY, report["rows"])),
         ("Start, memory, power, heat", _table(_HEALTH, report["rows"])),
     ]
@@ -122,11 +122,11 @@ def others(report: dict[str, Any]) -> list[tuple[str, Table]]:
     if rows:
         seen = rows[0]["camera"]
         heading = f"Camera to sink: {seen['source']} to {seen['sink']}, {seen['seconds']:.1f} s each"
-        found.append((heading, _table(_CAMERA, rows)))
-    return found
+        shown.append((heading, _table(_CAMERA, rows)))
+    return shown
 
 
-def ratio_title(report: dict[str, Any]) -> str | None:
+def ratio_title(report: Mapping[str, Any]) -> str | None:
     """What the ratios are to; None where there are none."""
     to = next((row["ratio"]["to"] for row in report["rows"] if row["ratio"]), None)
     if to is None:
@@ -134,18 +134,18 @@ def ratio_title(report: dict[str, Any]) -> str | None:
     return f"Ratio: FPS ÷ that of {to}, turn by turn; published: the ratio of the published FPS, of another machine."
 
 
-def health(report: dict[str, Any]) -> Table:
+def health(report: Mapping[str, Any]) -> Table:
     """Cold start, memory, power, heat, clocks. A column that nobody could fill is left out."""
     return _table(_HEALTH, report["rows"])
 
 
-def camera(report: dict[str, Any]) -> Table | None:
+def camera(report: Mapping[str, Any]) -> Table | None:
     """Camera to sink; None where it was not measured."""
     rows = [row for row in report["rows"] if row["camera"]]
     return _table(_CAMERA, rows) if rows else None
 
 
-def title(report: dict[str, Any]) -> str:
+def title(report: Mapping[str, Any]) -> str:
     """What the measured table is about."""
     rows = report["rows"]
     height, width = rows[0]["frame"]
@@ -154,12 +154,12 @@ def title(report: dict[str, Any]) -> str:
     return f"{width}x{height} frames, batch {batches}, on {summary(about)}; kernels {about['isa']}"
 
 
-def reference_rows(report: dict[str, Any]) -> list[list[str]]:
+def reference_rows(report: Mapping[str, Any]) -> list[list[str]]:
     """Cells of the reference table, for :data:`REFERENCE_COLUMNS`."""
     return [[row["model"], row["backbone"], _percent(row["miou"]), f"{row['fps']:g}"] for row in report["reference"]["rows"]]
 
 
-def reference_title(report: dict[str, Any]) -> str:
+def reference_title(report: Mapping[str, Any]) -> str:
     """What the reference table is, and that nobody measured it here."""
     reference = report["reference"]
     return f"For reference: {reference['dataset']}, {reference['source']}"
@@ -174,14 +174,14 @@ _BATCHES = (
 )
 
 
-def legend(report: dict[str, Any]) -> list[str]:
+def legend(report: Mapping[str, Any]) -> list[str]:
     """Sentences that explain the columns."""
     ratios = ratio_title(report)
     several = [_BATCHES] if any(row["batch"] != 1 for row in report["rows"]) else []
     return [*_LEGEND, *several, *([ratios] if ratios else [])]
 
 
-def markdown(report: dict[str, Any]) -> str:
+def markdown(report: Mapping[str, Any]) -> str:
     """The report as a Markdown document: measured tables, footnotes, reference table."""
     speed = table(report)
     lines = ["# Benchmark", "", f"Measured: {title(report)}.", "", *markdown_table(speed.columns, speed.rows), ""]
@@ -197,7 +197,7 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def csv_text(report: dict[str, Any]) -> str:
+def csv_text(report: Mapping[str, Any]) -> str:
     """Every row with every value of the JSON report but the turns, one column a value (``e2e_ms.p50``).
 
     Null is empty; but what a measured row lacks because nothing here can measure it is ``not measurable here``.
@@ -212,23 +212,23 @@ def csv_text(report: dict[str, Any]) -> str:
 
 
 def _flat(value: Any, prefix: str = "", measured: bool = True) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, inner in value.items():
         name = f"{prefix}{key}"
         if isinstance(inner, dict):
-            found |= _flat(inner, f"{name}.", measured)
+            flat |= _flat(inner, f"{name}.", measured)
         elif inner is None and measured and key in _INSTRUMENTS:
-            found[name] = NOT_MEASURABLE
+            flat[name] = NOT_MEASURABLE
         elif key in ("imgsz", "frame") and inner:
-            found[name] = f"{inner[0]}x{inner[1]}"
+            flat[name] = f"{inner[0]}x{inner[1]}"
         elif isinstance(inner, list) and len(inner) == 2 and prefix in ("interval.", "clocks_mhz."):
-            found |= {f"{name}.low": inner[0], f"{name}.high": inner[1]}
+            flat |= {f"{name}.low": inner[0], f"{name}.high": inner[1]}
         elif isinstance(inner, list):
             if key == "throttled":
-                found[name] = ", ".join(inner) or "no"
+                flat[name] = ", ".join(inner) or "no"
         else:
-            found[name] = inner
-    return found
+            flat[name] = inner
+    return flat
 
 
 def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:

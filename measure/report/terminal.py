@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .tables import DASH, SPEED, Column, Table, number_cell, numbered, rate_cell
@@ -39,7 +39,7 @@ class Fitted(NamedTuple):
     left_out: list[str]
 
 
-def speed(report: dict[str, Any]) -> Table:
+def speed(report: Mapping[str, Any]) -> Table:
     """The speed table with the intervals folded into the cells: ``12.3 ±0.4`` is half the width of the 95 % interval.
 
     The JSON, CSV, Markdown and HTML reports have both ends.
@@ -92,12 +92,12 @@ def fit(table: Table, width: int) -> Fitted:
     return Fitted(fitted, [widths[i] for i in shown], same, out)
 
 
-def remarks(found: Fitted, width: int) -> list[str]:
+def remarks(fitted: Fitted, width: int) -> list[str]:
     """Sentences that say what the columns don't."""
-    said = [f"all rows: {', '.join(found.same)}"] if found.same else []
-    if found.left_out:
+    said = [f"all rows: {', '.join(fitted.same)}"] if fitted.same else []
+    if fitted.left_out:
         said.append(
-            f"no room at {width} characters for: {', '.join(found.left_out)}; see --markdown, --csv, --json or --html"
+            f"no room at {width} characters for: {', '.join(fitted.left_out)}; see --markdown, --csv, --json or --html"
         )
     return said
 

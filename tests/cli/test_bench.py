@@ -7,7 +7,8 @@ import json
 import pytest
 
 from seg_edge.cli.main import main
-from seg_edge.measure.benchmark import configuration as bench_lane
+from seg_edge.core.shipped import DEFAULT, FOLDER
+from seg_edge.measure.benchmark import configuration
 
 SHORT = ["--engine", "onnxruntime", "--runs", "5", "--frame", "60x80"]
 
@@ -57,7 +58,6 @@ def test_a_broken_gate_exits_with_3_after_writing(tiny_model, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "no model given"),
         (["away.onnx"], "away.onnx: no such file or folder"),
         (["MODEL", "--threads", "two"], "--threads: expected whole numbers such as 2 or 1,2, got 'two'"),
         (["MODEL", "--threads", "1,"], "--threads"),
@@ -80,8 +80,19 @@ def test_nothing_measured_is_an_error_and_the_report_is_there(tmp_path, capsys):
     (tmp_path / "bad.onnx").write_bytes(b"\x00")
     target = tmp_path / "bench.json"
     assert main(["bench", str(tmp_path / "bad.onnx"), *SHORT, "--json", str(target)]) == 1
-    assert "no configuration could be measured" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "no configuration could be measured" in said.err
+    assert (said.err.count("\n"), said.out) == (1, "")  # and no empty tables
     assert json.loads(target.read_text())["rows"][0]["fps_e2e"] is None
+
+
+def test_without_a_model_the_shipped_one_is_measured_and_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["--engine", "onnxruntime", "--runs", "1", "--frame", "60x80"]
+    assert main(["bench", *words, "--json", "b.json"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{FOLDER / DEFAULT / 'model.int8.onnx'}: unet-s, int8 (shipped: 11 classes, sky, building, ")
+    assert [row["model"] for row in json.loads((tmp_path / "b.json").read_text())["rows"]] == ["unet-s"]
 
 
 def test_compare(tiny_model, tmp_path, capsys):
@@ -111,7 +122,7 @@ def test_compare(tiny_model, tmp_path, capsys):
 def test_a_busy_machine_is_said_under_the_table_and_in_the_files(tiny_model, tmp_path, capsys, monkeypatch):
     words = ["--html", str(tmp_path / "a.html"), "--json", str(tmp_path / "a.json"), "--threads", "1"]
     for cores, said in ((0.02, False), (1.7, True)):
-        monkeypatch.setattr(bench_lane.OtherLoad, "cores", property(lambda self, cores=cores: cores))
+        monkeypatch.setattr(configuration.OtherLoad, "cores", property(lambda self, cores=cores: cores))
         assert main(["bench", str(tiny_model), *SHORT, *words]) == 0
         shown = " ".join(capsys.readouterr().out.split())
         assert ("warning: 1 of 1 rows were measured while other processes used more than 0.1 cores" in shown) is said

@@ -74,7 +74,7 @@ def test_relative_to_without_a_table(tiny_model, stranger, tmp_path, capsys, mon
     assert tiny["ratio"]["e2e"] == 1
     assert peer["ratio"] is None  # another input size
     assert "no ratio: tiny was not measured at this input size" in peer["note"]
-    monkeypatch.setattr(bench_module, "Lane", None)  # nothing is measured before the name is looked at
+    monkeypatch.setattr(bench_module, "Configuration", None)  # nothing is measured before the name is looked at
     assert main(["bench", str(tiny_model), *SHORT, "--relative-to", "tny"]) == 1
     assert "did you mean 'tiny'" in capsys.readouterr().err
 
@@ -101,7 +101,7 @@ def test_random_weights_get_no_miou_and_a_peer_gets_one(tiny_onnx, tmp_path, col
 
 
 def test_without_torch_or_onnx_a_line_says_what_to_install(tmp_path, monkeypatch, capsys, stranger):
-    for name in ("seg_edge.export.networks.reference", "seg_edge.export.peer"):
+    for name in ("seg_edge.export.networks.reference", "seg_edge.export.networks.peer"):
         monkeypatch.setitem(sys.modules, name, None)
     assert main(["bench", "--table", *SHORT]) == 1
     assert "pip install 'seg-edge[train,export,zoo]'" in capsys.readouterr().err
@@ -116,14 +116,14 @@ def test_the_table_runs_on_the_fastest_engine_in_short_turns(monkeypatch, tmp_pa
 
     seen = {}
 
-    def bench(models, **words):
-        seen.update(words)
+    def bench(models, options, **_words):
+        seen.update(vars(options))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(reference, "table_models", lambda *rest: [tiny_model])
     monkeypatch.setattr(bench_module, "bench", bench)
     assert main(["bench", "--table"]) == 130
-    assert (seen["engine_names"], seen["duration_s"], seen["relative_to"]) == (["auto"], 8.0, "tiny")
+    assert (seen["engines"], seen["duration_s"], seen["relative_to"]) == (("auto",), 8.0, "tiny")
     assert (seen["turn_s"], seen["reopen"]) == (0.2, 4)
     assert (seen["settle"], seen["limit_s"]) == (0.03, 430.0)
     assert main(["bench", "--table", "--duration", "2"]) == 130

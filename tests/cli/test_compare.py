@@ -13,7 +13,8 @@ from seg_edge.cli.main import main
 from seg_edge.core.labels import Labels
 from seg_edge.core.spec import ModelSpec
 from seg_edge.datasets.opening import open_dataset
-from seg_edge.measure.comparison import METRICS, compare_runs, read_history
+from seg_edge.measure.comparison.sides import compare_runs, read_history
+from seg_edge.measure.comparison.titles import METRICS
 from seg_edge.measure.evaluation import evaluate
 from seg_edge.runtime.segmenter import Segmenter
 from seg_edge.train.checkpoint import Checkpoint, save_checkpoint
@@ -99,7 +100,7 @@ def test_the_command(runs, dataset, tmp_path, capsys):
 
 
 def test_wrong_pixels_are_red(runs, dataset):
-    from seg_edge.measure.comparison_images import draw_cases
+    from seg_edge.measure.comparison.images import draw_cases
 
     found = compare_runs([runs / "one", runs / "two"], lambda s: open_dataset(dataset, "val", s.labels), threads=1)
     picture = draw_cases(found, [0], threads=1)

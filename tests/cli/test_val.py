@@ -11,6 +11,7 @@ import pytest
 
 from seg_edge.cli.main import main
 from seg_edge.core.labels import Labels
+from seg_edge.core.shipped import DEFAULT, FOLDER
 from seg_edge.datasets.dataset import write_labels
 from seg_edge.datasets.opening import open_dataset
 from seg_edge.measure.evaluation import evaluate
@@ -77,6 +78,16 @@ def test_table_and_json(tiny_model, data, tmp_path, capsys):
     assert f"pixel accuracy {100 * report['pixel_accuracy']:.2f} %" in printed.out
     assert f"frequency-weighted IoU {100 * report['fw_iou']:.2f} %" in printed.out
     assert printed.err == ""
+
+
+def test_without_a_model_the_shipped_one_is_evaluated_without_torch(tmp_path, monkeypatch, capsys):
+    """Its INT8 file runs through the runtime; the model is named."""
+    monkeypatch.setitem(sys.modules, "seg_edge.train.torch_engine", None)
+    write_pair(tmp_path, "a", np.full((64, 96, 3), 200, np.uint8), np.zeros((64, 96), np.uint8))
+    assert val("--data", tmp_path, "--engine", "onnxruntime", "--threads", 1, "--json", tmp_path / "v.json") == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{FOLDER / DEFAULT / 'model.int8.onnx'}: unet-s, int8 (shipped: 11 classes, sky, building, ")
+    assert json.loads((tmp_path / "v.json").read_text())["engine"] == "onnxruntime"
 
 
 def test_brackets_are_no_markup(tiny_onnx, blue, tmp_path, capsys):

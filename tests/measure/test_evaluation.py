@@ -9,7 +9,7 @@ import pytest
 from seg_edge.core.errors import DataError
 from seg_edge.core.labels import Labels
 from seg_edge.datasets.opening import open_dataset
-from seg_edge.measure.evaluation import evaluate
+from seg_edge.measure.evaluation import evaluate, evaluate_split
 from seg_edge.runtime import Segmenter
 
 
@@ -32,7 +32,9 @@ def dataset(tmp_path, colour_frame):
 def test_report(dataset, tiny_model):
     seen: list[tuple[int, int]] = []
     with Segmenter(tiny_model) as seg:
-        report = evaluate(seg, open_dataset(dataset, "val", seg.labels), lambda done, total: seen.append((done, total)))
+        report = evaluate_split(
+            seg, open_dataset(dataset, "val", seg.labels), lambda done, total: seen.append((done, total))
+        )
         predictions = [seg(cv2.imread(str(dataset / f"images/val/{name}.png"))) for name in "ab"]
     assert seen == [(1, 2), (2, 2)]
     assert (report["model"], report["data"], report["split"], report["images"]) == ("tiny", str(dataset), "val", 2)

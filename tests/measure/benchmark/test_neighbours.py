@@ -8,17 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from seg_edge.measure.benchmark import configuration as bench_lane
+from seg_edge.measure.benchmark import configuration
 from seg_edge.measure.benchmark import runs as bench_module
-from seg_edge.measure.benchmark.runs import bench, load_warning
+from seg_edge.measure.benchmark.outcome import load_warning
+from seg_edge.measure.benchmark.runs import bench
+from seg_edge.measure.instruments import quiet
+from seg_edge.measure.options import BenchOptions
 
 FRAME_HW = (60, 80)
 
 
 def test_load_by_others_is_noted_and_warned_about(tiny_model, monkeypatch):
     for cores, warns in ((None, False), (0.01, False), (1.4, True)):
-        monkeypatch.setattr(bench_lane.OtherLoad, "cores", property(lambda self, cores=cores: cores))
-        report = bench([tiny_model], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=5)
+        monkeypatch.setattr(configuration.OtherLoad, "cores", property(lambda self, cores=cores: cores))
+        report = bench([tiny_model], BenchOptions(engines=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=5))
         assert ("other processes kept 1.4 cores busy" in report["rows"][0]["note"]) is warns
         assert report["rows"][0]["other_cores"] == report["load"]["other_cores"] == cores
         assert bool(load_warning(report)) is warns
@@ -32,7 +35,7 @@ def test_a_busy_neighbour_is_named(tiny_model, monkeypatch):
     try:
         if not Path(f"/proc/{busy.pid}/stat").is_file():
             pytest.skip("this machine does not show /proc")
-        report = bench([tiny_model], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, duration_s=1.5)
+        report = bench([tiny_model], BenchOptions(engines=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, duration_s=1.5))
     finally:
         busy.kill()
         busy.wait()
@@ -42,12 +45,12 @@ def test_a_busy_neighbour_is_named(tiny_model, monkeypatch):
 
 
 def test_it_waits_for_the_others_as_long_as_it_is_told(monkeypatch):
-    monkeypatch.setattr(bench_module, "sleep", lambda seconds: None)
+    monkeypatch.setattr(quiet, "sleep", lambda seconds: None)
     said = []
-    load = iter([0.9, 0.9, 0.9, 0.0, 0.0])
-    monkeypatch.setattr(bench_module.OtherLoad, "cores", property(lambda self: next(load)))
-    assert bench_module._wait_for_quiet(60.0, lambda done, total, what: said.append(what)) < 5
+    load = iter([0.9, 0.0])
+    monkeypatch.setattr(quiet.OtherLoad, "cores", property(lambda self: next(load)))
+    assert quiet.wait_for_quiet(60.0, lambda done, total, text: said.append(text)) < 5
     assert said == ["waiting: other processes use 0.9 cores"]
-    monkeypatch.setattr(bench_module.OtherLoad, "cores", property(lambda self: 0.9))
-    assert 0.05 <= bench_module._wait_for_quiet(0.05, None) < 5
-    assert bench_module._wait_for_quiet(0.0, None) < 0.05
+    monkeypatch.setattr(quiet.OtherLoad, "cores", property(lambda self: 0.9))
+    assert 0.05 <= quiet.wait_for_quiet(0.05, lambda done, total, text: None) < 5
+    assert quiet.wait_for_quiet(0.0, lambda done, total, text: None) < 0.05

@@ -7,7 +7,10 @@ import pytest
 
 from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import EngineError, UnknownNameError
-from seg_edge.measure.benchmark.runs import bench, check, find_models
+from seg_edge.measure.benchmark.finding import find_models
+from seg_edge.measure.benchmark.outcome import require_measured
+from seg_edge.measure.benchmark.runs import bench
+from seg_edge.measure.options import BenchOptions
 from seg_edge.runtime.engines import Availability, engines
 from seg_edge.runtime.engines.base import Tensor
 from seg_edge.runtime.engines.tensorrt import TensorRtRtxEngine
@@ -49,42 +52,42 @@ def gpu(monkeypatch):
 
 @pytest.mark.parametrize("names", [None, ["auto"], ["rtx"]])
 def test_it_runs_on_the_engine_that_built_it(gpu, plan, names):
-    (row,) = bench([plan], engine_names=names, **SHORT)["rows"]
+    (row,) = bench([plan], BenchOptions(engines=names, **SHORT))["rows"]
     assert (row["engine"], row["model"], row["precision"]) == ("rtx", "tiny", "int8")
     assert row["fps_e2e"] > 0
 
 
 def test_each_file_gets_the_engines_that_open_it(gpu, plan, tiny_model):
-    found = [(row["file"], row["engine"]) for row in bench([plan, tiny_model], **SHORT)["rows"]]
+    found = [(row["file"], row["engine"]) for row in bench([plan, tiny_model], BenchOptions(**SHORT))["rows"]]
     assert found == [(str(plan), "rtx"), *((str(tiny_model), name) for name in AVAILABLE)]
-    named = bench([plan, tiny_model], engine_names=["onnxruntime", "rtx"], **SHORT)["rows"]
+    named = bench([plan, tiny_model], BenchOptions(engines=["onnxruntime", "rtx"], **SHORT))["rows"]
     assert [(row["file"], row["engine"]) for row in named] == [(str(plan), "rtx"), (str(tiny_model), "onnxruntime")]
 
 
 def test_where_it_can_not_run_the_reason_is_said(no_gpu, plan, tiny_model):
-    report = bench([plan], **SHORT)
+    report = bench([plan], BenchOptions(**SHORT))
     assert (report["rows"][0]["engine"], report["rows"][0]["precision"]) == ("rtx", "int8")
     with pytest.raises(EngineError, match=r"tiny int8 on rtx, 1 thread: not measured: .*no NVIDIA GPU can be used here"):
-        check(report)
-    beside = bench([plan, tiny_model], engine_names=["auto"], **SHORT)
+        require_measured(report)
+    beside = bench([plan, tiny_model], BenchOptions(engines=["auto"], **SHORT))
     assert [row["fps_e2e"] is None for row in beside["rows"]] == [True, False]
-    check(beside)
+    require_measured(beside)
 
 
 def test_an_engine_of_another_kind_is_refused_with_what_it_opens(plan, tiny_model, no_gpu):
-    report = bench([plan], engine_names=["onnxruntime"], **SHORT)
+    report = bench([plan], BenchOptions(engines=["onnxruntime"], **SHORT))
     with pytest.raises(EngineError, match=r"model\.int8\.engine: engine onnxruntime opens \.onnx files"):
-        check(report)
+        require_measured(report)
     with pytest.raises(EngineError, match=r"on rtx.*"):
-        check(bench([tiny_model], engine_names=["rtx"], **SHORT))
+        require_measured(bench([tiny_model], BenchOptions(engines=["rtx"], **SHORT)))
     with pytest.raises(UnknownNameError, match="rtx"):
-        bench([plan], engine_names=["rtz"], **SHORT)
+        bench([plan], BenchOptions(engines=["rtz"], **SHORT))
 
 
 def test_without_its_record_the_row_says_what_to_copy(plan):
     (plan.parent / "model.json").unlink()
     with pytest.raises(EngineError, match=r"model\.json: can't be read .* copy model\.json together with the engine"):
-        check(bench([plan], **SHORT))
+        require_measured(bench([plan], BenchOptions(**SHORT)))
 
 
 def test_a_folder_stands_for_its_engine_file_too_where_that_runs(gpu, plan, monkeypatch):
@@ -93,7 +96,7 @@ def test_a_folder_stands_for_its_engine_file_too_where_that_runs(gpu, plan, monk
     onnx = plan.with_suffix(".onnx")
     assert find_models([plan.parent]) == find_models([plan.parent], ["auto"]) == [onnx, plan]
     assert find_models([plan.parent], ["onnxruntime"]) == [onnx]
-    rows = bench([plan.parent], engine_names=["auto"], **SHORT)["rows"]
+    rows = bench([plan.parent], BenchOptions(engines=["auto"], **SHORT))["rows"]
     assert [(row["file"], row["engine"]) for row in rows] == [(str(onnx), AVAILABLE[0]), (str(plan), "rtx")]
     turing = PlanHost("rtx", "1.7.1.116", "7.5", "T4", "13.0")
     monkeypatch.setattr(TensorRtRtxEngine, "host", classmethod(lambda cls: turing))

@@ -15,17 +15,16 @@ from seg_edge.core.errors import (
     EngineError,
     GateError,
     InputError,
-    ModelFileError,
     UnknownNameError,
 )
 from seg_edge.core.spec import METADATA_KEY
-from seg_edge.measure.benchmark import configuration as bench_lane
-from seg_edge.measure.benchmark.runs import bench, check, find_models
-from seg_edge.measure.benchmark.turns import schedule
-from seg_edge.measure.instruments import vitals
-from seg_edge.measure.instruments.power import Meter
-from seg_edge.measure.report.difference import compare
-from seg_edge.measure.report.tables import markdown, others, rate_cell, table
+from seg_edge.measure.benchmark import blocks, configuration
+from seg_edge.measure.benchmark.outcome import require_fps, require_measured
+from seg_edge.measure.benchmark.runs import bench
+from seg_edge.measure.benchmark.turns import REFILL, schedule
+from seg_edge.measure.options import BenchOptions
+from seg_edge.measure.report.difference import compare_reports
+from seg_edge.measure.report.tables import markdown
 from seg_edge.runtime.engines import engines
 from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from seg_edge.runtime.frame import kernels, runner
@@ -41,13 +40,9 @@ ROW_KEYS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def artefact(tmp_path_factory, tiny_onnx):
-    """An artefact folder with two precisions."""
-    folder = tmp_path_factory.mktemp("art") / "tiny"
-    for precision in ("int8", "fp32"):
-        tiny_onnx(folder / f"model.{precision}.onnx", precision=precision)
-    return folder
+def short(**words):
+    """A quick measurement on one engine."""
+    return BenchOptions(**{"engines": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW} | words)
 
 
 @pytest.fixture
@@ -62,11 +57,6 @@ def split(tmp_path, colour_frame):
     return tmp_path / "data"
 
 
-@pytest.fixture(scope="module")
-def report(artefact):
-    return bench([artefact], threads=[1, 2], frame_hw=FRAME_HW, runs=12)
-
-
 def test_every_combination_has_a_row_in_order(report, artefact):
     found = [(row["precision"], row["engine"], row["threads"]) for row in report["rows"]]
     assert found == [(p, e, t) for p in ("fp32", "int8") for e in AVAILABLE for t in (1, 2)]
@@ -75,7 +65,7 @@ def test_every_combination_has_a_row_in_order(report, artefact):
 
 def test_the_report_has_the_documented_keys_and_survives_json(report):
     assert list(report) == ["machine", "load", "method", "rows", "reference"]
-    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False)) == report
     for row in report["rows"]:
         assert list(row) == ROW_KEYS
         assert list(row["engine_ms"]) == list(row["e2e_ms"]) == ["p50", "p95", "p99"]
@@ -101,7 +91,7 @@ def test_sizes_come_from_the_model(tiny_onnx, tmp_path):
     model = onnx.load(path)
     onnx.helper.set_model_props(model, {METADATA_KEY: spec.with_(provenance={"params": 147, "macs": 11520}).to_json()})
     onnx.save(model, path)
-    (row,) = bench([path], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=5)["rows"]
+    (row,) = bench([path], short(runs=5))["rows"]
     assert (row["params"], row["macs"], row["bytes"]) == (147, 11520, path.stat().st_size)
     assert "MACs" not in row["note"]
 
@@ -111,7 +101,7 @@ def clock(monkeypatch):
     """Seconds that the benchmark's clock runs ahead, in a list: what takes seconds on it takes no time here, and what a busy
     machine adds, milliseconds, vanishes beside them."""
     ahead = [0.0]
-    for module in (bench_lane, runner):
+    for module in (blocks, configuration, runner):
         monkeypatch.setattr(module, "perf_counter", lambda: time.perf_counter() + ahead[0])
     return ahead
 
@@ -131,7 +121,7 @@ def test_the_engine_is_timed_alone_and_the_whole_way_is_all_of_it(clock, tiny_mo
     monkeypatch.setattr(OnnxRuntimeEngine, "_infer", lasting(clock, OnnxRuntimeEngine._infer, 4))
     monkeypatch.setattr(kernels, "resize", lasting(clock, kernels.resize, 2))
     monkeypatch.setattr(kernels, "upsample_overlay", lasting(clock, kernels.upsample_overlay, 3))
-    (row,) = bench([tiny_model], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=20)["rows"]
+    (row,) = bench([tiny_model], short(runs=20))["rows"]
     assert row["stages_ms"] == {
         "pre": pytest.approx(2000, rel=0.05), "engine": pytest.approx(4000, rel=0.05), "post": pytest.approx(3000, rel=0.05)
     }  # fmt: skip
@@ -145,18 +135,18 @@ def test_the_engine_is_timed_alone_and_the_whole_way_is_all_of_it(clock, tiny_mo
 
 def test_a_slow_stage_shows_end_to_end_and_in_the_breakdown_but_not_in_the_engine(clock, tiny_model, monkeypatch):
     """The network takes 1 s. 4 s planted into the resize: another run is "slower" end to end, and its engine is as fast."""
-    words = {"engine_names": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW, "runs": 12}
+    words = {"engines": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW, "runs": 12}
     monkeypatch.setattr(OnnxRuntimeEngine, "_infer", lasting(clock, OnnxRuntimeEngine._infer, 1))
-    before = bench([tiny_model], **words)
+    before = bench([tiny_model], BenchOptions(**words))
     monkeypatch.setattr(kernels, "resize", lasting(clock, kernels.resize, 4))
-    after = bench([tiny_model], **words)
+    after = bench([tiny_model], BenchOptions(**words))
     (a,), (b,) = before["rows"], after["rows"]
     assert b["stages_ms"]["pre"] - a["stages_ms"]["pre"] == pytest.approx(4000, rel=0.05)
     assert b["e2e_ms"]["p50"] - a["e2e_ms"]["p50"] == pytest.approx(4000, rel=0.05)
     assert b["fps_e2e"] < 1 / 5
     assert b["engine_ms"]["p50"] == pytest.approx(a["engine_ms"]["p50"], rel=0.1)
     assert b["stages_ms"]["engine"] == pytest.approx(a["stages_ms"]["engine"], rel=0.1)
-    (found,) = compare(before, after)["rows"]
+    (found,) = compare_reports(before, after)["rows"]
     assert found["verdict"] == "slower"
     assert found["e2e_ms"]["change"] == pytest.approx(-0.8, abs=0.02)
     assert found["engine_ms"]["change"] == pytest.approx(0, abs=0.1)
@@ -174,10 +164,13 @@ def test_configurations_take_turns(monkeypatch, tiny_onnx, tmp_path):
     monkeypatch.setattr(OnnxRuntimeEngine, "_infer", infer)
     for name in ("a.onnx", "b.onnx"):
         tiny_onnx(tmp_path / name)
-    bench([tmp_path / "a.onnx", tmp_path / "b.onnx"], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=10)
+    bench(
+        [tmp_path / "a.onnx", tmp_path / "b.onnx"],
+        short(runs=10),
+    )
     changes = sum(a != b for a, b in zip(order, order[1:], strict=False))
     assert changes >= 5
-    measured = order[-2 * 2 * (10 + 6 * bench_lane.REFILL) :]
+    measured = order[-2 * 2 * (10 + 6 * REFILL) :]
     assert measured.count("a.onnx") == measured.count("b.onnx")
 
 
@@ -193,15 +186,13 @@ def test_the_number_of_runs_is_kept_for_each_kind():
 
 def test_duration_is_kept(tiny_model):
     began = time.perf_counter()
-    (row,) = bench([tiny_model], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, duration_s=0.4)["rows"]
+    (row,) = bench([tiny_model], short(duration_s=0.4))["rows"]
     assert 0.4 < time.perf_counter() - began < 3
     assert row["fps_e2e"] > 0
 
 
 def test_frames_of_a_dataset_and_miou(tiny_model, split):
-    (row, other) = bench([tiny_model], engine_names=["onnxruntime"], threads=[1, 2], frame_hw=FRAME_HW, runs=5, data=split)[
-        "rows"
-    ]
+    (row, other) = bench([tiny_model], short(threads=[1, 2], runs=5, data=split))["rows"]
     assert 0.8 < row["miou"] <= 1
     assert row["miou"] == other["miou"]
     assert "fed 2 frames of data (val), stretched to 80x60" in row["note"]
@@ -211,7 +202,7 @@ def test_a_dataset_with_other_classes_is_a_note_beside_the_times(tiny_model, spl
     (split / "classes.json").write_text('{"names": ["road", "car"]}')
     for path in (split / "labels/val").iterdir():
         cv2.imwrite(str(path), np.zeros((32, 48), np.uint8))
-    (row,) = bench([tiny_model], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=5, data=split)["rows"]
+    (row,) = bench([tiny_model], short(runs=5, data=split))["rows"]
     assert row["miou"] is None
     assert row["fps_e2e"] > 0
     assert "mIoU not measured" in row["note"]
@@ -225,7 +216,7 @@ def test_a_missing_engine_is_a_row_and_not_a_crash(tiny_model, monkeypatch):
         "seg_edge.runtime.engines.openvino.OpenVinoEngine.available",
         classmethod(lambda cls: Availability(False, "the package openvino is away; pip install it")),
     )
-    report = bench([tiny_model], engine_names=["openvino", "onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=5)
+    report = bench([tiny_model], BenchOptions(engines=["openvino", "onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=5))
     missing, there = report["rows"]
     assert "openvino is away" in missing["note"]
     assert list(missing) == ROW_KEYS
@@ -233,10 +224,10 @@ def test_a_missing_engine_is_a_row_and_not_a_crash(tiny_model, monkeypatch):
     assert missing["stages_ms"] == {"pre": None, "engine": None, "post": None}
     assert (missing["fps_engine"], missing["fps_e2e"]) == (None, None)
     assert there["fps_e2e"] > 0
-    check(report)
+    require_measured(report)
     assert "openvino is away" in markdown(report)
     with pytest.raises(GateError, match="was not measured"):
-        check(report, min_fps=0.001)
+        require_fps(report, min_fps=0.001)
 
 
 def test_an_engine_that_fails_half_way_leaves_no_half_measured_row(tiny_model, monkeypatch):
@@ -249,7 +240,7 @@ def test_an_engine_that_fails_half_way_leaves_no_half_measured_row(tiny_model, m
         return real(self, frames)
 
     monkeypatch.setattr(OnnxRuntimeEngine, "_infer", infer)
-    good, bad = bench([tiny_model], engine_names=["onnxruntime"], threads=[1, 2], frame_hw=FRAME_HW, runs=20)["rows"]
+    good, bad = bench([tiny_model], short(threads=[1, 2], runs=20))["rows"]
     assert good["fps_e2e"] > 0
     assert (bad["fps_e2e"], bad["fps_engine"], bad["e2e_ms"]["p50"]) == (None, None, None)
     assert "device lost" in bad["note"]
@@ -258,192 +249,50 @@ def test_an_engine_that_fails_half_way_leaves_no_half_measured_row(tiny_model, m
 def test_all_failing_is_an_error_that_says_why(tmp_path):
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"not a model")
-    report = bench([path], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=5)
+    report = bench([path], short(runs=5))
     assert (report["rows"][0]["model"], report["rows"][0]["bytes"]) == ("broken", 11)
     with pytest.raises(EngineError, match=r"no configuration could be measured.*not an ONNX file"):
-        check(report)
+        require_measured(report)
 
 
 def test_gate(report):
     slowest = min(row["fps_e2e"] for row in report["rows"])
-    check(report, min_fps=slowest)
-    with pytest.raises(GateError, match=rf"1 of {len(report['rows'])} rows miss --min-fps"):
-        check(report, min_fps=slowest * 1.0001)
-
-
-class CountingMeter(Meter):
-    """45 mJ a block."""
-
-    source, scope = "a planted meter", "a planted board"
-
-    def start(self):
-        pass
-
-    def stop(self):
-        return 0.045
-
-
-def test_energy_temperature_and_clocks_are_reported_where_they_can_be_read(slow, tiny_model, monkeypatch):
-    monkeypatch.setattr(bench_lane, "open_meter", lambda kind, root: CountingMeter())
-    monkeypatch.setattr(vitals, "temperature_c", lambda root: 61.5)
-    monkeypatch.setattr(vitals, "cpu_mhz", lambda root: 1800.0)
-    monkeypatch.setattr(vitals, "throttle_alerts", lambda root: ["cpu-throttle-alert"])
-    (row,) = bench([tiny_model], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=12)["rows"]
-    assert row["joules_per_frame"] == pytest.approx(6 * 0.045 / 12)
-    assert row["watts"] == pytest.approx(row["joules_per_frame"] * row["fps_e2e"])
-    assert (row["temperature_c"], row["power_source"]) == (61.5, "a planted meter")
-    assert row["clocks_mhz"] == {"cpu": [1800.0, 1800.0], "gpu": None}
-    assert row["throttled"] == ["cpu-throttle-alert"]
-    assert "throttled meanwhile: cpu-throttle-alert" in row["note"]
-    assert "power is that of a planted board (a planted meter)" in row["note"]
-    assert "not measurable" not in row["note"]
-
-
-class FailingMeter(CountingMeter):
-    """An instrument that can be read in every other block only."""
-
-    stops = 0
-
-    def stop(self):
-        self.stops += 1
-        return super().stop() if self.stops % 2 else None
-
-
-def test_power_is_that_of_the_turns_in_which_it_could_be_read(slow, tiny_model, monkeypatch):
-    monkeypatch.setattr(bench_lane, "open_meter", lambda kind, root: FailingMeter())
-    (row,) = bench([tiny_model], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=12)["rows"]
-    assert row["joules_per_frame"] == pytest.approx(3 * 0.045 / (3 * 2))  # three blocks of two runs each
-    seconds = sum(2 / fps for fps in row["turns"]["fps_e2e"][::2])
-    assert row["watts"] == pytest.approx(3 * 0.045 / seconds)
-    assert "power could be read in 3 of 6 turns" in row["note"]
-
-
-def test_intervals_come_from_the_turns(report):
-    for row in report["rows"]:
-        for key, values in row["turns"].items():
-            assert len(values) == 6
-            assert row["interval"][key] == [min(values), max(values)]
-        assert row["runs"] == {"engine": 12, "e2e": 12}
-
-
-def test_too_few_turns_give_no_interval_and_say_so(tiny_model):
-    (row,) = bench([tiny_model], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=5)["rows"]
-    assert row["interval"] == dict.fromkeys(row["turns"])
-    assert "no interval: 5 turns, it takes 6" in row["note"]
-    assert "few runs: 5 engine alone, 5 end to end, in 5 turns" in row["note"]
-
-
-def test_cold_start_and_memory(tiny_model, monkeypatch):
-    """The first frame takes 0.3 s longer than the rest: it is in the start-up time and the cold rate, not in the steady."""
-    real, calls = OnnxRuntimeEngine._infer, []
-
-    def infer(self, frames):
-        calls.append(1)
-        if len(calls) == 1:
-            time.sleep(0.3)
-        return real(self, frames)
-
-    monkeypatch.setattr(OnnxRuntimeEngine, "_infer", infer)
-    (row,) = bench([tiny_model], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=12)["rows"]
-    assert row["startup_ms"] >= 300
-    assert row["fps_cold"] == row["cold"]["fps"] == pytest.approx(row["cold"]["frames"] / row["cold"]["seconds"])
-    assert 0.3 <= row["cold"]["seconds"] <= bench_lane.COLD_S
-    assert row["cold"]["frames"] >= 11
-    assert row["fps_cold"] < row["fps_e2e"]
-    assert row["e2e_ms"]["p99"] < 300
-    if row["memory"]["process_peak_bytes"] is not None:
-        assert 0 <= row["memory"]["model_bytes"] < row["memory"]["process_peak_bytes"]
-        assert row["memory"]["process_peak_bytes"] > 10_000_000
+    require_fps(report, min_fps=slowest)
+    with pytest.raises(GateError, match=rf"1 of {len(report['rows'])} rows miss `min_fps`"):
+        require_fps(report, min_fps=slowest * 1.0001)
 
 
 def test_settle_stops_early(tiny_model, monkeypatch):
-    monkeypatch.setattr(bench_lane.Lane, "spread", lambda self: 0.01 if len(self.turns["e2e_ms"]) >= 7 else None)
-    words = {"engine_names": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW, "runs": 400}
-    assert len(bench([tiny_model], settle=0.02, **words)["rows"][0]["turns"]["e2e_ms"]) == 7
-    assert len(bench([tiny_model], settle=0.005, **words)["rows"][0]["turns"]["e2e_ms"]) == 20
+    monkeypatch.setattr(
+        configuration.Configuration, "spread", lambda self: 0.01 if len(self.figures.turns["e2e_ms"]) >= 7 else None
+    )
+    words = {"engines": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW, "runs": 400}
+    assert len(bench([tiny_model], BenchOptions(settle=0.02, **words))["rows"][0]["turns"]["e2e_ms"]) == 7
+    assert len(bench([tiny_model], BenchOptions(settle=0.005, **words))["rows"][0]["turns"]["e2e_ms"]) == 20
     with pytest.raises(InputError, match="settle"):
-        bench([tiny_model], settle=2.0)
+        bench([tiny_model], BenchOptions(settle=2.0))
 
 
 def test_models_of_one_name_can_be_told_apart(tiny_onnx, tmp_path):
     for name in ("one", "two"):
         tiny_onnx(tmp_path / name / "model.fp32.onnx")
-    report = bench([tmp_path], engine_names=["onnxruntime"], threads=[1], frame_hw=FRAME_HW, runs=1, relative_to="tiny")
+    report = bench([tmp_path], short(runs=1, relative_to="tiny"))
     assert [row["model"] for row in report["rows"]] == ["tiny (one/model.fp32.onnx)", "tiny (two/model.fp32.onnx)"]
     assert [row["ratio"]["to"] for row in report["rows"]] == ["tiny fp32"] * 2
 
 
-def test_find_models(artefact, tiny_model, tmp_path):
-    fp32, int8 = artefact / "model.fp32.onnx", artefact / "model.int8.onnx"
-    assert find_models([artefact]) == [fp32, int8]
-    assert find_models([artefact.parent]) == [fp32, int8]
-    assert find_models([int8, artefact, tiny_model]) == [int8, fp32, tiny_model]
-    with pytest.raises(ModelFileError, match="no such file or folder"):
-        find_models([tmp_path / "away.onnx"])
-    with pytest.raises(ModelFileError, match=r"holds a model \(model\.fp32\.onnx"):
-        find_models([tmp_path])
-    with pytest.raises(InputError, match="no model given"):
-        find_models([])
-
-
 def test_wrong_options(tiny_model, tmp_path):
     for wrong, what in (
-        ({"runs": 0}, "--runs"),
-        ({"duration_s": 0.0}, "--duration"),
-        ({"duration_s": float("nan")}, "--duration"),
+        ({"runs": 0}, "`runs`"),
+        ({"duration_s": 0.0}, "`duration_s`"),
+        ({"duration_s": float("nan")}, "`duration_s`"),
         ({"duration_s": 1.0, "runs": 1}, "not both"),
         ({"threads": [0]}, "threads"),
         ({"frame_hw": (0, 5)}, "frame"),
     ):
         with pytest.raises(InputError, match=what):
-            bench([tiny_model], **wrong)
+            bench([tiny_model], BenchOptions(**wrong))
     with pytest.raises(UnknownNameError, match="did you mean 'openvino'"):
-        bench([tiny_model], engine_names=["openvin"])
+        bench([tiny_model], BenchOptions(engines=["openvin"]))
     with pytest.raises(DataError, match="no such folder"):
-        bench([tiny_model], data=tmp_path / "away")
-
-
-def test_table_counts_its_footnotes_and_leaves_empty_columns_out(report):
-    columns, rows, notes, shared = table(report)
-    assert columns[-1] == "note"
-    assert any(text.startswith("fed 8 generated street scenes") for text in shared)
-    assert not set(shared) & set(notes)
-    assert "mIoU %" not in columns
-    assert "params M" not in columns
-    assert len(rows) == len(report["rows"])
-    used = {int(word.strip("[]")) for row in rows for word in row[-1].split()}
-    assert used == set(range(1, len(notes) + 1))
-    (_, latency), (_, health) = others(report)
-    ratio = latency.rows[0][latency.columns.index("e2e ÷ engine")]
-    assert "FPS cold" in health.columns
-    first = report["rows"][0]
-    assert float(ratio) == pytest.approx(first["e2e_ms"]["p50"] / first["engine_ms"]["p50"], abs=0.006)
-
-
-def test_rates_keep_three_digits():
-    assert [rate_cell(value) for value in (0.071, 1.5, 12.34, 131.4, None)] == ["0.07", "1.50", "12.3", "131", "–"]
-
-
-def test_reference_figures_stand_beside_the_measured_ones_and_say_that_nobody_measured_them_here(report):
-    assert [(row["model"], row["miou"], row["fps"]) for row in report["reference"]["rows"]] == [
-        ("FCN", 0.712, 28),
-        ("U-Net", 0.735, 25),
-        ("DeepLabV3", 0.793, 20),
-        ("DeepLabV3+", 0.801, 18),
-    ]
-    text = markdown(report)
-    assert text.index("| tiny |") < text.index("not measured here") < text.index("| DeepLabV3+ | ResNet-50 | 80.1 | 18 |")
-    assert "Cityscapes" in text
-
-
-def test_what_has_no_instrument_is_said_in_words_beside_rows_that_have_one(report):
-    rows = [dict(row, joules_per_frame=None, watts=None, throttled=None) for row in report["rows"][:3]]
-    rows[0] |= {"joules_per_frame": 0.25, "watts": 12.0}
-    rows[2] |= {"fps_e2e": None}  # not measured at all
-    speed = table(report | {"rows": rows})
-    assert [row[speed.columns.index("J/frame")] for row in speed.rows] == ["0.250", "not measurable here", "–"]
-    ((_, _latency), (_, health)) = others(report | {"rows": rows})
-    assert [row[health.columns.index("W")] for row in health.rows] == ["12.0", "not measurable here", "–"]
-    assert "throttled" not in health.columns  # nobody could tell: the notes say so
-    nobody = table(report | {"rows": rows[1:2]})
-    assert "J/frame" not in nobody.columns
+        bench([tiny_model], BenchOptions(data=tmp_path / "away"))

@@ -16,10 +16,10 @@ from seg_edge.measure.report.difference import (
     SLOWER,
     UNJUDGED,
     UNMEASURED,
-    check,
-    compare,
+    compare_reports,
     markdown,
     read_report,
+    require_no_regression,
     table,
 )
 from seg_edge.runtime.pipeline.stats import median_interval
@@ -46,71 +46,71 @@ def scaled(factor, **changes):
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.2, SLOWER), (0.8, FASTER), (1.01, SAME), (1.0, SAME)])
 def test_intervals_decide(factor, verdict):
-    (found,) = compare(report(row()), report(scaled(factor)))["rows"]
+    (found,) = compare_reports(report(row()), report(scaled(factor)))["rows"]
     assert found["verdict"] == found["e2e_ms"]["verdict"] == found["engine_ms"]["verdict"] == verdict
     assert found["e2e_ms"]["change"] == pytest.approx(1 / factor - 1)
 
 
 def test_a_large_change_within_wide_intervals_is_not_shown_and_passes():
     wide = [6.0, 18.0, 14.0, 15.0, 9.9, 17.0]
-    found = compare(report(row()), report(row(e2e=wide)))
+    found = compare_reports(report(row()), report(row(e2e=wide)))
     assert found["rows"][0]["verdict"] == SAME
     assert found["rows"][0]["e2e_ms"]["change"] < -0.3
-    check(found, 0.05)
+    require_no_regression(found, 0.05)
 
 
 def test_the_gate():
-    found = compare(report(row()), report(scaled(1.2)))
-    check(found, None)
-    check(found, 0.17)  # 1 / 1.2 - 1 = -0.1667
+    found = compare_reports(report(row()), report(scaled(1.2)))
+    require_no_regression(found, None)
+    require_no_regression(found, 0.17)  # 1 / 1.2 - 1 = -0.1667
     with pytest.raises(GateError, match=r"net fp32 on openvino, 2 threads at 352x480: 16.7 % slower \(en"):
-        check(found, 0.16)
-    with pytest.raises(InputError, match="--max-regression"):
-        check(found, -0.1)
+        require_no_regression(found, 0.16)
+    with pytest.raises(InputError, match="`max_regression`"):
+        require_no_regression(found, -0.1)
 
 
 def test_a_slower_engine_alone_fails_too():
     slow = row(alone=[value * 0.75 for value in row()["turns"]["e2e_ms"]])
-    found = compare(report(row()), report(slow))
+    found = compare_reports(report(row()), report(slow))
     assert (found["rows"][0]["verdict"], found["rows"][0]["engine_ms"]["verdict"]) == (SAME, SLOWER)
     with pytest.raises(GateError, match=r"33.3 % slower \(engine alone\)"):
-        check(found, 0.1)
+        require_no_regression(found, 0.1)
 
 
 def test_rows_that_one_report_lacks_are_listed_and_a_lost_one_fails():
-    found = compare(report(row("both"), row("old")), report(row("new"), row("both")))
+    found = compare_reports(report(row("both"), row("old")), report(row("new"), row("both")))
     assert [(one["model"], one["verdict"]) for one in found["rows"]] == [
         ("both", SAME),
         ("old", MISSING_B),
         ("new", MISSING_A),
     ]
     with pytest.raises(GateError, match="old fp32 on openvino, 2 threads at 352x480: measured in A, not in B"):
-        check(found, 0.5)
-    check(compare(report(row("both")), report(row("both"), row("new"))), 0.0)
+        require_no_regression(found, 0.5)
+    require_no_regression(compare_reports(report(row("both")), report(row("both"), row("new"))), 0.0)
 
 
 @pytest.mark.parametrize(
     "other", [{"precision": "int8"}, {"engine": "tensorrt"}, {"threads": 1}, {"imgsz": [256, 256]}, {"frame": [352, 480]}]
 )
 def test_rows_are_matched_by_all_that_makes_a_configuration(other):
-    found = compare(report(row()), report(row(**other)))
+    found = compare_reports(report(row()), report(row(**other)))
     assert [one["verdict"] for one in found["rows"]] == [MISSING_B, MISSING_A]
 
 
 def test_a_row_that_failed_in_b_is_lost():
     failed = row(e2e=())
-    found = compare(report(row()), report(failed))
+    found = compare_reports(report(row()), report(failed))
     assert found["rows"][0]["verdict"] == UNMEASURED
     with pytest.raises(GateError, match="not in B"):
-        check(found, 0.5)
-    check(compare(report(failed), report(failed)), 0.5)
+        require_no_regression(found, 0.5)
+    require_no_regression(compare_reports(report(failed), report(failed)), 0.5)
 
 
 def test_reports_without_turns_have_no_verdict_and_say_so():
     old, new = (copy.deepcopy(one) for one in (row(), scaled(2.0)))
     for one in (old, new):
         del one["turns"], one["interval"]
-    found = compare(report(old), report(new))
+    found = compare_reports(report(old), report(new))
     assert found["rows"][0]["verdict"] == UNJUDGED
     assert found["rows"][0]["e2e_ms"]["change"] == pytest.approx(-0.5)
     assert any("without an interval" in text for text in table(found).notes)
@@ -123,29 +123,29 @@ def test_a_row_without_an_interval_that_is_beyond_the_limit_fails(short, who):
     a, b = (
         row(e2e=[value * scale for value in times[: 5 if side in short else 6]]) for side, scale in (("a", 1), ("b", 10))
     )
-    found = compare(report(a, row("fine")), report(b, row("fine")))
+    found = compare_reports(report(a, row("fine")), report(b, row("fine")))
     assert [one["verdict"] for one in found["rows"]] == [UNJUDGED, SAME]
-    check(found, None)
-    check(found, 0.91)
+    require_no_regression(found, None)
+    require_no_regression(found, 0.91)
     with pytest.raises(
         GateError, match=rf"5 %: net fp32 .*: 90.0 % slower .*; 1 more; can't be judged: {who} no interval; meas"
     ):
-        check(found, 0.05)
-    check(compare(report(b, row("fine")), report(a, row("fine"))), 0.0)  # ten times faster
+        require_no_regression(found, 0.05)
+    require_no_regression(compare_reports(report(b, row("fine")), report(a, row("fine"))), 0.0)  # ten times faster
 
 
 def test_a_slowdown_that_is_shown_comes_before_one_that_is_not():
     short = scaled(10)
     short["turns"], short["interval"] = {}, {}
-    found = compare(report(row(), row("shown")), report(short, scaled(1.2, model="shown")))
+    found = compare_reports(report(row(), row("shown")), report(short, scaled(1.2, model="shown")))
     with pytest.raises(GateError, match=r"shown fp32 on openvino, 2 threads at 352x480: 16.7 % slower \(.*\); 1 more$"):
-        check(found, 0.05)
+        require_no_regression(found, 0.05)
 
 
 def test_what_differs_between_the_machines_and_load_is_said():
     a, b = report(row(other_cores=1.5)), report(row(), cpu="b")
     b["machine"]["packages"] = {"openvino": "2"}
-    found = compare(a, b)
+    found = compare_reports(a, b)
     assert found["machines_differ"] == ["cpu", "openvino"]
     assert found["loaded"] == ["A"]
     text = markdown(found, "a.json", "b.json")

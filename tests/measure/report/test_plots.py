@@ -17,8 +17,9 @@ import pytest
 from seg_edge.cli.main import main
 from seg_edge.core.errors import InputError
 from seg_edge.measure.benchmark.runs import bench
+from seg_edge.measure.options import BenchOptions
 from seg_edge.measure.report.html import page
-from seg_edge.measure.report.plots import _front, breakdown, pareto, pictures
+from seg_edge.measure.report.plots import _front, breakdown, images, pareto
 from seg_edge.measure.report.tables import csv_text
 
 pytest.importorskip("matplotlib")
@@ -26,13 +27,13 @@ pytest.importorskip("matplotlib")
 
 @pytest.fixture(scope="module")
 def measured(tiny_model):
-    return bench([tiny_model], engine_names=["onnxruntime"], threads=[1, 2], frame_hw=(60, 80), runs=6)
+    return bench([tiny_model], BenchOptions(engines=["onnxruntime"], threads=[1, 2], frame_hw=(60, 80), runs=6))
 
 
 @pytest.fixture
 def report(measured):
     """Four rows of known speed and accuracy."""
-    made = copy.deepcopy(measured)
+    made = copy.deepcopy(measured.to_dict())
     made["rows"] = [copy.deepcopy(measured["rows"][0]) for _ in range(4)]
     for row, (name, fps, miou) in zip(
         made["rows"], [("slow", 5.0, 0.7), ("beaten", 4.0, 0.6), ("fast", 50.0, 0.5), ("none", 20.0, None)], strict=True
@@ -57,9 +58,9 @@ def test_pareto_shows_every_row_where_it_belongs(report):
 
 
 def test_without_miou_there_is_no_pareto_plot_and_a_line_why(measured):
-    made, reasons = pictures(measured)
+    made, reasons = images(measured)
     assert list(made) == ["breakdown"]
-    assert reasons == ["no pareto plot: no row has a mIoU; pass --data with models that were trained for it"]
+    assert reasons == ["no pareto plot: no row has a mIoU; pass `data` with models that were trained for it"]
 
 
 def test_breakdown_has_a_bar_of_each_stage(report):
@@ -82,7 +83,7 @@ def test_capture_and_sink_are_shown_where_they_were_measured(report):
 
 
 def test_nothing_measured(measured):
-    failed = copy.deepcopy(measured)
+    failed = copy.deepcopy(measured.to_dict())
     for row in failed["rows"]:
         row["stages_ms"] = dict.fromkeys(row["stages_ms"])
     with pytest.raises(InputError, match="no row was measured"):
@@ -91,15 +92,15 @@ def test_nothing_measured(measured):
 
 def test_the_page_needs_nothing_else(report):
     report["rows"][0]["model"] = "<b>&</script>"
-    made, _ = pictures(report)
-    text = page(report, made, ["no third plot"], "loaded")
+    drawn, _ = images(report)
+    text = page(report, drawn, ["no third plot"], "loaded")
     assert re.findall(r'(?:src|href)="(?!data:)', text) == []
     assert "http" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     assert text.count("<script") == text.count("</script>") == 1
     assert "&lt;b&gt;&amp;&lt;/script&gt;" in text
-    images = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
-    assert len(images) == 2
-    for data in images:
+    embedded = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
+    assert len(embedded) == 2
+    for data in embedded:
         assert cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR).shape[1] > 800
     inside = re.search(r'id="report">(.*?)</script>', text, re.DOTALL)[1]
     assert json.loads(inside) == report

@@ -15,9 +15,10 @@ from seg_edge.core.errors import (
     SinkError,
     SourceError,
 )
-from seg_edge.measure.benchmark import configuration as bench_lane
-from seg_edge.measure.benchmark.camera import SimulatedCamera, try_watch, watch
+from seg_edge.measure.benchmark import configuration
 from seg_edge.measure.benchmark.runs import bench
+from seg_edge.measure.options import BenchOptions
+from seg_edge.measure.workload.camera import SimulatedCamera, try_watch, watch
 from seg_edge.runtime.segmenter import Segmenter
 
 FRAME_HW = (60, 80)
@@ -38,8 +39,8 @@ def test_the_simulated_camera_keeps_its_rate_and_never_hurries():
 
 def test_camera_to_sink(slow, tiny_model):
     """A camera of 400 frames per second in front of stages that take 9 ms: frames are overtaken and counted."""
-    words = {"engine_names": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW}
-    (row,) = bench([tiny_model], duration_s=0.6, source="camera:400", **words)["rows"]
+    words = {"engines": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW}
+    (row,) = bench([tiny_model], BenchOptions(duration_s=0.6, source="camera:400", **words))["rows"]
     camera = row["camera"]
     assert (camera["source"], camera["sink"]) == ("camera:400", "none")
     assert camera["dropped"]["stale"] > 10
@@ -54,7 +55,7 @@ def test_camera_to_sink(slow, tiny_model):
 def test_a_source_or_sink_that_can_not_be_opened_is_an_error_before_anything_is_measured(
     tiny_model, video, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(bench_lane.Lane, "open", lambda self, frames: pytest.fail("measured first"))
+    monkeypatch.setattr(configuration.Configuration, "open", lambda self, frames: pytest.fail("measured first"))
     for source, sink, error, said in (
         ("away.mp4", "none", SourceError, "source away.mp4: no such file"),
         ("camera:0", "none", InputError, "bench: expected camera:FPS such as camera:30"),
@@ -62,7 +63,7 @@ def test_a_source_or_sink_that_can_not_be_opened_is_an_error_before_anything_is_
         (str(video), str(video), SinkError, "is the source itself"),
     ):
         with pytest.raises(error, match=said):
-            bench([tiny_model], frame_hw=FRAME_HW, runs=5, source=source, sink=sink)
+            bench([tiny_model], BenchOptions(frame_hw=FRAME_HW, runs=5, source=source, sink=sink))
     try_watch(str(video), str(tmp_path / "new.mp4"))
     assert not (tmp_path / "new.mp4").exists()
 
@@ -79,8 +80,8 @@ def test_a_named_pipe_is_not_opened_for_a_trial(tmp_path):
 def test_a_source_that_fails_later_costs_no_figures(tiny_model, tmp_path):
     """What was measured before is kept, and the row says what failed."""
     (tmp_path / "damaged.png").write_bytes(b"no picture")
-    words = {"engine_names": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW, "runs": 5}
-    (row,) = bench([tiny_model], source=str(tmp_path / "damaged.png"), **words)["rows"]
+    words = {"engines": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW, "runs": 5}
+    (row,) = bench([tiny_model], BenchOptions(source=str(tmp_path / "damaged.png"), **words))["rows"]
     assert row["camera"] is None
     assert "camera to sink not measured: " in row["note"]
     assert row["fps_e2e"] > 0
@@ -127,10 +128,10 @@ def test_the_recording_of_a_camera_keeps_its_time_when_frames_drop(need, tiny_mo
 
 
 def test_a_file_is_watched_one_frame_at_a_time_and_the_row_says_so(tiny_model, video):
-    words = {"engine_names": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW, "duration_s": 0.1}
-    (row,) = bench([tiny_model], source=str(video), **words)["rows"]
+    words = {"engines": ["onnxruntime"], "threads": [1], "frame_hw": FRAME_HW, "duration_s": 0.1}
+    (row,) = bench([tiny_model], BenchOptions(source=str(video), **words))["rows"]
     assert "camera to sink of a file: the network computes one frame at a time" in row["note"]
-    (row,) = bench([tiny_model], source="camera:100", **words)["rows"]
+    (row,) = bench([tiny_model], BenchOptions(source="camera:100", **words))["rows"]
     assert row["camera"] is not None
     assert "of a file" not in row["note"]
 

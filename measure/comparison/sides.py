@@ -11,22 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core.errors import DataError, InputError
-from ..core.metrics import ConfusionMatrix, number
-from ..core.shipped import CHECKPOINT, shipped
-from ..datasets.dataset import SegDataset
-from ..runtime.segmenter import Segmenter
-from ..train.checkpoint import BEST
-from ..train.models.registry import parameters
-from ..train.torch_engine import TorchEngine
-from .evaluation import check_classes
+from ...core.errors import DataError
+from ...core.metrics import ConfusionMatrix, number
+from ...core.progress import Count, Progress, Silent
+from ...core.shipped import CHECKPOINT
+from ...datasets.dataset import SegDataset
+from ...runtime.segmenter import Segmenter
+from ...train.checkpoint import load_checkpoint
+from ...train.models.registry import parameters
+from ...train.torch_engine import TorchEngine
+from ..evaluation import check_classes
+from ..opening import BEST, two_checkpoints
+from .titles import METRICS
 
-#: The metrics, in the order of the tables.
-METRICS = ("accuracy", "miou", "f1", "dice", "sensitivity", "specificity")
 _RESAMPLES = 2000
-
-#: Called with a run's name, images done, images in all.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass
@@ -34,7 +32,7 @@ class Run:
     """One side.
 
     Attributes:
-        name: For tables and pictures.
+        name: For tables and images.
         checkpoint: The file.
         model: Name of the network.
         params: Its weights.
@@ -140,17 +138,13 @@ def compare_runs(
         runs: Two folders of ``seg-edge train``, or checkpoints.
         open_split: A model → the dataset's split with its classes.
         threads: CPU threads; None takes every core.
-        progress: See :data:`Progress`.
+        progress: Told of the images done, run by run.
 
     Raises:
         InputError: not two runs, or the same one twice.
         ModelFileError, DataError: what can't be read, or classes that differ.
     """
-    if len(runs) != 2:
-        raise InputError(f"compare: expected two runs, got {len(runs)}")
-    files = [_checkpoint(Path(run)) for run in runs]
-    if files[0].resolve() == files[1].resolve():
-        raise InputError(f"compare: {files[0]} was given twice; pass two different runs")
+    files = two_checkpoints(runs)
     notes: list[str] = []
     names = [file.parent.name if file.name in (BEST, CHECKPOINT) else file.stem for file in files]
     done: list[Run] = []
@@ -159,7 +153,8 @@ def compare_runs(
         with Segmenter(TorchEngine.from_checkpoint(file, threads)) as segmenter:
             data = data or open_split(segmenter)
             check_classes(segmenter, data)
-            done.append(_evaluated(_named(names, position), file, segmenter, data, notes, progress))
+            name = _named(names, position)
+            done.append(_evaluated(name, file, segmenter, data, notes, (progress or Silent()).count(name)))
     assert data is not None
     return Comparison((done[0], done[1]), data, notes)
 
@@ -168,16 +163,7 @@ def _named(names: list[str], position: int) -> str:
     return names[position] if names[0] != names[1] else f"{names[position]} ({'AB'[position]})"
 
 
-def _checkpoint(run: Path) -> Path:
-    run = shipped(run, CHECKPOINT)
-    return run / BEST if run.is_dir() else run
-
-
-def _evaluated(
-    name: str, file: Path, segmenter: Segmenter, data: SegDataset, notes: list[str], progress: Progress | None
-) -> Run:
-    from ..train.checkpoint import load_checkpoint
-
+def _evaluated(name: str, file: Path, segmenter: Segmenter, data: SegDataset, notes: list[str], count: Count) -> Run:
     rows = read_history(file.parent / "metrics.csv")
     if not rows:
         notes.append(f"{name}: no curves, for {file.parent / 'metrics.csv'} is missing")
@@ -186,15 +172,14 @@ def _evaluated(
         name, file, segmenter.spec.name, parameters(load_checkpoint(file).model), rows, ConfusionMatrix(classes)
     )  # fmt: skip
     for done, (frame_bgr, target) in enumerate(data, 1):
-        one = ConfusionMatrix(classes)
-        one.update(segmenter(frame_bgr), target)
-        run.matrix.counts += one.counts
-        run.image_iou.append(one.miou)
-        hit, both = np.diag(one.counts), one.counts.sum(0) + one.counts.sum(1)
+        image = ConfusionMatrix(classes)
+        image.update(segmenter(frame_bgr), target)
+        run.matrix.counts += image.counts
+        run.image_iou.append(image.miou)
+        hit, both = np.diag(image.counts), image.counts.sum(0) + image.counts.sum(1)
         dice = _mean(_ratio(2.0 * hit, both))
         run.image_dice.append(float("nan") if dice is None else dice)
-        if progress is not None:
-            progress(name, done, len(data))
+        count(done, len(data))
     return run
 
 

@@ -41,6 +41,6 @@ def resolve_batch(segmenter: Segmenter, asked: int | None) -> int:
         return asked
     path = segmenter.engine.path
     raise EngineError(
-        f"{path}: takes batches of {fixed}, not of {asked}; pass --batch {fixed}, or write one with: seg-edge export "
-        f"--batch {asked}"
+        f"{path}: takes batches of {fixed}, not of {asked}; pass `batches={fixed}`, or export the model again with "
+        f"`batch={asked}`"
     )

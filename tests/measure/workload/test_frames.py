@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from seg_edge.datasets.opening import open_dataset
-from seg_edge.measure.benchmark.frames import dataset_frames, generated_frames
+from seg_edge.measure.workload.frames import dataset_frames, generated_frames
 
 
 def test_generated_frames_are_structured_different_and_repeatable():

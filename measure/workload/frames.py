@@ -91,7 +91,7 @@ def _thing(frame: Frame, kind: str, horizon: int, rng: np.random.Generator) -> N
     height, width = frame.shape[:2]
     foot = int(rng.uniform(horizon + 0.03 * height, 0.9 * height))
     x = int(rng.uniform(0.1, 0.9) * width)
-    size = max(3, int((foot - horizon) * rng.uniform(0.5, 0.9)))  # what stands lower in the picture is nearer, so larger
+    size = max(3, int((foot - horizon) * rng.uniform(0.5, 0.9)))  # what stands lower in the image is nearer, so larger
     colour = _colour(rng, 20, 230)
     if kind == "car":
         cv2.rectangle(frame, (x - size, foot - size // 2), (x + size, foot), colour, -1)

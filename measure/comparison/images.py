@@ -1,4 +1,4 @@
-"""The pictures and the page of a comparison: curves of both runs, best and worst cases."""
+"""The images and the page of a comparison: curves of both runs, best and worst cases."""
 
 from __future__ import annotations
 
@@ -10,29 +10,26 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..core.artefact import atomic_path, write_json, write_text
-from ..core.errors import InputError
-from ..core.labels import colorize
-from ..runtime.segmenter import Segmenter
-from ..train.torch_engine import TorchEngine
-from .comparison import METRICS, Comparison
+from ...core.artefact import atomic_path, write_json, write_text
+from ...core.errors import InputError
+from ...core.labels import colorize
+from ...runtime.segmenter import Segmenter
+from ...train.torch_engine import TorchEngine
+from .sides import Comparison
+from .titles import METRICS, TITLES
 
 Image = npt.NDArray[np.uint8]
 
-TITLES = {
-    "accuracy": "pixel accuracy", "miou": "IoU (mean over classes)", "f1": "F1 (mean over classes)",
-    "dice": "Dice (mean over images)", "sensitivity": "sensitivity", "specificity": "specificity",
-}  # fmt: skip
 #: Wrong pixels are red, right ones dimmed.
 _WRONG_BGR = (40, 40, 230)
 _WIDTH = 240
 
 
-def write_comparison(found: Comparison, out: Path, cases: int, threads: int | None = None) -> list[Path]:
+def write_comparison(comparison: Comparison, out: Path, cases: int, threads: int | None = None) -> list[Path]:
     """Writes ``compare.json``, ``compare.md``, ``curves.png``, ``best.png``, ``worst.png`` into a folder.
 
     Args:
-        found: The comparison.
+        comparison: The two runs.
         out: The folder.
         cases: Images in each of the last two.
         threads: CPU threads of the networks, which run once more on these images.
@@ -40,23 +37,23 @@ def write_comparison(found: Comparison, out: Path, cases: int, threads: int | No
     Returns:
         The files; without ``curves.png`` where neither run has curves.
     """
-    report = found.to_dict(cases)
+    report = comparison.to_dict(cases)
     files = []
-    if any(run.rows for run in found.runs):
+    if any(run.rows for run in comparison.runs):
         files.append(out / "curves.png")
-        draw_curves(found, files[-1])
-    order = found.ranking()
+        draw_curves(comparison, files[-1])
+    order = comparison.ranking()
     for name, chosen in (("best", order[::-1][:cases]), ("worst", order[:cases])):
         if chosen:
             files.append(out / f"{name}.png")
-            _save(draw_cases(found, chosen, threads), files[-1])
+            _save(draw_cases(comparison, chosen, threads), files[-1])
     write_json(out / "compare.json", report)
     write_text(out / "compare.md", page(report, [file.name for file in files]))
     return [out / "compare.md", out / "compare.json", *files]
 
 
-def draw_curves(found: Comparison, path: Path) -> None:
-    """Accuracy, loss and IoU over the epochs, both runs in one picture.
+def draw_curves(comparison: Comparison, path: Path) -> None:
+    """Accuracy, loss and IoU over the epochs, both runs in one image.
 
     Raises:
         InputError: matplotlib is missing, or ``path`` can't be written.
@@ -73,7 +70,7 @@ def draw_curves(found: Comparison, path: Path) -> None:
         ("IoU (validation)", "%", 100, (("val_miou", "-"),)),
     )
     for axis, (title, unit, scale, keys) in zip(axes, panels, strict=True):
-        for run, colour in zip(found.runs, ("#0072B2", "#E69F00"), strict=True):
+        for run, colour in zip(comparison.runs, ("#0072B2", "#E69F00"), strict=True):
             epochs = [row["epoch"] for row in run.rows]
             for key, style in keys:
                 values = [scale * row.get(key, float("nan")) for row in run.rows]
@@ -87,30 +84,30 @@ def draw_curves(found: Comparison, path: Path) -> None:
         figure.savefig(temporary, dpi=110, format="png")
 
 
-def draw_cases(found: Comparison, chosen: Sequence[int], threads: int | None = None) -> Image:
+def draw_cases(comparison: Comparison, chosen: Sequence[int], threads: int | None = None) -> Image:
     """A row for each image: the image, its labels, and each run's mask and wrong pixels: uint8 (H, W, 3) BGR."""
     columns: list[list[Image]] = []
-    frames = [found.data.read(index) for index in chosen]
-    titles = [found.data.images[index].name for index in chosen]
+    frames = [comparison.data.read(index) for index in chosen]
+    titles = [comparison.data.images[index].name for index in chosen]
     columns.append([_tile(frame, title) for (frame, _), title in zip(frames, titles, strict=True)])
-    columns.append([_tile(_painted(mask, found), "labels") for _, mask in frames])
-    for run in found.runs:
+    columns.append([_tile(_painted(mask, comparison), "labels") for _, mask in frames])
+    for run in comparison.runs:
         with Segmenter(TorchEngine.from_checkpoint(run.checkpoint, threads)) as segmenter:
             masks = [segmenter(frame).copy() for frame, _ in frames]
         scores = [f"{run.name}: IoU {100 * run.image_iou[index]:.1f} %" for index in chosen]
-        columns.append([_tile(_painted(mask, found), score) for mask, score in zip(masks, scores, strict=True)])
-        wrong = [_wrong(frame, mask, truth, found) for (frame, truth), mask in zip(frames, masks, strict=True)]
+        columns.append([_tile(_painted(mask, comparison), score) for mask, score in zip(masks, scores, strict=True)])
+        wrong = [_wrong(frame, mask, truth, comparison) for (frame, truth), mask in zip(frames, masks, strict=True)]
         columns.append([_tile(image, f"{run.name}: wrong pixels") for image in wrong])
     # Images of several shapes: every row is as high as its tiles, which share the width.
     return np.concatenate([np.concatenate(row, axis=1) for row in zip(*columns, strict=True)])
 
 
-def _painted(mask: npt.NDArray[np.uint8], found: Comparison) -> Image:
-    return np.ascontiguousarray(colorize(mask, found.data.labels.palette)[..., ::-1])
+def _painted(mask: npt.NDArray[np.uint8], comparison: Comparison) -> Image:
+    return np.ascontiguousarray(colorize(mask, comparison.data.labels.palette)[..., ::-1])
 
 
-def _wrong(frame: Image, mask: Image, truth: Image, found: Comparison) -> Image:
-    wrong = (mask != truth) & (truth < len(found.data.labels))
+def _wrong(frame: Image, mask: Image, truth: Image, comparison: Comparison) -> Image:
+    wrong = (mask != truth) & (truth < len(comparison.data.labels))
     return np.where(wrong[..., None], np.array(_WRONG_BGR, np.uint8), frame // 3).astype(np.uint8)
 
 
@@ -130,7 +127,7 @@ def _save(image: Image, path: Path) -> None:
         temporary.write_bytes(cv2.imencode(".png", image)[1].tobytes())
 
 
-def page(report: dict[str, Any], pictures: Sequence[str]) -> str:
+def page(report: dict[str, Any], images: Sequence[str]) -> str:
     """The comparison as Markdown."""
     a, b = report["runs"]
     lines = [
@@ -154,13 +151,13 @@ def page(report: dict[str, Any], pictures: Sequence[str]) -> str:
             "another seed may differ by more).",
         ]
     lines += ["", f"| IoU, % | {a['name']} | {b['name']} |", "|---|---|---|"]
-    for one, other in zip(a["per_class"], b["per_class"], strict=True):
-        lines.append(f"| {one['name']} | {_percent(one['iou'])} | {_percent(other['iou'])} |")
+    for first, second in zip(a["per_class"], b["per_class"], strict=True):
+        lines.append(f"| {first['name']} | {_percent(first['iou'])} | {_percent(second['iou'])} |")
     for name, title in (("best", "Best cases"), ("worst", "Worst cases")):
         lines += ["", f"## {title}", "", f"| image | {a['name']} | {b['name']} |", "|---|---|---|"]
         lines += [f"| {case['image']} | {_percent(case['iou'][0])} | {_percent(case['iou'][1])} |" for case in report[name]]
-        lines += ["", f"![{title}]({name}.png)"] if f"{name}.png" in pictures else []
-    lines += ["", "## Curves", "", "![Curves](curves.png)"] if "curves.png" in pictures else []
+        lines += ["", f"![{title}]({name}.png)"] if f"{name}.png" in images else []
+    lines += ["", "## Curves", "", "![Curves](curves.png)"] if "curves.png" in images else []
     lines += [f"\nNote: {note}" for note in report["notes"]]
     return "\n".join(lines) + "\n"
 

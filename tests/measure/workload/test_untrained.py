@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from seg_edge.measure.benchmark.frames import generated_frames
-from seg_edge.measure.benchmark.untrained import UntrainedSegmenter, street_scores
+from seg_edge.measure.workload.frames import generated_frames
+from seg_edge.measure.workload.untrained import UntrainedSegmenter, street_scores
 from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 
 

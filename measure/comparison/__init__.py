@@ -1,0 +1,1 @@
+"""Two trainings side by side."""
