@@ -32,7 +32,7 @@ def require_measured(report: Mapping[str, Any]) -> None:
     >>> require_measured({"rows": [row | {"note": "not measured: a.onnx: no such file"}]})
     Traceback (most recent call last):
         ...
-    seg_edge.core.errors.EngineError: bench: no configuration could be measured: a int8 on openvino, 1 thread: not measured: ...
+    seg_edge.core.errors.EngineError: bench: no configuration could be measured: a int8 on openvino...
     """
     rows = report["rows"]
     if all(row["fps_e2e"] is None for row in rows):
@@ -46,7 +46,7 @@ def require_fps(report: Mapping[str, Any], min_fps: float) -> None:
     >>> require_fps({"rows": [row]}, 30)
     Traceback (most recent call last):
         ...
-    seg_edge.core.errors.GateError: bench: 1 of 1 rows miss `min_fps` 30: a int8 on openvino, 1 thread reached 24.0 FPS end to end
+    seg_edge.core.errors.GateError: bench: 1 of 1 rows miss `min_fps` 30: a int8 on openvino, ...
     """
     rows = report["rows"]
     slow = [row for row in rows if row["fps_e2e"] is None or not row["fps_e2e"] >= min_fps]
