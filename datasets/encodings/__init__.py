@@ -1,0 +1,1 @@
+"""Masks in other programs' forms: COCO's run lengths, GeoJSON polygons, PNG files."""

@@ -1,0 +1,150 @@
+"""A model that is served: one engine, and codec threads that hand it frames and take its masks."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core.labels import Labels
+from ..core.spec import ModelSpec
+from ..runtime import Segmenter, SourceFrame
+from ..runtime.frame import kernels
+from ..runtime.frame.style import Style
+
+Frame = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.uint8]
+_NOTHING = (None, None)
+
+
+@dataclass
+class Segmented:
+    """A mask, and the milliseconds of the stages ``pre``, ``wait`` (for the engine), ``engine`` and ``post``."""
+
+    mask: Mask
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+class ServedModel:
+    """A segmenter that any number of threads may call at once.
+
+    Frames go to the network in the order in which they came; their masks are painted side by side.
+
+    Args:
+        name: Of the model in addresses.
+        segmenter: Closed together with this.
+    """
+
+    def __init__(self, name: str, segmenter: Segmenter) -> None:
+        self.name = name
+        self.segmenter = segmenter
+        self._starting = threading.Lock()
+        self._slots = threading.Semaphore(segmenter.most_in_flight)
+        # Set when the request that was started last has left the network.
+        self._computed = threading.Event()
+        self._computed.set()
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.segmenter.spec
+
+    @property
+    def labels(self) -> Labels:
+        return self.segmenter.labels
+
+    def segment(self, frame: Frame, size_hw: tuple[int, int] | None = None) -> Segmented:
+        """The mask of a frame.
+
+        Args:
+            frame: uint8 (H, W, 3), BGR.
+            size_hw: Height and width of the mask; default: the frame's. Another one than the frame's is for frames that
+                were scaled down while they were decoded.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        size_hw = size_hw or frame.shape[:2]  # type: ignore[assignment]
+        if self.segmenter.most_in_flight == 1:
+            return self._one_by_one(frame, size_hw)
+        begun = perf_counter()
+        with self._slots:
+            mine = threading.Event()
+            with self._starting:
+                pending = self.segmenter.start([SourceFrame(frame, 0, "", begun)])
+                before, self._computed = self._computed, mine
+            try:
+                # The oldest is finished first.
+                before.wait()
+                if size_hw != frame.shape[:2]:
+                    # Of a frame whose overlay is not wanted only the size counts.
+                    shape = np.broadcast_to(np.uint8(0), (*size_hw, 3))
+                    pending = replace(pending, frames=(replace(pending.frames[0], image=shape),))
+                result = self.segmenter.finish(pending, [_NOTHING], overlay=False, computed=mine.set)[0]
+            finally:
+                mine.set()
+        stages = dict(result.stages_ms)
+        stages["wait"] = 1e3 * (perf_counter() - begun) - sum(stages[name] for name in ("pre", "engine", "post"))
+        assert result.mask is not None
+        return Segmented(result.mask, stages)
+
+    def _one_by_one(self, frame: Frame, size_hw: tuple[int, int]) -> Segmented:
+        """For engines that do a frame's whole way on their device."""
+        begun = perf_counter()
+        with self._starting:
+            waited = perf_counter()
+            if frame.shape[:2] != size_hw:
+                frame = kernels.resize(frame, size_hw, "bilinear")
+            result = self.segmenter.process(frame, overlay=False)
+        assert result.mask is not None
+        return Segmented(result.mask, {"wait": 1e3 * (waited - begun), **result.stages_ms})
+
+    def overlay(self, frame: Frame, mask: Mask, style: Style) -> Frame:
+        """The frame with the classes' colours blended in, painted into the frame itself."""
+        return kernels.blend(mask, frame, style.palette_bgr, out=frame, threads=1, **style.arguments)
+
+    def network_output(self, frames: Frame) -> npt.NDArray[Any]:
+        """The network's own output for frames of its input size.
+
+        Args:
+            frames: uint8 (N, H, W, 3), C-contiguous.
+
+        Returns:
+            float32 (N, C, h, w) logits or uint8 (N, H, W) labels, the caller's.
+        """
+        engine = self.segmenter.engine
+        with self._slots:
+            mine = threading.Event()
+            with self._starting:
+                ticket = engine.start(frames)
+                before, self._computed = self._computed, mine
+            try:
+                before.wait()
+                output: npt.NDArray[Any] = engine.wait(ticket).copy()
+            finally:
+                mine.set()
+                engine.release(ticket)
+        return output
+
+    def about(self) -> dict[str, Any]:
+        """What a client should know, as JSON values."""
+        spec, engine = self.spec, self.segmenter.engine
+        return {
+            "name": self.name,
+            "network": spec.name,
+            "precision": spec.precision,
+            "input_hw": list(spec.input_hw),
+            "resize": spec.resize,
+            "engine": engine.name,
+            "device": engine.device,
+            "classes": [
+                {"id": number, "name": name, "color_rgb": list(colour)}
+                for number, (name, colour) in enumerate(zip(self.labels.names, self.labels.palette, strict=True))
+            ],
+        }
+
+    def close(self) -> None:
+        self.segmenter.close()

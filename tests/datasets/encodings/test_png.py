@@ -1,0 +1,33 @@
+"""PNG files of masks."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+
+from seg_edge.core.labels import default_palette
+from seg_edge.datasets.dataset import read_mask
+from seg_edge.datasets.encodings.png import encode_png, with_palette
+
+
+def test_class_numbers_and_indices(tmp_path):
+    mask = np.random.default_rng(0).integers(0, 9, (37, 50), np.uint8)
+    mask[0, 0] = 255
+    plain = encode_png(mask)
+    assert (cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED) == mask).all()
+    palette = np.array(default_palette(9), np.uint8)
+    (tmp_path / "m.png").write_bytes(with_palette(plain, palette))
+    assert (read_mask(tmp_path / "m.png") == mask).all()
+    shown = cv2.imread(str(tmp_path / "m.png"))
+    assert (shown[mask < 9][:, ::-1] == palette[mask[mask < 9]]).all()
+    assert (shown[0, 0] == 0).all()
+
+
+def test_another_reader_agrees():
+    image = __import__("pytest").importorskip("PIL.Image")
+    mask = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    opened = image.open(io.BytesIO(with_palette(encode_png(mask), np.full((12, 3), 9, np.uint8))))
+    assert opened.mode == "P"
+    assert (np.asarray(opened) == mask).all()
