@@ -72,9 +72,7 @@ async def read_body(
                 chunk: bytes = message.get("body", b"")
                 more = message.get("more_body", False)
                 if not budget.take(len(chunk)):
-                    error = busy("busy", "too many bytes of other requests are on their way; try again later")
-                    error.close = True
-                    raise error
+                    raise busy("busy", "too many bytes of other requests are on their way; try again later")
                 taken = deadline.taken = taken + len(chunk)
                 if taken > most:
                     raise _too_large(f"more than {most}", most)
@@ -92,12 +90,12 @@ def _stated_length(scope: Scope) -> int | None:
             raise ApiError("length_required", "the request has no Content-Length; send one, or use chunked encoding")
         return None
     if not (text.isascii() and text.isdigit()):
-        raise ApiError("bad_request", f"Content-Length: expected a number, got {text[:40]!r}", close=True)
+        raise ApiError("bad_request", f"Content-Length: expected a number, got {text[:40]!r}")
     return int(text)
 
 
 def _too_large(size: str, most: int) -> ApiError:
-    return ApiError("body_too_large", f"the body has {size} bytes; expected at most {most}; send a smaller image", close=True)
+    return ApiError("body_too_large", f"the body has {size} bytes; expected at most {most}; send a smaller image")
 
 
 class _Deadline:
@@ -124,7 +122,6 @@ class _Deadline:
             raise ApiError(
                 "body_timeout",
                 f"the body did not arrive within {self._seconds:g} s ({self.taken} bytes did); send it faster, or a smaller image",
-                close=True,
             ) from None
 
 

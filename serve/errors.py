@@ -38,15 +38,13 @@ class ApiError(Exception):
         code: A key of :data:`CODES`.
         text: One line: what, received, expected, remedy.
         headers: Further headers of the answer.
-        close: The connection ends with the answer, for instance because a body was not read.
     """
 
-    def __init__(self, code: str, text: str, headers: Mapping[str, str] | None = None, *, close: bool = False) -> None:
+    def __init__(self, code: str, text: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(text)
         self.code = code
         self.status = CODES[code]
         self.headers = dict(headers or {})
-        self.close = close
 
     @property
     def body(self) -> bytes:

@@ -29,12 +29,14 @@ class Wants:
         mask: One of :data:`MASKS`: how the mask stands in JSON.
         style: The overlay's look; None where no overlay is wanted.
         quality: Of the overlay's JPEG, 1 to 100.
+        shown: Numbers of the classes that are coloured, and that run lengths and polygons are given of.
     """
 
     format: str
     mask: str
     style: Style | None
     quality: int
+    shown: tuple[int, ...]
 
 
 def read_wants(query: Mapping[str, str], config: Mapping[str, Any], accept: str, labels: Labels, images: int = 1) -> Wants:
@@ -57,9 +59,11 @@ def read_wants(query: Mapping[str, str], config: Mapping[str, Any], accept: str,
         raise ApiError("bad_option", f"format: several images are answered as json only, got {form!r}")
     mask = given.get("mask", "png")
     _one_of("mask", mask, MASKS)
-    style = _style(given, labels)  # checked even where it isn't used
+    classes = _classes(given.get("classes"))
+    style = _style(given, classes, labels)  # checked even where it isn't used
     quality = _number("quality", given.get("quality", 90), 1, 100)
-    return Wants(form, mask, style if form == "overlay" else None, int(quality))
+    shown = tuple(number for number, name in enumerate(labels.names) if classes is None or name in classes)
+    return Wants(form, mask, style if form == "overlay" else None, int(quality), shown)
 
 
 def _accepted(accept: str) -> str:
@@ -72,12 +76,16 @@ def _accepted(accept: str) -> str:
     raise ApiError("not_acceptable", f"Accept {accept[:80]}: expected one of {', '.join(dict.fromkeys(FORMATS.values()))}")
 
 
-def _style(given: Mapping[str, Any], labels: Labels) -> Style:
-    classes, alpha = given.get("classes"), given.get("alpha", 0.5)
+def _classes(classes: Any) -> list[str] | None:
     if isinstance(classes, str):
         classes = [name.strip() for name in classes.split(",") if name.strip()]
     if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
         raise ApiError("bad_option", f"classes: expected names, separated by commas or as a list, got {classes!r}")
+    return classes
+
+
+def _style(given: Mapping[str, Any], classes: list[str] | None, labels: Labels) -> Style:
+    alpha = given.get("alpha", 0.5)
     if isinstance(alpha, dict):
         alpha = {name: _number(f"alpha of {name}", value, 0, 1) for name, value in alpha.items()}
     else:
