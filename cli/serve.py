@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.shipped import DEFAULT
-from ..serve.options import ServeOptions
+from ..serve.work.options import ServeOptions
 from .common import about
 from .derive import Values, derive
 
@@ -23,8 +23,8 @@ def serve(
         list[str] | None,
         typer.Argument(
             metavar="[MODEL]…",
-            help="Exported ONNX files, engine files, artefact folders or shipped names; NAME=PATH gives one a name. The first "
-            f"is the default. Left out: {DEFAULT}, which comes with the package.",
+            help="Exported ONNX files, engine files, artefact folders or shipped names; NAME=PATH gives one a name. The "
+            f"first is the default. Left out: {DEFAULT}, which comes with the package.",
         ),
     ] = None,
 ) -> None:

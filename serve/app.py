@@ -13,11 +13,11 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from .front import Front
-from .metrics import CONTENT_TYPE
-from .options import ServeOptions
-from .segment import Models, Segment
-from .service import Models as Sources
-from .service import Service
+from .request.segment import Models, Segment
+from .work.metrics import CONTENT_TYPE
+from .work.options import ServeOptions
+from .work.service import Models as Sources
+from .work.service import Service
 
 
 class App:
@@ -50,9 +50,9 @@ def create_app(models: Sources = None, options: ServeOptions | None = None) -> A
     >>> app = create_app({"street": "unet-s-camvid"})
 
     Args:
-        models: A model (an exported file, an artefact's folder, a shipped name or a :class:`seg_edge.Segmenter`), several, or a
-            mapping of names. The first is the default. None is the shipped one. Segmenters stay the caller's to close, and
-            nobody else may use them.
+        models: A model (an exported file, an artefact's folder, a shipped name or a :class:`seg_edge.Segmenter`), several,
+            or a mapping of names. The first is the default. None is the shipped one. Segmenters stay the caller's to
+            close, and nobody else may use them.
         options: Limits, threads, token; ``host``, ``port``, ``drain`` and TLS are for :func:`seg_edge.serve.serve`.
 
     Raises:

@@ -13,9 +13,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..core.errors import SegEdgeError
-from .body import header
-from .errors import ApiError
-from .service import Service
+from .request.body import header
+from .work.errors import ApiError
+from .work.service import Service
 
 logger = logging.getLogger("seg_edge.serve")
 access = logging.getLogger("seg_edge.access")

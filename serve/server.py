@@ -17,9 +17,9 @@ import uvicorn
 
 from ..core.errors import InputError
 from .app import App, create_app
-from .options import ServeOptions
 from .protocol import http_protocol
-from .service import Models
+from .work.options import ServeOptions
+from .work.service import Models
 
 # After the signal, clients on open connections get their answers with "Connection: close" before the doors are shut.
 _FAREWELL_S = 0.6
@@ -32,6 +32,8 @@ def serve(
     models: Models = None, options: ServeOptions | None = None, *, started: Callable[[str, App], None] | None = None
 ) -> None:
     """Serves models until SIGTERM or SIGINT, then lets the running requests end; a second signal ends at once.
+
+    >>> serve("unet-s-camvid", ServeOptions(port=8000))  # doctest: +SKIP
 
     Args:
         models: See :func:`seg_edge.serve.create_app`.
@@ -177,9 +179,7 @@ class Server(uvicorn.Server):
 
     def _protocol(self) -> asyncio.Protocol:
         protocol: Any = self.config.http_protocol_class
-        made: asyncio.Protocol = protocol(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
+        made: asyncio.Protocol = protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
         return made
 
     @contextmanager

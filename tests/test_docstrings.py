@@ -16,9 +16,9 @@ import seg_edge
 from seg_edge.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("core", "datasets", "calib", "runtime", "train", "measure", "export", "cli")
+FOLDERS = ("core", "datasets", "calib", "runtime", "train", "measure", "export", "serve", "cli")
 #: Packages whose public names make the Python surface.
-SURFACE = ("seg_edge.datasets", "seg_edge.train", "seg_edge.export", "seg_edge.measure")
+SURFACE = ("seg_edge.datasets", "seg_edge.train", "seg_edge.export", "seg_edge.measure", "seg_edge.serve")
 SHIPPED = ROOT / "models" / "unet-s-camvid"
 
 

@@ -49,7 +49,8 @@ ARROWS: dict[str, dict[str, frozenset[str]]] = {
         "core": EVERYWHERE, "datasets": EVERYWHERE, "calib": EVERYWHERE, "runtime": EVERYWHERE, "train": EVERYWHERE,
         "measure": EVERYWHERE,
     },
-    "cli": {name: EVERYWHERE for name in ("core", "datasets", "calib", "export", "measure", "runtime", "train")},
+    "serve": {"core": EVERYWHERE, "datasets": EVERYWHERE, "runtime": EVERYWHERE},
+    "cli": {name: EVERYWHERE for name in ("core", "datasets", "calib", "export", "measure", "runtime", "serve", "train")},
 }  # fmt: skip
 #: Packages from elsewhere that a folder may import. The runtime's own list is what an edge device installs.
 PACKAGES = {
@@ -57,7 +58,10 @@ PACKAGES = {
     "cli": {"cv2", "matplotlib", "rich", "typer", "yaml"},
     "calib": {"numpy", "onnx", "onnxruntime"},
 }
-NEVER = {"runtime": {"torch", "torchvision", "lightning", "onnx", "onnxsim", "matplotlib", "typer", "rich"}}
+NEVER = {
+    "serve": {"torch", "torchvision", "lightning", "onnx", "matplotlib", "fastapi", "httpx"},
+    "runtime": {"torch", "torchvision", "lightning", "onnx", "onnxsim", "matplotlib", "typer", "rich"},
+}
 
 
 def loaded(code: str) -> set[str]:

@@ -17,9 +17,9 @@ _Bools = npt.NDArray[np.bool_]
 def polygons(mask: Mask) -> dict[int, list[list[Ring]]]:
     """The regions of each value that occurs: for each its outer ring, then those of its holes.
 
-    Pixels that touch at a corner only belong to different regions. Points are (x, y), corners of pixels: the pixel at the top
-    left reaches from (0, 0) to (1, 1). Outer rings run clockwise as the image is seen (y grows downwards), holes the other way;
-    the first point is repeated at the end.
+    Pixels that touch at a corner only belong to different regions. Points are (x, y), corners of pixels: the pixel at
+    the top left reaches from (0, 0) to (1, 1). Outer rings run clockwise as the image is seen (y grows downwards), holes the
+    other way; the first point is repeated at the end.
 
     >>> polygons(np.array([[0, 1, 1]], np.uint8))[1]
     [[[[1, 0], [3, 0], [3, 1], [1, 1], [1, 0]]]]
@@ -99,7 +99,8 @@ def _rings(points: _Ints, quarters: list[_Bools]) -> tuple[list[_Ints], list[boo
     falling = nw[crossing]  # the pixels lie at the top left and bottom right
     starts_ring = np.concatenate((se[odd], se[crossing], se[crossing]))
     points = np.concatenate((once, twice, twice))  # of the doubled ones first the left copies, then the right ones
-    # A doubled corner's left copy ends the edge to its left. It meets the edge above where the pixels fall, else the one below.
+    # A doubled corner's left copy ends the edge to its left. That meets the edge above where the pixels fall, else the one
+    # below.
     zeros, ones = np.zeros(len(once), np.int64), np.ones(len(twice), np.int64)
     across = np.concatenate((zeros, 0 * ones, ones))
     down = np.concatenate((zeros, np.where(falling, 0, 1), np.where(falling, 1, 0)))
@@ -115,7 +116,8 @@ def _rings(points: _Ints, quarters: list[_Bools]) -> tuple[list[_Ints], list[boo
     for start in by_row.tolist():
         if seen[start]:
             continue
-        ring, at = [], start
+        ring: list[int] = []
+        at = start
         while not seen[at]:
             other = horizontal[at]
             seen[at] = seen[other] = 1

@@ -56,8 +56,8 @@ def _counts(starts: _Ints, ends: _Ints, pixels: int) -> _Ints:
 def _compressed(every: list[_Ints]) -> list[str]:
     """COCO's text of several lists of counts.
 
-    From the fourth count on it has the difference to the one two before, in letters of 5 bits, lowest first. Bit 5 of a letter
-    says that more follow; the last one's bit 4 is the sign (LEB128 with 6 bits a letter).
+    From the fourth count on it has the difference to the one two before, in letters of 5 bits, lowest first. Bit 5 of a
+    letter says that more follow; the last one's bit 4 is the sign (LEB128 with 6 bits a letter).
     """
     lengths = [len(counts) for counts in every]
     numbers = np.concatenate([np.concatenate((counts[:3], counts[3:] - counts[1:-2])) for counts in every])

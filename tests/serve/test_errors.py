@@ -42,7 +42,8 @@ def png(width, height):
         (b'{"image": {"type": "base64", "value": ""}}', "application/json", "", 400, "empty"),
         (b"--x\r\n", "multipart/form-data; boundary=x", "", 400, "bad_request"),
         (b"nothing", "multipart/form-data", "", 400, "bad_request"),
-        (b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\nabc', "multipart/form-data; boundary=x", "", 400, "bad_request"),
+        (b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\nab', "multipart/form-data; boundary=x", "", 400,
+         "bad_request"),
         (b"--x--\r\n", "multipart/form-data; boundary=x", "", 400, "empty"),
         ("image", "image/png", "?format=gif", 422, "bad_option"),
         ("image", "image/png", "?alpha=2", 422, "bad_option"),
@@ -139,7 +140,9 @@ def guarded(serve, tiny_model, tmp_path):
     return serve(tiny_model, token_file=tmp_path / "token")
 
 
-@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer wrong", "Basic correct-horse", "Bearer correct-horse2", "Bearer \xe9"])
+@pytest.mark.parametrize(
+    "given", [None, "", "Bearer", "Bearer wrong", "Basic correct-horse", "Bearer correct-horse2", "Bearer \xe9"]
+)
 def test_wrong_tokens(guarded, image, given):
     headers = {} if given is None else {"Authorization": given}
     answer = guarded.segment(image, **headers)
@@ -165,7 +168,7 @@ def test_a_token_is_asked_for_before_the_body(guarded):
 @pytest.mark.parametrize("text", ["", "short\n", "with blanks in it\n", "ümlaut-secret\n"])
 def test_token_files(tmp_path, text):
     from seg_edge.core.errors import InputError
-    from seg_edge.serve.options import read_token
+    from seg_edge.serve.work.options import read_token
 
     (tmp_path / "token").write_text(text)
     with pytest.raises(InputError, match="`token_file`"):

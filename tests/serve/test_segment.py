@@ -184,7 +184,9 @@ def test_scaled_decode_costs_the_shipped_model_no_more_than_the_jpeg_itself(serv
 @pytest.mark.parametrize("resize", ["area", "letterbox"])
 def test_scaled_decode_of_all_kinds_of_models(serve, tiny_onnx, tmp_path, encode, output, resize):
     tiny_onnx(tmp_path / "model.onnx", output=output, resize=resize)
-    frame = cv2.resize(np.random.default_rng(1).integers(0, 256, (4, 5, 3), np.uint8), (161, 95), interpolation=cv2.INTER_CUBIC)
+    frame = cv2.resize(
+        np.random.default_rng(1).integers(0, 256, (4, 5, 3), np.uint8), (161, 95), interpolation=cv2.INTER_CUBIC
+    )
     jpeg = encode(frame, ".jpg")
     scaled = serve(tmp_path / "model.onnx").segment(jpeg).image
     full = serve(tmp_path / "model.onnx", scaled_decode=False).segment(jpeg).image

@@ -59,7 +59,7 @@ def read_header(data: Bytes, name: str = "the image") -> Header:
     """Format and size of an image file.
 
     Raises:
-        ApiError: ``empty``; ``unsupported_media_type``: no image of a format that is taken; ``bad_image``: a damaged header.
+        ApiError: ``empty``; ``unsupported_media_type``: no image of a format that is taken; ``bad_image``: a damaged one.
     """
     head = bytes(data[:16])
     if not head:
@@ -88,8 +88,8 @@ def check_size(header: Header, max_pixels: int, name: str = "the image") -> None
     if height * width > max_pixels or max(height, width) > _MAX_SIDE:
         raise ApiError(
             "image_too_large",
-            f"{name} states {width} x {height} pixels; expected at most {max_pixels / 1e6:g} million, and {_MAX_SIDE} a side; "
-            "scale it down",
+            f"{name} states {width} x {height} pixels; expected at most {max_pixels / 1e6:g} million, and {_MAX_SIDE} a "
+            "side; scale it down",
         )
 
 
@@ -112,12 +112,14 @@ def decode(data: Bytes, header: Header, scale: int = 1, name: str = "the image")
     except cv2.error:
         image = None
     if image is None:
-        raise ApiError("bad_image", f"{name} is a {header.format} file that can't be decoded ({len(data)} bytes); is it whole?")
+        raise ApiError(
+            "bad_image", f"{name} is a {header.format} file that can't be decoded ({len(data)} bytes); is it whole?"
+        )
     return np.asarray(image, np.uint8)
 
 
 def _png(data: memoryview) -> tuple[tuple[int, int], int]:
-    if data[12:16] != b"IHDR":
+    if bytes(data[12:16]) != b"IHDR":
         raise ValueError("no IHDR")
     width, height = struct.unpack_from(">II", data, 16)
     return (height, width), 1

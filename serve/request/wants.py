@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.errors import InputError
-from ..core.labels import Labels
-from ..runtime.frame.style import Style
-from .errors import ApiError
+from ...core.errors import InputError
+from ...core.labels import Labels
+from ...runtime.frame.style import Style
+from ..work.errors import ApiError
 
 #: Form of an answer → its media type.
 FORMATS = {"png": "image/png", "palette": "image/png", "overlay": "image/jpeg", "json": "application/json"}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from ..core.version import __version__
+from ...core.version import __version__
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 #: Stages of a request, in their order.

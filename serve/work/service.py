@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.cpu import resolve_threads
-from ..core.errors import InputError
-from ..core.shipped import DEFAULT
-from ..runtime import Segmenter
+from ...core.cpu import resolve_threads
+from ...core.errors import InputError
+from ...core.shipped import DEFAULT
+from ...runtime import Segmenter
 from .errors import ApiError, busy
 from .metrics import Metrics
 from .model import ServedModel
@@ -165,5 +165,3 @@ class Service:
         if name not in self.models:
             raise ApiError("unknown_model", f"no model {name[:100]!r} here; there are: {', '.join(self.models)}")
         return self.models[name]
-
-

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from ..work.imagefile import Bytes
+from ..work.metrics import STAGES
+from ..work.model import ServedModel
+from ..work.service import Service
 from .answer import Answer, answer_images
 from .body import header, parse, read_body
-from .imagefile import Bytes
-from .metrics import STAGES
-from .model import ServedModel
-from .service import Service
 from .wants import read_wants
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..core.errors import InputError
-from ..core.options import Options, configuration, option
+from ...core.errors import InputError
+from ...core.options import Options, configuration, option
 
 DEFAULT_PORT = 8000
 MIB = 1 << 20
@@ -24,7 +24,9 @@ class ServeOptions(Options):
     engine: str = option("auto", help="Engine of all models, as `run` takes it.")
     threads: int | None = option(None, help="CPU threads of each engine. Default: one for each core.", low=1)
     codec_threads: int | None = option(
-        None, help="Threads that decode, paint and encode, beside the engines. Default: one for each core and two more.", low=1
+        None,
+        help="Threads that decode, paint and encode, beside the engines. Default: one for each core and two more.",
+        low=1,
     )
     queue: int = option(32, help="Requests that may wait for a thread; further ones get 503 and Retry-After.", low=0)
     timeout: float = option(30.0, help="Seconds in which a request that was read must be answered, else 504.", above=0)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core.labels import Labels
-from ..core.spec import ModelSpec
-from ..runtime import Segmenter, SourceFrame
-from ..runtime.frame import kernels
-from ..runtime.frame.style import Style
+from ...core.labels import Labels
+from ...core.spec import ModelSpec
+from ...runtime import Segmenter, SourceFrame
+from ...runtime.frame import kernels
+from ...runtime.frame.style import Style
 
 Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
@@ -67,7 +67,7 @@ class ServedModel:
         Raises:
             EngineError: the engine failed.
         """
-        size_hw = size_hw or frame.shape[:2]  # type: ignore[assignment]
+        size_hw = size_hw or frame.shape[:2]
         if self.segmenter.most_in_flight == 1:
             return self._one_by_one(frame, size_hw)
         begun = perf_counter()

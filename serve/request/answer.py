@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..core.labels import Labels
-from ..datasets.encodings.png import encode_png, with_palette
-from ..datasets.encodings.polygons import feature_collection
-from ..datasets.encodings.rle import coco_rle
-from .imagefile import Bytes, check_size, decode, read_header, scale_for
-from .model import ServedModel
+from ...core.labels import Labels
+from ...datasets.encodings.png import encode_png, with_palette
+from ...datasets.encodings.polygons import feature_collection
+from ...datasets.encodings.rle import coco_rle
+from ..work.imagefile import Bytes, check_size, decode, read_header, scale_for
+from ..work.model import ServedModel
 from .wants import FORMATS, Wants
 
 Mask = npt.NDArray[np.uint8]
@@ -59,7 +59,9 @@ def answer_images(
     """
     if wants.format != "json":
         return _answer_image(model, *images[0], wants, max_pixels, scaled)[0]
-    rows, timings_ms, answer = [], {}, Answer(b"", "")
+    rows: list[dict[str, Any]] = []
+    timings_ms: dict[str, float] = {}
+    answer = Answer(b"", "")
     for name, data in images:
         answer, row = _answer_image(model, name, data, wants, max_pixels, scaled)
         timings_ms = {stage: timings_ms.get(stage, 0.0) + value for stage, value in answer.timings_ms.items()}

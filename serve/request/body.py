@@ -16,9 +16,9 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from .errors import ApiError, busy
-from .imagefile import FORMATS, Bytes
-from .pool import Budget
+from ..work.errors import ApiError, busy
+from ..work.imagefile import FORMATS, Bytes
+from ..work.pool import Budget
 
 #: Content types that are taken for one image; what it really is says its first bytes.
 _RAW = ("image/", "application/octet-stream")
@@ -47,14 +47,12 @@ def header(scope: Scope, name: bytes) -> str:
 
 
 @asynccontextmanager
-async def read_body(
-    scope: Scope, receive: Receive, most: int, timeout_s: float, budget: Budget
-) -> AsyncIterator[Bytes]:
+async def read_body(scope: Scope, receive: Receive, most: int, timeout_s: float, budget: Budget) -> AsyncIterator[Bytes]:
     """The body of a request; while it is used, ``budget`` counts it.
 
     Raises:
-        ApiError: ``length_required``, ``bad_request``, ``body_too_large``, ``body_timeout``; ``busy``: too many bytes of other
-            requests are on their way.
+        ApiError: ``length_required``, ``bad_request``, ``body_too_large``, ``body_timeout``; ``busy``: too many bytes of
+            other requests are on their way.
         ClientDisconnect: the client went away.
     """
     stated = _stated_length(scope)
@@ -121,7 +119,7 @@ class _Deadline:
                 self._task.uncancel()
             raise ApiError(
                 "body_timeout",
-                f"the body did not arrive within {self._seconds:g} s ({self.taken} bytes did); send it faster, or a smaller image",
+                f"the body did not arrive within {self._seconds:g} s ({self.taken} bytes did); send it faster",
             ) from None
 
 
@@ -225,7 +223,9 @@ def _json(body: Bytes) -> Upload:
     upload = Upload([], {**config, **data})
     for number, image in enumerate(images, 1):
         if not isinstance(image, dict) or image.get("type") != "base64" or not isinstance(image.get("value"), str):
-            raise ApiError("bad_request", f'image {number}: expected {{"type": "base64", "value": "…"}}; addresses are not fetched')
+            raise ApiError(
+                "bad_request", f'image {number}: expected {{"type": "base64", "value": "…"}}; addresses are not fetched'
+            )
         text = image["value"]
         if text.startswith("data:"):
             text = text.partition(",")[2]

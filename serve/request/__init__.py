@@ -1,0 +1,1 @@
+"""Requests for masks: taken apart, answered."""

@@ -1,0 +1,1 @@
+"""What the routes share: models and their threads, images, limits, errors, metrics."""
