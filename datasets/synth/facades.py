@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from .draw.canvas import F32, U8
-from .draw.textures import BGR, WALLS, Light, Rng, fractal, jitter, masonry, paint, shade, to_u8
+from .draw.textures import BGR, WALLS, Light, Rng, dye, fractal, jitter, masonry, paint, shade, to_u8
 
 _STOREY_M = 3.0
 #: Texels per metre.
@@ -95,8 +95,8 @@ class _Painter:
             wall = masonry(rng, size, style.wall, (33, 44), 0.05)
         else:
             wall = np.broadcast_to(np.array(style.wall, np.float32), (*size, 3)).copy()
-            wall *= (1 + 0.03 * rng.standard_normal(size, np.float32))[..., None]
-        wall *= (1 + 0.06 * fractal(rng, size, 60, 3))[..., None]
+            dye(wall, 1 + 0.03 * rng.standard_normal(size, np.float32))
+        dye(wall, 1 + 0.06 * fractal(rng, size, 60, 3))
         return wall
 
     def _floor(self, floor: int, blank: bool) -> None:

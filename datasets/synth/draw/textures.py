@@ -7,6 +7,7 @@ greens for trees and fences, greys for everything. What tells classes apart is t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -76,16 +77,29 @@ def masonry(rng: Rng, size_hw: tuple[int, int], colour: BGR, brick_px: tuple[int
     """Bricks or slabs with joints: float32 (h, w, 3). ``brick_px`` is (height, width)."""
     height, width = size_hw
     brick_h, brick_w = brick_px
-    rows, columns = np.arange(height) // brick_h, np.arange(width)
-    shifted = (columns[None, :] + (rows[:, None] % 2) * (brick_w // 2)) % width
-    across = shifted // brick_w
-    shape = (int(rows.max()) + 1, int(across.max()) + 1)
+    rows = -(-height // brick_h)
+    # Every other row is shifted by half a brick.
+    shifted = [(np.arange(width) + offset) % width for offset in (0, brick_w // 2)]
+    shape = (rows, (width - 1) // brick_w + 1)
     tone = rng.standard_normal((*shape, 1), np.float32) + rng.standard_normal((*shape, 3), np.float32) / 3
     table = (1 + np.float32(contrast) * tone) * np.array(colour, np.float32)
-    wall = np.take(table.reshape(-1, 3), rows[:, None] * shape[1] + across, axis=0)
-    joint = (np.arange(height) % brick_h == 0)[:, None] | (shifted % brick_w == 0)
-    wall[joint] = np.array(colour, np.float32) * (1.16 if rng.random() < 0.5 else 0.78)
-    return np.asarray(wall, np.float32)
+    joint = (np.array(colour, np.float32) * (1.16 if rng.random() < 0.5 else 0.78)).astype(np.float32)
+    lines = np.empty((rows, width, 3), np.float32)  # one line of pixels for each row of bricks
+    for parity, columns in enumerate(shifted):
+        line = table[parity::2].take(columns // brick_w, axis=1)
+        line[:, columns % brick_w == 0] = joint
+        lines[parity::2] = line
+    wall = np.repeat(lines, brick_h, axis=0)[:height]
+    wall[::brick_h] = joint
+    return wall
+
+
+def dye(image: F32, factor: npt.NDArray[np.floating[Any]]) -> None:
+    """Multiplies each pixel of an image by a factor, in place: float32 (h, w, 3) by float32 (h, w).
+
+    The same as ``image *= factor[..., None]``, without NumPy's slow loop over three channels.
+    """
+    image *= cv2.merge([factor, factor, factor])
 
 
 @dataclass(frozen=True)
