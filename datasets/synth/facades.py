@@ -78,7 +78,8 @@ class _Painter:
                 cv2.rectangle(wall, (0, y - 3), (width, y), shade(style.wall, 0.55), -1)
         self._roof(roof, blank)
         # Streaks of rain, dirt near the ground, the joint between two houses.
-        wall *= (1 + 0.035 * fractal(self._rng, (8, width), 6, 3)[0])[None, :, None]
+        streaks = 1 + 0.035 * fractal(self._rng, (8, width), 6, 3)[0]
+        wall *= np.repeat(streaks, 3).reshape(1, width, 3)
         above = np.arange(height - 1, -1, -1, dtype=np.float32) / (1.2 * FACADE_PX)
         wall *= (0.86 + 0.14 * np.clip(above, 0, 1))[:, None, None]
         cv2.rectangle(wall, (0, 0), (2, height), shade(style.wall, 0.55), -1)

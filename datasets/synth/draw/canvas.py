@@ -70,6 +70,11 @@ class Camera:
         return float((x - position[0]) * row[0] - position[1] * row[1] + (z - position[2]) * row[2])
 
 
+def with_fourth(bgr: U8, fourth: U8) -> U8:
+    """uint8 (h, w, 3) and (h, w) → (h, w, 4)."""
+    return np.asarray(cv2.merge([*cv2.split(bgr), fourth]), np.uint8)
+
+
 class Texture:
     """A picture on a rectangle, with smaller versions made when first needed (each axis halved on its own, by area).
 
@@ -84,7 +89,7 @@ class Texture:
     def __init__(self, bgr: U8, label: int, alpha: U8 | None = None, mode: str = "cut") -> None:
         self.label, self.mode, self.opaque = label, mode, alpha is None
         fourth = np.full(bgr.shape[:2], label, np.uint8) if alpha is None else alpha
-        self._levels: dict[tuple[int, int], U8] = {(0, 0): np.dstack([bgr, fourth])}
+        self._levels: dict[tuple[int, int], U8] = {(0, 0): with_fourth(bgr, fourth)}
         height, width = bgr.shape[:2]
         self.size_wh = (width, height)
         self.deepest = (max(0, int(math.log2(width / 4))), max(0, int(math.log2(height / 4))))

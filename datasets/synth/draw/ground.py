@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from .canvas import F32, U8, GroundBand
-from .textures import BGR, LEAVES, WALLS, Light, Rng, fractal, jitter, masonry, to_u8
+from .canvas import F32, U8, GroundBand, with_fourth
+from .textures import BGR, LEAVES, WALLS, Light, Rng, dye, fractal, in_colour, jitter, masonry, to_u8
 
 ROAD, PAVEMENT, VEGETATION = 3, 4, 5
 
@@ -46,10 +47,10 @@ def ground_bands(rng: Rng, street: Street, light: Light, wet: bool) -> list[Grou
         # Road, pavement and vegetation have consecutive numbers and lie side by side in this order, so interpolating their
         # numbers between two neighbours gives one of the two.
         classes = np.asarray(cv2.resize(label, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-        one = np.dstack([colours, classes])
+        period = with_fourth(colours, classes)
         rows = round((PERIOD + until + 2) * px_z)
-        many = np.ascontiguousarray(np.concatenate([one] * (rows // size[1] + 1))[:rows])
-        bands.append(GroundBand(many, -_HALF_WIDTH, (2 * _HALF_WIDTH, rows / px_z), until))
+        repeated = np.ascontiguousarray(np.concatenate([period] * (rows // size[1] + 1))[:rows])
+        bands.append(GroundBand(repeated, -_HALF_WIDTH, (2 * _HALF_WIDTH, rows / px_z), until))
     return bands
 
 
@@ -63,7 +64,7 @@ def _surface(rng: Rng, street: Street, light: Light, wet: bool) -> tuple[U8, U8]
     asphalt = 1 + 0.06 * fractal(rng, (height, width), 90) + 0.045 * rng.standard_normal((height, width), np.float32)
     tracks = np.abs(np.abs(away - street.lane / 2) - 0.75)
     asphalt *= (1 - 0.09 * np.exp(-((tracks / 0.28) ** 2)))[None, :]
-    ground = np.asarray(asphalt[..., None] * (tone * tint), np.float32)
+    ground = in_colour(asphalt, tone * tint)
     for _ in range(int(rng.integers(2, 7))):
         cx, cz = rng.uniform(-street.half_road, street.half_road), rng.uniform(0, PERIOD)
         w, h = rng.uniform(0.5, 1.8), rng.uniform(0.8, 6.0)
@@ -74,7 +75,7 @@ def _surface(rng: Rng, street: Street, light: Light, wet: bool) -> tuple[U8, U8]
     _markings(rng, ground, street)
     outer, grass = away >= street.half_road, away >= street.edge
     paved = outer & ~grass
-    ground[:, paved] = _paving(rng, (height, int(paved.sum())), tone * tint)
+    _fill(ground, paved, _paving(rng, (height, int(paved.sum())), tone * tint))
     kerb = outer & (away < street.half_road + 0.22)
     stone = np.array(jitter(rng, (150, 152, 152)), np.float32)
     ground[:, kerb] = stone * (1 + 0.06 * rng.standard_normal((height, 1, 1), np.float32))
@@ -82,7 +83,7 @@ def _surface(rng: Rng, street: Street, light: Light, wet: bool) -> tuple[U8, U8]
     ground[:, (away > street.half_road + 0.2) & (away < street.half_road + 0.26)] *= 0.7
     lawn = fractal(rng, (height, int(grass.sum())), 20, 5, 0.8)
     green = np.array(LEAVES[int(rng.integers(3))], np.float32) * np.float32(rng.uniform(1.0, 1.5))
-    ground[:, grass] = (1 + 0.22 * lawn)[..., None] * green
+    _fill(ground, grass, in_colour(1 + 0.22 * lawn, green))
     _shadows(rng, ground, light, away, x, street)
     ground *= light.on(0, 1, 0) * (0.72 if wet else 1.0)
     label = np.full((height, width), ROAD, np.uint8)
@@ -91,18 +92,27 @@ def _surface(rng: Rng, street: Street, light: Light, wet: bool) -> tuple[U8, U8]
     return to_u8(ground), label
 
 
+def _fill(ground: F32, columns: npt.NDArray[np.bool_], values: F32) -> None:
+    """``ground[:, columns] = values``, run by run: the columns on both sides of the street are two or three runs."""
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], columns, [False]]).astype(np.int8))).reshape(-1, 2)
+    start = 0
+    for left, right in ends.tolist():
+        ground[:, left:right] = values[:, start : start + right - left]
+        start += right - left
+
+
 def _paving(rng: Rng, size_hw: tuple[int, int], asphalt: F32) -> F32:
     """Pavement: asphalt like the road's, slabs, or bricks in the colours of the walls."""
     kind = rng.choice(["asphalt", "slabs", "brick"])
     if kind == "asphalt":
         grain = np.float32(rng.uniform(0.9, 1.35)) * (1 + 0.055 * rng.standard_normal(size_hw, np.float32))
         grain[np.arange(size_hw[0]) % (4 * _PX) < 2] *= 0.7
-        paving = np.asarray(grain[..., None] * asphalt, np.float32)
+        paving = in_colour(grain, asphalt)
     elif kind == "slabs":
         paving = masonry(rng, size_hw, jitter(rng, (138, 142, 145)), (16, 24), 0.06)
     else:
         paving = masonry(rng, size_hw, jitter(rng, WALLS[int(rng.integers(len(WALLS)))]), (6, 12), 0.09)
-    paving *= (1 + 0.05 * fractal(rng, size_hw, 70))[..., None]
+    dye(paving, 1 + 0.05 * fractal(rng, size_hw, 70))
     return paving
 
 
@@ -119,7 +129,7 @@ def _shadows(rng: Rng, ground: F32, light: Light, away: F32, x: F32, street: Str
     inside = np.clip((x[None, :] * side - edge[:, None]) / 0.25, 0, 1)
     dapple = np.clip((fractal(rng, (height // 4, ground.shape[1] // 4), 12, 3) - 0.9) * 4, 0, 1) * (rng.random() < 0.5)
     leaves = np.asarray(cv2.resize(dapple, (ground.shape[1], height)), np.float32)
-    ground *= (1 - 0.42 * light.sun * np.maximum(inside, 0.8 * leaves))[..., None]
+    dye(ground, 1 - 0.42 * light.sun * np.maximum(inside, 0.8 * leaves))
 
 
 def _markings(rng: Rng, ground: F32, street: Street) -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from .canvas import F32, U8, Texture
-from .textures import BGR, LEAVES, WALLS, Light, Rng, fractal, jitter, masonry, paint, shade, to_u8
+from .textures import BGR, LEAVES, WALLS, Light, Rng, dye, fractal, jitter, masonry, paint, shade, to_u8
 
 SKY, BUILDING, POLE, TREE, SIGN, FENCE = 0, 1, 2, 5, 6, 7
 
@@ -88,7 +88,7 @@ def fence(rng: Rng, kind: str, length_m: float, height_m: float, brightness: flo
         step = int(rng.integers(4, 8))
         tone = rng.normal(1, 0.10, w // step + 1).astype(np.float32)[np.arange(w) // step]
         bgr *= tone[None, :, None]
-        bgr *= (1 + 0.05 * fractal(rng, (h, w), 24))[..., None]
+        dye(bgr, 1 + 0.05 * fractal(rng, (h, w), 24))
         bgr[:, np.arange(w) % step == 0] *= 0.55
         bgr[h // 5 : h // 5 + 3] *= 0.8
         bgr[-h // 4 : -h // 4 + 3] *= 0.8

@@ -42,14 +42,21 @@ def fractal(rng: Rng, size_hw: tuple[int, int], cell_px: float, octaves: int = 4
         rows, columns = max(2, round(height / cell_px)), max(2, round(width / cell_px))
         if rows > height or columns > width:
             break
-        grid = np.pad(rng.standard_normal((rows, columns), np.float32), 2, mode="wrap")
+        grid = rng.standard_normal((rows, columns), np.float32)
+        # What np.pad with mode="wrap" does, at a fifth of its time.
+        grid = grid[np.ix_(np.arange(-2, rows + 2) % rows, np.arange(-2, columns + 2) % columns)]
         # The padded grid is sampled at texel centres, so both ends continue into each other.
         scale = np.array([[columns / width, 0, 1.5 + 0.5 * columns / width], [0, rows / height, 1.5 + 0.5 * rows / height]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        total += amplitude * np.asarray(cv2.warpAffine(grid, scale, (width, height), flags=flags), np.float32)
+        layer = np.asarray(cv2.warpAffine(grid, scale, (width, height), flags=flags), np.float32)
+        layer *= amplitude
+        total += layer
         amplitude *= gain
         cell_px /= 2
-    return np.asarray((total - total.mean()) / (total.std() + 1e-6), np.float32)
+    mean, deviation = total.mean(), total.std()
+    total -= mean
+    total /= deviation + 1e-6
+    return total
 
 
 def jitter(rng: Rng, colour: BGR, amount: float = 12.0) -> BGR:
@@ -70,7 +77,8 @@ def shade(colour: BGR, factor: float) -> BGR:
 
 
 def to_u8(image: npt.NDArray[np.floating]) -> U8:
-    return np.asarray(np.clip(np.round(image), 0, 255), np.uint8)
+    rounded = np.round(image)
+    return np.asarray(np.clip(rounded, 0, 255, out=rounded), np.uint8)
 
 
 def masonry(rng: Rng, size_hw: tuple[int, int], colour: BGR, brick_px: tuple[int, int], contrast: float) -> F32:
@@ -92,6 +100,11 @@ def masonry(rng: Rng, size_hw: tuple[int, int], colour: BGR, brick_px: tuple[int
     wall = np.repeat(lines, brick_h, axis=0)[:height]
     wall[::brick_h] = joint
     return wall
+
+
+def in_colour(factor: F32, colour: npt.NDArray[np.floating[Any]]) -> F32:
+    """An image of one colour, lighter and darker: float32 (h, w) times float32 (3,) → float32 (h, w, 3)."""
+    return np.asarray(cv2.merge([factor * value for value in colour]), np.float32)
 
 
 def dye(image: F32, factor: npt.NDArray[np.floating[Any]]) -> None:
