@@ -38,6 +38,22 @@ class TestDeterminism:
         for a, b in zip(scene(5).frame(7), StreetScene(5, SIZE, fps=25).frame(7), strict=True):
             np.testing.assert_array_equal(a, b)
 
+    @pytest.mark.parametrize(
+        ("seed", "domain", "pixels", "bgr"),
+        [
+            (0, "day", [1039, 385, 0, 1535, 8, 269, 0, 27, 1537, 0, 0, 0], (99.0, 99.1, 115.7)),
+            (3, "rain", [632, 1352, 0, 1820, 63, 568, 0, 164, 201, 0, 0, 0], (106.5, 100.7, 96.4)),
+            (11, "camera2", [930, 1152, 0, 1618, 24, 122, 0, 274, 680, 0, 0, 0], (87.0, 103.4, 123.4)),
+        ],
+    )
+    def test_a_seed_is_the_same_street_in_every_version(
+        self, seed: int, domain: str, pixels: list[int], bgr: tuple[float, ...]
+    ) -> None:
+        """A draw more, or in another order, is another street. Machines may differ in a rounding, so not in bytes."""
+        frame, mask = StreetScene(seed, (60, 80), domain, fps=0.5).frame(5)
+        np.testing.assert_allclose(np.bincount(mask.ravel(), minlength=12), pixels, atol=12)
+        np.testing.assert_allclose(frame.reshape(-1, 3).mean(0), bgr, atol=0.5)
+
     def test_order_does_not_matter(self) -> None:
         # 400 frames are far enough apart that the street between them is built, dropped and built again.
         wanted = [0, 400, 3, 0]
