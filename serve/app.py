@@ -13,6 +13,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from .front import Front
+from .v2.routes import routes as v2_routes
 from .request.segment import Models, Segment
 from .work.metrics import CONTENT_TYPE
 from .work.options import ServeOptions
@@ -71,6 +72,7 @@ def _routes(service: Service) -> list[Route]:
         Route("/healthz", state.live),
         Route("/readyz", state.ready),
         Route("/metrics", state.metrics),
+        *v2_routes(service),
     ]
 
 

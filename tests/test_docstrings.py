@@ -51,6 +51,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_examples(name, prepared, tmp_path, monkeypatch):
     shutil.copytree(prepared, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
+    if name.startswith("seg_edge.serve"):
+        pytest.importorskip("uvicorn")  # of the extra
     module = importlib.import_module(name)
     globs = {"frame": cv2.imread("frame.png"), "np": np, **vars(module)}
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)

@@ -55,6 +55,8 @@ async def read_body(scope: Scope, receive: Receive, most: int, timeout_s: float,
             other requests are on their way.
         ClientDisconnect: the client went away.
     """
+    if (coding := header(scope, b"content-encoding").strip().lower()) not in ("", "identity"):
+        raise ApiError("unsupported_media_type", f"Content-Encoding {coding[:40]}: send the body as it is")
     stated = _stated_length(scope)
     if stated is not None and stated > most:
         raise _too_large(f"{stated}", most)

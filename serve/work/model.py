@@ -18,7 +18,6 @@ from ...runtime.frame.style import Style
 
 Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
-_NOTHING = (None, None)
 
 
 @dataclass
@@ -56,20 +55,21 @@ class ServedModel:
     def labels(self) -> Labels:
         return self.segmenter.labels
 
-    def segment(self, frame: Frame, size_hw: tuple[int, int] | None = None) -> Segmented:
+    def segment(self, frame: Frame, size_hw: tuple[int, int] | None = None, out: Mask | None = None) -> Segmented:
         """The mask of a frame.
 
         Args:
             frame: uint8 (H, W, 3), BGR.
             size_hw: Height and width of the mask; default: the frame's. Another one than the frame's is for frames that
                 were scaled down while they were decoded.
+            out: uint8, of that size, to write the mask into; None allocates.
 
         Raises:
             EngineError: the engine failed.
         """
         size_hw = size_hw or frame.shape[:2]
         if self.segmenter.most_in_flight == 1:
-            return self._one_by_one(frame, size_hw)
+            return self._one_by_one(frame, size_hw, out)
         begun = perf_counter()
         with self._slots:
             mine = threading.Event()
@@ -83,7 +83,7 @@ class ServedModel:
                     # Of a frame whose overlay is not wanted only the size counts.
                     shape = np.broadcast_to(np.uint8(0), (*size_hw, 3))
                     pending = replace(pending, frames=(replace(pending.frames[0], image=shape),))
-                result = self.segmenter.finish(pending, [_NOTHING], overlay=False, computed=mine.set)[0]
+                result = self.segmenter.finish(pending, [(out, None)], overlay=False, computed=mine.set)[0]
             finally:
                 mine.set()
         stages = dict(result.stages_ms)
@@ -91,14 +91,14 @@ class ServedModel:
         assert result.mask is not None
         return Segmented(result.mask, stages)
 
-    def _one_by_one(self, frame: Frame, size_hw: tuple[int, int]) -> Segmented:
+    def _one_by_one(self, frame: Frame, size_hw: tuple[int, int], out: Mask | None) -> Segmented:
         """For engines that do a frame's whole way on their device."""
         begun = perf_counter()
         with self._starting:
             waited = perf_counter()
             if frame.shape[:2] != size_hw:
                 frame = kernels.resize(frame, size_hw, "bilinear")
-            result = self.segmenter.process(frame, overlay=False)
+            result = self.segmenter.process(frame, overlay=False, mask_out=out)
         assert result.mask is not None
         return Segmented(result.mask, {"wait": 1e3 * (waited - begun), **result.stages_ms})
 
