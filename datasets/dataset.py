@@ -141,7 +141,7 @@ def read_classes(file: Path) -> Labels:
         DataError: not readable, or no class list.
     """
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:  # not JSON, not even text
         raise DataError(f"{file}: not readable as JSON ({error}); expected names, palette, ignore_index") from error
     if not isinstance(data, dict):

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from ..core.errors import DataError
 from ..core.labels import CAMVID, CARVANA, CITYSCAPES, VOC, VOC_VOID_RGB, Labels, default_palette
+from . import labelmap
 from .coding import Coding
+from .labelmap import LabelMap, read_label_map
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val", "test")
@@ -31,7 +33,7 @@ class Layout:
         splits: root → names of its splits.
         pairs: (root, split) → images in order of their names, each with its label file, or None where that is missing.
         labels: root → its classes; None where the files must say.
-        coding: What its label files' pixels mean.
+        coding: root → what its label files' pixels mean.
         expects: (root, split) → the folder of the labels, for messages.
     """
 
@@ -40,7 +42,7 @@ class Layout:
     splits: Callable[[Path], list[str]]
     pairs: Callable[[Path, str], Pairs]
     labels: Callable[[Path], Labels | None] = lambda _root: None
-    coding: Coding = Coding()
+    coding: Callable[[Path], Coding] = lambda _root: Coding()
     expects: Callable[[Path, str], Path] = lambda root, split: (_label_dir(root) or root / "labels") / split
 
 
@@ -139,7 +141,7 @@ CITYSCAPES_LAYOUT = Layout(
     lambda root: [p.name for p in folders(root / "leftImg8bit")],
     _cityscapes,
     lambda _root: CITYSCAPES,
-    Coding({i: CITYSCAPES_IDS.index(i) if i in CITYSCAPES_IDS else 255 for i in (*range(34), 255)}),
+    lambda _root: Coding({i: CITYSCAPES_IDS.index(i) if i in CITYSCAPES_IDS else 255 for i in (*range(34), 255)}),
 )
 
 
@@ -148,22 +150,40 @@ def _voc_root(root: Path) -> Path:
     return next((p for p in inner if (p / "ImageSets/Segmentation").is_dir() and (p / "SegmentationClass").is_dir()), root)
 
 
+def _voc_splits(root: Path) -> dict[str, Path]:
+    """Split → the file that lists its images; CVAT's are called Train, Validation, … or default alone."""
+    files = {path.stem.lower(): path for path in sorted((_voc_root(root) / "ImageSets/Segmentation").glob("*.txt"))}
+    return dict.fromkeys(SPLITS, files["default"]) if list(files) == ["default"] else files
+
+
 def _voc(root: Path, split: str) -> Pairs:
-    base = _voc_root(root)
-    names = (base / "ImageSets/Segmentation" / f"{split}.txt").read_text(encoding="utf-8").split()
-    masks = [base / "SegmentationClass" / f"{name}.png" for name in names]
-    pairs = zip((base / "JPEGImages" / f"{name}.jpg" for name in names), masks, strict=True)
-    return [(image, mask if mask.is_file() else None) for image, mask in pairs]
+    base, file = _voc_root(root), _voc_splits(root)[split]
+    pairs: Pairs = []
+    for name in (line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()):
+        images = [base / "JPEGImages" / f"{name}{suffix}" for suffix in IMAGE_SUFFIXES]
+        mask = base / "SegmentationClass" / f"{name}.png"
+        pairs.append((next((p for p in images if p.is_file()), images[0]), mask if mask.is_file() else None))
+    return automatic_split(pairs, split) if file.stem == "default" else pairs
+
+
+# Files with a palette arrive as colours; black is the background, a class.
+_VOC_CODING = Coding(colours={colour: i for i, colour in enumerate(VOC.palette)} | {VOC_VOID_RGB: VOC.ignore_index})
+
+
+def _label_map(root: Path) -> LabelMap:
+    """What ``labelmap.txt`` says of a dataset in VOC's folders; where it has none, it is Pascal VOC."""
+    file = _voc_root(root) / labelmap.FILE
+    return read_label_map(file) if file.is_file() else LabelMap(VOC, _VOC_CODING)
 
 
 VOC_LAYOUT = Layout(
     "Pascal VOC (JPEGImages, SegmentationClass, ImageSets)",
     lambda root: (_voc_root(root) / "ImageSets/Segmentation").is_dir(),
-    lambda root: sorted(p.stem for p in (_voc_root(root) / "ImageSets/Segmentation").glob("*.txt")),
+    lambda root: sorted(_voc_splits(root)),
     _voc,
-    lambda _root: VOC,
-    # Files with a palette arrive as colours; black is the background, a class.
-    Coding(colours={colour: i for i, colour in enumerate(VOC.palette)} | {VOC_VOID_RGB: VOC.ignore_index}),
+    lambda root: _label_map(root).labels,
+    lambda root: _label_map(root).coding,
+    lambda root, _split: _voc_root(root) / "SegmentationClass",
 )
 
 
@@ -179,7 +199,7 @@ def _ade_labels(root: Path) -> Labels:
     file = root / "objectInfo150.txt"
     if not file.is_file():
         return Labels.numbered(150)
-    rows = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()[1:] if line.strip()]
+    rows = [line.split("\t") for line in file.read_text(encoding="utf-8-sig").splitlines()[1:] if line.strip()]
     if len(rows) != 150:
         raise DataError(f"{file}: expected a heading and 150 classes, got {len(rows)}")
     names: list[str] = []
@@ -198,7 +218,7 @@ ADE_LAYOUT = Layout(
         list_images(root / "annotations" / _ADE_SPLITS.get(split, split)),
     ),
     _ade_labels,
-    Coding({0: 255} | {i: i - 1 for i in range(1, 151)}),
+    lambda _root: Coding({0: 255} | {i: i - 1 for i in range(1, 151)}),
 )
 
 CAMVID_SEGNET = Layout(
@@ -235,7 +255,7 @@ CAMVID_ORIGINAL = Layout(
         lambda image: image.stem[:-3],
     ),
     lambda _root: CAMVID,
-    Coding(
+    lambda _root: Coding(
         colours={c: i for i, name in enumerate(CAMVID.names) for c in CAMVID_COLOURS[name]}
         | {(0, 0, 0): CAMVID.ignore_index}
     ),
@@ -256,7 +276,7 @@ CARVANA_LAYOUT = Layout(
         lambda image: image.stem.rpartition("_")[0],
     ),
     lambda _root: CARVANA,
-    Coding({0: 0, 1: 1, 255: 1}, {(0, 0, 0): 0, (255, 255, 255): 1}),
+    lambda _root: Coding({0: 0, 1: 1, 255: 1}, {(0, 0, 0): 0, (255, 255, 255): 1}),
 )
 
 LAYOUTS = (

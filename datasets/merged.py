@@ -214,7 +214,7 @@ def _keys(path: Path, what: str, data: dict[str, Any], valid: tuple[str, ...]) -
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".json":
             data = json.loads(text)
         else:

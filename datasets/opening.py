@@ -113,7 +113,7 @@ def open_folder(root: Path, split: str, labels: Labels | str | None = None) -> S
         )
     images = tuple(image for image, _ in pairs)
     masks = tuple(mask for _, mask in pairs if mask is not None)
-    return SegDataset(root, split, _resolve_labels(root, layout, images, masks, labels), images, masks, layout.coding)
+    return SegDataset(root, split, _resolve_labels(root, layout, images, masks, labels), images, masks, layout.coding(root))
 
 
 def open_merged(root: Path, split: str, labels: Labels | None = None) -> SegDataset:
