@@ -97,7 +97,7 @@ def convert(
 
     with Bars() as bars:
         report = run(source, target, options, progress=bars)
-    print(f"{report.title()}\nlook it over: seg-edge data check {target}")
+    print("\n".join([report.title(), *report.notes, f"look it over: seg-edge data check {target}"]))
 
 
 @app.command()

@@ -10,8 +10,13 @@ from pathlib import Path
 from ..core.labels import PRESETS
 from ..core.options import Options, configuration, option
 
-#: Formats that :func:`seg_edge.datasets.convert` reads.
-FORMATS = ("coco", "labelme", "yolo")
+#: Formats that :func:`seg_edge.datasets.convert` reads, and the word for "whichever it is".
+FORMATS = (
+    "coco", "coco-panoptic", "cvat", "datumaro", "huggingface", "label-studio", "labelme", "supervisely", "via", "yolo",
+)  # fmt: skip
+AUTO = "auto"
+#: Which pixels annotations of an image with EXIF orientation are for.
+EXIF = ("upright", "stored")
 #: What becomes of a source's classes that ``classes`` doesn't list.
 OTHERS = ("error", "void", "background")
 #: What pixels are that no annotation covers.
@@ -41,7 +46,7 @@ class CheckOptions(Options):
 class ConvertOptions(Options):
     """How :func:`seg_edge.datasets.convert` reads annotations of other tools."""
 
-    format: str = option(help="Format of the annotations", choices=lambda: FORMATS)
+    format: str = option(AUTO, help="Format of the annotations", choices=lambda: (AUTO, *FORMATS))
     classes: str | Path | None = option(
         None,
         help="Classes of the result, in order: a text file with a name a line, a classes.json, or the list of a known "
@@ -59,7 +64,16 @@ class ConvertOptions(Options):
         choices=lambda: UNLABELLED,
         kind="`unlabelled`",
     )
-    clip: bool = option(False, help="Cut polygons off at the image's border instead of refusing them.")
+    clip: bool = option(False, help="Cut shapes off at the image's border instead of refusing them.")
+    skip_shapes: bool = option(
+        False, help="Leave out shapes without an area (points, lines, boxes beside outlines) and count them."
+    )
+    exif: str = option(
+        "upright",
+        help="What annotations of images with EXIF orientation were drawn on: the image as viewers show it, or as stored by "
+        "tools that ignore EXIF",
+        choices=lambda: EXIF,
+    )
     link: bool = option(False, help="Symbolic links to the images instead of copies.")
 
 

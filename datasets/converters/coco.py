@@ -1,14 +1,15 @@
 """COCO: instances and stuff (polygons and run lengths in JSON), panoptic (PNGs of segment ids).
 
 Lin et al., "Microsoft COCO" (2014); Kirillov et al., "Panoptic Segmentation" (2019); formats as on cocodataset.org.
+Roboflow's exports have one file in each split's folder, beside its images.
 """
 
 from __future__ import annotations
 
-import json
-import warnings
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,184 +17,237 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...core.errors import DataError, InputError
+from ...core.errors import DataError
 from ...core.labels import RGB
-from .images import SLACK_PX, Picture, Region, Source, need
+from ..regions import runs
+from ..regions.images import Picture, Region, Source, check_corners, need
+from ..regions.reading import ImageFiles, Reading, read_json, split_of, top_level_keys
+from ..regions.shapes import decode_image
 
+ROBOFLOW_FILE = "_annotations.coco.json"
+#: Parts of a file's name that say the split, not the kind of annotation.
+_SPLIT_PART = re.compile(r"(train|val|valid|validation|test|trainval|minival|default)[\d.-]*(dev\d*)?", re.IGNORECASE)
 _SPLITS = ("train", "val", "test")
 
+Names = dict[int, str]
 
-def read(source: Path, clip: bool) -> Source:
+
+@dataclass(frozen=True)
+class _File:
+    """One annotation file.
+
+    Attributes:
+        path: Where it lies.
+        data: Its content.
+        split: Of its images; None where it doesn't say.
+        folders: Where its images may lie.
+    """
+
+    path: Path
+    data: dict[str, Any]
+    split: str | None
+    folders: list[Path]
+
+
+def recognise(source: Path) -> str | None:
+    """Why a folder or file is a COCO dataset; None where it isn't."""
+    files = [source] if source.is_file() else [*_roboflow_files(source), *_json_files(source)]
+    for file in files[:20]:
+        if file.suffix == ".json" and {"images", "categories"} <= top_level_keys(file):
+            return f"{file.name} has images and categories"
+    return None
+
+
+def read(source: Path, reading: Reading, panoptic: bool = False) -> Source:
     """A COCO dataset.
 
     Args:
-        source: An annotation file, or a folder with ``annotations/*.json`` of one kind and folders of images.
-        clip: Accept polygons that leave their picture.
+        source: An annotation file, or a folder with ``annotations/*.json`` and folders of images, or with Roboflow's
+            ``<split>/_annotations.coco.json``.
+        reading: Options and account.
+        panoptic: Of a folder with several kinds of annotations, take the panoptic ones instead of the instances.
 
     Raises:
         DataError: no such files, other formats, an image that is missing.
     """
-    files = _annotation_files(source)
-    root = source if source.is_dir() else source.parent.parent if source.parent.name == "annotations" else source.parent
-    categories: dict[int, tuple[str, RGB | None]] = {}
-    contents = [(file, _load(file)) for file in files]
-    panoptic = False
-    for file, data in contents:
-        for entry in need(data, "categories", list, str(file)):
-            where = f"{file}: categories"
-            name, number = str(need(entry, "name", str, where)), int(need(entry, "id", int, where))
-            colour = tuple(entry["color"]) if len(entry.get("color", ())) == 3 else None
-            if categories.setdefault(number, (name, colour))[0] != name:
-                raise DataError(f"{file}: category {number} is {name!r}, but {categories[number][0]!r} in another file")
-        annotations = need(data, "annotations", list, str(file))
-        panoptic |= bool(annotations) and "segments_info" in annotations[0]
-    pictures: list[Picture] = []
-    for file, data in contents:
-        split = next((name for name in _SPLITS if name in file.stem.lower()), None)
-        pictures += _pictures(file, data, root, split, {n: name for n, (name, _) in categories.items()}, panoptic, clip)
-    ordered = [categories[number] for number in sorted(categories)]
-    palette = tuple(colour for _, colour in ordered if colour is not None)
+    files = [_open(path, source) for path in _annotation_files(source, reading, panoptic)]
+    categories, names = _categories(files, reading)
+    segments = False
+    for file in files:
+        annotations = need(file.data, "annotations", list, str(file.path))
+        segments |= bool(annotations) and "segments_info" in annotations[0]
+    pictures = [picture for file in files for picture in _pictures(file, source, names, segments, reading)]
+    palette = tuple(colour for _, colour in categories if colour is not None)
     return Source(
-        pictures, tuple(name for name, _ in ordered), not panoptic, palette if len(palette) == len(ordered) else None
-    )
+        pictures, tuple(name for name, _ in categories), not segments, palette if len(palette) == len(categories) else None,
+        small_on_top=True,
+    )  # fmt: skip
 
 
-def _annotation_files(source: Path) -> list[Path]:
+def read_panoptic(source: Path, reading: Reading) -> Source:
+    """:func:`read` of the panoptic files among several kinds."""
+    return read(source, reading, panoptic=True)
+
+
+def _roboflow_files(source: Path) -> list[Path]:
+    return sorted([*source.glob(f"*/{ROBOFLOW_FILE}"), *source.glob(ROBOFLOW_FILE)])
+
+
+def _json_files(source: Path) -> list[Path]:
+    return sorted((source / "annotations").glob("*.json")) or sorted(source.glob("*.json"))
+
+
+def _annotation_files(source: Path, reading: Reading, panoptic: bool) -> list[Path]:
     if source.is_file():
         return [source]
-    files = sorted((source / "annotations").glob("*.json")) or sorted(source.glob("*.json"))
+    files = _roboflow_files(source) or _json_files(source)
     if not files:
-        raise DataError(f"{source}: no annotations/*.json; pass a COCO folder or one of its annotation files")
-    kinds = {file.stem.split("_")[0] for file in files} if len(files) > 1 else set()
-    if len(kinds - set(_SPLITS)) > 1:
         raise DataError(
-            f"{files[0].parent}: holds annotations of several kinds ({', '.join(sorted(kinds))}); pass one file, "
-            f"such as {files[0]}"
+            f"{source}: no annotations/*.json and no <split>/{ROBOFLOW_FILE}; pass a COCO folder or one of its "
+            "annotation files"
         )
+    kinds: defaultdict[str, list[Path]] = defaultdict(list)
+    for file in files:
+        parts = [part for part in file.stem.split("_") if part and not _SPLIT_PART.fullmatch(part)]
+        kinds["_".join(parts)].append(file)
+    wanted = "panoptic" if panoptic else "instances"
+    if len(kinds) > 1 and wanted not in kinds:
+        raise DataError(
+            f"{files[0].parent}: holds annotations of several kinds ({', '.join(map(str, sorted(kinds)))}), none of them "
+            f"{wanted}; pass one file, such as {files[0]}"
+        )
+    if len(kinds) > 1:
+        others = sorted(file.name for kind, paths in kinds.items() if kind != wanted for file in paths)
+        reading.say(f"took {', '.join(file.name for file in kinds[wanted])}; left out {', '.join(others)}")
+        return kinds[wanted]
     return files
 
 
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: not readable as JSON ({error})") from error
+def _open(path: Path, source: Path) -> _File:
+    data = read_json(path)
     if not isinstance(data, dict):
-        raise DataError(f"{file}: expected a JSON object with images, annotations, categories, got {type(data).__name__}")
-    return data
-
-
-def _pictures(
-    file: Path, data: dict[str, Any], root: Path, split: str | None, names: dict[int, str], panoptic: bool, clip: bool
-) -> list[Picture]:
-    of_image: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-    for annotation in data["annotations"]:
-        of_image[int(need(annotation, "image_id", int, f"{file}: annotations"))].append(annotation)
-    folders = _image_folders(root, file, split)
-    pictures = []
-    for image in need(data, "images", list, str(file)):
-        where = f"{file}: images"
-        number, name = need(image, "id", int, where), need(image, "file_name", str, where)
-        size_hw = (int(need(image, "height", int, where)), int(need(image, "width", int, where)))
-        path = next((folder / name for folder in folders if (folder / name).is_file()), None)
-        if path is None:
-            raise DataError(f"{file}: image {name} is in none of {', '.join(map(str, folders))}; put the images there")
-        own = of_image.pop(number, [])
-
-        def regions(size: tuple[int, int], own: list[dict[str, Any]] = own, name: str = name) -> Sequence[Region]:
-            if panoptic:
-                return _panoptic(file, own, names, size)
-            return [_region(f"{file}: {name}", entry, names, clip) for entry in own]
-
-        pictures.append(Picture(Path(name).stem, path, path.suffix, split, regions, size_hw))
-    if of_image:
-        raise DataError(f"{file}: annotations of image {next(iter(of_image))}, which is not in its list of images")
-    return pictures
+        raise DataError(f"{path}: expected a JSON object with images, annotations, categories, got {type(data).__name__}")
+    if path.name == ROBOFLOW_FILE:
+        return _File(path, data, split_of([path.parent.name]), [path.parent])
+    root = source if source.is_dir() else path.parent.parent if path.parent.name == "annotations" else path.parent
+    split = next((name for name in _SPLITS if name in path.stem.lower()), None)
+    return _File(path, data, split, _image_folders(root, path, split))
 
 
 def _image_folders(root: Path, file: Path, split: str | None) -> list[Path]:
     """Where a file's images may lie: COCO's own train2017, then what exports of other tools have."""
     year = file.stem.rpartition("_")[2]
     names = [year, f"images/{year}", *((split, f"images/{split}") if split else ()), "images", "."]
-    found = [root / name for name in dict.fromkeys(names) if (root / name).is_dir()]
-    return found + ([file.parent] if file.parent not in found else [])
+    folders = [root / name for name in dict.fromkeys(names) if (root / name).is_dir()]
+    return folders + ([file.parent] if file.parent not in folders else [])
 
 
-def _category(entry: dict[str, Any], names: dict[int, str], where: str) -> str:
+def _categories(files: Iterable[_File], reading: Reading) -> tuple[list[tuple[str, RGB | None]], Names]:
+    """The classes in the order of their ids, each once, and the name of every id."""
+    categories: dict[int, tuple[str, RGB | None]] = {}
+    parents: set[str] = set()
+    used: Counter[Any] = Counter()
+    for file in files:
+        for entry in need(file.data, "categories", list, str(file.path)):
+            where = f"{file.path}: categories"
+            name, number = str(need(entry, "name", str, where)), int(need(entry, "id", int, where))
+            colour = tuple(entry["color"]) if len(entry.get("color") or ()) == 3 else None
+            parents.add(str(entry.get("supercategory")))
+            if categories.setdefault(number, (name, colour))[0] != name:
+                raise DataError(f"{file.path}: category {number} is {name!r}, but {categories[number][0]!r} in another file")
+        for annotation in need(file.data, "annotations", list, str(file.path)):
+            if isinstance(annotation, dict):
+                entries = annotation.get("segments_info", [annotation])
+                used.update(e.get("category_id") for e in entries if isinstance(e, dict))
+    names = {number: name for number, (name, _) in categories.items()}
+    # Roboflow puts a parent first that no object has; it may have the name of the only class.
+    idle = {n for n, name in names.items() if name in parents and not used[n] and len(names) > 1}
+    for number in sorted(idle):
+        reading.say(f"category {number} ({names[number]!r}) is a parent without objects and is left out")
+    ordered: dict[str, RGB | None] = {}
+    for number in sorted(categories):
+        name, colour = categories[number]
+        if number in idle:
+            continue
+        if name in ordered:
+            reading.say(f"category {name!r} is listed twice; both are one class")
+        ordered.setdefault(name, colour)
+    return list(ordered.items()), names
+
+
+def _pictures(file: _File, source: Path, names: Names, panoptic: bool, reading: Reading) -> list[Picture]:
+    of_image: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for annotation in file.data["annotations"]:
+        of_image[need(annotation, "image_id", (int, str), f"{file.path}: annotations")].append(annotation)
+    images = ImageFiles(file.folders[0] if source.is_file() else source)
+    pictures = []
+    for image in need(file.data, "images", list, str(file.path)):
+        where = f"{file.path}: images"
+        number, name = need(image, "id", (int, str), where), need(image, "file_name", str, where)
+        size_hw = (int(need(image, "height", int, where)), int(need(image, "width", int, where)))
+        path = images.find(name, file.folders)
+        if path is None:
+            raise DataError(
+                f"{file.path}: image {name} is in none of {', '.join(map(str, file.folders))}; put the images there"
+            )
+        own = of_image.pop(number, [])
+
+        def regions(size: tuple[int, int], own: list[dict[str, Any]] = own, name: str = name) -> Sequence[Region]:
+            if panoptic:
+                return _panoptic(file.path, own, names, size)
+            drawn = (_region(file.path, f"{file.path}: {name}", entry, names, reading) for entry in own)
+            return [region for region in drawn if region is not None]
+
+        pictures.append(Picture(Path(name.replace("\\", "/")).stem, path, path.suffix, file.split, regions, size_hw))
+    if of_image:
+        raise DataError(f"{file.path}: annotations of image {next(iter(of_image))}, which is not in its list of images")
+    return pictures
+
+
+def _category(entry: dict[str, Any], names: Names, where: str) -> str:
     number = need(entry, "category_id", int, where)
     if number not in names:
         raise DataError(f"{where}: category_id {number} is not in the file's categories")
     return names[number]
 
 
-def _region(where: str, entry: dict[str, Any], names: dict[int, str], clip: bool) -> Region:
+def _region(file: Path, where: str, entry: dict[str, Any], names: Names, reading: Reading) -> Region | None:
     where = f"{where}, annotation {entry.get('id')}"
+    name = _category(entry, names, where)
+    if entry.get("segmentation") is None:
+        reading.skip("box", file, f"{where}: has no 'segmentation', only a box")
+        return None
     shape = need(entry, "segmentation", (list, dict), where)
 
     def draw(size_hw: tuple[int, int]) -> npt.NDArray[np.bool_]:
-        return _decode(shape, size_hw, where, clip)
-
-    return Region(_category(entry, names, where), draw, where, float(entry.get("area", 0.0)))
-
-
-def _decode(shape: Any, size_hw: tuple[int, int], where: str, clip: bool) -> npt.NDArray[np.bool_]:
-    """Polygons, or run lengths along columns, as pycocotools rasterizes them."""
-    try:
-        from pycocotools import mask as coco_mask
-    except ImportError as error:
-        raise InputError(f"COCO masks need pycocotools ({error}); pip install 'seg-edge[convert]'") from error
-    height, width = size_hw
-    try:
         if isinstance(shape, dict):
-            if list(shape["size"]) != [height, width]:
-                raise DataError(f"{where}: run lengths are for {shape['size']}, its picture is {[height, width]}")
-            lengths = shape["counts"]
-            if isinstance(lengths, list) and sum(lengths) != height * width:
-                raise DataError(f"{where}: run lengths add up to {sum(lengths)}, its picture has {height * width} pixels")
-            parts = coco_mask.frPyObjects(shape, height, width) if isinstance(lengths, list) else shape
-            return np.asarray(_quietly(coco_mask.decode, parts), bool)
-        _check_polygons(shape, size_hw, where, clip)
-        if not shape:
-            return np.zeros(size_hw, bool)
-        parts = coco_mask.merge(coco_mask.frPyObjects(shape, height, width))
-        return np.asarray(_quietly(coco_mask.decode, parts), bool)
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{where}: not a polygon or run lengths ({type(error).__name__}: {error})") from error
+            return runs.decode(shape, size_hw, where)
+        for part in shape:
+            _check_polygon(part, size_hw, where, reading.clip)
+        return runs.fill_polygons(shape, size_hw)
+
+    return Region(name, draw, where)
 
 
-def _quietly(function: Callable[[Any], Any], argument: Any) -> Any:
-    with warnings.catch_warnings():
-        # pycocotools 2.0.11 is built for NumPy 1's way of copying; NumPy 2 accepts it with a note to developers.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return function(argument)
-
-
-def _check_polygons(shape: list[Any], size_hw: tuple[int, int], where: str, clip: bool) -> None:
-    for part in shape:
+def _check_polygon(part: Any, size_hw: tuple[int, int], where: str, clip: bool) -> None:
+    try:
         points = np.array(part, np.float64)
-        if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
-            raise DataError(f"{where}: a polygon is a list x1, y1, x2, y2, … of at least 6 numbers, got {len(part)} values")
-        corners = points.reshape(-1, 2)
-        limits = np.array(size_hw[::-1], np.float64)
-        outside = np.flatnonzero(((corners < -SLACK_PX) | (corners > limits + SLACK_PX)).any(1))
-        if outside.size and not clip:
-            x, y = corners[outside[0]]
-            raise DataError(
-                f"{where}: the corner ({x:.1f}, {y:.1f}) lies outside its picture of {size_hw[1]}x{size_hw[0]} pixels; "
-                "correct it, or pass `clip=True` to cut polygons off at the border"
-            )
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: not a polygon or run lengths ({type(error).__name__}: {error})") from error
+    if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
+        got = f"{len(part)} values" if isinstance(part, list) else repr(part)
+        raise DataError(f"{where}: a polygon is a list x1, y1, x2, y2, … of at least 6 numbers, got {got}")
+    check_corners(points.reshape(-1, 2), size_hw, where, clip)
 
 
-def _panoptic(file: Path, entries: list[dict[str, Any]], names: dict[int, str], size_hw: tuple[int, int]) -> list[Region]:
+def _panoptic(file: Path, entries: list[dict[str, Any]], names: Names, size_hw: tuple[int, int]) -> list[Region]:
     """Segments of a PNG whose pixels are ids: R + 256 G + 65536 B; 0 is unlabelled."""
     regions = []
     for entry in entries:
         png = file.with_suffix("") / need(entry, "file_name", str, f"{file}: annotations")
         try:
-            colours = cv2.imdecode(np.frombuffer(png.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-        except (OSError, cv2.error) as error:
+            colours = decode_image(png.read_bytes(), cv2.IMREAD_COLOR)
+        except OSError as error:
             raise DataError(f"{png}: can't be read ({error}); panoptic PNGs lie beside their JSON") from error
         if colours is None or colours.shape[:2] != size_hw:
             got = "no image" if colours is None else f"{colours.shape[1]}x{colours.shape[0]}"

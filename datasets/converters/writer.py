@@ -8,7 +8,8 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,14 @@ from ...core.errors import DataError, InputError
 from ...core.labels import PRESETS, Labels
 from ...core.progress import Progress, Silent
 from ...core.report import Report
+from .. import exif
 from ..dataset import write_labels
 from ..layouts import SPLITS, Pairs, automatic_split
-from ..options import ConvertOptions
-from . import coco, labelme, yolo
-from .images import BACKGROUND, Picture, Source, labels_of, paint
-
-#: Format → (source, clip) → what it holds. A test holds the names equal to those that the options take.
-READERS: dict[str, Callable[[Path, bool], Source]] = {"coco": coco.read, "labelme": labelme.read, "yolo": yolo.read}
+from ..options import AUTO, ConvertOptions
+from ..regions.images import BACKGROUND, Mask, Picture, Source, labels_of, paint
+from ..regions.reading import Reading
+from ..regions.shapes import decode_image, suffix_of
+from .formats import READERS, recognise
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,14 +38,26 @@ class Converted(Report):
         data: Its folder.
         splits: Split → images.
         labels: Its classes.
+        format: The format that was read.
+        reading: What was assumed, skipped and counted.
     """
 
     data: Path
     splits: dict[str, int]
     labels: Labels
+    format: str = ""
+    reading: Reading = field(default_factory=Reading)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was assumed, skipped and counted, a line each."""
+        return self.reading.account()
 
     def to_dict(self) -> dict[str, Any]:
-        return {"data": str(self.data), "splits": dict(self.splits), "labels": self.labels.to_dict()}
+        return {
+            "data": str(self.data), "splits": dict(self.splits), "labels": self.labels.to_dict(), "format": self.format,
+            **self.reading.to_dict(),
+        }  # fmt: skip
 
     def title(self) -> str:
         parts = " + ".join(f"{count} {split}" for split, count in sorted(self.splits.items()))
@@ -55,9 +68,13 @@ def convert(source: str | Path, out: str | Path, options: ConvertOptions, *, pro
     """Converts annotations of other tools into ``images/<split>``, ``labels/<split>`` and ``classes.json``.
 
     >>> import shutil
-    >>> images = shutil.copytree("data/images", "yolo/images")  # without text files: nothing is outlined
+    >>> images = shutil.copytree("data/images", "yolo/images")
     >>> _ = Path("yolo/classes.txt").write_text("car")
-    >>> convert("yolo", "converted", ConvertOptions(format="yolo"))
+    >>> for image in Path("yolo/images").glob("*/*"):  # one triangle each
+    ...     text = Path("yolo/labels", image.parent.name, f"{image.stem}.txt")
+    ...     text.parent.mkdir(parents=True, exist_ok=True)
+    ...     _ = text.write_text("0 0.1 0.1 0.9 0.1 0.9 0.9")
+    >>> convert("yolo", "converted", ConvertOptions(format="auto"))
     converted: 6 train + 3 val images, 2 classes
 
     Args:
@@ -68,7 +85,7 @@ def convert(source: str | Path, out: str | Path, options: ConvertOptions, *, pro
 
     Raises:
         InputError: ``out`` is not empty, or the classes can't be used. Nothing is left in ``out``, here and below.
-        DataError: an image or annotation that is missing or can't be used.
+        DataError: an image or annotation that is missing or can't be used, or nothing is annotated.
         UnknownNameError: an annotation of a class that is not listed.
     """
     source, target = Path(source), Path(out)
@@ -76,7 +93,12 @@ def convert(source: str | Path, out: str | Path, options: ConvertOptions, *, pro
         raise InputError(f"{target}: exists and is not empty; pass another folder")
     if not source.exists():
         raise DataError(f"{source}: no such folder or file")
-    read = READERS[options.format](source, options.clip)
+    progress = progress or Silent()
+    kind, reading = options.format, Reading(options.clip, options.skip_shapes, options.exif == "stored")
+    if kind == AUTO:
+        kind, reason = recognise(source)
+        reading.say(f"read as {kind}: {reason}")
+    read = READERS[kind].read(source, reading)
     if not read.pictures:
         raise DataError(f"{source}: no images")
     background = read.background if options.unlabelled is None else options.unlabelled == "background"
@@ -85,14 +107,17 @@ def convert(source: str | Path, out: str | Path, options: ConvertOptions, *, pro
     values = _values(read, labels, options.others, background)
     nothing = values[BACKGROUND] if background else labels.ignore_index
     splits = _splits(read.pictures)
-    count = (progress or Silent()).count("converting")
+    count = progress.count("converting")
 
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         for done, (picture, split) in enumerate(splits, 1):
-            _write(folder, picture, split, values, nothing, options.link)
+            draw = partial(paint, picture, values=values, unlabelled=nothing, source=read, reading=reading)
+            _write(picture, folder / "images" / split, folder / "labels" / split, draw, reading, options.link)
             count(done, len(splits))
+        if not reading.painted:
+            raise DataError(_nothing(source, len(splits), reading))
         write_labels(folder, labels)
         folder.chmod(0o755)
         if target.exists():
@@ -100,7 +125,15 @@ def convert(source: str | Path, out: str | Path, options: ConvertOptions, *, pro
         os.replace(folder, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Converted(target, dict(Counter(split for _, split in splits)), labels)
+    return Converted(target, dict(Counter(split for _, split in splits)), labels, kind, reading)
+
+
+def _nothing(source: Path, images: int, reading: Reading) -> str:
+    counts = [line for line in reading.account() if line.startswith(("skipped", "warning"))]
+    return (
+        f"{source}: not one annotation in {images} images covers a pixel{'; ' if counts else ''}{'; '.join(counts)}; "
+        "a training would see only background"
+    )
 
 
 def _class_list(classes: str | Path) -> Labels:
@@ -110,7 +143,7 @@ def _class_list(classes: str | Path) -> Labels:
     if not path.is_file():
         raise InputError(f"`classes` {classes}: no such file; expected a list of names, or one of {', '.join(PRESETS)}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".json":
             return Labels.from_dict(json.loads(text))
         return Labels.from_dict({"names": [line.strip() for line in text.splitlines() if line.strip()]})
@@ -147,27 +180,60 @@ def _splits(pictures: list[Picture]) -> list[tuple[Picture, str]]:
     return result
 
 
-def _write(folder: Path, picture: Picture, split: str, values: dict[str, int], nothing: int, link: bool) -> None:
-    where = picture.image if isinstance(picture.image, Path) else f"the image inside {picture.name}.json"
+def _write(
+    picture: Picture, images: Path, labels: Path, draw: Callable[[tuple[int, int]], Mask], reading: Reading, link: bool
+) -> None:
+    where = picture.image if isinstance(picture.image, Path) else f"the image of {picture.name}"
     try:
-        data = picture.image.read_bytes() if isinstance(picture.image, Path) else picture.image
+        data = picture.image.read_bytes() if isinstance(picture.image, Path) else picture.image()
     except OSError as error:
         raise DataError(f"{where}: can't be read ({error.strerror})") from error
-    frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    suffix, frame = picture.suffix, decode_image(data, cv2.IMREAD_COLOR)
+    if frame is None and picture.spare is not None:
+        reading.say(f"{where} can't be decoded; the image inside the annotation file is taken")
+        data, link = picture.spare(), False
+        suffix, frame = suffix_of(data), decode_image(data, cv2.IMREAD_COLOR)
     if frame is None:
         raise DataError(f"{where}: not a readable image ({len(data)} bytes); replace or remove it")
-    size_hw = (int(frame.shape[0]), int(frame.shape[1]))
-    if picture.size_hw is not None and picture.size_hw != size_hw:
-        raise DataError(
-            f"{where}: is {size_hw[1]}x{size_hw[0]}, its annotations are for {picture.size_hw[1]}x{picture.size_hw[0]}"
-        )
-    mask = paint(picture.regions(size_hw), size_hw, values, nothing)
-    image, label = (folder / kind / split for kind in ("images", "labels"))
-    image.mkdir(parents=True, exist_ok=True)
-    label.mkdir(parents=True, exist_ok=True)
-    out = image / f"{picture.name}{picture.suffix}"
+    mask = _mask(picture, data, frame, str(where), draw, reading)
+    images.mkdir(parents=True, exist_ok=True)
+    labels.mkdir(parents=True, exist_ok=True)
+    out = images / f"{picture.name}{suffix}"
     if link and isinstance(picture.image, Path):
         out.symlink_to(picture.image.resolve())
     else:
         out.write_bytes(data)
-    (label / f"{picture.name}.png").write_bytes(cv2.imencode(".png", mask)[1].tobytes())
+    (labels / f"{picture.name}.png").write_bytes(cv2.imencode(".png", mask)[1].tobytes())
+
+
+def _mask(
+    picture: Picture, data: bytes, frame: Mask, where: str, draw: Callable[[tuple[int, int]], Mask], reading: Reading
+) -> Mask:
+    """The mask for the image as it is decoded, which is upright, from annotations for the upright or the stored one."""
+    shown_hw = stored_hw = (int(frame.shape[0]), int(frame.shape[1]))
+    turned = exif.orientation(data)
+    if turned != 1:
+        stored = decode_image(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if stored is None or np.array_equal(stored, frame):
+            turned = 1  # OpenCV does not turn this kind of file
+        else:
+            stored_hw = (int(stored.shape[0]), int(stored.shape[1]))
+            reading.rotated.append(picture.name)
+    annotated_hw = stored_hw if reading.stored else shown_hw
+    if picture.size_hw is not None and picture.size_hw != annotated_hw:
+        said = f"{where}: is {_size(annotated_hw)}, its annotations are for {_size(picture.size_hw)}"
+        if turned != 1 and picture.size_hw in (shown_hw, stored_hw):
+            other = "upright" if reading.stored else "stored"
+            said += (
+                f": its EXIF orientation {turned} ({exif.MEANINGS[turned]}) swaps the sides, and the annotations are for "
+                f"the image as {other}; pass `exif='{other}'`"
+            )
+        elif turned != 1:
+            said += f"; its EXIF orientation is {turned} ({exif.MEANINGS[turned]})"
+        raise DataError(said)
+    mask = draw(annotated_hw)
+    return exif.upright(mask, turned) if reading.stored and turned != 1 else mask
+
+
+def _size(size_hw: tuple[int, int]) -> str:
+    return f"{size_hw[1]}x{size_hw[0]}"

@@ -13,7 +13,7 @@ import pytest
 from seg_edge.core.errors import DataError, InputError, SegEdgeError, UnknownNameError
 from seg_edge.datasets import Converted, ConvertOptions
 from seg_edge.datasets import convert as convert_with
-from seg_edge.datasets.converters.writer import READERS
+from seg_edge.datasets.converters.formats import READERS
 from seg_edge.datasets.opening import open_dataset
 from seg_edge.datasets.options import FORMATS
 
@@ -146,7 +146,10 @@ def test_coco_files_that_are_missing_or_differ(tmp_path):
     (root / "val2017/0001.png").write_bytes(b"no picture")
     assert "0001.png: not a readable image (10 bytes)" in refused("coco", root, tmp_path / "out")
     coco(tmp_path / "coco", [], kind="stuff")
-    assert "annotations of several kinds (instances, stuff); pass one file" in refused("coco", root, tmp_path / "out")
+    coco(tmp_path / "coco", [], kind="captions")
+    (root / "annotations/instances_val2017.json").unlink()
+    line = refused("coco", root, tmp_path / "out")
+    assert "annotations of several kinds (captions, stuff), none of them instances; pass one file" in line
     (root / "annotations/stuff_val2017.json").write_text("{")
     assert "not readable as JSON" in refused("coco", root / "annotations/stuff_val2017.json", tmp_path / "out")
     (tmp_path / "empty").mkdir()
@@ -311,7 +314,7 @@ def test_yolo_mistakes(tmp_path, line, text):
 
 
 def test_yolo_without_names_or_images(tmp_path):
-    root = yolo(tmp_path / "in", [], yaml=None)
+    root = yolo(tmp_path / "in", [f"1 {NORMALIZED}"], yaml=None)
     assert "has no names of classes" in refused("yolo", root, tmp_path / "out")
     (root / "classes.txt").write_text("road\ncar\n")
     assert convert("yolo", root, tmp_path / "out").labels.names == ("background", "road", "car")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ import numpy.typing as npt
 
 from ...core.errors import DataError
 from ...core.labels import RGB, Labels, default_palette
+from .reading import Reading
 
 Mask = npt.NDArray[np.uint8]
+#: size_hw → bool (H, W).
+Draw = Callable[[tuple[int, int]], npt.NDArray[np.bool_]]
 #: Annotators click a little beyond the border; a corner further out than this is a mistake.
 SLACK_PX = 2.0
 
@@ -26,13 +29,11 @@ class Region:
         name: Its class, as the source says it.
         draw: size_hw → bool (H, W), its pixels.
         where: File and place, for messages.
-        area: For the order of painting, where the source's order means nothing: smaller ones lie on top.
     """
 
     name: str
-    draw: Callable[[tuple[int, int]], npt.NDArray[np.bool_]]
+    draw: Draw
     where: str
-    area: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,19 +42,21 @@ class Picture:
 
     Attributes:
         name: File name in the result, without suffix.
-        image: The file, or its bytes where they lie inside the annotation.
+        image: The file, or what gives its bytes where they lie elsewhere (inside the annotation, a video, a table).
         suffix: Of the image's format, with the dot.
         split: None where the source has no splits.
         regions: What is read of its annotations when its turn comes.
         size_hw: What the source says; None where it doesn't.
+        spare: Gives the image's bytes where ``image`` is a file that can't be decoded.
     """
 
     name: str
-    image: Path | bytes
+    image: Path | Callable[[], bytes]
     suffix: str
     split: str | None
     regions: Callable[[tuple[int, int]], Sequence[Region]]
     size_hw: tuple[int, int] | None = None
+    spare: Callable[[], bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Source:
         palette: One colour each; None takes default ones.
         background: Whether unlabelled pixels are a class of their own; else they are void.
         void: Names that stand for pixels that count nowhere.
+        small_on_top: The order of regions means nothing: those with fewer pixels lie on top. Else later ones do.
     """
 
     pictures: list[Picture]
@@ -72,7 +76,7 @@ class Source:
     background: bool
     palette: tuple[RGB, ...] | None = None
     void: frozenset[str] = frozenset()
-    notes: list[str] = field(default_factory=list)
+    small_on_top: bool = False
 
 
 BACKGROUND = "background"
@@ -86,7 +90,7 @@ def labels_of(source: Source, background: bool) -> Labels:
     return Labels(names, palette)
 
 
-def polygon(points: npt.NDArray[np.float64], where: str, clip: bool) -> Callable[[tuple[int, int]], npt.NDArray[np.bool_]]:
+def polygon(points: npt.NDArray[np.float64], where: str, clip: bool) -> Draw:
     """Pixels inside a polygon.
 
     Args:
@@ -101,17 +105,22 @@ def polygon(points: npt.NDArray[np.float64], where: str, clip: bool) -> Callable
         raise DataError(f"{where}: a polygon needs at least three corners with finite coordinates, got {points.tolist()}")
 
     def draw(size_hw: tuple[int, int]) -> npt.NDArray[np.bool_]:
-        limits = np.array(size_hw[::-1], np.float64)
-        outside = np.flatnonzero(((points < -SLACK_PX) | (points > limits + SLACK_PX)).any(1))
-        if outside.size and not clip:
-            x, y = points[outside[0]]
-            raise DataError(
-                f"{where}: the corner ({x:.1f}, {y:.1f}) lies outside its picture of {size_hw[1]}x{size_hw[0]} pixels; "
-                "correct it, or pass `clip=True` to cut polygons off at the border"
-            )
+        check_corners(points, size_hw, where, clip)
         return inside(points, size_hw)
 
     return draw
+
+
+def check_corners(points: npt.NDArray[np.float64], size_hw: tuple[int, int], where: str, clip: bool) -> None:
+    """Raises DataError where a corner (of float (N, 2): x, y) lies outside the picture, unless it is to be cut off."""
+    limits = np.array(size_hw[::-1], np.float64)
+    outside = np.flatnonzero(((points < -SLACK_PX) | (points > limits + SLACK_PX)).any(1))
+    if outside.size and not clip:
+        x, y = points[outside[0]]
+        raise DataError(
+            f"{where}: the corner ({x:.1f}, {y:.1f}) lies outside its picture of {size_hw[1]}x{size_hw[0]} pixels; "
+            "correct it, or cut shapes off at the border with `clip=True`"
+        )
 
 
 def inside(points: npt.NDArray[np.float64], size_hw: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -131,25 +140,43 @@ def inside(points: npt.NDArray[np.float64], size_hw: tuple[int, int]) -> npt.NDA
     return np.asarray(np.bitwise_xor.accumulate(crossings, axis=1)[:, :width], bool)
 
 
-def paint(regions: Iterable[Region], size_hw: tuple[int, int], values: dict[str, int], unlabelled: int) -> Mask:
+def paint(
+    picture: Picture, size_hw: tuple[int, int], values: dict[str, int], unlabelled: int, source: Source, reading: Reading
+) -> Mask:
     """The mask of a picture: uint8 (H, W).
 
     Args:
+        picture: Its regions are read and drawn.
+        size_hw: The size that its annotations are for.
         values: Class → label value.
         unlabelled: Value of pixels that no region covers.
+        source: Says which region lies on top.
+        reading: Counts what was painted, and regions without a pixel.
 
     Raises:
         DataError: a class that ``values`` doesn't have, or a region that can't be drawn.
     """
-    mask = np.full(size_hw, unlabelled, np.uint8)
-    ordered = sorted(regions, key=lambda region: -(region.area or 0.0))
-    for region in ordered:
+    drawn: list[tuple[int, int, npt.NDArray[np.bool_], tuple[slice, slice]]] = []
+    for region in picture.regions(size_hw):
         if region.name not in values:
             raise DataError(
                 f"{region.where}: unknown class {region.name!r}; expected one of {_few(values)}; add it to `classes`, or "
                 "pass `others='void'` or `others='background'`"
             )
-        mask[region.draw(size_hw)] = values[region.name]
+        pixels = region.draw(size_hw)
+        rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
+        if not rows.size:
+            reading.empty[picture.name] += 1
+            continue
+        # Only its box is kept: hundreds of whole masks of a large image fill the memory.
+        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        drawn.append((int(np.count_nonzero(pixels)), values[region.name], pixels[box].copy(), box))
+    reading.painted += len(drawn)
+    if source.small_on_top:
+        drawn.sort(key=lambda entry: -entry[0])
+    mask = np.full(size_hw, unlabelled, np.uint8)
+    for _, value, part, box in drawn:
+        mask[box][part] = value
     return mask
 
 

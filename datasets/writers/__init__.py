@@ -1,0 +1,24 @@
+"""Masks written as annotation files of other tools: COCO, YOLO, LabelMe. :func:`seg_edge.datasets.convert` reads them back.
+
+>>> import numpy as np
+>>> from seg_edge.core.labels import Labels
+>>> mask = np.zeros((6, 8), np.uint8)
+>>> mask[1:4, 1:5] = 1
+>>> with CocoWriter("cars.json", Labels(("background", "car"), ((0, 0, 0), (255, 0, 0)))) as writer:
+...     writer.add("street.png", mask)
+>>> import json
+>>> json.loads(open("cars.json").read())["annotations"][0]["bbox"]
+[1, 1, 4, 3]
+"""
+
+from __future__ import annotations
+
+from .base import MaskWriter
+from .coco import CocoWriter
+from .labelme import LabelmeWriter
+from .yolo import YoloWriter
+
+__all__ = ["WRITERS", "CocoWriter", "LabelmeWriter", "MaskWriter", "YoloWriter"]
+
+#: Format → its writer.
+WRITERS: dict[str, type[MaskWriter]] = {"coco": CocoWriter, "labelme": LabelmeWriter, "yolo": YoloWriter}

@@ -1,0 +1,66 @@
+"""Writes COCO's instances: run lengths or polygons, one annotation for each connected part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...core.artefact import write_text
+from ..regions.runs import pack_counts
+from .base import BACKGROUND, Mask, MaskWriter, Part
+from .outlines import outline
+
+
+class CocoWriter(MaskWriter):
+    """Writes one JSON file. A category's id is its label value plus one, which is never 0."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+
+    def _add(self, image: str, mask: Mask, parts: Sequence[Part]) -> None:
+        height, width = mask.shape
+        number = len(self._images) + 1
+        self._images.append({"id": number, "file_name": image, "height": height, "width": width})
+        for part in parts:
+            shape: Any
+            if self.polygons:
+                shape = [(outline(part.pixels) + (part.x, part.y)).ravel().tolist()]
+            else:
+                shape = {"size": [height, width], "counts": pack_counts(_runs(part, height, width))}
+            box = [part.x, part.y, part.pixels.shape[1], part.pixels.shape[0]]
+            self._annotations.append(
+                {
+                    "id": len(self._annotations) + 1, "image_id": number, "category_id": part.value + 1, "iscrowd": 0,
+                    "segmentation": shape, "area": int(np.count_nonzero(part.pixels)), "bbox": box,
+                }
+            )  # fmt: skip
+
+    def close(self) -> None:
+        """Writes the file."""
+        categories = [
+            {"id": number + 1, "name": name, "supercategory": ""}
+            for number, name in enumerate(self.labels.names)
+            if name != BACKGROUND or number
+        ]
+        if self.has_void:
+            categories.append({"id": self.labels.ignore_index + 1, "name": self.void, "supercategory": ""})
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        data = {"images": self._images, "annotations": self._annotations, "categories": categories}
+        write_text(self.target, json.dumps(data, ensure_ascii=False))
+
+
+def _runs(part: Part, height: int, width: int) -> list[int]:
+    """COCO's run lengths of a part, without the whole mask."""
+    columns, rows = np.nonzero(part.pixels.T)
+    at: npt.NDArray[np.int64] = (columns + part.x).astype(np.int64) * height + rows + part.y
+    breaks = np.flatnonzero(np.diff(at) != 1)
+    starts, ends = at[np.concatenate([[0], breaks + 1])], at[np.concatenate([breaks, [len(at) - 1]])] + 1
+    edges = np.stack([starts, ends], 1).ravel()
+    tail = [] if edges[-1] == height * width else [height * width]
+    return [int(run) for run in np.diff(np.concatenate([[0], edges, tail]))]

@@ -1,0 +1,44 @@
+"""Writes YOLO segments: a text file for each image, a line for each connected part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from .base import BACKGROUND, Mask, MaskWriter, Part
+from .outlines import outline
+
+
+class YoloWriter(MaskWriter):
+    """Writes a folder: ``labels`` beside the ``images`` that lie there or will, and ``data.yaml``.
+
+    Images are named by their path below ``images``, such as ``train/0001.png``. Classes are numbered without gaps: where the
+    background is the first class, the others move up by one.
+    """
+
+    def _add(self, image: str, mask: Mask, parts: Sequence[Part]) -> None:
+        height, width = mask.shape
+        lines = []
+        for part in parts:
+            points = (outline(part.pixels) + (part.x, part.y)) / (width, height)
+            numbers = self._numbers()
+            number = numbers[part.name] if part.name in numbers else len(numbers)
+            lines.append(" ".join([str(number), *(f"{value:.10g}" for value in points.ravel().tolist())]))
+        file = self.target / "labels" / Path(image).with_suffix(".txt")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    def close(self) -> None:
+        """Writes ``data.yaml``."""
+        names = [*self._numbers(), *([self.void] if self.has_void else [])]
+        splits = sorted({Path(image).parts[0] for image in self._names if len(Path(image).parts) > 1})
+        lines = [f"{name}: images/{name}" for name in splits if name in ("train", "val", "test")]
+        # JSON's lists and strings are YAML's too.
+        lines.append(f"names: {json.dumps(names, ensure_ascii=False)}")
+        self.target.mkdir(parents=True, exist_ok=True)
+        (self.target / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _numbers(self) -> dict[str, int]:
+        names = self.labels.names[1:] if self.labels.names[0] == BACKGROUND else self.labels.names
+        return {name: number for number, name in enumerate(names)}
