@@ -1,4 +1,4 @@
-"""What every inference engine is: open, infer, close. All checks are here, once; a backend writes three short methods."""
+"""The base class of inference engines: open, infer, close. All checks live here; a backend writes three short methods."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class Tensor:
 
 
 class Engine(ABC):
-    """One network, opened by one backend. Not for two threads at once, but for this: one thread may :meth:`start` requests
-    while another one waits for them and releases them.
+    """One network, opened by one backend. Not thread-safe, with one exception: one thread may :meth:`start` requests while
+    another waits for them and releases them.
 
     Args:
         path: The model file.
@@ -71,7 +71,7 @@ class Engine(ABC):
 
     Attributes:
         parallel: How many requests are computed side by side; 1 without ``throughput``.
-        why: Why this engine was taken, in the user's words.
+        why: Why this engine was taken, as a phrase for the user.
 
     Raises:
         EngineError: the backend is missing, can't open the file, or finds other inputs and outputs than the spec says.
@@ -79,7 +79,7 @@ class Engine(ABC):
     """
 
     name: ClassVar[str]
-    #: Kind of device, for people.
+    #: Kind of device, for messages.
     device_kind: ClassVar[str] = "CPU"
     #: Files that it opens.
     suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
@@ -160,7 +160,7 @@ class Engine(ABC):
         return self._check_output(frames, result)
 
     def start(self, frames: Frames) -> Ticket:
-        """Hands frames to the network and returns at once; :meth:`wait` gives what became of them.
+        """Hands frames to the network and returns at once; :meth:`wait` returns the output.
 
         Requests begin in the order in which they were started. All of the tickets must be released.
 
@@ -207,12 +207,12 @@ class Engine(ABC):
         return self._check_output(ticket.frames, result)
 
     def cancel(self, ticket: Ticket) -> None:
-        """Nobody wants the output any more: one that has not begun needn't be computed. To be released as any other."""
+        """Drops a request whose output is not needed. It may still be computed, and must be released like any other."""
         if not self._closed:
             self._cancel(ticket)
 
     def release(self, ticket: Ticket) -> None:
-        """Gives a request's memory back; waits for one that is still computed. Its output may be overwritten from now on."""
+        """Returns a request's memory; waits if it is still being computed. Its output may be overwritten from now on."""
         if not ticket.computed_s:
             with suppress(Exception, CancelledError):
                 self._collect(ticket)
@@ -255,7 +255,7 @@ class Engine(ABC):
         return EngineError(f"engine {self.name}: {self.path} failed: {_message(error)}")
 
     def frame_path(self) -> FrameProcessor | None:
-        """A function that does a frame's whole way on the engine's own device; None where C kernels do what is around it.
+        """A function that processes a frame entirely on the engine's own device; None where the C kernels do the rest.
 
         It raises TypeError and ValueError as :meth:`seg_edge.runtime.Segmenter.process` says, and EngineError after close.
         """

@@ -27,7 +27,7 @@ class Ticket:
         frames: Its input; held until the release, because the backend may read it without a copy.
         started_s: ``time.perf_counter`` when it was handed over.
         computed_s: When its output was there; 0 before :meth:`seg_edge.runtime.Engine.wait` returned.
-        handle: What the backend needs to find it again.
+        handle: The backend's own reference to it.
     """
 
     slot: int

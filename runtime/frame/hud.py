@@ -21,7 +21,7 @@ class Hud:
     """Draws two lines into the upper left corner.
 
     Args:
-        about: What doesn't change: engine and device.
+        about: The constant part: engine and device.
     """
 
     def __init__(self, about: str) -> None:
@@ -59,7 +59,7 @@ class Hud:
 
 
 def write_lines(frame_bgr: npt.NDArray[np.uint8], lines: tuple[str, ...]) -> None:
-    """White letters with a dark edge, legible on any picture; in place."""
+    """White letters with a dark edge, legible on any image; in place."""
     scale = max(_SCALE_720 * frame_bgr.shape[0] / 720, 0.3)
     thick = max(round(2 * scale), 1)
     for i, line in enumerate(lines):

@@ -62,7 +62,7 @@ Alpha = float | Sequence[float] | npt.NDArray[np.floating[Any]]
 
 #: What :func:`resize` reads.
 PIXEL_FORMATS = ("bgr", "nv12", "yuyv")
-#: What surrounds a letterboxed frame: the usual choice (YOLO's), near the mean of natural pictures.
+#: What surrounds a letterboxed frame: the usual choice (YOLO's), near the mean of natural images.
 LETTERBOX_GREY = 114
 
 _MAX_SIDE = 16384  # SE_MAX_SIDE in segedge.h
@@ -107,7 +107,7 @@ def resize(
         rule: ``"area"``: average of the box that an output pixel covers, where neither side grows; else, and with
             ``"bilinear"``: bilinear between pixel centres, edges clamped. Within 1 grey level of exact arithmetic. Both
             stretch the frame. ``"letterbox"`` is ``"area"`` with the aspect ratio kept, in the middle of a grey (114)
-            picture: :func:`seg_edge.runtime.frame.fit.letterbox` says where.
+            image: :func:`seg_edge.runtime.frame.fit.letterbox` says where.
         out: uint8, (h, w, 3), rows contiguous, no overlap with the frame; allocated if None.
         pixel_format: What the frame's bytes mean. NV12 and YUYV are taken as BT.601, limited range, and each chroma sample
             as that of all the pixels that share it, as ``cv2.cvtColor`` does (the same within 2 grey levels): rows are
@@ -146,7 +146,7 @@ def to_bgr(frame: U8, pixel_format: str, out: U8 | None = None, *, threads: int 
 
 
 def frame_hw(frame: U8, pixel_format: str = "bgr") -> tuple[int, int]:
-    """Height and width of the picture that a frame's array holds."""
+    """Height and width of the image that a frame's array holds."""
     height, width = np.shape(frame)[:2]
     return (height * 2 // 3 if pixel_format == "nv12" else height), width
 

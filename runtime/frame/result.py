@@ -1,4 +1,4 @@
-"""A frame as it may be given, and what became of it."""
+"""Frames as they may be given, and results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LAYOUTS = {
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one frame.
+    """Mask and overlay of one frame.
 
     Attributes:
         frame: uint8, as it came, in ``pixel_format``.
@@ -64,7 +64,7 @@ class Result:
 
 
 def check_frame(frame: Frame, pixel_format: str = "bgr") -> None:
-    """Refuses what the kernels can't take, in words for those who call a Segmenter.
+    """Refuses frames that the kernels can't take, with messages for callers of a Segmenter.
 
     Raises:
         UnknownNameError: no such pixel format.

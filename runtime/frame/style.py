@@ -30,7 +30,7 @@ class Style:
     arguments: dict[str, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # One number keeps the kernels on their faster road.
+        # With one number the kernels take their faster path.
         arguments: dict[str, Any] = {"alpha": self.alpha[0] if len(set(self.alpha)) == 1 else self.alpha}
         if self.contours:
             arguments |= {

@@ -33,7 +33,7 @@ class LogitsSmoother:
             raise InputError(f"smooth: expected the new frame's share, above 0 to 1 (1 smooths nothing), got {weight}")
         self.weight = float(weight)
         self._state: F32 | None = None
-        self._spare: F32 | None = None
+        self._scratch: F32 | None = None
 
     def __call__(self, logits_chw: Array) -> F32:
         """The mean after one more frame.
@@ -53,14 +53,14 @@ class LogitsSmoother:
                 f"LogitsSmoother: logits_chw must be float32, float16, int8 or uint8, got {logits_chw.dtype}; "
                 "use logits_chw.astype(np.float32)"
             )
-        state, spare = self._state, self._spare
-        if state is None or spare is None or state.shape != logits_chw.shape:
-            self._state, self._spare = np.array(logits_chw, np.float32, order="C"), np.empty(logits_chw.shape, np.float32)
+        state, scratch = self._state, self._scratch
+        if state is None or scratch is None or state.shape != logits_chw.shape:
+            self._state, self._scratch = np.array(logits_chw, np.float32, order="C"), np.empty(logits_chw.shape, np.float32)
             return self._state
         with np.errstate(invalid="ignore", over="ignore"):
-            np.multiply(logits_chw, np.float32(self.weight), out=spare, dtype=np.float32, casting="same_kind")
+            np.multiply(logits_chw, np.float32(self.weight), out=scratch, dtype=np.float32, casting="same_kind")
             np.multiply(state, np.float32(1 - self.weight), out=state)
-            np.add(state, spare, out=state)
+            np.add(state, scratch, out=state)
         finite = np.isfinite(state)
         if not finite.all():
             np.copyto(state, logits_chw, where=~finite)
@@ -68,7 +68,7 @@ class LogitsSmoother:
 
     def reset(self) -> None:
         """Forgets the frames so far: another source, a cut."""
-        self._state = self._spare = None
+        self._state = self._scratch = None
 
 
 class FlickerMeter:

@@ -33,22 +33,22 @@ def gpus(root: Path = ROOT) -> list[dict[str, Any]]:
     """
     for query in (_QUERY, _OLD_QUERY):
         said = run(["nvidia-smi", f"--query-gpu={','.join(query)}", "--format=csv,noheader,nounits"])
-        if said and (found := parse_nvidia_smi(said, query)):
-            return found
+        if said and (rows := parse_nvidia_smi(said, query)):
+            return rows
     driver = kernel_driver(root)
     return [row | {"driver": driver} for row in libcuda()["devices"]]
 
 
 def parse_nvidia_smi(text: str, query: tuple[str, ...] = _QUERY) -> list[dict[str, Any]]:
     """The answer of ``nvidia-smi --query-gpu=… --format=csv,noheader,nounits``; lines that are no GPU are left out."""
-    found = []
+    gpus_found = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) != len(query):
             continue
         row = dict(zip(query, cells, strict=True))
         memory = _number(row["memory.total"])
-        found.append(
+        gpus_found.append(
             {
                 "name": row["name"],
                 "driver": row["driver_version"],
@@ -58,7 +58,7 @@ def parse_nvidia_smi(text: str, query: tuple[str, ...] = _QUERY) -> list[dict[st
                 "temperature_c": _number(row.get("temperature.gpu", "")),
             }
         )
-    return found
+    return gpus_found
 
 
 def cuda(root: Path = ROOT) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def libcuda(name: str = "libcuda.so.1") -> dict[str, Any]:
 def module_state(name: str) -> dict[str, Any]:
     """Whether a Python module can be imported: ``module``, ``available``, ``version``, ``reason``.
 
-    It is tried in another process: native libraries that don't fit may take the process down with them.
+    It is tried in another process: native libraries that don't fit may crash the process.
     """
     state: dict[str, Any] = {"module": name, "available": False, "version": None}
     try:

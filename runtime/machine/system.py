@@ -53,13 +53,13 @@ def machine(root: Path = ROOT) -> dict[str, Any]:
 
 def packages(names: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Versions of the distributions that are installed, by name; nothing is imported."""
-    found = {}
+    versions = {}
     for name in names:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def os_name(root: Path = ROOT) -> str:

@@ -88,8 +88,8 @@ def tool_version(tool: str, flag: str) -> str | None:
 
 def cameras(root: Path = ROOT) -> list[dict[str, Any]]:
     """Video devices by number: ``path``, ``name`` as the driver gives it, and whether this user may open it."""
-    found = []
+    rows = []
     for device in sorted((root / "dev").glob("video[0-9]*"), key=lambda path: (len(path.name), path.name)):
         name = read(root / "sys/class/video4linux" / device.name / "name")
-        found.append({"path": f"/dev/{device.name}", "name": name, "readable": os.access(device, os.R_OK | os.W_OK)})
-    return found
+        rows.append({"path": f"/dev/{device.name}", "name": name, "readable": os.access(device, os.R_OK | os.W_OK)})
+    return rows

@@ -92,7 +92,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def _metadata(data: Buffer) -> dict[str, str]:
-    found: dict[str, str] = {}
+    metadata: dict[str, str] = {}
     seen: set[int] = set()
     for number, kind, start, end in fields(data, 0, len(data)):
         seen.add(number)
@@ -101,9 +101,9 @@ def _metadata(data: Buffer) -> dict[str, str]:
                 raise WireError(f"metadata of wire type {kind} at byte {start}")
             entry = {key: data[a:b] for key, wire, a, b in fields(data, start, end) if wire == BYTES}
             try:
-                found[entry.get(_KEY, b"").decode("utf-8")] = entry.get(_VALUE, b"").decode("utf-8")
+                metadata[entry.get(_KEY, b"").decode("utf-8")] = entry.get(_VALUE, b"").decode("utf-8")
             except UnicodeDecodeError as error:
                 raise WireError(f"metadata at byte {start} is not UTF-8") from error
     if not {_IR_VERSION, _GRAPH} <= seen:
         raise WireError("it has no ONNX version and graph")
-    return found
+    return metadata

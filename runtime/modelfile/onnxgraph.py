@@ -155,8 +155,8 @@ class Graph:
 
     def replace(self, old: list[Node], new: list[Node]) -> None:
         """Puts ``new`` where the first of ``old`` stands."""
-        at = min(i for i, each in enumerate(self.nodes) if any(each is one for one in old))
-        kept = [each for each in self.nodes if not any(each is one for one in old)]
+        at = min(i for i, each in enumerate(self.nodes) if any(each is removed for removed in old))
+        kept = [each for each in self.nodes if not any(each is removed for removed in old)]
         self.nodes = [*kept[:at], *new, *kept[at:]]
 
     def drop_unused(self) -> None:

@@ -62,10 +62,10 @@ def check_plan(path: str | Path, record: PlanRecord, host: PlanHost) -> None:
         EngineError: it can't run here; every part that differs is named, with what was recorded, what was found, the remedy.
     """
     path = Path(path)
-    found = sha256(path)
-    if found != record.sha256:
+    digest = sha256(path)
+    if digest != record.sha256:
         raise ModelFileError(
-            f"{path}: damaged or replaced: its sha256 is {found[:12]}…, {SPEC_FILE} says {record.sha256[:12]}…; copy it, "
+            f"{path}: damaged or replaced: its sha256 is {digest[:12]}…, {SPEC_FILE} says {record.sha256[:12]}…; copy it, "
             f"or build it again: {build_command(record.onnx, record.flavour, 'force')}"
         )
     wrong = mismatches(record, host)

@@ -25,10 +25,10 @@ class InFlight:
     """The frames that were started and are not yet painted, in their order.
 
     Args:
-        segmenter: What computes and paints them.
+        segmenter: Computes and paints them.
         most: How many (inferences, where several frames share one) there may be.
-        computing: How many of those the network may have, with the one it works on. What waits there grows old, so a live
-            source gives it the next frame only when it is done with the last.
+        computing: How many of those the network may have, with the one it works on. A frame that waits there grows old, so
+            a live source hands over the next frame only when the network is free.
     """
 
     def __init__(self, segmenter: Segmenter, most: int, computing: int) -> None:

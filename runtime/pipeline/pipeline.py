@@ -243,7 +243,7 @@ class Pipeline:
                 self._frames_in += 1
                 enough = self._frames_in >= limit
             if len(self._sources) > 1:
-                # Names are unique within a source, and become files.
+                # Names are unique within a source only, and become file names.
                 frame = replace(frame, origin=origin, name=f"{origin}_{frame.name}")
             if not self._captured.put(frame) or enough:
                 return
@@ -273,7 +273,7 @@ class Pipeline:
 
     def _feed(self) -> None:
         batch, captured = self._batch(), iter(self._captured)
-        # Room first, then the frame: what was taken can't be overtaken any more.
+        # Room first, then the frame: a frame that was taken can't be replaced by a newer one.
         while self._frames_in_flight.room():
             frame = next(captured, None)
             if frame is None:

@@ -1,4 +1,4 @@
-"""What every sink is: it takes results, one after the other."""
+"""The base class of sinks, and the two that need nothing: no output, and a function."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT_FPS = 30.0
 
 @dataclass(frozen=True)
 class Run:
-    """What a sink may want to know of the run that it serves: its classes, and its statistics at any time."""
+    """What a sink can ask about its run: the classes, and the statistics at any time."""
 
     labels: Labels
     stats: Callable[[], dict[str, Any]]
@@ -39,11 +39,11 @@ class Sink(ABC):
     """Takes results, one after the other, in the thread that opened it.
 
     Attributes:
-        text: What the user called it, without a password.
-        about: How it does it, for people; may be empty.
+        text: The name that the user gave, without a password.
+        about: How it works, for messages; may be empty.
         mask, overlay: What it needs of a result; the pipeline computes nothing else.
-        stop: The user asked to stop (closed the window), or nobody takes the output any more.
-        dropped: Results that it left out, because its reader was late.
+        stop: The user asked to stop (closed the window), or the reader of the output is gone.
+        dropped: Results that it skipped because its reader was late.
     """
 
     mask = False
@@ -59,7 +59,7 @@ class Sink(ABC):
         """Called once, before the first result."""
 
     def take(self, result: Result) -> None:
-        """Takes a result. Its arrays are painted over afterwards.
+        """Takes a result. Its arrays are reused afterwards.
 
         Raises:
             SinkError: it can't be written.
@@ -90,14 +90,14 @@ class Sink(ABC):
 
 
 class NullSink(Sink):
-    """Takes frames and does nothing: what is left is the speed of everything else."""
+    """Takes frames and does nothing: measures the speed of everything else."""
 
     def write(self, frame_bgr: Frame) -> None:
         pass
 
 
 class CallbackSink(Sink):
-    """Calls a function with every result; its arrays are painted over afterwards: copy what shall be kept.
+    """Calls a function with every result. The arrays are reused afterwards: copy what you keep.
 
     Args:
         function: What is called, in the thread that runs the pipeline.
@@ -130,6 +130,6 @@ def fitted(image: Frame, size_hw: tuple[int, int], text: str, live: bool) -> Fra
             f"sink {text}: a frame is {w}x{h}, but the video is {width}x{height}: a video has one size; "
             "write images of several sizes with: seg-edge predict"
         )
-    # Class numbers must not be mixed; frames are scaled as they come, the size changes once in a blue moon.
+    # Class numbers must not be mixed; frames are scaled as they come, the size changes rarely.
     rule = cv2.INTER_NEAREST_EXACT if image.ndim == 2 else cv2.INTER_AREA
     return np.asarray(cv2.resize(image, (width, height), interpolation=rule), np.uint8)

@@ -27,14 +27,14 @@ def encoder() -> tuple[str, str] | None:
     listed = run([TOOL, "-hide_banner", "-encoders"]) or ""
     names = set(re.findall(r"^ V\S* (\S+)", listed, re.MULTILINE))
     version = re.search(r"version (\d+(?:\.\d+)*)", run([TOOL, "-version"]) or "")
-    found = next((name for name in ("libx264", "libopenh264", "mpeg4") if name in names), None)
-    return (found, version[1] if version else "of unknown version") if found else None
+    name = next((name for name in ("libx264", "libopenh264", "mpeg4") if name in names), None)
+    return (name, version[1] if version else "of unknown version") if name else None
 
 
 def _version() -> tuple[int, ...]:
-    found = encoder()
+    codec = encoder()
     # A build from a repository has no number, and is newer than any.
-    return tuple(map(int, re.findall(r"\d+", found[1])[:2])) or (99,) if found else ()
+    return tuple(map(int, re.findall(r"\d+", codec[1])[:2])) or (99,) if codec else ()
 
 
 def codec_options(name: str, fps: float, gop_s: float) -> list[str]:

@@ -26,7 +26,7 @@ from .prometheus import prometheus
 DEFAULT_PORT = 8080
 _QUALITY = 80
 _MOST_VIEWERS = 16
-#: A viewer that takes nothing for so long is let go.
+#: A viewer that takes nothing for so long is disconnected.
 _SEND_LIMIT_S = 10.0
 _BOUNDARY = "segedge"
 
@@ -47,9 +47,9 @@ s.sources.map(r=>`${r.source}: ${r.state}`).join(", ")}catch{document.getElement
 
 
 class MjpegSink(Sink):
-    """A web server. Each viewer gets the newest picture whenever it has taken the last one; a slow one only sees fewer.
+    """A web server. Each viewer gets the newest image as soon as it has taken the last one; a slow viewer sees fewer.
 
-    Pictures are encoded in a thread of the sink, and only while somebody watches. The run's own thread spends the time of
+    Images are encoded in a thread of the sink, and only while somebody watches. The run's own thread pays for
     one copy.
 
     Args:
@@ -70,7 +70,7 @@ class MjpegSink(Sink):
             raise SinkError(f"sink {text}: has a path; expected mjpeg://HOST:PORT such as mjpeg://0.0.0.0:8080")
         self._changed = threading.Condition()
         self._pending: Frame | None = None  # the newest frame, not yet encoded
-        self._spare: Frame | None = None
+        self._free: Frame | None = None
         self._jpeg, self._number = b"", 0
         self.viewers = 0
         self._closed = False
@@ -97,13 +97,13 @@ class MjpegSink(Sink):
         with self._changed:
             if self._pending is not None:
                 self.dropped += 1
-                kept = self._pending
+                buffer = self._pending
             else:
-                kept = self._spare if self._spare is not None else np.empty_like(frame_bgr)
-            if kept.shape != frame_bgr.shape:
-                kept = np.empty_like(frame_bgr)
-            np.copyto(kept, frame_bgr)
-            self._pending, self._spare = kept, None
+                buffer = self._free if self._free is not None else np.empty_like(frame_bgr)
+            if buffer.shape != frame_bgr.shape:
+                buffer = np.empty_like(frame_bgr)
+            np.copyto(buffer, frame_bgr)
+            self._pending, self._free = buffer, None
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class MjpegSink(Sink):
         """The run's statistics; None before it has begun."""
         return self._run.stats() if self._run is not None else None
 
-    def pictures(self) -> Iterator[bytes]:
+    def jpegs(self) -> Iterator[bytes]:
         """The newest JPEG each time, until the sink is closed. For one viewer's thread."""
         seen = 0
         with self._changed:
@@ -150,7 +150,7 @@ class MjpegSink(Sink):
                 frame, self._pending = self._pending, None
             data = cv2.imencode(".jpg", np.asarray(frame), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))[1].tobytes()
             with self._changed:
-                self._jpeg, self._spare = data, frame
+                self._jpeg, self._free = data, frame
                 self._number += 1
                 self._changed.notify_all()
 
@@ -183,7 +183,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A viewer that went away is nobody's error."""
+        """A viewer that went away is not an error."""
 
     def hang_up(self) -> None:
         """Ends every connection: a thread may sit in a send to a viewer that takes nothing."""
@@ -231,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.send_header("Connection", "close")
         self.end_headers()
-        for jpeg in sink.pictures():
+        for jpeg in sink.jpegs():
             head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             self.wfile.write(head.encode() + jpeg + b"\r\n")
 

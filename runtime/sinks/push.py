@@ -31,10 +31,10 @@ class PushSink(Sink):
 
     def __init__(self, url: str, fps: float | None = None) -> None:
         super().__init__(redact(url))
-        found = encoder()
-        if found is None:
+        codec = encoder()
+        if codec is None:
             raise SinkError(f"sink {self.text}: needs ffmpeg, which is not installed; apt-get install ffmpeg")
-        self._codec, version = found
+        self._codec, version = codec
         self.about = f"{self._codec} by ffmpeg {version}"
         self._url, self._fps = url, fps or DEFAULT_FPS
         scheme = url.partition("://")[0].lower()

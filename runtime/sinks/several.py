@@ -1,4 +1,4 @@
-"""Sinks of a run that has several sources: pictures side by side, or a sink for each source."""
+"""Sinks of a run that has several sources: images side by side, or a sink for each source."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from ..frame.result import Result
     from ..sources.base import Source
 
-#: Seconds after which the picture of a live source counts as old.
+#: Seconds after which the image of a live source counts as old.
 _OLD_S = 3.0
 
 
 class MosaicSink(Sink):
-    """Shows all sources in one picture, side by side, and gives it to other sinks.
+    """Shows all sources in one image, side by side, and gives it to other sinks.
 
-    All cells have the size of the first frame; others are scaled into theirs, with bars. A picture is given on as soon as
+    All cells have the size of the first frame; others are scaled into theirs, with bars. An image is passed on as soon as
     every source has a new frame in it, or one source a second one: as often as the fastest source delivers. A live source's
     cell that is older than 3 s is darkened: nothing old is shown as new.
 
     Args:
-        sinks: Open ones, which take pictures only. They are closed together with this one.
+        sinks: Open ones, which take images only. They are closed together with this one.
         count: Number of sources.
         live: They are live.
     """
@@ -141,13 +141,13 @@ def open_sinks(texts: Sequence[str | Path], sources: Sequence[Source], stack: Ex
 
     Args:
         texts: As :func:`seg_edge.runtime.open_sink` takes them. With several sources, ``{source}`` in one stands for a
-            source's number, and opens a sink for each; without it, sinks that show pictures get all sources in one, folders
+            source's number, and opens a sink for each; without it, sinks that show images get all sources in one, folders
             get all.
         sources: Open ones.
         stack: Closes the sinks.
 
     Returns:
-        The sinks for the pipeline, and those that were opened, for people.
+        The sinks for the pipeline, and those that were opened, for messages.
 
     Raises:
         SinkError: one can't be opened, can't take several sources, or would write over a source.

@@ -46,10 +46,10 @@ class RecordingSink(Sink):
 
     def __init__(self, path: str | Path, fps: float | None = None, live: bool = False) -> None:
         super().__init__(str(path))
-        found = encoder()
-        if found is None:
+        codec = encoder()
+        if codec is None:
             raise SinkError(f"sink {path}: ffmpeg is not installed; apt-get install ffmpeg")
-        self._codec, version = found
+        self._codec, version = codec
         self.about = f"{self._codec} in pieces of {_FRAGMENT_S:g} s by ffmpeg {version}: playable even after a kill"
         self._path, self._fps, self._live = Path(path), fps or DEFAULT_FPS, live
         self._encoder: Encoder | None = None

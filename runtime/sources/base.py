@@ -1,4 +1,4 @@
-"""What every source is: frames, one after the other."""
+"""The base class of sources: frames, one after the other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SourceFrame:
     """One frame.
 
     Attributes:
-        image: uint8, each row contiguous; the receiver's. (H, W, 3), or as ``pixel_format`` says.
+        image: uint8, each row contiguous, owned by the receiver; (H, W, 3), or as ``pixel_format`` says.
         index: Its number in the source, from 0.
         name: A name for files made from it, unique within the source.
         captured_s: ``time.perf_counter`` when it was in memory.
@@ -46,7 +46,7 @@ class SourceFrame:
 
     @property
     def size_hw(self) -> tuple[int, int]:
-        """Height and width of the picture, pixels."""
+        """Height and width of the image, pixels."""
         return kernels.frame_hw(self.image, self.pixel_format)
 
     @cached_property
@@ -59,8 +59,8 @@ class Source(ABC):
     """Frames, one after the other. Iterate it once, in one thread.
 
     Attributes:
-        text: What the user called it, without a password.
-        live: Frames come whether or not anybody takes them, so a late reader must skip some.
+        text: The name that the user gave, without a password.
+        live: Frames come at their own pace, so a late reader must skip some.
         fps: Frames per second that it states, or None.
         count: Frames that it will deliver, or None where that isn't known.
         corrupt: Frames that could not be decoded so far.
@@ -85,7 +85,7 @@ class Source(ABC):
         """
 
     def health(self) -> list[dict[str, Any]]:
-        """How each source does: the ``sources`` of ``run --json``. May be called from any thread."""
+        """The state of each source: the ``sources`` of ``run --json``. May be called from any thread."""
         return [
             {
                 "source": self.text,
@@ -102,7 +102,7 @@ class Source(ABC):
         """Ends the iteration as soon as it can. May be called from any thread, and twice."""
 
     def close(self) -> None:  # noqa: B027  # not every source holds something
-        """Lets go of the device or file. May be called twice, and while another thread waits for a frame."""
+        """Releases the device or file. May be called twice, and while another thread waits for a frame."""
 
     def __enter__(self) -> Source:
         return self
@@ -113,7 +113,7 @@ class Source(ABC):
 
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
-    """Keeps OpenCV from printing: what the user must know is in the SourceError."""
+    """Silences OpenCV: the SourceError says what the user needs to know."""
     log: Any = cv2.utils.logging
     level = log.setLogLevel(log.LOG_LEVEL_SILENT)
     try:

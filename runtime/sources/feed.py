@@ -28,7 +28,7 @@ from . import grabber
 GOODBYE_S = 0.4
 #: A pipe's own buffer: larger ones need privileges, smaller ones cost a system call for every 64 KiB.
 PIPE_BYTES = 1 << 20
-#: Larger frames than this are no frames: a process that writes something else must not make us allocate it.
+#: Larger sides are not accepted: a process that writes something else must not cause a huge allocation.
 MAX_SIDE = 16384
 _MAX_TEXT = 1 << 16
 
@@ -48,7 +48,7 @@ class FeedLost(Exception):
     """The connection is gone; ``str(error)`` says why.
 
     Args:
-        silent: It still stands, but nothing came in time.
+        silent: The connection stands, but nothing came in time.
         final: Another attempt would fail in the same way.
     """
 
@@ -98,8 +98,8 @@ class About:
     fourcc: str | None = None
 
 
-class Picture(NamedTuple):
-    """A frame as it came: uint8 in ``pixel_format``, rows contiguous, the receiver's; when it was in memory."""
+class FeedFrame(NamedTuple):
+    """A frame as it came: uint8 in ``pixel_format``, rows contiguous, owned by the receiver; and when it was in memory."""
 
     image: npt.NDArray[np.uint8]
     captured_s: float
@@ -117,7 +117,7 @@ class Feed(ABC):
         goodbye: The signal that asks it to end; None: closing its pipes does.
     """
 
-    #: How a message begins that makes further attempts useless.
+    #: The beginning of a message after which further attempts are useless.
     FINAL: ClassVar[str] = ""
 
     def __init__(
@@ -171,7 +171,7 @@ class Feed(ABC):
         """
 
     @abstractmethod
-    def next(self, until_s: float) -> Picture:
+    def next(self, until_s: float) -> FeedFrame:
         """The next frame. Raises as :meth:`opened` does."""
 
     def close(self) -> None:
@@ -207,7 +207,7 @@ class Feed(ABC):
                     left[0] = left[0][read:]
 
     def _ready(self, until_s: float) -> bool:
-        """Waits until the pipe has data (or its end); False: the process said something to people instead."""
+        """Waits until the pipe has data or ends; False: the process wrote a message instead."""
         left_s = until_s - perf_counter()
         ready = {fd for fd, _ in self._poll.poll(max(1e3 * left_s, 0))}
         if self._wake.fd in ready:
@@ -227,7 +227,7 @@ class Feed(ABC):
         raise FeedLost(reason, final=reason.startswith(self.FINAL) if self.FINAL else False)
 
     def _listen(self) -> None:
-        """Takes what the process says to people, line by line."""
+        """Reads the messages of the process, line by line."""
         if self._said < 0:
             return
         try:
@@ -293,9 +293,9 @@ class GrabberFeed(Feed):
         count = about["count"]
         return About(about["fps"], round(count) if count else None, tuple(about["size_wh"]), about["fourcc"])
 
-    def next(self, until_s: float) -> Picture:
+    def next(self, until_s: float) -> FeedFrame:
         pixel_format, size_hw, captured_s, body = self._record(grabber.FRAME, until_s)
-        return Picture(body.reshape(grabber.shape(pixel_format, *size_hw)), captured_s, pixel_format)
+        return FeedFrame(body.reshape(grabber.shape(pixel_format, *size_hw)), captured_s, pixel_format)
 
     def _record(self, wanted: int, until_s: float) -> tuple[str, tuple[int, int], float, npt.NDArray[np.uint8]]:
         self._fill(until_s, memoryview(self._header))

@@ -22,7 +22,7 @@ class ImageSource(Source):
     """Image files, in order. One that can't be decoded is counted, named on stderr and left out, unless none can.
 
     Args:
-        text: What the user called them.
+        text: The name that the user gave.
         paths: The files, with unique stems.
     """
 
@@ -62,7 +62,7 @@ class VideoSource(Source):
             )
         count = self._positive(cv2.CAP_PROP_FRAME_COUNT)
         super().__init__(text, self._positive(cv2.CAP_PROP_FPS), round(count) if count else None)
-        # Held while a frame is read: releasing a capture under a reader's feet crashes the process.
+        # Held while a frame is read: releasing a capture during a read crashes the process.
         self._reading = threading.Lock()
 
     def __iter__(self) -> Iterator[SourceFrame]:
@@ -83,7 +83,7 @@ class VideoSource(Source):
         check_count(self.text, index, self.count)
 
     def close(self) -> None:
-        # A reader that hangs in a dead network drive keeps the capture until the process ends; so would we, waiting for it.
+        # A reader that hangs in a dead network drive holds the capture for ever; waiting for it would hang too.
         if self._reading.acquire(timeout=0.1):
             try:
                 self._capture.release()
@@ -96,7 +96,7 @@ class VideoSource(Source):
 
 
 def check_count(text: str, delivered: int, stated: int | None) -> None:
-    """Warns about a video that lost its tail. Containers often state a frame or two too many; such a one lacks far more."""
+    """Warns about a video that lost its tail. Containers often state a frame or two too many; damaged ones lack far more."""
     if stated and delivered < 0.98 * stated - 2:
         logger.warning(
             "seg-edge: %s ended after %d of the %d frames that it states; it may be damaged", text, delivered, stated

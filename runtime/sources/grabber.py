@@ -33,7 +33,7 @@ _MISSES = 30
 
 
 def shape(pixel_format: str, height: int, width: int) -> tuple[int, ...]:
-    """Shape of the array that holds a picture."""
+    """Shape of the array that holds an image."""
     if pixel_format == "nv12":
         return height * 3 // 2, width
     return height, width, 3 if pixel_format == "bgr" else 2
@@ -111,7 +111,7 @@ def grab(fd: int, config: dict[str, Any], leaving: threading.Event) -> None:
 
 
 def _is_raw(image: Any, pixel_format: str, size_hw: tuple[int, int]) -> bool:
-    """Whether OpenCV's unconverted frame holds the picture as we read it; it may have an axis of one."""
+    """Whether OpenCV's unconverted frame holds the image as it is read here; it may have an axis of one."""
     even = size_hw[1] % 2 == 0 and (pixel_format == "yuyv" or size_hw[0] % 2 == 0)
     expected = shape(pixel_format, *size_hw)
     return even and image.dtype == "uint8" and image.shape in (expected, (*expected, 1))

@@ -15,7 +15,7 @@ from time import perf_counter
 import numpy as np
 
 from ...core.errors import SourceError
-from .feed import About, Feed, FeedLost, Picture, Wake
+from .feed import About, Feed, FeedFrame, FeedLost, Wake
 from .gst_stream import HEADER, MAX_TEXT, MTU, Caps, NotFrames, Packet
 from .options import CameraOptions
 
@@ -47,7 +47,7 @@ class GstFeed(Feed):
     """A GStreamer pipeline. Every frame is what the stream itself says: its size and format may change at any frame.
 
     Args:
-        text: What the user called it; only for errors.
+        text: The name that the user gave, for errors.
         pipeline: In gst-launch's syntax, up to the last element before the frames are taken.
         wake: Ends every wait.
 
@@ -75,7 +75,7 @@ class GstFeed(Feed):
         caps, self._packet = self._begin(until_s)
         return About(caps.fps, None, (caps.width, caps.height))
 
-    def next(self, until_s: float) -> Picture:
+    def next(self, until_s: float) -> FeedFrame:
         caps, packet = self._begin(until_s)
         self._packet = None
         data = np.empty(caps.size, np.uint8)
@@ -97,7 +97,7 @@ class GstFeed(Feed):
         now = perf_counter()
         if filled + len(piece) != caps.size:
             raise FeedLost(f"a frame of {filled + len(piece)} bytes, where {caps} has {caps.size}")
-        return Picture(caps.picture(data), now, caps.pixel_format)
+        return FeedFrame(caps.image(data), now, caps.pixel_format)
 
     def _begin(self, until_s: float) -> tuple[Caps, Packet]:
         """Reads up to the first bytes of a frame, and the caps that stand before it."""

@@ -80,7 +80,7 @@ class Caps:
         """Bytes of a frame."""
         return self.rows * self.stride
 
-    def picture(self, data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def image(self, data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """The frame in ``data``, uint8 (size,): a view, without the bytes between the rows."""
         rows = data.reshape(self.rows, self.stride)
         if self.pixel_format == "nv12":

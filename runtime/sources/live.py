@@ -1,4 +1,4 @@
-"""A live source that survives its camera: notices silence, connects again, says what it does."""
+"""A live source that survives failures of its camera: it notices silence, connects again and reports its state."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .table import redact
 
 #: Opens one connection; every wait in it ends when the wake is set.
 Connect = Callable[[Wake], Feed]
-#: Asks, cheaply and quickly, whether anybody is there; why not, or None. Spares a process for each attempt of a long outage.
+#: Asks, cheaply and quickly, whether the server answers: why not, or None. Saves a process per attempt in a long outage.
 Knock = Callable[[Wake], "str | None"]
 
 _FIRST_PAUSE_S = 0.25
 
 
 class LiveSource(Source):
-    """Frames of a camera or stream, for as long as somebody wants them.
+    """Frames of a camera or stream, until the reader stops.
 
     States: ``connecting`` (before the first connection stands), ``live``, ``stalled`` (no frame for ``stall_s``: the
     connection was given up, a new one is being tried), ``reconnecting`` (attempts follow each other with growing pauses),
@@ -34,9 +34,9 @@ class LiveSource(Source):
     A stream that states how many frames it has (a video served over HTTP) is no live source: it loses no frame and ends.
 
     Args:
-        text: What the user called it, without a password.
+        text: The name that the user gave, without a password.
         connect: Opens a connection.
-        knock: Whether an attempt is worth while.
+        knock: Asks whether an attempt is worthwhile.
         options: Its patience.
         why_not: The error line for a first connection that failed, given the reason.
 
@@ -138,7 +138,7 @@ class LiveSource(Source):
                         self._feed = self._attempt(perf_counter() + self._options.attempt_s)[0]
                     # The first frame of a connection may need a key frame; those after it come at their rate.
                     patience_s = self._options.stall_s if self._lost_at is None else self._options.attempt_s
-                    picture = self._feed.next(perf_counter() + patience_s)
+                    received = self._feed.next(perf_counter() + patience_s)
                     break
                 except FeedLost as error:
                     if not self.live and not error.silent:
@@ -149,7 +149,7 @@ class LiveSource(Source):
                     self._wake.sleep(self._pause_s())
         except Cancelled:
             return None
-        image, captured_s, pixel_format = picture
+        image, captured_s, pixel_format = received
         frame = SourceFrame(image, index, f"frame_{index:06d}", captured_s, pixel_format=pixel_format)
         self._found(frame.size_hw)
         return frame
@@ -211,7 +211,7 @@ class LiveSource(Source):
             self._feed = None
 
     def _pause_s(self) -> float:
-        """Exponential back-off with jitter: many clients of one server that returns must not come at the same instant."""
+        """Exponential back-off with jitter, so that clients of a returning server don't all connect at one instant."""
         if not self.attempts:
             return 0.0
         pause_s = min(_FIRST_PAUSE_S * 2.0 ** min(self.attempts - 1, 16), self._options.longest_pause_s)

@@ -101,7 +101,7 @@ def test_a_frame_is_read_into_its_own_memory():
     for text, size, shape in (("BGR", 8, (2, 2, 3)), ("NV12", 4, (3, 2)), ("YUY2", 4, (2, 2, 2))):
         caps = Caps.parse(CAPS.replace("BGR", text))
         data = np.zeros(caps.size, np.uint8)
-        picture = caps.picture(data)
+        picture = caps.image(data)
         assert np.shares_memory(picture, data)
         assert (caps.stride, picture.shape) == (size, shape)
 
