@@ -32,11 +32,11 @@ from seg_edge.core.artefact import write_json
 from seg_edge.core.errors import SegEdgeError
 from seg_edge.datasets.opening import open_dataset
 from seg_edge.runtime.machine.system import machine
-from seg_edge.train.data.augment import AugmentConfig, ColourJitter, in_one_thread
-from seg_edge.train.data.kept import free_for_data
+from seg_edge.train import TrainConfig, fit
+from seg_edge.train.data.augment import AugmentOptions, ColourJitter, in_one_thread
+from seg_edge.train.data.cache import free_for_data
 from seg_edge.train.data.module import TrainSet, default_workers
 from seg_edge.train.lightning_module import SegmentationModule
-from seg_edge.train.trainer import TrainConfig, fit
 
 RESULTS = Path(__file__).parent / "results"
 CAMVID = Path(os.environ.get("SEG_EDGE_CAMVID", Path(__file__).parents[1] / ".." / "shared" / "data" / "camvid"))
@@ -132,7 +132,7 @@ def sample_ms(data: Path, classes: str | None, size_hw: tuple[int, int], times: 
 
     The process has one thread from then on.
     """
-    samples = TrainSet(open_dataset(data, "train", classes), size_hw, AugmentConfig(), room=free_for_data())
+    samples = TrainSet(open_dataset(data, "train", classes), size_hw, AugmentOptions(), room=free_for_data())
     ours, theirs = ColourJitter(0.4), v2.ColorJitter(0.4, 0.4, 0.4)
     torch.set_num_threads(1)
     in_one_thread(0)
@@ -177,11 +177,11 @@ def main() -> None:
         setattr(SegmentationModule, name, hook)
     with tempfile.TemporaryDirectory() as folder:
         config = TrainConfig(
-            data=words.data, out=Path(folder) / "out", model=words.model, epochs=10_000, batch=words.batch,
+            model=words.model, epochs=10_000, batch=words.batch,
             size_hw=(height, width), workers=words.workers, device=words.device, classes=words.classes,
         )  # fmt: skip
         try:
-            fit(config, progress=False)
+            fit(words.data, Path(folder) / "out", config)
         except Enough:
             pass
         except SegEdgeError as error:

@@ -21,22 +21,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import redirect_stdout
-from dataclasses import asdict
-from io import StringIO
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import yaml
 
-from seg_edge.cli.main import main as seg_edge
 from seg_edge.core.artefact import REPORT_JSON, write_json
 from seg_edge.runtime.machine.system import machine
-from seg_edge.train import trainer
+from seg_edge.train import load_recipe
 from seg_edge.train.checkpoint import BEST
 from seg_edge.train.recipe import recipes
-from seg_edge.train.trainer import TrainConfig
 
 RESULTS = Path(__file__).parent / "results"
 #: What makes runs/NAME/pruned of runs/NAME, as the recipe that begins with it says.
@@ -49,17 +43,7 @@ LOSS, POINTS = 0.05, 5.0
 
 def asked(name: str) -> dict[str, Any]:
     """What a recipe asks of a training, as the training's report says it, without :data:`ELSEWHERE`."""
-    seen: list[TrainConfig] = []
-
-    def fit(config: TrainConfig, *, resume: bool) -> dict[str, Any]:
-        seen.append(config)
-        return {"best": {"miou": 0.0, "epoch": 0}, "seconds": 0.0}
-
-    with mock.patch.object(trainer, "fit", fit), redirect_stdout(StringIO()):
-        status = seg_edge(["train", "--config", name, "--data", "-"])
-    if status:
-        sys.exit(status)
-    return without(json.loads(json.dumps(asdict(seen[0]), default=str)))
+    return without(json.loads(json.dumps(load_recipe(name).recorded(Path(), Path()))))
 
 
 def without(config: dict[str, Any]) -> dict[str, Any]:

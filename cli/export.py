@@ -16,11 +16,11 @@ from ..export.int8.options import QatOptions
 from ..export.options import ExportOptions
 from ..export.pruning.options import PruneOptions
 from ..export.trt.options import BuildOptions
+from ..train.losses.options import DistillOptions
 from .common import console, writable
 from .derive import Fields, Values, derive
 from .progress import Bars
 from .reports import finish
-from .teacher import teacher_of
 
 #: Options that say how to build an engine file.
 _BUILD = Fields(BuildOptions, only=("compute_capabilities", "workspace_mib", "dla_core"))
@@ -114,6 +114,6 @@ def _options(values: Values, qat: int | None, prune: float | None, finetune: int
             threads=options.threads,
             max_drop=options.max_drop,
             max_class_drop=options.max_class_drop,
-            distill=teacher_of(teacher),
+            distill=DistillOptions(teacher=teacher) if teacher else None,
         ),
     )

@@ -8,7 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import parse_size, print_table, progress_bar, writable
+from ..core.artefact import write_json
+from ..core.errors import InputError
+from ..core.options import parse_size
+from ..train.config import check_multiples
+from ..train.models.names import TABLE, Entry, UnknownModelError
+from .common import print_table, writable
+from .progress import progress_bar
 
 
 def models(
@@ -26,36 +32,41 @@ def models(
     json: Annotated[Path | None, typer.Option(help="Write the list here.", callback=writable)] = None,
 ) -> None:
     """List the networks that train --model takes, with their parameters and MACs; the compact family first."""
-    from ..core.artefact import write_json
-    from ..core.errors import InputError
-
-    size_hw = parse_size(imgsz)
-    assert size_hw is not None
-    if any(side % 32 for side in size_hw):
-        near = "x".join(str(max(32, round(side / 32) * 32)) for side in size_hw)
-        raise InputError(f"models: --imgsz must be multiples of 32, got {imgsz}; try {near}")
     try:
-        from ..train.models.catalog import TABLE, UnknownModelError
-    except ImportError as error:
-        raise InputError(f"models: needs torch ({error}); pip install 'seg-edge[train,zoo]'") from error
-
-    names = [name for name in TABLE if filter is None or filter in name or fnmatchcase(name, filter)]
-    if not names:
+        size_hw = parse_size(imgsz)
+    except InputError as error:
+        raise InputError(f"--imgsz: {error}") from error
+    check_multiples("size_hw", size_hw)
+    entries = [
+        entry for entry in TABLE.values() if filter is None or filter in entry.name or fnmatchcase(entry.name, filter)
+    ]
+    if not entries:
         raise UnknownModelError(str(filter))
     counted: dict[str, tuple[int, int] | str] = {}
     if cost:
-        from ..export.networks.model_costs import counted_costs
-
-        with progress_bar() as bar:
-            task = bar.add_task("counting", total=len(names))
-            counted = counted_costs(names, classes, size_hw, cache, lambda done: bar.update(task, completed=done))
-    rows = [_row(TABLE[name], counted.get(name)) for name in names]
+        counted = _counted([entry.name for entry in entries], classes, size_hw, cache)
+    rows = [_row(entry, counted.get(entry.name)) for entry in entries]
     _print(rows, f"{len(rows)} networks, {classes} classes, {size_hw[0]}x{size_hw[1]}")
     if json:
         write_json(json, {"imgsz": list(size_hw), "classes": classes, "models": rows})
 
 
-def _row(entry: Any, cost: tuple[int, int] | str | None) -> dict[str, Any]:
+def _counted(
+    names: list[str], classes: int, size_hw: tuple[int, int], cache: Path | None
+) -> dict[str, tuple[int, int] | str]:
+    """Parameters and MACs by name, or why a network can't be built here."""
+    try:
+        from ..export.networks.model_costs import counted_costs
+    except ImportError as error:
+        raise InputError(
+            f"counting costs needs torch ({error}); pip install 'seg-edge[train,zoo]', or pass --no-cost"
+        ) from error
+    with progress_bar() as bar:
+        task = bar.add_task("counting", total=len(names))
+        return counted_costs(names, classes, size_hw, cache, lambda done: bar.update(task, completed=done))
+
+
+def _row(entry: Entry, cost: tuple[int, int] | str | None) -> dict[str, Any]:
     known = cost if isinstance(cost, tuple) else (None, None)
     return {
         "name": entry.name, "architecture": entry.architecture, "encoder": entry.encoder, "output_stride": entry.stride,

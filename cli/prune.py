@@ -9,26 +9,19 @@ import typer
 
 from ..core.errors import GateError
 from ..export.pruning.options import PruneOptions
+from ..train.losses.options import DistillOptions
 from .common import console, writable
-from .derive import Values, derive
+from .derive import Fields, Values, derive
 from .progress import Bars
 from .reports import finish
-from .teacher import teacher_of
 
 
-@derive(PruneOptions)
+@derive(Fields(PruneOptions, skip=("distill",)), Fields(DistillOptions, defaults={"teacher": None}))
 def prune(
     checkpoint: Annotated[
         Path, typer.Argument(help="A checkpoint of seg-edge train, e.g. runs/NAME/best.pt, or a shipped model's name.")
     ],
     values: Values,
-    teacher: Annotated[
-        Path | None, typer.Option(help="Distil from this checkpoint while fine-tuning, e.g. from the unpruned one.")
-    ] = None,
-    temperature: Annotated[float, typer.Option(help="Temperature of both networks' logits for --teacher.")] = 2.0,
-    kd_weight: Annotated[float, typer.Option(help="Weight of the teacher's logits; 0 leaves them out.")] = 1.0,
-    feature_weight: Annotated[float, typer.Option(help="Weight of the teacher's features; 0 leaves them out.")] = 0.1,
-    teacher_scale: Annotated[float, typer.Option(help="The teacher sees images this many times as high and wide.")] = 1.0,
     out: Annotated[
         Path | None, typer.Option(help="Output folder. Default: pruned, beside the checkpoint (of a shipped model: here).")
     ] = None,
@@ -37,7 +30,7 @@ def prune(
     """Remove whole channels of a trained network: by share, MACs, parameters or measured latency; fine-tuned and gated."""
     from ..export.stages import prune as run
 
-    distill = teacher_of(teacher, temperature=temperature, logits=kd_weight, features=feature_weight, scale=teacher_scale)
+    distill = values.of(DistillOptions) if values.given(DistillOptions)["teacher"] else None
     options = values.of(PruneOptions, distill=distill)
     target = out or checkpoint.parent / "pruned"
     broken: GateError | None = None

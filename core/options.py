@@ -212,14 +212,19 @@ def _check_number(name: str, value: float, info: OptionInfo) -> None:
     if isinstance(value, float) and not math.isfinite(value) and not (info.infinite and value > 0):
         raise InputError(f"`{name}`: expected a finite number, got {value}")
     if info.above is not None and not value > info.above:
-        raise InputError(f"`{name}`: expected a number above {info.above:g}, got {value:g}")
+        raise InputError(f"`{name}`: expected a number above {_digits(info.above)}, got {_digits(value)}")
     low, high = info.low, info.high
     if (low is not None and value < low) or (high is not None and value > high):
         if low is None or high is None:
-            expected = f"at least {low:g}" if low is not None else f"at most {high:g}"
+            expected = f"at least {_digits(low)}" if low is not None else f"at most {_digits(high)}"
         else:
-            expected = f"{low:g} to {high:g}"
-        raise InputError(f"`{name}`: expected {expected}, got {value:g}")
+            expected = f"{_digits(low)} to {_digits(high)}"
+        raise InputError(f"`{name}`: expected {expected}, got {_digits(value)}")
+
+
+def _digits(number: float | None) -> str:
+    """A number without ".0"; whole ones with all their digits, which ``:g`` would round to six."""
+    return f"{number:g}" if isinstance(number, float) else str(number)
 
 
 def _holds(hint: Any, wanted: type) -> bool:

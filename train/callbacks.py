@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from torch import Tensor
 
 from ..core.artefact import atomic_path, write_text
 from ..core.errors import InputError, ProcessError
-from .checkpoint import BEST
+from ..core.progress import Count, Progress, Silent
+from .checkpoint.names import BEST, CURVES, LAST, METRICS, epoch_file
 
 #: Columns of ``metrics.csv``; the terms of a loss that has several, such as ``train_kd``, come after them.
 COLUMNS = ("epoch", "train_loss", "val_loss", "val_miou", "val_pixel_accuracy", "lr", "seconds")
@@ -67,7 +67,7 @@ class EpochSeed(pl.Callback):
     """
 
     def __init__(self, seed: int, process: int = 0) -> None:
-        self.seed = seed + 1_000_003 * process  # further than epochs go; generators on CPUs take 32 bits alone
+        self.seed = seed + 1_000_003 * process  # more than there are epochs; generators on CPUs take 32 bits
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         torch.manual_seed(self.seed + trainer.current_epoch)
@@ -81,7 +81,7 @@ class EarlyStop(EarlyStopping):
         super().__init__("val_miou", patience=patience, mode="max", check_finite=False, check_on_train_epoch_end=False)
 
 
-class Kept(Checkpoint):
+class PeriodicCheckpoint(Checkpoint):
     """Keeps a copy of ``last.pt`` of every ``every``-th epoch: ``epoch_0010.pt``, named as epochs are counted, from 1."""
 
     def __init__(self, out: Path, every: int) -> None:
@@ -91,23 +91,35 @@ class Kept(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         if epoch % self.every == 0:
-            trainer.save_checkpoint(self.out / kept_name(epoch))
-
-
-def kept_name(epoch: int) -> str:
-    return f"epoch_{epoch:04d}.pt"
+            trainer.save_checkpoint(self.out / epoch_file(epoch))
 
 
 def checkpoints(out: Path, every: int | None = None) -> list[pl.Callback]:
     """``best.pt`` (weights of the best validation mIoU) and ``last.pt`` (all that a resumed run needs).
 
-    ``every``: Also :class:`Kept`, before ``last.pt``: a training that is killed between the two writes it again.
+    ``every``: Also :class:`PeriodicCheckpoint`, before ``last.pt``: a training killed between the two writes it again.
     """
     # Not save_weights_only: Lightning would not ask EMA then, and save the current weights instead of the averaged ones
     # that were validated. AtomicCheckpointIO leaves out the rest.
     best = PtCheckpoint(out, Path(BEST).stem, monitor="val_miou", mode="max", save_top_k=1, enable_version_counter=False)
-    last = PtCheckpoint(out, "last", monitor=None, save_top_k=1, every_n_epochs=1, enable_version_counter=False)
-    return [best, *([Kept(out, every)] if every else []), last]
+    last = PtCheckpoint(out, Path(LAST).stem, monitor=None, save_top_k=1, every_n_epochs=1, enable_version_counter=False)
+    return [best, *([PeriodicCheckpoint(out, every)] if every else []), last]
+
+
+class Steps(pl.Callback):
+    """Counts the batches of the whole training for the caller's progress."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self._count: Count | None = None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._count is None:
+            self._count = self.progress.count("training")
+        each, epochs = int(trainer.num_training_batches), trainer.max_epochs or 1
+        self._count(trainer.current_epoch * each + batch_idx + 1, epochs * each)
 
 
 class History(pl.Callback):
@@ -116,14 +128,14 @@ class History(pl.Callback):
     Args:
         out: Folder of both.
         epochs: Of the whole training.
-        quiet: Print no line per epoch.
-        first: This is the process that writes and prints; others keep rows alone.
+        progress: Gets a line per epoch.
+        first: This is the process that writes files; the others keep rows only.
     """
 
-    def __init__(self, out: Path, epochs: int, quiet: bool = False, first: bool = True) -> None:
+    def __init__(self, out: Path, epochs: int, progress: Progress | None = None, first: bool = True) -> None:
         self.out = out
         self.epochs = epochs
-        self.quiet = quiet or not first
+        self.progress = progress or Silent()
         self.first = first
         self.rows: list[dict[str, float]] = []
         self._start = 0.0
@@ -136,10 +148,10 @@ class History(pl.Callback):
         for key in ("train_loss", "val_loss"):
             if not math.isfinite(values[key]):
                 if not self.first:  # all have the same losses
-                    raise ProcessError(f"train: the {key} is {values[key]}", said=True)
+                    raise ProcessError(f"the {key} is {values[key]}", said=True)
                 raise InputError(
-                    f"train: the {key} of epoch {trainer.current_epoch + 1} is {values[key]}, not a finite number; "
-                    "start again with a lower --lr, or with --precision fp32"
+                    f"the {key} of epoch {trainer.current_epoch + 1} is {values[key]}, not a finite number; "
+                    "start again with a lower `lr`, or with `precision='fp32'`"
                 )
         row: dict[str, float] = {"epoch": trainer.current_epoch + 1}
         row |= {key: values[key] for key in COLUMNS[1:5] if key in values}
@@ -152,22 +164,16 @@ class History(pl.Callback):
         writer = csv.DictWriter(text, [*COLUMNS, *(key for key in row if key not in COLUMNS)])
         writer.writeheader()
         writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in self.rows)
-        write_text(self.out / "metrics.csv", text.getvalue())
-        if not self.quiet:
-            print(
-                f"epoch {row['epoch']}/{self.epochs}  loss {row.get('train_loss', 0):.4f}  "
-                f"val loss {row.get('val_loss', 0):.4f}  mIoU {100 * row.get('val_miou', 0):.2f} %  {row['seconds']:.1f} s",
-                file=sys.stderr,
-                flush=True,
-            )
+        write_text(self.out / METRICS, text.getvalue())
+        self.progress.say(
+            f"epoch {row['epoch']}/{self.epochs}  loss {row.get('train_loss', 0):.4f}  "
+            f"val loss {row.get('val_loss', 0):.4f}  mIoU {100 * row.get('val_miou', 0):.2f} %  {row['seconds']:.1f} s"
+        )
 
     def finish(self, rows: list[dict[str, float]]) -> None:
         """Draws the curves of a training that was killed when only they and the report were missing."""
         self.rows = rows
-        if not self.quiet:
-            print(
-                f"epoch {len(rows)}/{self.epochs} was the last one; writing curves and report", file=sys.stderr, flush=True
-            )
+        self.progress.say(f"epoch {len(rows)}/{self.epochs} was the last one; writing curves and report")
         self._plot()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -175,7 +181,7 @@ class History(pl.Callback):
 
     def _plot(self) -> None:
         if self.first:
-            plot(self.rows, self.out / "curves.png")
+            plot(self.rows, self.out / CURVES)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}

@@ -1,16 +1,16 @@
 """One training in several processes, on the GPUs of one machine or of several: what ``torchrun`` starts.
 
 Each process holds the whole network and takes its share of every batch; gradients are averaged
-(:class:`torch.nn.parallel.DistributedDataParallel`, which Lightning drives). So that the number of processes changes the
-speed of a training and nothing else,
+(:class:`torch.nn.parallel.DistributedDataParallel`, which Lightning drives). The number of processes changes the
+speed of a training and nothing else, because
 
-- ``--batch`` is the batch of all processes together, and sample *k* of it the same as in one process;
+- ``TrainConfig.batch`` is the batch of all processes together, and its samples are those of one process;
 - batch normalization takes mean and variance over the batch of all processes;
 - validation images are dealt out, and their counts added up: metrics are those of one process.
 
-What remains: the loss is the mean of the processes' losses, each over its own share of the batch, as everywhere in
-data-parallel training. Terms that divide by what occurs in the batch (all of them) weigh the shares equally, whatever is
-labelled in them.
+One difference remains, as in all data-parallel training: the loss is the mean of the processes' losses, each over its own
+share of the batch. All terms divide by what occurs in the batch, so that each share counts the same, however much of it is
+labelled.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """This process is the one that writes files and prints."""
+        """Whether this process writes files and reports progress."""
         return self.rank == 0
 
     @property
@@ -58,7 +58,7 @@ class Processes:
 
 
 def processes() -> Processes:
-    """What ``torchrun`` says in the environment; one process where it did not start this one.
+    """The processes that ``torchrun`` names in the environment; a single one where this process was started otherwise.
 
     Raises:
         InputError: machines with different numbers of processes.
@@ -66,17 +66,17 @@ def processes() -> Processes:
     if not dist.is_torchelastic_launched():
         return Processes()
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-    found = Processes(*(int(os.environ[name]) for name in names))
-    if found.count % found.local_count:
+    group = Processes(*(int(os.environ[name]) for name in names))
+    if group.count % group.local_count:
         raise InputError(
-            f"train: torchrun started {found.local_count} of {found.count} processes on this machine; "
-            "pass the same --nproc-per-node on every machine"
+            f"torchrun started {group.local_count} of {group.count} processes on this machine; "
+            "start the same number on every machine"
         )
-    return found
+    return group
 
 
 def join(group: Processes, device: str | None) -> None:
-    """Connects this process with the others; nothing to do for one process, or a second time.
+    """Connects this process with the others; does nothing for a single process, or when called again.
 
     Args:
         group: See :func:`processes`.
@@ -91,8 +91,8 @@ def join(group: Processes, device: str | None) -> None:
     cuda = device != "cpu" and torch.cuda.is_available()
     if cuda and group.local_count > torch.cuda.device_count():
         raise InputError(
-            f"train: torchrun started {group.local_count} processes on this machine, which has "
-            f"{torch.cuda.device_count()} GPUs; pass --nproc-per-node {torch.cuda.device_count()}, or --device cpu"
+            f"torchrun started {group.local_count} processes on this machine, which has "
+            f"{torch.cuda.device_count()} GPUs; start {torch.cuda.device_count()}, or pass `device='cpu'`"
         )
     if cuda:
         torch.cuda.set_device(group.local_rank)
@@ -101,8 +101,8 @@ def join(group: Processes, device: str | None) -> None:
     except (dist.DistError, RuntimeError) as error:
         where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
         raise ProcessError(
-            f"train: process {group.rank} of {group.count} can't reach the others through {where} ({_line(error)}); check "
-            "torchrun's --master-addr or --rdzv-endpoint, and the network between the machines"
+            f"process {group.rank} of {group.count} can't reach the others through {where} ({_line(error)}); check "
+            "the address that torchrun got, and the network between the machines"
         ) from error
 
 
@@ -126,7 +126,7 @@ def leave() -> None:
 
 @contextmanager
 def agreed(group: Processes) -> Iterator[None]:
-    """What one process refuses, all refuse: nobody waits for one that has ended, and one alone says why.
+    """Makes all processes fail together: none waits for one that has ended, and only one reports the error.
 
     Raises:
         SegEdgeError: what the block raised, in the first process where it did.
@@ -135,10 +135,10 @@ def agreed(group: Processes) -> Iterator[None]:
     error: SegEdgeError | None = None
     try:
         yield
-    except SegEdgeError as found:
+    except SegEdgeError as refusal:
         if group.count == 1:
             raise
-        error = found
+        error = refusal
     if group.count == 1:
         return
     lines: list[str | None] = [None] * group.count
@@ -154,7 +154,7 @@ def agreed(group: Processes) -> Iterator[None]:
 
 @contextmanager
 def connected(group: Processes) -> Iterator[None]:
-    """A lost connection is one line.
+    """Turns a lost connection into an error of one line.
 
     Raises:
         ProcessError: another process ended, or the network between them failed.
@@ -165,13 +165,13 @@ def connected(group: Processes) -> Iterator[None]:
         if group.count == 1 or not _is_loss(error):
             raise
         raise ProcessError(
-            f"train: process {group.rank} of {group.count} lost the others ({_line(error)}): one of them ended, and "
-            "said why above if it could; start again with --resume"
+            f"process {group.rank} of {group.count} lost the others ({_line(error)}): one of them ended, and "
+            "said why above if it could; start again with `resume=True`"
         ) from error
 
 
 def _is_loss(error: BaseException) -> bool:
-    """Whether an error is about the connection. Gloo and NCCL say it in words alone."""
+    """Whether an error is about the connection. Gloo and NCCL say so only in their messages."""
     words = ("gloo", "nccl", "connection closed by peer", "connection reset by peer", "socket")
     return isinstance(error, dist.DistError) or any(word in str(error).lower() for word in words)
 
@@ -183,7 +183,7 @@ def _line(error: BaseException) -> str:
 
 
 def total(values: Tensor) -> Tensor:
-    """The sum over all processes, of numbers without gradients; ``values`` itself in one process."""
+    """The sum of numbers without gradients over all processes; ``values`` itself in a single process."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return values
     values = values.clone()
@@ -192,7 +192,7 @@ def total(values: Tensor) -> Tensor:
 
 
 def from_first(group: Processes, value: Any) -> Any:
-    """What the first process has; the others' own ``value`` is ignored. Anything that can be pickled."""
+    """The first process's ``value``, anything that can be pickled; those of the other processes are ignored."""
     if group.count == 1:
         return value
     box = [value]

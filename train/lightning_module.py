@@ -14,12 +14,13 @@ from torch.nn import functional as F
 from ..core.metrics import ConfusionMatrix, number
 from ..core.spec import ModelSpec
 from ..datasets.merged import settle
-from .checkpoint import KEY, describe
+from .checkpoint.file import KEY, describe
 from .distributed import total
 from .losses.auxiliary import Auxiliary
 from .losses.distill import Distillation
+from .losses.options import DEFAULT_LOSS
 from .losses.siamese import Siamese
-from .losses.terms import DEFAULT_LOSS, SegmentationLoss
+from .losses.terms import SegmentationLoss
 from .models.config import config_of
 
 
@@ -34,11 +35,11 @@ class SegmentationModule(pl.LightningModule):
         lr: Peak learning rate.
         weight_decay: Of convolution weights; normalization and biases have none.
         warmup: Share of all steps with a linearly rising rate; after it the rate falls as (1 − t)^0.9 ("poly").
-        distillation: Terms of a teacher, added to the loss.
-        loss: Terms of the loss, see :func:`seg_edge.train.losses.terms.parse_loss`.
-        auxiliary: Classifiers on the decoder's stages, whose losses are added.
+        distillation: Adds a teacher's terms to the loss.
+        loss: Terms of the loss, see :func:`seg_edge.train.losses.options.parse_loss`.
+        auxiliary: Adds the losses of classifiers on the decoder's stages.
         optimizer: ``adamw``, or ``sgd`` with Nesterov's momentum of 0.9.
-        siamese: A second appearance of each image, which the loss takes in.
+        siamese: Adds a second view of each image to the loss.
         freeze: The encoder (``net.encoder``) stays as it is, the statistics of its batch normalization too.
         sets: What labels above the classes stand for, see :mod:`seg_edge.datasets.merged`.
     """
@@ -111,9 +112,9 @@ class SegmentationModule(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, list[Tensor]], _index: int) -> None:
         images, masks = batch
         logits = self(images).float()
-        for one, mask in zip(logits, masks, strict=True):
-            self._val_losses.append(self.loss(one[None], mask[None]))
-            full = F.interpolate(one[None], size=mask.shape[-2:], mode="bilinear", align_corners=False)
+        for scores, mask in zip(logits, masks, strict=True):
+            self._val_losses.append(self.loss(scores[None], mask[None]))
+            full = F.interpolate(scores[None], size=mask.shape[-2:], mode="bilinear", align_corners=False)
             guess = full.argmax(1)[0].to(torch.uint8).cpu().numpy()
             self.confusion.update(*settle(guess, mask.cpu().numpy(), len(self.spec.labels), self.sets))
 

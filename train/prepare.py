@@ -1,10 +1,10 @@
-"""What a training checks, and finds out, before anything is written."""
+"""Everything that a training opens and checks before it writes anything."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +16,14 @@ from ..core.spec import ModelSpec
 from ..datasets.dataset import SegDataset
 from ..datasets.merged import as_background
 from ..datasets.opening import names_its_own, open_dataset, open_dataset_for, with_names
-from . import tensorboard
-from .checkpoint import Checkpoint, load_checkpoint
+from .checkpoint.file import Checkpoint, load_checkpoint
+from .checkpoint.teacher import open_teacher
 from .data.module import class_frequencies
 from .distributed import Processes
-from .losses.distill import open_teacher
 from .losses.terms import check_sets
-from .models.catalog import TABLE
-from .models.unet import STRIDE
+from .models.names import STRIDE, TABLE
+from .request import Request
 from .resume import resume_from
-
-if TYPE_CHECKING:
-    from .trainer import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -35,8 +31,8 @@ class Prepared:
     """A training that can begin.
 
     Attributes:
-        start: The network of ``--init``.
-        assumed: Whether the classes are its, because the dataset names none.
+        start: The network of ``TrainConfig.init``.
+        assumed: Whether the classes are that network's, because the dataset names none.
         train, val: Both splits, with the same classes.
         sets: What labels above the classes stand for, see :mod:`seg_edge.datasets.merged`.
         earlier: Spec of the checkpoint that a resumed training goes on from.
@@ -73,40 +69,33 @@ class Prepared:
         return self.earlier or (self.start.spec if self.start else None)
 
 
-def prepare(config: TrainConfig, resume: bool, group: Processes) -> Prepared:
+def prepare(request: Request, group: Processes) -> Prepared:
     """Opens and checks everything; writes nothing.
 
     Raises:
         SegEdgeError: a wrong dataset, option or checkpoint.
     """
-    if config.tensorboard:
-        tensorboard.check()
-    start, last = _start(config), config.out / "last.pt"
-    # What has only numbers has the classes that this training began with.
-    known = load_checkpoint(last).spec.labels if resume and last.is_file() else start.spec.labels if start else None
-    (train, assumed), (val, _) = (_open(config, split, known) for split in (config.train_split, config.val_split))
+    request.check()
+    config, start = request.config, _start(request)
+    # A dataset that has only numbers has the classes that this training began with.
+    known = load_checkpoint(request.last).spec.labels if request.resume else start.spec.labels if start else None
+    (train, assumed), (val, _) = (_open(request, split, known) for split in (config.train_split, config.val_split))
     if train.labels != val.labels:
         train, val = _same_labels(train, val)
     if config.unlabelled == "background":
         train = as_background(train)
     sets = train.sets or val.sets
     check_sets(config.loss, sets)
-    earlier, shape, epoch, rows = resume_from(last, config, train) if resume else (None, None, 0, None)
-    if not resume and last.exists():
-        raise InputError(f"train: {config.out} holds a training already; pass --resume to continue it, or another --out")
-    if config.freeze and start is None and earlier is None and config.pretrained is None:
-        raise InputError(
-            "train: --freeze keeps the encoder as it is, which needs one that was trained; pass --init CKPT, or --pretrained"
-        )
+    earlier, shape, epoch, rows = resume_from(request, train) if request.resume else (None, None, 0, None)
     base = earlier or (start.spec if start else None)
     size_hw = (earlier.input_hw if earlier else config.size_hw) or (base.input_hw if base else _size_of(train))
     crop_hw = config.crop_hw or size_hw
     if crop_hw[0] > size_hw[0] or crop_hw[1] > size_hw[1]:
         raise InputError(
-            f"train: --crop {crop_hw[0]}x{crop_hw[1]} is larger than the network's input, {size_hw[0]}x{size_hw[1]}; "
-            "pass a smaller one, or a larger --imgsz"
+            f"`crop_hw={crop_hw[0]}x{crop_hw[1]}` is larger than the network's input, {size_hw[0]}x{size_hw[1]}; "
+            "pass a smaller one, or a larger `size_hw`"
         )
-    _check_shares(config, len(train), len(val), group)
+    _check_shares(request, len(train), len(val), group)
     _check_batch(config.model, min(config.batch, len(train)), crop_hw)
     device, precision = _device(config.device), config.precision
     precision = _fast_precision(device, half=precision == "half") if precision in (None, "half") else precision
@@ -116,42 +105,30 @@ def prepare(config: TrainConfig, resume: bool, group: Processes) -> Prepared:
     frequencies = class_frequencies(train, len(sets))
     teacher = open_teacher(config.distill.teacher, train.labels) if config.distill else None
     return Prepared(
-        start,
-        assumed,
-        train,
-        val,
-        sets,
-        earlier,
-        shape,
-        epoch,
-        rows,
-        size_hw,
-        crop_hw,
-        device,
-        precision,
-        frequencies,
+        start, assumed, train, val, sets, earlier, shape, epoch, rows, size_hw, crop_hw, device, precision, frequencies,
         teacher,
-    )
+    )  # fmt: skip
 
 
-def _start(config: TrainConfig) -> Checkpoint | None:
-    """The network of ``--init``."""
+def _start(request: Request) -> Checkpoint | None:
+    """The network of ``TrainConfig.init``."""
+    config = request.config
     if config.init is None:
         return None
     start = load_checkpoint(config.init)
     if start.name != config.model:
         raise InputError(
-            f"train: --init {config.init} holds {start.name}, but --model is {config.model}; pass --model {start.name}"
+            f"`init={str(config.init)!r}` holds {start.name}, but `model` is {config.model}; pass `model={start.name!r}`"
         )
     return start
 
 
-def _open(config: TrainConfig, split: str, known: Labels | None) -> tuple[SegDataset, bool]:
+def _open(request: Request, split: str, known: Labels | None) -> tuple[SegDataset, bool]:
     """A split, and whether it names no classes and got the known ones."""
-    found = open_dataset(config.data, split, config.classes)
-    if config.classes is not None or known is None or names_its_own(found, known):
-        return found, False
-    return with_names(found, known), True
+    dataset = open_dataset(request.data, split, request.config.classes)
+    if request.config.classes is not None or known is None or names_its_own(dataset, known):
+        return dataset, False
+    return with_names(dataset, known), True
 
 
 def open_for(data: Path, split: str, start: Checkpoint) -> SegDataset:
@@ -160,12 +137,13 @@ def open_for(data: Path, split: str, start: Checkpoint) -> SegDataset:
     Raises:
         DataError: the dataset has other classes.
     """
-    found = open_dataset_for(data, split, start.spec.labels)
-    if found.labels.names == start.spec.labels.names:
-        return found
+    dataset = open_dataset_for(data, split, start.spec.labels)
+    if dataset.labels.names == start.spec.labels.names:
+        return dataset
     raise DataError(
-        f"dataset {data}: has {len(found.labels)} classes ({', '.join(found.labels.names[:3])}, …), but the checkpoint was "
-        f"trained on {len(start.spec.labels)} ({', '.join(start.spec.labels.names[:3])}, …); pass the data it was made for"
+        f"dataset {data}: has {len(dataset.labels)} classes ({', '.join(dataset.labels.names[:3])}, …), but the checkpoint "
+        f"was trained on {len(start.spec.labels)} ({', '.join(start.spec.labels.names[:3])}, …); "
+        "pass the data that it was made for"
     )
 
 
@@ -178,40 +156,41 @@ def _same_labels(train: SegDataset, val: SegDataset) -> tuple[SegDataset, SegDat
 def _size_of(data: SegDataset) -> tuple[int, int]:
     height, width = data.read(0)[0].shape[:2]
     if min(height, width) < STRIDE:
-        raise DataError(f"{data.images[0]}: {width}x{height} is smaller than the network's stride {STRIDE}; pass --imgsz")
+        raise DataError(f"{data.images[0]}: {width}x{height} is smaller than the network's stride {STRIDE}; pass `size_hw`")
     return height // STRIDE * STRIDE, width // STRIDE * STRIDE
 
 
 def _check_batch(model: str, images: int, size_hw: tuple[int, int]) -> None:
     if images == 1 and TABLE[model].pools:
         raise InputError(
-            f"train: {model} normalizes the mean of the whole picture, which is a single value with one image per step; "
-            "pass a --batch of at least 2 (and at least two training images)"
+            f"{model} normalizes the mean of the whole image, which is a single value with one image per step; "
+            "pass a `batch` of at least 2 (and at least two training images)"
         )
     if images == 1 and size_hw == (STRIDE, STRIDE):
         raise InputError(
-            f"train: one image of {STRIDE}x{STRIDE} per step leaves batch normalization a single value at the deepest "
-            "stage; pass a larger --batch or --imgsz (and at least two training images)"
+            f"one image of {STRIDE}x{STRIDE} per step leaves batch normalization a single value at the deepest "
+            "stage; pass a larger `batch` or `size_hw` (and at least two training images)"
         )
 
 
-def _check_shares(config: TrainConfig, train_images: int, val_images: int, group: Processes) -> None:
+def _check_shares(request: Request, train_images: int, val_images: int, group: Processes) -> None:
+    config = request.config
     if group.count == 1:
         return
     if config.batch % group.count:
         near = max(1, round(config.batch / group.count)) * group.count
         raise InputError(
-            f"train: --batch {config.batch} is that of all {group.count} processes together, and must be a multiple of "
-            f"{group.count}; pass --batch {near}"
+            f"`batch={config.batch}` is that of all {group.count} processes together, and must be a multiple of "
+            f"{group.count}; pass `batch={near}`"
         )
     if train_images < config.batch:
         raise InputError(
-            f"train: {config.train_split} has {train_images} images, less than --batch {config.batch}, which "
+            f"{config.train_split} has {train_images} images, fewer than `batch={config.batch}`, which "
             f"{group.count} processes can't share; pass a smaller one"
         )
     if val_images < group.count:
         raise InputError(
-            f"train: {config.val_split} has {val_images} images, and each of {group.count} processes needs one; start fewer"
+            f"{config.val_split} has {val_images} images, and each of {group.count} processes needs one; start fewer"
         )
 
 
@@ -223,9 +202,7 @@ def _check_sizes(val: SegDataset) -> None:
 
 def _device(wanted: str | None) -> str:
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "train: --device cuda: no CUDA device is visible to torch; pass --device cpu, or see seg-edge doctor"
-        )
+        raise InputError("`device='cuda'`: no CUDA device is visible to torch; pass `device='cpu'`, or see seg-edge doctor")
     return wanted or ("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -1,11 +1,11 @@
-"""What a training must have in common with the one that it goes on from, and what is kept of it in the checkpoint."""
+"""Resuming: what a training must have in common with the one that it continues, and what a checkpoint records of it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..core.artefact import REPORT_JSON, sha256
 from ..core.errors import InputError, ModelFileError
@@ -13,16 +13,19 @@ from ..core.shipped import CHECKPOINT, shipped
 from ..core.spec import ModelSpec
 from ..datasets.dataset import SegDataset
 from .callbacks import EarlyStop, History
-from .checkpoint import KEY, read_checkpoint
-from .losses.distill import DistillConfig
-from .models.pretrained import provenance
+from .checkpoint.file import KEY, read_checkpoint
+from .checkpoint.teacher import provenance
+from .config import TrainConfig
+from .losses.options import DistillOptions
+from .models import pretrained
+from .request import Request
 
-if TYPE_CHECKING:
-    from .trainer import TrainConfig
+#: Options of the recipe that no option of the command sets.
+_NO_OPTION = ("warmup", "ema")
 
 
 def recipe_of(config: TrainConfig) -> dict[str, Any]:
-    """The options without which a resumed training would be another one, as plain JSON values."""
+    """The options that make a training what it is, as JSON values: a checkpoint records them."""
     names = (
         "seed", "loss", "optimizer", "lr", "weight_decay", "warmup", "ema", "accumulate", "crop_hw", "branches", "aux",
         "unlabelled", "freeze", "class_weights",
@@ -39,7 +42,7 @@ class Resumed(NamedTuple):
         spec: Of the checkpoint.
         net: Configuration of its network.
         epoch: Epochs that were trained.
-        rows: The history of a training that had been through all its epochs when it was ended: the report alone is missing.
+        rows: The history, if the training was killed after its last epoch, so that only curves and report are missing.
     """
 
     spec: ModelSpec
@@ -48,90 +51,85 @@ class Resumed(NamedTuple):
     rows: list[dict[str, float]] | None
 
 
-def resume_from(last: Path, config: TrainConfig, train: SegDataset) -> Resumed:
-    """What ``last`` holds, if a training of ``config`` can go on from there.
+def resume_from(request: Request, train: SegDataset) -> Resumed:
+    """What ``last.pt`` holds, if the training that is asked for can continue from there.
 
     Raises:
-        ModelFileError: there is nothing to go on from.
+        ModelFileError: ``last.pt`` does not hold the state of a training.
         InputError: an option would make it another training; the text says which value to pass.
     """
-    if not last.is_file():
-        raise ModelFileError(f"train: nothing to resume: {last} does not exist; leave --resume out to start")
+    config, last = request.config, request.last
     data = read_checkpoint(last)
     if "optimizer_states" not in data:
-        raise ModelFileError(f"train: {last} holds weights only (it is a copy of best.pt?); training can't go on from it")
+        raise ModelFileError(f"{last} holds weights only (is it a copy of best.pt?); no training can continue from it")
     about, epoch = data[KEY], int(data["epoch"]) + 1
     spec = ModelSpec.from_dict(about["spec"])
     if about["model"] != config.model:
-        raise InputError(
-            f"train: {last} holds {about['model']}, but --model is {config.model}; pass --model {about['model']}"
-        )
+        raise InputError(f"{last} holds {about['model']}, but `model` is {config.model}; pass `model={about['model']!r}`")
     if spec.labels != train.labels:
-        raise InputError(f"train: {last} was trained on other classes than {config.data} has; pass the same --data")
+        raise InputError(f"{last} was trained on other classes than {request.data} has; pass the same `data`")
     if config.size_hw and config.size_hw != spec.input_hw:
-        raise InputError(f"train: {last} has --imgsz {spec.input_hw[0]}x{spec.input_hw[1]}; pass the same or leave it out")
+        raise InputError(f"{last} has `size_hw={spec.input_hw[0]}x{spec.input_hw[1]}`; pass the same or leave it out")
     # The optimizer's state brings some of these along, and would ignore others; the rest would change in the middle.
     before = spec.provenance.get("recipe", {})
     for name, value in recipe_of(config).items():
         if name in before and before[name] != value:
-            option = name if name in ("warmup", "ema") else f"--{name.removesuffix('_hw').replace('_', '-')}"
             old, new = (",".join(map(str, x)) if isinstance(x, list) else x for x in (before[name], value))
-            raise InputError(f"train: {last} was trained with {option} {old}, got {new}; pass the same")
+            field = f"{name} {old}" if name in _NO_OPTION else f"`{name}={old}`"
+            raise InputError(f"{last} was trained with {field}, got {new}; pass the same")
     steps, now = int(data["global_step"]) // epoch, -(-max(1, len(train) // config.batch) // config.accumulate)
     if steps != now:
         raise InputError(
-            f"train: {last} was trained in {steps} steps per epoch, but {len(train)} images in batches of {config.batch} "
-            f"are {now}; pass the same --data and --batch"
+            f"{last} was trained in {steps} steps per epoch, but {len(train)} images in batches of {config.batch} "
+            f"are {now}; pass the same `data` and `batch`"
         )
-    rows = _unreported(data, config)
+    rows = _unreported(data, request)
     if epoch >= config.epochs and rows is None:
-        raise InputError(f"train: {last} has {epoch} epochs already; pass --epochs above that to train on")
+        raise InputError(f"{last} has {epoch} epochs already; pass `epochs` above that to train on")
     init = spec.provenance.get("init")
     if config.init is not None and (init is None or init["sha256"] != sha256(shipped(config.init, CHECKPOINT))):
         raise InputError(
-            f"train: {last} began with {init['file'] if init else 'no other checkpoint'}, got --init {config.init}; "
+            f"{last} began with {init['file'] if init else 'no other checkpoint'}, got `init={str(config.init)!r}`; "
             "leave it out: a resumed training has all that it needs"
         )
-    if config.pretrained is not None and spec.provenance.get("pretrained") != provenance(config.pretrained):
+    if config.pretrained is not None and spec.provenance.get("pretrained") != pretrained.provenance(config.pretrained):
         raise InputError(
-            f"train: {last} began with other weights than --pretrained {config.pretrained}; "
+            f"{last} began with other weights than `pretrained={config.pretrained!r}`; "
             "leave it out: a resumed training has all that it needs"
         )
     _check_teacher(last, spec.provenance.get("teacher"), config.distill)
     return Resumed(spec, about["config"], epoch, rows)
 
 
-def _unreported(data: dict[str, Any], config: TrainConfig) -> list[dict[str, float]] | None:
+def _unreported(data: dict[str, Any], request: Request) -> list[dict[str, float]] | None:
     """See :attr:`Resumed.rows`: between the last checkpoint and the report, a training can be killed too."""
-    epoch = int(data["epoch"]) + 1
+    config, epoch = request.config, int(data["epoch"]) + 1
     stopping = next((state for key, state in data["callbacks"].items() if key.startswith(EarlyStop.__name__)), None)
     stopped = config.patience is not None and stopping is not None and stopping["wait_count"] >= config.patience
     if epoch != config.epochs and not stopped:
         return None
     try:
-        reported = int(json.loads((config.out / REPORT_JSON).read_text(encoding="utf-8"))["epochs"])
+        reported = int(json.loads((request.out / REPORT_JSON).read_text(encoding="utf-8"))["epochs"])
     except (OSError, ValueError, KeyError, TypeError):
         reported = 0
     return None if reported >= epoch else list(data["callbacks"][History.__name__]["rows"])
 
 
-def _check_teacher(last: Path, before: dict[str, Any] | None, now: DistillConfig | None) -> None:
+def _check_teacher(last: Path, before: dict[str, Any] | None, now: DistillOptions | None) -> None:
     if before is not None:
-        before = {"scale": 1.0} | before  # teachers saw what students see
-    if before == (now.provenance() if now else None):
+        before = {"scale": 1.0} | before  # older checkpoints: the teacher saw what the student saw
+    after = provenance(now) if now else None
+    if before == after:
         return
-    if before is None or now is None:
+    if before is None or after is None:
         raise InputError(
-            f"train: {last} was trained {'with' if before else 'without'} --teacher, got {'one' if now else 'none'}; "
+            f"{last} was trained {'with' if before else 'without'} `teacher`, got {'one' if now else 'none'}; "
             "pass the same options"
         )
-    names = {
-        "sha256": "--teacher", "temperature": "--temperature", "logits": "--kd-weight", "features": "--feature-weight",
-        "scale": "--teacher-scale",
+    fields = {
+        "sha256": "teacher", "temperature": "temperature", "logits": "kd_weight", "features": "feature_weight",
+        "scale": "teacher_scale",
     }  # fmt: skip
-    fields = now.provenance()
-    key = next((key for key in names if before[key] != fields[key]), None)
+    key = next((key for key in fields if before[key] != after[key]), None)
     if key is not None:  # another name of the same file is no difference
-        raise InputError(
-            f"train: {last} was trained with another {names[key]} ({before[key]}), got {fields[key]}; pass the same"
-        )
+        raise InputError(f"{last} was trained with another `{fields[key]}` ({before[key]}), got {after[key]}; pass the same")

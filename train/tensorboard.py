@@ -1,8 +1,7 @@
-"""``--tensorboard``: the curves of a training, the IoU of each class and a few overlays, for TensorBoard."""
+"""Curves of a training, the IoU of each class and a few overlays, for TensorBoard (``TrainConfig.tensorboard``)."""
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core.errors import InputError
 from ..core.labels import Labels
 from .callbacks import History
 from .lightning_module import SegmentationModule
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 #: Folder in a training's own; ``tensorboard --logdir`` finds it from any folder above.
 FOLDER = "tensorboard"
 #: Validation images that are shown in each epoch.
-PICTURES = 3
+IMAGES = 3
 #: Where the columns of the table of metrics go; others keep their name, under ``loss``.
 TAGS = {
     "train_loss": "loss/train", "val_loss": "loss/val", "val_miou": "val/miou",
@@ -31,14 +29,8 @@ TAGS = {
 }  # fmt: skip
 
 
-def check() -> None:
-    """Raises InputError where the package is missing."""
-    if importlib.util.find_spec("tensorboard") is None:
-        raise InputError("train: --tensorboard needs the package tensorboard; pip install 'seg-edge[tensorboard]'")
-
-
 class TensorBoard(pl.Callback):
-    """Writes scalars and pictures of every epoch; the step is the epoch's number, from 1.
+    """Writes scalars and overlays of every epoch; the step is the epoch's number, from 1.
 
     A resumed training goes on in the same folder: what a killed one had written after its last checkpoint is not shown.
 
@@ -51,7 +43,7 @@ class TensorBoard(pl.Callback):
         self.folder = out / FOLDER
         self.history = history
         self._writer: SummaryWriter | None = None
-        self._pictures: list[Tensor] = []
+        self._overlays: list[Tensor] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -66,13 +58,13 @@ class TensorBoard(pl.Callback):
         if self._writer is None or batch_idx:
             return
         assert isinstance(pl_module, SegmentationModule)
-        images, masks = (part[:PICTURES] for part in batch)
+        images, masks = (part[:IMAGES] for part in batch)
         # Once more, of the averaged weights that are validated: a few images cost less than keeping every batch's logits.
         logits = F.interpolate(pl_module(images).float(), images.shape[-2:], mode="bilinear", align_corners=False)
         for image, mask, guess in zip(images, masks, logits.argmax(1), strict=True):
             label = F.interpolate(mask[None, None].float(), image.shape[-2:], mode="nearest-exact")[0, 0]
-            pair = [overlay(image, values, pl_module.spec.labels) for values in (label.long(), guess)]
-            self._pictures.append(torch.cat(pair, 2))
+            both = [overlay(image, values, pl_module.spec.labels) for values in (label.long(), guess)]
+            self._overlays.append(torch.cat(both, 2))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._writer is None:
@@ -86,9 +78,9 @@ class TensorBoard(pl.Callback):
         for name, iou in zip(pl_module.spec.labels.names, pl_module.confusion.iou.tolist(), strict=True):
             if not np.isnan(iou):
                 self._writer.add_scalar(f"iou/{name}", iou, epoch)
-        for k, picture in enumerate(self._pictures):
-            self._writer.add_image(f"val/{k}_label_and_prediction", picture, epoch)
-        self._pictures = []
+        for k, pair in enumerate(self._overlays):
+            self._writer.add_image(f"val/{k}_label_and_prediction", pair, epoch)
+        self._overlays = []
         self._writer.flush()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..runtime.engines.base import Availability, Engine, Frames, Output, Tensor
-from .checkpoint import load_checkpoint
+from .checkpoint.file import load_checkpoint
 
 
 class TorchEngine(Engine):

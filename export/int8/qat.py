@@ -169,11 +169,11 @@ def divergence(logits: Tensor, wanted: Tensor) -> Tensor:
 def _batches(train: SegDataset, spec: ModelSpec, options: QatOptions) -> Callable[[int], Sequence[Tensor]]:
     """A function (epoch) → its batches, uint8 (N, H, W, 3) BGR each."""
     try:
-        from ...train.data.augment import AugmentConfig
         from ...train.data.module import EpochSampler, TrainSet
+        from ...train.data.options import AugmentOptions
     except ImportError as error:
         raise InputError(f"`qat`: needs packages that are not installed ({error}); pip install 'seg-edge[train]'") from error
-    images = TrainSet(train, spec.input_hw, AugmentConfig())
+    images = TrainSet(train, spec.input_hw, AugmentOptions())
     sampler = EpochSampler(len(train), options.seed)
 
     class Epoch(Sequence[Tensor]):

@@ -21,7 +21,7 @@ from ...core.spec import ModelSpec
 from ...measure.workload.untrained import RANDOM
 from ...runtime.modelfile.modelfile import read_spec
 from ...train.models import registry, zoo
-from ...train.models.unet import OUTPUT_STRIDE
+from ...train.models.names import OUTPUT_STRIDE
 from ..graph.to_onnx import check_size, to_onnx
 from .cache_folder import cache_folder
 

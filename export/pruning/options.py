@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ...core.engine_names import AUTO, ENGINES, GRAPH_ENGINES
 from ...core.errors import InputError
 from ...core.options import Options, check_name, configuration, option
+from ...train.losses.options import DistillOptions
 from .goal import Goal, one_goal
 from .names import IMPORTANCES, NEED_DATA, SCOPES
-
-if TYPE_CHECKING:
-    from ...train.losses.distill import DistillConfig
-else:
-    DistillConfig = Any  # its module needs torch
 
 
 @configuration
@@ -23,9 +18,6 @@ class PruneOptions(Options):
 
     >>> PruneOptions(ratio=0.5, steps=2).goal.text()
     '50 % of the channels removed'
-
-    Attributes:
-        distill: A teacher for the fine-tuning, e.g. the unpruned network itself.
     """
 
     ratio: float | None = option(None, help="Goal: remove this share of all channels, e.g. 0.5.")
@@ -68,7 +60,7 @@ class PruneOptions(Options):
     precision: str | None = option(None, help="Of the fine-tuning: fp32, bf16 or fp16.")
     workers: int | None = option(None, help="Loader processes of the fine-tuning.", low=0)
     seed: int = option(0, help="Seed of the fine-tuning.")
-    distill: DistillConfig | None = None
+    distill: DistillOptions | None = option(None, help="A teacher for the fine-tuning, e.g. the unpruned network itself.")
 
     @property
     def goal(self) -> Goal:

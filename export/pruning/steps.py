@@ -20,13 +20,14 @@ from ...core.shipped import CHECKPOINT, shipped
 from ...core.spec import ModelSpec
 from ...datasets.dataset import SegDataset
 from ...train.checkpoint import BEST, Checkpoint, load_checkpoint, save_checkpoint
-from ...train.losses.distill import open_teacher
+from ...train.checkpoint.teacher import open_teacher, provenance
+from ...train.config import TrainConfig
 from ...train.models.catalog import build
 from ...train.models.config import config_of
 from ...train.models.registry import macs, parameters
 from ...train.models.widths import layer_widths
 from ...train.prepare import open_for
-from ...train.trainer import TrainConfig, fit
+from ...train.training import fit
 from ..checks.measure import accuracy, latencies, measured_engines, worst_class
 from ..report.rows import Gate
 from .importance import Scorer, scorer
@@ -90,7 +91,7 @@ class _Pruning:
             "goal": options.goal.text(),
             "importance": options.importance, "scope": options.scope, "round_to": options.round_to,
             "finetune": {key: getattr(options, key) for key in ("lr", "batch", "seed")} | {"epochs": options.finetune},
-            "teacher": options.distill.provenance() if options.distill else None,
+            "teacher": provenance(options.distill) if options.distill else None,
             "steps": [],
         }  # fmt: skip
         if "pruned" in start.spec.provenance:
@@ -176,13 +177,12 @@ class _Pruning:
         begin = self.folder / "begin.pt"
         save_checkpoint(begin, self.checkpoint())
         config = TrainConfig(
-            data=options.data, out=work, model=self.start.name, epochs=options.finetune, batch=options.batch,
+            model=self.start.name, epochs=options.finetune, batch=options.batch,
             size_hw=self.spec.input_hw, lr=options.lr, seed=options.seed, device=options.device,
             precision=options.precision, workers=options.workers, init=begin,
             distill=options.distill,
         )  # fmt: skip
-        with self.progress.aside():
-            fit(config, progress=not isinstance(self.progress, Silent))
+        fit(options.data, work, config, progress=self.progress)
         self.net = load_checkpoint(work / BEST).model
         for path in (work / BEST, work / "last.pt", begin):  # what was done stays: metrics.csv, curves.png, report.json
             path.unlink()

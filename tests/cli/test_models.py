@@ -10,7 +10,7 @@ import torch
 from seg_edge.cli.main import main
 from seg_edge.export.networks import model_costs
 from seg_edge.train.checkpoint import load_checkpoint, read_checkpoint
-from seg_edge.train.models import catalog, registry
+from seg_edge.train.models import names, registry
 
 pytest.importorskip("segmentation_models_pytorch")
 
@@ -19,7 +19,7 @@ def test_names_alone_list_everything(tmp_path, capsys):
     target = tmp_path / "models.json"
     assert main(["models", "--no-cost", "--json", str(target)]) == 0
     rows = json.loads(target.read_text())["models"]
-    assert [row["name"] for row in rows] == list(catalog.TABLE)
+    assert [row["name"] for row in rows] == list(names.TABLE)
     assert [row["encoder"] for row in rows[: len(registry.MODELS)]] == [None] * 3 + ["EfficientNet-Lite0"]
     out = capsys.readouterr().out
     assert all(name in out for name in ("unet-s", "deeplabv3plus-resnet50", "unet-vgg16"))
@@ -47,7 +47,7 @@ def test_costs_are_counted_once_and_kept(tmp_path, monkeypatch, capsys):
     ("words", "text"),
     [
         (["--filter", "unet-resnt18"], "unknown model 'unet-resnt18': did you mean 'unet-resnet18'?"),
-        (["--imgsz", "100x200"], "models: --imgsz must be multiples of 32, got 100x200; try 96x192"),
+        (["--imgsz", "100x200"], "--imgsz: HEIGHTxWIDTH must be multiples of 32, got 100x200; try 96x192"),
     ],
 )
 def test_refusals(words, text, capsys):

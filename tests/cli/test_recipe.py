@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from seg_edge.cli import train as verb
 from seg_edge.cli.main import main
-from seg_edge.train import trainer
+from seg_edge.train import TrainReport, load_recipe
 from seg_edge.train.recipe import recipes
 
 QUICK = ("--model", "unet-n", "--batch", "4", "--workers", "0", "--device", "cpu", "--precision", "fp32")
@@ -27,14 +28,14 @@ def one_thread():
 
 @pytest.fixture
 def asked(monkeypatch, tmp_path):
-    """The configurations that reach the training; nothing is trained."""
+    """What reaches the training, (data, out, configuration); nothing is trained."""
     seen = []
 
-    def fit(config, *, resume):
-        seen.append(config)
-        return {"best": {"miou": 0.5, "epoch": 1}, "seconds": 1.0}
+    def fit(data, out, config, *, resume, progress):
+        seen.append((data, out, config))
+        return TrainReport({"best": {"miou": 0.5, "epoch": 1}, "seconds": 1.0})
 
-    monkeypatch.setattr(trainer, "fit", fit)
+    monkeypatch.setattr(import_module("seg_edge.cli.train"), "fit", fit)
     monkeypatch.chdir(tmp_path)
     return seen
 
@@ -50,29 +51,32 @@ def test_values_of_the_file_are_the_defaults_and_given_options_win(asked, tmp_pa
         "epochs: 7\nimgsz: 64x96\nscale: [1, 1.5]\nlr: 1e-3\nweight_decay: 0\ndata: d\ndeterministic: true\n",
     )
     assert main(["train", "--config", file, "--epochs", "3", "--flip", "0"]) == 0
-    (config,) = asked
+    ((data, _, config),) = asked
     assert (config.epochs, config.size_hw, config.lr, config.weight_decay) == (3, (64, 96), 0.001, 0)
     assert (config.augment.scale, config.augment.flip, config.augment.jitter) == ((1, 1.5), 0, 0.4)
-    assert (str(config.data), config.deterministic, config.model) == ("d", True, "unet-s")
+    assert (str(data), config.deterministic, config.model) == ("d", True, "unet-s")
 
 
 def test_order_does_not_matter(asked, tmp_path):
     file = write(tmp_path / "mine.yaml", "epochs: 7\nseed: 5\n")
     assert main(["train", "--data", "d", "--epochs", "3", "--config", file]) == 0
-    assert (asked[0].epochs, asked[0].seed) == (3, 5)
+    assert (asked[0][2].epochs, asked[0][2].seed) == (3, 5)
 
 
 def test_one_call_leaves_nothing_to_the_next(asked, tmp_path):
     file = write(tmp_path / "mine.yaml", "epochs: 7\n")
     assert main(["train", "--data", "d", "--config", file]) == 0
     assert main(["train", "--data", "d"]) == 0
-    assert [config.epochs for config in asked] == [7, 100]
+    assert [config.epochs for _, _, config in asked] == [7, 100]
 
 
 @pytest.mark.parametrize("name", sorted(recipes()))
 def test_every_recipe_that_comes_along_is_valid(asked, name):
+    """The command and Python make the same configuration of it."""
     assert main(["train", "--config", name, "--data", "d"]) == 0
-    assert len(asked) == 1
+    ((_, out, config),) = asked
+    assert load_recipe(name) == config
+    assert out == Path("runs") / f"d-{config.model}"
 
 
 RECORDS = Path(__file__).parents[2] / "benchmarks" / "results"
@@ -154,9 +158,9 @@ def test_a_recipe_trains(load_module, tmp_path):
     [
         ("epoch: 3", "unknown key in FILE 'epoch': did you mean 'epochs'? valid names: accumulate, "),
         ("config: x", "unknown key in FILE 'config'"),
-        ("epochs: {a: 1}", "--config FILE: epochs: expected a number, a text or a list of numbers, got dict"),
-        ("- epochs", "--config FILE: expected lines such as 'epochs: 100', got list"),
-        ("epochs: [", "--config FILE: not readable as YAML"),
+        ("epochs: {a: 1}", "recipe FILE: epochs: expected a number, a text or a list of numbers, got dict"),
+        ("- epochs", "recipe FILE: expected lines such as 'epochs: 100', got list"),
+        ("epochs: [", "recipe FILE: not readable as YAML"),
         ("model: unet_s", "unknown model 'unet_s': did you mean 'unet-s'?"),
     ],
 )
@@ -177,7 +181,7 @@ def test_wrong_kinds_of_values_name_the_option(tmp_path, capsys):
     ("name", "message"),
     [
         ("camvit", "unknown recipe 'camvit': did you mean 'camvid'? valid names: {sorted}"),
-        ("absent.yaml", "--config absent.yaml: no such file; expected a YAML file, or one of {listed}"),
+        ("absent.yaml", "recipe absent.yaml: no such file; expected a YAML file, or one of {listed}"),
     ],
 )
 def test_files_that_do_not_exist(capsys, name, message):
@@ -195,7 +199,7 @@ def test_help_needs_no_file(capsys):
 def test_recipes_of_the_reference_systems(asked):
     for name in ("camvid-focal", "single-class", "siamese"):
         assert main(["train", "--config", name, "--data", "d"]) == 0
-    focal, single, siamese = asked
+    focal, single, siamese = (config for _, _, config in asked)
     assert (focal.loss, focal.optimizer, focal.batch, focal.lr, focal.siamese) == ("focal", "sgd", 4, 0.02, None)
     assert (single.unlabelled, single.size_hw, single.epochs, single.batch) == ("marginal", (256, 256), 30, 16)
     assert str(siamese.siamese) == "features 0.5, predictions 0.5, appearance 1"

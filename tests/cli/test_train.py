@@ -107,7 +107,7 @@ def test_a_second_training_needs_a_folder_of_its_own_or_resume(dataset, tmp_path
     assert train(*words, "--epochs", 1) == 0
     capsys.readouterr()
     assert train(*words, "--epochs", 1) == 1
-    assert "holds a training already; pass --resume to continue it, or another --out" in error_line(capsys)
+    assert "holds a training already; pass --resume to continue it, or another folder as --out" in error_line(capsys)
     assert train(*words, "--epochs", 1, "--resume") == 1
     assert "has 1 epochs already; pass --epochs above that to train on" in error_line(capsys)
     assert train(*words, "--epochs", 2, "--resume") == 0
@@ -120,19 +120,19 @@ def test_a_second_training_needs_a_folder_of_its_own_or_resume(dataset, tmp_path
     [
         (["--data", "absent"], "dataset absent: no such folder; pass --data"),
         (["--model", "unet_n"], "unknown model 'unet_n': did you mean 'unet-n'?"),
-        (["--epochs", "0"], "--epochs must be at least 1, got 0"),
-        (["--batch", "0"], "--batch must be at least 1, got 0"),
-        (["--lr", "0"], "--lr must be positive, got 0"),
-        (["--lr", "-1"], "--lr must be positive, got -1"),
+        (["--epochs", "0"], "--epochs: expected at least 1, got 0"),
+        (["--batch", "0"], "--batch: expected at least 1, got 0"),
+        (["--lr", "0"], "--lr: expected a number above 0, got 0"),
+        (["--lr", "-1"], "--lr: expected a number above 0, got -1"),
         (["--imgsz", "100x96"], "must be multiples of 32, got 100x96; try 96x96"),
         (["--imgsz", "large"], "--imgsz: expected HEIGHTxWIDTH in pixels such as 352x480, got 'large'"),
         (["--precision", "int8"], "unknown precision 'int8': valid names: bf16, fp16, fp32, half"),
         (["--device", "gpu"], "unknown device 'gpu': did you mean 'cpu'?"),
         (["--classes", "camvit"], "unknown class list 'camvit': did you mean 'camvid'?"),
         (["--scale", "2,1"], "--scale: expected LOW,HIGH such as 0.75,2, got '2,1'"),
-        (["--flip", "2"], "flip and jitter must lie in 0 to 1, got 2 and 0.4"),
-        (["--seed", "-1"], "--seed must lie in 0 to 4294967295, got -1"),
-        (["--workers", "-1"], "--workers must not be negative, got -1"),
+        (["--flip", "2"], "--flip: expected 0 to 1, got 2"),
+        (["--seed", "-1"], "--seed: expected 0 to 4294967295, got -1"),
+        (["--workers", "-1"], "--workers: expected at least 0, got -1"),
         (["--resume"], "last.pt does not exist; leave --resume out to start"),
         pytest.param(
             ["--device", "cuda"], "--device cuda: no CUDA device is visible to torch; pass --device cpu",

@@ -89,8 +89,8 @@ def finish(history, now):
     history.on_train_epoch_end(now, None)
 
 
-def test_history_is_a_table_of_epochs(tmp_path, capsys):
-    history = History(tmp_path, epochs=7)
+def test_history_is_a_table_of_epochs(tmp_path, lines):
+    history = History(tmp_path, epochs=7, progress=lines)
     finish(history, trainer(0))
     finish(history, trainer(1, val_miou=0.625))
     with open(tmp_path / "metrics.csv", newline="") as file:
@@ -101,13 +101,12 @@ def test_history_is_a_table_of_epochs(tmp_path, capsys):
     values = [[float(row[key]) for key in COLUMNS[:-1]] for row in rows]
     assert values == [[1, 1.5, 1.25, 0.5, 0.75, 0.002], [2, 1.5, 1.25, 0.625, 0.75, 0.002]]
     assert all(0 <= float(row["seconds"]) < 5 for row in rows)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[1].startswith("epoch 2/7  loss 1.5000  val loss 1.2500  mIoU 62.50 %  ")
-    assert len(lines) == 2
+    assert lines.said[1].startswith("epoch 2/7  loss 1.5000  val loss 1.2500  mIoU 62.50 %  ")
+    assert len(lines.said) == 2
 
 
 def test_quiet(tmp_path, capsys):
-    finish(History(tmp_path, 2, quiet=True), trainer(0))
+    finish(History(tmp_path, 2), trainer(0))
     assert capsys.readouterr() == ("", "")
     assert (tmp_path / "metrics.csv").is_file()
 
@@ -125,9 +124,9 @@ def test_other_processes_keep_rows_and_say_nothing(tmp_path, capsys):
 
 
 def test_history_goes_on_after_a_restart(tmp_path):
-    first = History(tmp_path, 3, quiet=True)
+    first = History(tmp_path, 3)
     finish(first, trainer(0))
-    second = History(tmp_path, 3, quiet=True)
+    second = History(tmp_path, 3)
     second.load_state_dict(first.state_dict())
     finish(second, trainer(1))
     assert [row["epoch"] for row in second.rows] == [1, 2]
@@ -137,8 +136,8 @@ def test_history_goes_on_after_a_restart(tmp_path):
 @pytest.mark.parametrize("key", ["train_loss", "val_loss"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_ends_the_training(tmp_path, key, value):
-    history = History(tmp_path, 3, quiet=True)
-    text = f"train: the {key} of epoch 3 is {value}, not a finite number; start again with a lower --lr"
+    history = History(tmp_path, 3)
+    text = f"the {key} of epoch 3 is {value}, not a finite number; start again with a lower `lr`"
     with pytest.raises(InputError, match=text):
         finish(history, trainer(2, **{key: value}))
     assert history.rows == []

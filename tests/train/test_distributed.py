@@ -15,12 +15,11 @@ import pytest
 import torch
 
 from seg_edge.core.errors import InputError
-from seg_edge.train import distributed
+from seg_edge.train import TrainConfig, distributed, fit
 from seg_edge.train.callbacks import COLUMNS
 from seg_edge.train.checkpoint import load_checkpoint, read_checkpoint
 from seg_edge.train.data.module import EpochSampler
 from seg_edge.train.distributed import Processes, agreed, from_first, join, placement, processes, total
-from seg_edge.train.trainer import TrainConfig, fit
 
 SCRIPT = Path(__file__).parent / "two_processes.py"
 
@@ -62,10 +61,8 @@ def two(data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def one(data, load_module, tmp_path_factory):
     """The same training in one process."""
-    config = TrainConfig(
-        data=data, out=tmp_path_factory.mktemp("one") / "one", **load_module("train/two_processes.py").EQUAL
-    )
-    return config, fit(config, progress=False)
+    out = tmp_path_factory.mktemp("one") / "one"
+    return out, fit(data, out, TrainConfig(**load_module("train/two_processes.py").EQUAL))
 
 
 def losses(history):
@@ -74,7 +71,7 @@ def losses(history):
 
 def test_weights_are_those_of_one_process(two, one):
     """Averaged and current ones, the optimizer's momentum, and batch normalization's statistics: two steps an epoch."""
-    ours, theirs = read_checkpoint(two.folder / "two" / "last.pt"), read_checkpoint(one[0].out / "last.pt")
+    ours, theirs = read_checkpoint(two.folder / "two" / "last.pt"), read_checkpoint(one[0] / "last.pt")
     assert ours["global_step"] == theirs["global_step"] == 4
     for key in ("state_dict", "current_model_state"):
         assert ours[key].keys() == theirs[key].keys()
@@ -164,16 +161,14 @@ def test_what_torchrun_says(monkeypatch):
     placed = placement(found)
     assert (placed["devices"], placed["num_nodes"]) == (4, 2)
     environment(monkeypatch, RANK=0, WORLD_SIZE=7, LOCAL_RANK=0, LOCAL_WORLD_SIZE=4)
-    with pytest.raises(
-        InputError, match="torchrun started 4 of 7 processes on this machine; pass the same --nproc-per-node"
-    ):
+    with pytest.raises(InputError, match="torchrun started 4 of 7 processes on this machine; pass the same number"):
         processes()
 
 
 def test_more_processes_than_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(InputError, match="4 processes on this machine, which has 2 GPUs; pass --nproc-per-node 2, or"):
+    with pytest.raises(InputError, match="4 processes on this machine, which has 2 GPUs; start 2, or"):
         join(Processes(0, 4, 0, 4), None)
 
 

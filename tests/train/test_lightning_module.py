@@ -15,7 +15,8 @@ from seg_edge.core.metrics import ConfusionMatrix
 from seg_edge.core.spec import ModelSpec
 from seg_edge.train.checkpoint import KEY
 from seg_edge.train.lightning_module import SegmentationModule, draws_per_image
-from seg_edge.train.losses.siamese import Siamese, SiameseConfig
+from seg_edge.train.losses.options import SiameseOptions
+from seg_edge.train.losses.siamese import Siamese
 from seg_edge.train.models.registry import build
 
 CONFIG = {"widths": [8, 8, 16, 16, 24], "depths": [1, 1, 1, 1, 1], "decoder_depths": [1, 1, 1]}
@@ -147,7 +148,7 @@ def test_who_draws_for_each_image(module):
     module.net.extra = nn.Dropout2d(0.1)
     assert draws_per_image(module)
     module.net.extra = nn.Identity()
-    module.siamese = Siamese(SiameseConfig(), module.net, (64, 96))
+    module.siamese = Siamese(SiameseOptions(), module.net, (64, 96))
     assert draws_per_image(module)
 
 

@@ -13,10 +13,9 @@ import torch
 
 from seg_edge.core.errors import InputError
 from seg_edge.core.labels import Labels
-from seg_edge.train import tensorboard
+from seg_edge.train import fit, tensorboard
 from seg_edge.train.lightning_module import SegmentationModule
 from seg_edge.train.tensorboard import overlay
-from seg_edge.train.trainer import fit
 
 needs_package = pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="tensorboard is not installed")
 
@@ -51,9 +50,9 @@ def test_curves_and_pictures(config, tmp_path, monkeypatch):
     monkeypatch.setattr(SegmentationModule, "on_train_epoch_start", hook, raising=False)
     out = tmp_path / "o"
     with pytest.raises(KeyboardInterrupt):
-        fit(config(out, tensorboard=True, aux=0.4), progress=False)
+        fit(*config(out, tensorboard=True, aux=0.4))
     monkeypatch.undo()
-    report = fit(config(out, tensorboard=True, aux=0.4), resume=True, progress=False)
+    report = fit(*config(out, tensorboard=True, aux=0.4), resume=True)
     found = shown(out)
     scalars = found["scalars"]
     for key, tag in tensorboard.TAGS.items():
@@ -73,8 +72,8 @@ def test_nothing_is_written_unasked(trained):
 
 def test_without_the_package(config, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"--tensorboard needs the package tensorboard; pip install 'seg-edge\["):
-        fit(config(tmp_path / "o", tensorboard=True), progress=False)
+    with pytest.raises(InputError, match=r"`tensorboard` needs the package tensorboard; pip install 'seg-edge\["):
+        fit(*config(tmp_path / "o", tensorboard=True))
     assert not (tmp_path / "o").exists()
 
 

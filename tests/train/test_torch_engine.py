@@ -66,7 +66,7 @@ def test_batches(trained):
 def test_evaluation_by_the_runtime_is_the_trainings_own(trained):
     """One road: the mIoU that training reports is the one that the runtime's pre- and post-processing gives."""
     with Segmenter(TorchEngine.from_checkpoint(trained.out / "best.pt", threads=1)) as segmenter:
-        report = evaluate(segmenter, open_dataset(trained.config.data, "val"))
+        report = evaluate(segmenter, open_dataset(trained.data, "val"))
     assert report["miou"] == pytest.approx(trained.report["best"]["miou"], abs=2e-3)
     assert report["pixel_accuracy"] == pytest.approx(trained.report["best"]["pixel_accuracy"], abs=2e-3)
 

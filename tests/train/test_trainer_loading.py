@@ -9,8 +9,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from seg_edge.core.errors import DataError
+from seg_edge.train import fit
 from seg_edge.train.lightning_module import SegmentationModule
-from seg_edge.train.trainer import fit
 
 
 def test_validation_processes_are_there_before_the_first_step(config, tmp_path, monkeypatch):
@@ -19,7 +19,7 @@ def test_validation_processes_are_there_before_the_first_step(config, tmp_path, 
     iterate, step = DataLoader.__iter__, SegmentationModule.training_step
     monkeypatch.setattr(DataLoader, "__iter__", lambda self: seen.append(type(self.dataset).__name__) or iterate(self))
     monkeypatch.setattr(SegmentationModule, "training_step", lambda *words: seen.append("step") or step(*words))
-    fit(config(tmp_path / "o", epochs=1, workers=1), progress=False)
+    fit(*config(tmp_path / "o", epochs=1, workers=1))
     assert seen == ["ValSet", "TrainSet", "step", "step", "ValSet"]
 
 
@@ -27,6 +27,6 @@ def test_an_unreadable_image_is_refused_before_anything_is_written(config, datas
     data = shutil.copytree(dataset, tmp_path / "d")
     (data / "images" / "train" / "005.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"005\.png: not a readable image"):
-        fit(config(tmp_path / "o", data=data, deterministic=True), progress=False)
+        fit(*config(tmp_path / "o", data=data, deterministic=True))
     assert not (tmp_path / "o").exists()
     assert not torch.are_deterministic_algorithms_enabled()

@@ -15,10 +15,9 @@ import torch
 from seg_edge.core.errors import DataError, InputError, SegEdgeError, UnknownNameError
 from seg_edge.core.labels import Labels
 from seg_edge.datasets.dataset import write_labels
-from seg_edge.train import trainer
+from seg_edge.train import fit, trainer
 from seg_edge.train.checkpoint import load_checkpoint
 from seg_edge.train.lightning_module import SegmentationModule
-from seg_edge.train.trainer import fit
 
 # Wrong options
 
@@ -26,29 +25,29 @@ from seg_edge.train.trainer import fit
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"epochs": 0}, "--epochs must be at least 1, got 0"),
-        ({"batch": 0}, "--batch must be at least 1, got 0"),
-        ({"lr": 0}, "--lr must be positive, got 0"),
-        ({"lr": -1e-3}, "--lr must be positive, got -0.001"),
-        ({"lr": float("nan")}, "--lr must be positive, got nan"),
-        ({"lr": float("inf")}, "--lr must be positive, got inf"),
-        ({"size_hw": (64, 100)}, "--imgsz HEIGHTxWIDTH must be multiples of 32, got 64x100; try 64x96"),
+        ({"epochs": 0}, "`epochs`: expected at least 1, got 0"),
+        ({"batch": 0}, "`batch`: expected at least 1, got 0"),
+        ({"lr": 0}, "`lr`: expected a number above 0, got 0"),
+        ({"lr": -1e-3}, "`lr`: expected a number above 0, got -0.001"),
+        ({"lr": float("nan")}, "`lr`: expected a finite number, got nan"),
+        ({"lr": float("inf")}, "`lr`: expected a finite number, got inf"),
+        ({"size_hw": (64, 100)}, "`size_hw`: HEIGHTxWIDTH must be multiples of 32, got 64x100; try 64x96"),
         ({"size_hw": (8, 64)}, "must be multiples of 32, got 8x64; try 32x64"),
         ({"size_hw": (0, 64)}, "must be multiples of 32, got 0x64"),
-        ({"crop_hw": (64, 100)}, "--crop HEIGHTxWIDTH must be multiples of 32, got 64x100; try 64x96"),
+        ({"crop_hw": (64, 100)}, "`crop_hw`: HEIGHTxWIDTH must be multiples of 32, got 64x100; try 64x96"),
         ({"pretrained": "imagenet"}, "unet-n has no encoder of a classification network"),
         (
             {"model": "unet-lite0", "pretrained": "imagenet", "init": Path("a.pt")},
-            "--init brings all weights along; drop --pretrained or --init",
+            "`init` brings all weights along; drop `pretrained` or `init`",
         ),
-        ({"aux": -1.0}, "--aux must be 0 or more, got -1.0"),
-        ({"class_weights": -1.0}, "--class-weights must be 0 or more, got -1.0"),
+        ({"aux": -1.0}, "`aux`: expected at least 0, got -1"),
+        ({"class_weights": -1.0}, "`class_weights`: expected at least 0, got -1"),
         ({"model": "unet-l"}, "unknown model 'unet-l': did you mean 'unet-s'?" ),
         ({"precision": "int8"}, "unknown precision 'int8': valid names: bf16, fp16, fp32, half"),
         ({"device": "gpu"}, "unknown device 'gpu': did you mean 'cpu'?"),
-        ({"seed": -1}, "--seed must lie in 0 to 4294967295, got -1"),
-        ({"seed": 2**32}, "--seed must lie in 0 to 4294967295, got 4294967296"),
-        ({"workers": -1}, "--workers must not be negative, got -1"),
+        ({"seed": -1}, "`seed`: expected 0 to 4294967295, got -1"),
+        ({"seed": 2**32}, "`seed`: expected 0 to 4294967295, got 4294967296"),
+        ({"workers": -1}, "`workers`: expected at least 0, got -1"),
     ],
 )  # fmt: skip
 def test_wrong_options(config, tmp_path, changes, text):
@@ -63,9 +62,9 @@ def test_wrong_options(config, tmp_path, changes, text):
     [
         ({"optimizer": "adam"}, "unknown optimizer 'adam': did you mean 'adamw'?"),
         ({"loss": "focall"}, "unknown loss 'focall': did you mean 'focal'?"),
-        ({"accumulate": 0}, "--accumulate must be at least 1, got 0"),
-        ({"patience": 0}, "--patience must be at least 1, got 0"),
-        ({"save_every": 0}, "--save-every must be at least 1, got 0"),
+        ({"accumulate": 0}, "`accumulate`: expected at least 1, got 0"),
+        ({"patience": 0}, "`patience`: expected at least 1, got 0"),
+        ({"save_every": 0}, "`save_every`: expected at least 1, got 0"),
     ],
 )
 def test_wrong_options_of_the_recipe(config, tmp_path, changes, text):
@@ -75,22 +74,22 @@ def test_wrong_options_of_the_recipe(config, tmp_path, changes, text):
 
 def test_crop_larger_than_the_input(config, tmp_path):
     with pytest.raises(
-        InputError, match=re.escape("--crop 96x96 is larger than the network's input, 64x96; pass a smaller one")
+        InputError, match=re.escape("`crop_hw=96x96` is larger than the network's input, 64x96; pass a smaller one")
     ):
-        fit(config(tmp_path / "o", crop_hw=(96, 96)), progress=False)
+        fit(*config(tmp_path / "o", crop_hw=(96, 96)))
     assert not (tmp_path / "o").exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without CUDA answers")
 def test_cuda_where_there_is_none(config, tmp_path):
-    with pytest.raises(InputError, match="--device cuda: no CUDA device is visible to torch; pass --device cpu"):
-        fit(config(tmp_path / "o", device="cuda"), progress=False)
+    with pytest.raises(InputError, match="`device='cuda'`: no CUDA device is visible to torch; pass `device='cpu'`"):
+        fit(*config(tmp_path / "o", device="cuda"))
     assert not (tmp_path / "o").exists()
 
 
 def test_one_pixel_at_the_deepest_stage(config, tmp_path):
     with pytest.raises(InputError, match="one image of 32x32 per step leaves batch normalization a single value"):
-        fit(config(tmp_path / "o", size_hw=(32, 32), batch=1), progress=False)
+        fit(*config(tmp_path / "o", size_hw=(32, 32), batch=1))
     assert not (tmp_path / "o").exists()
 
 
@@ -110,7 +109,7 @@ def test_precision_is_resolved_once(config, tmp_path, monkeypatch, precision, fa
 
     monkeypatch.setattr(trainer.pl, "Trainer", stop)
     with pytest.raises(RuntimeError, match="far enough"):
-        fit(config(tmp_path / "o", precision=precision), progress=False)
+        fit(*config(tmp_path / "o", precision=precision))
     assert asked["precision"] == {"fp32": "32-true", "bf16": "bf16-mixed"}[resolved]
 
 
@@ -143,7 +142,7 @@ def break_(root, kind):
     assert kind == "first image too small"
     for path in ((root / "images" / "train" / "000.png"), (root / "labels" / "train" / "000.png")):
         cv2.imwrite(str(path), np.zeros((20, 96), np.uint8))
-    return "000.png: 96x20 is smaller than the network's stride 32; pass --imgsz"
+    return "000.png: 96x20 is smaller than the network's stride 32; pass `size_hw`"
 
 
 @pytest.mark.parametrize(
@@ -157,13 +156,13 @@ def test_wrong_data_is_found_before_anything_is_written(config, dataset, tmp_pat
     shutil.copytree(dataset, tmp_path / "data")
     text = break_(tmp_path / "data", kind)
     with pytest.raises(DataError, match=re.escape(text)):
-        fit(config(tmp_path / "o", data=tmp_path / "data"), progress=False)
+        fit(*config(tmp_path / "o", data=tmp_path / "data"))
     assert not (tmp_path / "o").exists()
 
 
 def test_missing_dataset(config, tmp_path):
-    with pytest.raises(DataError, match=re.escape("absent: no such folder; pass --data")):
-        fit(config(tmp_path / "o", data=tmp_path / "absent"), progress=False)
+    with pytest.raises(DataError, match=re.escape("absent: no such folder; pass `data`")):
+        fit(*config(tmp_path / "o", data=tmp_path / "absent"))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -173,15 +172,15 @@ def test_image_that_breaks_in_an_epoch_is_one_line(config, dataset, tmp_path, wo
     broken = tmp_path / "data" / "images" / "train" / "005.png"
     broken.write_bytes(b"\x89PNG")
     with pytest.raises(DataError) as caught:
-        fit(config(tmp_path / "o", data=tmp_path / "data", workers=workers), progress=False)
+        fit(*config(tmp_path / "o", data=tmp_path / "data", workers=workers))
     assert str(caught.value) == f"{broken}: not a readable image (4 bytes); replace or remove it"
 
 
 def test_diverging_training_says_so(config, tmp_path):
     with pytest.raises(
-        SegEdgeError, match=r"the (train|val)_loss of epoch \d is (nan|inf), not a finite number; .* lower --lr"
+        SegEdgeError, match=r"the (train|val)_loss of epoch \d is (nan|inf), not a finite number; .* lower `lr`"
     ):
-        fit(config(tmp_path / "o", lr=1e9, epochs=4), progress=False)
+        fit(*config(tmp_path / "o", lr=1e9, epochs=4))
     assert not (tmp_path / "o" / "report.json").exists()
 
 
@@ -192,5 +191,5 @@ def test_the_epoch_that_failed_is_not_kept(config, tmp_path, monkeypatch):
         lambda self, *given: step(self, *given) * (math.nan if self.current_epoch == 2 else 1),
     )  # fmt: skip
     with pytest.raises(SegEdgeError, match="the train_loss of epoch 3 is nan"):
-        fit(config(tmp_path / "o", epochs=4), progress=False)
+        fit(*config(tmp_path / "o", epochs=4))
     assert load_checkpoint(tmp_path / "o" / "last.pt").epoch == 2

@@ -11,16 +11,23 @@ from pathlib import Path
 import torch
 
 from seg_edge.cli.main import main
-from seg_edge.train.data.augment import AugmentConfig
+from seg_edge.core.progress import Silent
+from seg_edge.train import AugmentOptions, TrainConfig, callbacks, fit
 from seg_edge.train.lightning_module import SegmentationModule
-from seg_edge.train.trainer import TrainConfig, fit
 
 RANK = int(os.environ.get("RANK", "0"))
 #: Nothing that divides by what each process sees alone, and a rate at which rounding does not grow: equal steps, then.
 EQUAL = {
     "model": "unet-n", "epochs": 2, "batch": 4, "workers": 0, "device": "cpu", "precision": "fp32", "loss": "ce",
-    "optimizer": "sgd", "lr": 0.002, "augment": AugmentConfig(scale=(1, 1), flip=0.5, jitter=0.4),
+    "optimizer": "sgd", "lr": 0.002, "augment": AugmentOptions(scale=(1, 1), flip=0.5, jitter=0.4),
 }  # fmt: skip
+
+
+class Lines(Silent):
+    """Progress as lines on standard error."""
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
 
 
 def stop(number: int | None, how: BaseException | None = None) -> None:
@@ -38,16 +45,17 @@ def stop(number: int | None, how: BaseException | None = None) -> None:
 
 def work(data: Path, folder: Path) -> int:
     torch.set_num_threads(1)
-    found = {"report": fit(TrainConfig(data=data, out=folder / "two", **EQUAL))}
+    config = TrainConfig(**EQUAL)
+    found = {"report": fit(data, folder / "two", config, progress=Lines()).to_dict()}
 
+    callbacks.plot = lambda _rows, path: path.write_bytes(b"curves")  # drawing takes longer than these trainings
     stop(2, KeyboardInterrupt())
-    resumed = TrainConfig(data=data, out=folder / "resumed", **EQUAL)
     try:
-        fit(resumed, progress=False)
+        fit(data, folder / "resumed", config)
     except KeyboardInterrupt:
         found["interrupted"] = True
     stop(None)
-    found["resumed"] = fit(resumed, resume=True, progress=False)["history"]
+    found["resumed"] = fit(data, folder / "resumed", config, resume=True)["history"]
 
     words = ["train", "--model", "unet-n", "--epochs", "3", "--workers", "0", "--device", "cpu", "--precision", "fp32"]
     found["odd batch"] = main([*words, "--data", str(data), "--out", str(folder / "odd"), "--batch", "3"])

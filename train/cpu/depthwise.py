@@ -30,8 +30,8 @@ class _Convolution(torch.autograd.Function):
             gradient.float().contiguous(memory_format=torch.channels_last), x, kernels, None,
             stride, padding, [1, 1], False, [0, 0], len(kernels), [*ctx.needs_input_grad[:2], False],
         )  # fmt: skip
-        found = (by if by is None else by.to(kind) for by, kind in zip((by_x, by_kernels), ctx.types, strict=True))
-        return *found, None, None
+        gradients = (by if by is None else by.to(kind) for by, kind in zip((by_x, by_kernels), ctx.types, strict=True))
+        return *gradients, None, None
 
 
 class DepthwiseConv(nn.Conv2d):

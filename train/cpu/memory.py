@@ -1,4 +1,4 @@
-"""What the C library does with memory that a training frees."""
+"""How the C library handles memory that a training frees."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> bool:
-    """Lets this process keep what it frees, to use it again.
+    """Makes the C library keep freed memory for reuse.
 
     glibc hands large blocks back to the system at once, and a training step asks for the same ones again: the system then
     clears gigabytes per step, page by page. The process's memory stays at its peak from here on; its children inherit that.
 
     Returns:
-        Whether the C library is glibc and took it.
+        Whether the C library is glibc and accepted the setting.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -1,4 +1,4 @@
-"""The gradient of 3×3 kernels as a few matrix products, which on CPUs with AVX2 alone takes less time than oneDNN's own.
+"""The gradient of 3×3 kernels as a few matrix products, which on CPUs without AVX-512 takes less time than oneDNN's own.
 
 There, with images in channels-last order, oneDNN computes it much more slowly than the forward pass.
 ``benchmarks/train_step.py`` times a training step with and without.

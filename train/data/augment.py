@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -15,48 +14,13 @@ from torchvision import tv_tensors
 from torchvision.transforms import ColorJitter, v2
 from torchvision.transforms.v2 import functional as TF
 
-from ...core.errors import InputError
 from ...runtime.frame.kernels import resize, set_threads
+from .options import AugmentOptions
 
 #: Shares of red, green and blue in an RGB pixel's brightness, as torchvision has them (ITU-R BT.601).
 GREY = (0.2989, 0.587, 0.114)
 #: Grey of what lies outside an image.
 PAD = 114
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """How training images are varied.
-
-    Attributes:
-        scale: Range of the zoom, log-uniform; 1 shows the whole image, 2 a quarter of it, 0.75 leaves a void border.
-        flip: Probability of a horizontal flip.
-        jitter: Strength of random brightness, contrast and saturation; 0 turns it off.
-        classmix: Share of the samples that get half of another one's classes pasted on, rare ones more often.
-        cutmix: Share of the samples that get a rectangle of another one.
-        rotate: Largest angle that an image is turned by, to either side, degrees; what comes in at its corners is void.
-    """
-
-    scale: tuple[float, float] = (0.75, 2.0)
-    flip: float = 0.5
-    jitter: float = 0.4
-    classmix: float = 0.0
-    cutmix: float = 0.0
-    rotate: float = 0.0
-
-    def __post_init__(self) -> None:
-        low, high = self.scale
-        if not 0.1 <= low <= high <= 10:
-            raise InputError(f"augmentation: scale must rise within 0.1 to 10, got {low:g} to {high:g}")
-        if not 0 <= self.flip <= 1 or not 0 <= self.jitter <= 1:
-            raise InputError(f"augmentation: flip and jitter must lie in 0 to 1, got {self.flip:g} and {self.jitter:g}")
-        if not (0 <= self.classmix <= 1 and 0 <= self.cutmix <= 1 and self.classmix + self.cutmix <= 1):
-            raise InputError(
-                "augmentation: classmix and cutmix are shares of all samples: expected 0 to 1, together at most 1, got "
-                f"{self.classmix:g} and {self.cutmix:g}"
-            )
-        if not 0 <= self.rotate <= 180:
-            raise InputError(f"augmentation: rotate must lie in 0 to 180 degrees, got {self.rotate:g}")
 
 
 class RandomRotation(nn.Module):
@@ -171,18 +135,18 @@ def _affine(pixels: npt.NDArray[Any], product: npt.NDArray[np.float64], offset: 
 
 
 def training_transform(
-    size_hw: tuple[int, int], ignore_index: int, config: AugmentConfig, whole_hw: tuple[int, int] | None = None
+    size_hw: tuple[int, int], ignore_index: int, options: AugmentOptions, whole_hw: tuple[int, int] | None = None
 ) -> nn.Module:
     """Rotation, scale, crop, flip and colours, on (``tv_tensors.Image`` uint8, ``tv_tensors.Mask``) pairs.
 
     ``whole_hw``: See :class:`RandomScaleCrop`.
     """
-    steps: list[nn.Module] = [RandomRotation(config.rotate, ignore_index)] if config.rotate else []
+    steps: list[nn.Module] = [RandomRotation(options.rotate, ignore_index)] if options.rotate else []
     steps += [
-        RandomScaleCrop(size_hw, config.scale, ignore_index, whole_hw), RandomFlip(config.flip),
+        RandomScaleCrop(size_hw, options.scale, ignore_index, whole_hw), RandomFlip(options.flip),
     ]  # fmt: skip
-    if config.jitter:
-        steps.append(ColourJitter(config.jitter))
+    if options.jitter:
+        steps.append(ColourJitter(options.jitter))
     transform: nn.Module = v2.Compose(steps)
     return transform
 

@@ -1,4 +1,4 @@
-"""Decoded pairs kept in memory: decoding files is much of the work of a training sample, and the same in each epoch."""
+"""A cache of decoded pairs: decoding files is much of the work of a training sample, and the same in each epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from ...datasets.coding import Mask
 from ...datasets.dataset import Frame, SegDataset
 
-#: Bytes of decoded pairs that a training may take up, at most; and a part of the free memory, at most.
+#: The cache takes at most so many bytes, and at most this part of the free memory.
 LIMIT, PART = 2 << 30, 1 / 4
 MEMINFO = Path("/proc/meminfo")
 #: Where a container finds its own limit and what it uses of it: control groups of version 2 and 1.
@@ -18,37 +18,37 @@ GROUPS = (
 )
 
 
-class KeptReads:
-    """:meth:`SegDataset.read`, of a dataset small enough without reading anything twice.
+class CachedReads:
+    """:meth:`SegDataset.read` that reads each file of a small dataset once.
 
-    Loader processes that are forks share what this process has read before them, so all is read at once, on construction.
-    Those that are started anew read files.
+    All pairs are read on construction, because forked loader processes share what this process has read before the fork.
+    Loader processes that are spawned read files.
 
     Args:
         data: The dataset.
-        room: Bytes that its decoded pairs may take up. A larger one is read from its files.
+        room: Bytes that the decoded pairs may take up. A larger dataset is read from its files.
     """
 
     def __init__(self, data: SegDataset, room: float = 0) -> None:
         self.data = data
         self._pairs: list[tuple[Frame, Mask]] = []
-        #: What the kept pairs take up.
+        #: Memory that the cached pairs take up.
         self.bytes = 0
         if not room:
             return
         first = data.read(0)
-        if len(data) * _bytes(first) > room:  # saves reading a large dataset up to there
+        if len(data) * _bytes(first) > room:  # a large dataset is not read until the room is full
             return
         pairs, taken = [first], _bytes(first)
         for index in range(1, len(data)):
             pairs.append(data.read(index))
             taken += _bytes(pairs[-1])
-            if taken > room:  # pictures differ in size
+            if taken > room:  # images differ in size
                 return
         self._pairs, self.bytes = pairs, taken
 
     def __len__(self) -> int:
-        """Pairs that are kept: all or none."""
+        """Number of cached pairs: all or none."""
         return len(self._pairs)
 
     def read(self, index: int) -> tuple[Frame, Mask]:

@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset, get_worker_in
 
 from ...core.cpu import usable_cpus
 from ...datasets.dataset import SegDataset
-from .augment import AugmentConfig, in_one_thread, resize_whole, to_tensors, training_transform
-from .kept import KeptReads, free_for_data
+from .augment import in_one_thread, resize_whole, to_tensors, training_transform
+from .cache import CachedReads, free_for_data
 from .mix import class_mix, cut_mix, draw_weights
+from .options import AugmentOptions
 
 Sample = tuple[Tensor, Tensor]
 #: Position in the split, and the seed of the sample's augmentation.
@@ -24,14 +25,14 @@ Draw = tuple[int, int]
 
 
 class EpochSampler(Sampler[Draw]):
-    """Random order and augmentation, given by seed and epoch alone: neither loader processes nor a resumed run change them.
+    """Random order and augmentation that depend on seed and epoch only, not on loader processes or on resuming.
 
     Lightning calls :meth:`set_epoch` before each epoch.
 
     Args:
         count: Images.
         seed: Of the order.
-        batch: Images of a step, all processes together; one process alone needs none.
+        batch: Images of a step, all processes together; a single process needs none.
         share: Number of this process, and of all. The batches of all together are those of one process; images that
             make no whole batch are left out.
     """
@@ -64,24 +65,24 @@ class EpochSampler(Sampler[Draw]):
 class TrainSet(Dataset[Sample]):
     """Augmented training samples: image uint8 (3, h, w) RGB, mask uint8 (h, w), both of ``size_hw``.
 
-    ``room``: Bytes that the decoded pairs may take up, see :class:`KeptReads`; by default they are read from their files.
+    ``room``: Bytes that the decoded pairs may take up, see :class:`CachedReads`; by default they are read from their files.
     """
 
     def __init__(
         self,
         data: SegDataset,
         size_hw: tuple[int, int],
-        config: AugmentConfig,
+        options: AugmentOptions,
         frequencies: npt.NDArray[np.float64] | None = None,
         whole_hw: tuple[int, int] | None = None,
         room: float = 0,
     ) -> None:
         self.data = data
-        self.kept = KeptReads(data, room)
-        self.config = config
+        self.cache = CachedReads(data, room)
+        self.options = options
         values = len(data.labels) + len(data.sets)
         self.weights = torch.ones(values) if frequencies is None else draw_weights(frequencies)
-        self.transform = training_transform(size_hw, data.labels.ignore_index, config, whole_hw)
+        self.transform = training_transform(size_hw, data.labels.ignore_index, options, whole_hw)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -93,11 +94,11 @@ class TrainSet(Dataset[Sample]):
             return self._mixed(self._sample(index))
 
     def _sample(self, index: int) -> Sample:
-        image, mask = self.transform(*to_tensors(*self.kept.read(index)))
+        image, mask = self.transform(*to_tensors(*self.cache.read(index)))
         return image.as_subclass(Tensor), mask.as_subclass(Tensor)
 
     def _mixed(self, sample: Sample) -> Sample:
-        classmix, cutmix = self.config.classmix, self.config.cutmix
+        classmix, cutmix = self.options.classmix, self.options.cutmix
         if not classmix + cutmix:
             return sample
         drawn = torch.rand(()).item()
@@ -114,15 +115,15 @@ class ValSet(Dataset[Sample]):
 
     def __init__(self, data: SegDataset, size_hw: tuple[int, int], room: float = 0) -> None:
         self.data = data
-        self.kept = KeptReads(data, room)
+        self.cache = CachedReads(data, room)
         self.size_hw = size_hw
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitem__(self, index: int) -> Sample:
-        image, mask = to_tensors(*self.kept.read(index))
-        # What is kept stays as it is, whatever becomes of the sample.
+        image, mask = to_tensors(*self.cache.read(index))
+        # A copy, so that the cached mask stays as it is whatever happens to the sample.
         return resize_whole(image, self.size_hw).as_subclass(Tensor), mask.as_subclass(Tensor).clone()
 
 
@@ -130,8 +131,8 @@ class Batches:
     """Stacks training samples; in a loader process into a few blocks of shared memory that are used again and again.
 
     PyTorch takes a new block for each batch, which the system clears page by page: on a CPU that was a good part of the
-    loader's work. A batch is good until ``DEPTH - PREFETCH`` further ones were taken from the loader; who wants it longer
-    clones it.
+    loader's work. A batch is valid until ``DEPTH - PREFETCH`` further ones were taken from the loader; clone it to keep it
+    longer.
     """
 
     #: Batches of a process that are ready or in the making while the training holds earlier ones.
@@ -184,7 +185,7 @@ def loaders(
     size_hw: tuple[int, int],
     batch: int,
     workers: int,
-    augment: AugmentConfig,
+    augment: AugmentOptions,
     seed: int,
     pin: bool,
     frequencies: npt.NDArray[np.float64] | None = None,
@@ -202,7 +203,7 @@ def loaders(
     rank, processes = share
     sampler = EpochSampler(len(train), seed, batch, share)
     sampler.set_epoch(epoch)
-    # Each process of the training keeps a copy, and all of them may run on this machine.
+    # Each process of the training has a cache of its own, and all of them may run on this machine.
     shared = workers == 0 or get_start_method() == "fork"
     room = free_for_data() / processes if shared else 0.0
     # A generator of their own: loaders draw from the global one, and differently often with and without processes.
@@ -219,7 +220,7 @@ def loaders(
         collate_fn=Batches(),
         **common,  # type: ignore[arg-type]
     )
-    whole: Dataset[Sample] = ValSet(val, size_hw, room - samples.kept.bytes)
+    whole: Dataset[Sample] = ValSet(val, size_hw, room - samples.cache.bytes)
     mine = whole if processes == 1 else Subset(whole, range(rank, len(val), processes))
     second: DataLoader[Sample] = DataLoader(mine, batch // processes, collate_fn=collate_val, **common)  # type: ignore[arg-type]
     return first, second

@@ -1,4 +1,4 @@
-"""Another appearance of the same scene: light, weather and camera, never geometry."""
+"""Another view of the same scene: different light, weather and camera, the same geometry."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def other_appearance(images: Tensor, strength: float = 1.0) -> Tensor:
+def other_view(images: Tensor, strength: float = 1.0) -> Tensor:
     """Each image as if another camera had taken it in other light and weather; its mask stays right.
 
     Exposure and white balance, response (gamma), saturation, a veil of haze that thickens towards the horizon, vignette,
-    blur and sensor noise, in this order as they happen between scene and file; each is drawn for every image alone and left
-    out with probability 0.4. Random numbers are torch's own, so that a resumed training draws the same.
+    blur and sensor noise, in the order in which they happen; each is drawn for every image and left out
+    with probability 0.4. Random numbers are torch's own, so that a resumed training draws the same.
 
     Args:
         images: uint8 (N, 3, H, W) RGB.

@@ -31,7 +31,7 @@ class Auxiliary(nn.Module):
         super().__init__()
         decoder = getattr(net, "decoder", None)
         if not isinstance(decoder, nn.ModuleList) or len(decoder) < 2:
-            raise InputError(f"--aux: {type(net).__name__} has no decoder of several stages; leave --aux out")
+            raise InputError(f"`aux`: {type(net).__name__} has no decoder of several stages; leave `aux` out")
         self.weight = weight
         self.stages = [f"decoder.{k}" for k in range(len(decoder) - 1)]
         widths = [[m for m in stage.modules() if isinstance(m, nn.Conv2d)][-1].out_channels for stage in decoder][:-1]

@@ -9,8 +9,8 @@ Two terms are added to the loss of the labels:
   teacher's number of channels by a 1×1 convolution, from the teacher's; divided by the mean square of the teacher's, so
   that the weight means the same for every teacher. The convolutions are trained along and dropped afterwards.
 
-A teacher may see the images enlarged. The network that is better at a larger size, often the student itself, then teaches
-the one for the smaller size, after Qi et al., "Multi-Scale Aligned Distillation for Low-Resolution Detection" (2021).
+A teacher may see the images enlarged. A network that is better at a larger size, often the student itself, then teaches the
+one for the smaller size, after Qi et al., "Multi-Scale Aligned Distillation for Low-Resolution Detection" (2021).
 """
 
 from __future__ import annotations
@@ -18,19 +18,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...core.artefact import sha256
-from ...core.errors import DataError, InputError, ModelFileError
-from ...core.labels import Labels
-from ...core.shipped import CHECKPOINT, shipped
-from ..checkpoint import Checkpoint, load_checkpoint
+from ...core.errors import InputError
+from ...core.spec import ModelSpec
+from .options import DistillOptions
 
 #: Input pixels per feature along each axis at which features are compared, where both networks have some.
 STRIDES = (4, 8, 16, 32)
@@ -38,101 +34,41 @@ STRIDES = (4, 8, 16, 32)
 MULTIPLE = 32
 
 
-@dataclass(frozen=True)
-class DistillConfig:
-    """How a teacher takes part.
-
-    Attributes:
-        teacher: Checkpoint of a network with the same classes.
-        temperature: Divides both networks' logits; the higher, the more the unlikely classes count.
-        logits: Weight of the logits' term; 0 leaves it out.
-        features: Weight of the features' term; 0 leaves it out.
-        scale: The teacher sees images this many times as high and wide, to the nearest multiple of :data:`MULTIPLE`.
-    """
-
-    teacher: Path
-    temperature: float = 2.0
-    logits: float = 1.0
-    features: float = 0.1
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.temperature < math.inf:
-            raise InputError(f"--temperature: expected a number above 0, got {self.temperature:g}")
-        for option, value in (("--kd-weight", self.logits), ("--feature-weight", self.features)):
-            if not 0 <= value < math.inf:
-                raise InputError(f"{option}: expected 0 or more, got {value:g}")
-        if not 0.25 <= self.scale <= 4:
-            raise InputError(f"--teacher-scale: expected 0.25 to 4, got {self.scale:g}")
-        if not self.logits and not self.features:
-            raise InputError("--teacher: --kd-weight and --feature-weight are both 0; leave --teacher out, or raise one")
-
-    def provenance(self) -> dict[str, Any]:
-        """For the checkpoint: the teacher by its hash, and the weights.
-
-        Raises:
-            ModelFileError: the teacher is no file.
-        """
-        file = shipped(self.teacher, CHECKPOINT)
-        if not file.is_file():
-            raise ModelFileError(f"--teacher {self.teacher}: no such file; expected a checkpoint such as runs/NAME/best.pt")
-        return {
-            "file": self.teacher.name, "sha256": sha256(file), "temperature": self.temperature, "logits": self.logits,
-            "features": self.features, "scale": self.scale,
-        }  # fmt: skip
-
-
-def open_teacher(path: Path, labels: Labels) -> Checkpoint:
-    """A teacher for networks with these classes.
-
-    Raises:
-        ModelFileError: no checkpoint.
-        DataError: it knows other classes.
-    """
-    teacher = load_checkpoint(path)
-    known, numbered = teacher.spec.labels, Labels.numbered(len(labels)).names
-    # Classes that are only numbered have no names that could differ.
-    same = known.names == labels.names or numbered in (known.names, labels.names)
-    if len(known) != len(labels) or not same:
-        raise DataError(
-            f"--teacher {path}: knows {len(known)} classes ({', '.join(known.names[:3])}, …), the data has {len(labels)} "
-            f"({', '.join(labels.names[:3])}, …); a teacher must have been trained on the same classes"
-        )
-    return teacher
-
-
 class Distillation(nn.Module):
-    """The two terms. Its parameters are the adapters' alone; the teacher is none of its submodules.
+    """The two terms. Its only parameters are those of the adapters; the teacher is not a submodule.
 
     Args:
-        config: Weights and temperature.
-        teacher: In eval mode; never changed.
+        options: Weights and temperature.
+        teacher: Network in eval mode; never changed.
+        spec: The teacher's: it says how the teacher's images are normalized.
         student: Network whose features are matched.
         size_hw: Input size, pixels.
 
     Raises:
-        InputError: features are asked for, but the networks have none at a common stride.
+        InputError: features have a weight, but the networks have none at a common stride.
     """
 
-    def __init__(self, config: DistillConfig, teacher: Checkpoint, student: nn.Module, size_hw: tuple[int, int]) -> None:
+    def __init__(
+        self, options: DistillOptions, teacher: nn.Module, spec: ModelSpec, student: nn.Module, size_hw: tuple[int, int]
+    ) -> None:
         super().__init__()
-        self.config = config
-        self._teacher = _Frozen(teacher.model)
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (teacher.spec.mean, teacher.spec.std))
+        self.options = options
+        self._teacher = _Frozen(teacher)
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (spec.mean, spec.std))
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
         self.pairs: list[tuple[str, str]] = []
         self.adapters = nn.ModuleList()
-        if config.features:
+        if options.feature_weight:
             mine = feature_layers(student, size_hw)
-            theirs = feature_layers(teacher.model, scaled_size(size_hw, config.scale))
+            theirs = feature_layers(teacher, scaled_size(size_hw, options.teacher_scale))
             for stride in sorted(set(mine) & set(theirs)):
                 (name, channels), (other, others) = mine[stride], theirs[stride]
                 self.pairs.append((name, other))
                 self.adapters.append(nn.Conv2d(channels, others, 1))
             if not self.pairs:
                 raise InputError(
-                    f"--feature-weight: student and teacher have no features at a common stride of {STRIDES}; pass 0"
+                    f"`feature_weight`: student and teacher have no features at a common stride of {STRIDES}; pass 0"
                 )
 
     @contextmanager
@@ -155,16 +91,18 @@ class Distillation(nn.Module):
         teacher = self._teacher.on(images.device)
         with torch.no_grad(), captured(teacher, [other for _, other in self.pairs]) as hints:
             seen = images.float()
-            if (size_hw := scaled_size((images.shape[-2], images.shape[-1]), self.config.scale)) != images.shape[-2:]:
+            if (size_hw := scaled_size((images.shape[-2], images.shape[-1]), self.options.teacher_scale)) != images.shape[
+                -2:
+            ]:
                 seen = F.interpolate(seen, size_hw, mode="bilinear", align_corners=False, antialias=True)
             normalized = (seen - self.mean) / self.std  # type: ignore[operator]  # buffers are tensors
             wanted = teacher(normalized.contiguous(memory_format=torch.channels_last))
         terms = {}
         with torch.autocast(images.device.type, enabled=False):
-            if self.config.logits:
-                terms["kd"] = self.config.logits * pixelwise_kl(logits.float(), wanted.float(), self.config.temperature)
+            if self.options.kd_weight:
+                terms["kd"] = self.options.kd_weight * pixelwise_kl(logits.float(), wanted.float(), self.options.temperature)
             if self.pairs:
-                terms["features"] = self.config.features * torch.stack(
+                terms["features"] = self.options.feature_weight * torch.stack(
                     [
                         hint_loss(adapter(features[mine].float()), hints[other].float())
                         for adapter, (mine, other) in zip(self.adapters, self.pairs, strict=True)
@@ -231,13 +169,13 @@ def feature_layers(net: nn.Module, size_hw: tuple[int, int]) -> dict[int, tuple[
     shapes: dict[str, set[tuple[int, ...]]] = {}
     for name, _layer, shape in ran:
         shapes.setdefault(name, set()).add(shape)
-    found = {}
+    layers = {}
     for name, _layer, shape in ran[:classifier]:
         for stride in STRIDES:
             # A layer that runs at several sizes (one ReLU for all) would hand out another one's features.
             if len(shapes[name]) == 1 and len(shape) == 4 and shape[-2:] == tuple(-(-side // stride) for side in size_hw):
-                found[stride] = (name, shape[1])
-    return found
+                layers[stride] = (name, shape[1])
+    return layers
 
 
 @contextmanager
@@ -259,7 +197,7 @@ def captured(net: nn.Module, names: list[str]) -> Iterator[dict[str, Tensor]]:
 
 
 class _Frozen:
-    """Holds a network out of its owner's sight: it is no submodule, in no state dict, averaged and copied by nobody."""
+    """Hides a network from the module that owns it: it is in no state dict, and is never averaged or copied."""
 
     def __init__(self, net: nn.Module) -> None:
         self._net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)

@@ -62,8 +62,8 @@ def with_sets(log_p: Tensor, sets: Sequence[Sequence[int]]) -> Tensor:
 def set_dice(p: Tensor, target: Tensor, valid: Tensor, about: Relations) -> Tensor:
     """1 - Dice, mean over the classes and sets that occur.
 
-    A pixel of which it can't be told whether it is in a class or set doesn't count there; with classes alone it is the usual
-    Dice loss.
+    A pixel doesn't count for a class or set where its label leaves open whether it belongs to it; without sets this is the
+    usual Dice loss.
 
     Args:
         p: float (N, S, h, w), probabilities of classes and sets.

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...core.errors import InputError, UnknownNameError
+from ...core.errors import InputError
 from .marginal import Relations, relations, set_dice, with_sets
+from .options import DEFAULT_LOSS, parse_loss
 
 
 def class_weights(frequencies: npt.NDArray[np.float64], strength: float = 1.0, offset: float = 1.10) -> Tensor:
@@ -85,7 +86,7 @@ def cross_entropy(pixels: Pixels) -> Tensor:
 
 
 def ohem(pixels: Pixels, sure: float = 0.7, least: float = 1 / 16) -> Tensor:
-    """Cross entropy of the hard pixels alone: online hard example mining.
+    """Cross entropy of the hard pixels only: online hard example mining.
 
     Shrivastava et al. (2016), for pixels as in Yu et al., "BiSeNet" (2018): those whose true class has a probability below
     ``sure``, but at least the hardest ``least`` of all.
@@ -148,7 +149,7 @@ def lovasz(pixels: Pixels) -> Tensor:
 def _lovasz_slope(errors: Tensor, true: Tensor) -> Tensor:
     """What each error is worth: the gradient of 1 - IoU's Lovász extension (Berman et al., algorithm 1).
 
-    All of them are worth 1 together, and what one is worth depends on larger ones alone. So those that are too small to
+    All of them are worth 1 together, and the worth of each depends only on larger ones. So those that are too small to
     matter take no part in the sorting, which is most of the work, and are worth 0: that changes the loss by less than
     :data:`NO_ERROR`.
 
@@ -189,7 +190,7 @@ def boundary(pixels: Pixels, tolerance: int = 2) -> Tensor:
 
     mine, theirs = edge(p), edge(true)
     present = theirs.sum((0, 2, 3)) > 0
-    if not bool(present.any()):  # one class alone: nothing has a boundary
+    if not bool(present.any()):  # a single class has no boundary
         return p.sum() * 0.0
     precision = (mine * near(theirs)).sum((0, 2, 3)) / mine.sum((0, 2, 3)).clamp(min=1e-6)
     recall = (near(mine) * theirs).sum((0, 2, 3)) / theirs.sum((0, 2, 3)).clamp(min=1e-6)
@@ -197,34 +198,10 @@ def boundary(pixels: Pixels, tolerance: int = 2) -> Tensor:
     return 1 - f1[present].mean()
 
 
-#: Terms that a loss can be made of.
+#: How the terms of :data:`.options.TERM_NAMES` are computed.
 TERMS: dict[str, Callable[[Pixels], Tensor]] = {
     "ce": cross_entropy, "ohem": ohem, "focal": focal, "dice": dice, "lovasz": lovasz, "boundary": boundary,
 }  # fmt: skip
-DEFAULT_LOSS = "ce+0.5*dice"
-
-
-def parse_loss(text: str) -> dict[str, float]:
-    """``"ce+0.5*dice"`` → ``{"ce": 1.0, "dice": 0.5}``.
-
-    Raises:
-        UnknownNameError: no such term.
-        InputError: anything else that is no sum of terms.
-    """
-    terms: dict[str, float] = {}
-    for part in text.split("+"):
-        factor, star, name = part.strip().rpartition("*")
-        name = name.strip()
-        try:
-            weight = float(factor) if star else 1.0
-        except ValueError:
-            weight = math.nan
-        if not 0 < weight < math.inf or not name or name in terms:
-            raise InputError(f"--loss: expected different terms with weights above 0 such as {DEFAULT_LOSS}, got {text!r}")
-        if name not in TERMS:
-            raise UnknownNameError("loss", name, TERMS)
-        terms[name] = weight
-    return terms
 
 
 def check_sets(loss: str, sets: Sequence[Sequence[int]]) -> None:
@@ -232,7 +209,7 @@ def check_sets(loss: str, sets: Sequence[Sequence[int]]) -> None:
     if sets and "boundary" in parse_loss(loss):
         # What lies between a labelled class and the unlabelled rest may be the boundary of any class in there.
         raise InputError(
-            "--loss boundary: needs datasets that label every class; pass other terms, or --unlabelled background"
+            "`loss`: boundary needs datasets that label every class; pass other terms, or `unlabelled='background'`"
         )
 
 
@@ -245,7 +222,7 @@ class SegmentationLoss(nn.Module):
     Args:
         weights: Weight of each class, float (classes,).
         ignore_index: Label of pixels that count nowhere.
-        loss: Terms of :data:`TERMS` and their weights, see :func:`parse_loss`.
+        loss: Terms of :data:`TERMS` and their weights, see :func:`.options.parse_loss`.
         step: Distance of the pixels that are used.
         sets: What labels from the number of classes up stand for, see :mod:`.marginal`; ``weights`` goes on with theirs.
 

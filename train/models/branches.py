@@ -61,17 +61,17 @@ def add_branches(net: nn.Module) -> nn.Module:
 
 def fused(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict with every convolution's branches summed up: that of the same network without branches."""
-    found = {}
+    summed = {}
     for name, value in weights.items():
         if _BRANCHES in name:
             continue
         if not name.endswith(_ORIGINAL):
-            found[name] = value
+            summed[name] = value
             continue
         layer = name.removesuffix(_ORIGINAL)
         own = {k.removeprefix(layer + _BRANCHES): v for k, v in weights.items() if k.startswith(layer + _BRANCHES)}
         branches = Branches(value.shape[1], value.shape[0], len(own["scales"]) == 4)
         branches.load_state_dict(own)
         with torch.no_grad():
-            found[f"{layer}.weight"] = branches.to(value.device)(value)
-    return found
+            summed[f"{layer}.weight"] = branches.to(value.device)(value)
+    return summed

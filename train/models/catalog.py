@@ -1,47 +1,24 @@
-"""Every network that ``seg-edge train --model`` takes: the compact family, then the zoo's architectures on their encoders.
+"""Builds every network of :mod:`.names`: the compact family, and the zoo's architectures on their encoders.
 
-Unlike :mod:`.zoo`, which measures what other libraries build, these end at the stride at which they have logits: the
-runtime's kernel upsamples them to the frame. Weights have the same names in both.
+The networks of :mod:`.zoo` upsample their logits to the input's size, as their libraries do. The ones here end at the stride
+of their logits, because the runtime's kernel upsamples straight to the frame. Weights have the same names in both.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from ...core.errors import InputError, ModelFileError, UnknownNameError
-from . import encoders, heads, registry, zoo
-from .encoders import ENCODERS
-from .lite import LiteConfig
-from .segnet import SegNet
-from .unet import OUTPUT_STRIDE
+from ...core.errors import ModelFileError
+from . import registry, zoo
+from .names import OUTPUT_STRIDE, TABLE, TORCHVISION, check_name
+from .parts import encoders, heads
+from .parts.segnet import SegNet
 from .widths import narrowed
 
 Make = Callable[[str, int], nn.Module]
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """One family of networks.
-
-    Attributes:
-        title: For people, as papers write it.
-        stride: Input pixels per pixel of the logits along each axis.
-        make: (encoder's name, number of classes) → the network, with random weights.
-        encoders: Those it goes with.
-        pools: It normalizes the mean of the whole picture, which takes at least two images per step.
-    """
-
-    title: str
-    stride: int
-    make: Make
-    encoders: tuple[str, ...] = tuple(ENCODERS)
-    pools: bool = False
 
 
 def _library(kind: str, **words: Any) -> Make:
@@ -59,8 +36,8 @@ def _library(kind: str, **words: Any) -> Make:
 
 def _headed(head: Callable[[Any, int], nn.Module], stride: int) -> Make:
     def make(encoder: str, classes: int) -> nn.Module:
-        found = encoders.make(encoder, stride)
-        return heads.Encoded(found, head(found.out_channels, classes))
+        body = encoders.make(encoder, stride)
+        return heads.Encoded(body, head(body.out_channels, classes))
 
     return make
 
@@ -72,38 +49,17 @@ def _segnet(encoder: str, classes: int) -> nn.Module:
     return SegNet(make_layers(layers, batch_norm=encoder.endswith("bn")), classes)
 
 
-_VGG = ("vgg16", "vgg16bn", "vgg19", "vgg19bn")
-
-#: SegNet takes VGG alone: its decoder needs the places of five max pools, and no other encoder has them.
-ARCHITECTURES: dict[str, Architecture] = {
-    "fcn": Architecture("FCN", 8, _headed(heads.FCNHead, 8)),
-    "fcn8s": Architecture("FCN-8s", 8, _headed(heads.FCN8sHead, 32)),
-    "unet": Architecture("U-Net", 1, _library("Unet")),
-    "segnet": Architecture("SegNet", 1, _segnet, _VGG),
-    "pspnet": Architecture("PSPNet", 8, _headed(heads.PSPHead, 8), pools=True),
-    "deeplabv2": Architecture("DeepLab v2", 8, _headed(heads.DeepLabV2Head, 8)),
-    "deeplabv3": Architecture("DeepLabV3", 8, _library("DeepLabV3", encoder_output_stride=8), pools=True),
-    "deeplabv3plus": Architecture("DeepLabV3+", 4, _library("DeepLabV3Plus", encoder_output_stride=16), pools=True),
+#: How each of :data:`.names.ARCHITECTURES` is built.
+MAKERS: dict[str, Make] = {
+    "fcn": _headed(heads.FCNHead, 8),
+    "fcn8s": _headed(heads.FCN8sHead, 32),
+    "unet": _library("Unet"),
+    "segnet": _segnet,
+    "pspnet": _headed(heads.PSPHead, 8),
+    "deeplabv2": _headed(heads.DeepLabV2Head, 8),
+    "deeplabv3": _library("DeepLabV3", encoder_output_stride=8),
+    "deeplabv3plus": _library("DeepLabV3Plus", encoder_output_stride=16),
 }
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One network by name.
-
-    Attributes:
-        architecture, encoder: Titles for people; None where the encoder is the compact family's own.
-        stride: Of the logits.
-        pools: See :class:`Architecture`.
-        make: number of classes → the network, with random weights.
-    """
-
-    name: str
-    architecture: str
-    encoder: str | None
-    stride: int
-    pools: bool
-    make: Callable[[int], nn.Module]
 
 
 class ZooNetwork(zoo.OneOutput):
@@ -120,8 +76,8 @@ class ZooNetwork(zoo.OneOutput):
     @property
     def encoder(self) -> nn.Module:
         """Where weights of a classification network go."""
-        found = getattr(self.network, "encoder", None)
-        return found if isinstance(found, nn.Module) else self.network.backbone  # type: ignore[return-value]
+        encoder = getattr(self.network, "encoder", None)
+        return encoder if isinstance(encoder, nn.Module) else self.network.backbone  # type: ignore[return-value]
 
     def forward(self, x: Tensor) -> Tensor:
         if not hasattr(self.network, "backbone"):
@@ -134,59 +90,11 @@ class ZooNetwork(zoo.OneOutput):
         return logits
 
 
-def _torchvision(name: str, classes: int) -> nn.Module:
-    return zoo.build(name, classes).network
-
-
-def _table() -> dict[str, Entry]:
-    found: dict[str, Entry] = {}
-    for name in registry.MODELS:
-        encoder = "EfficientNet-Lite0" if isinstance(registry.MODELS[name], LiteConfig) else None
-        found[name] = Entry(name, "U-Net, compact", encoder, OUTPUT_STRIDE, False, partial(registry.build, name))
-    for key, kind in ARCHITECTURES.items():
-        for encoder in kind.encoders:
-            name = f"{key}-{encoder}"
-            made = partial(kind.make, encoder)
-            found[name] = Entry(name, kind.title, ENCODERS[encoder].title, kind.stride, kind.pools, made)
-    for name, row in zoo.NETWORKS.items():
-        if row.distribution != "torchvision":
-            continue
-        # torchvision's own, the same that `bench --table` measures.
-        made = partial(_torchvision, name)
-        found[name] = Entry(name, row.title, row.backbone, 8, name.startswith("deeplabv3"), made)
-    return found
-
-
-#: Name → network; the compact family first.
-TABLE: dict[str, Entry] = _table()
-
-
-def check_name(name: str) -> None:
-    """Raises UnknownNameError, with the nearest name, unless ``name`` is in :data:`TABLE`."""
-    if name not in TABLE:
-        raise UnknownModelError(name)
-
-
-class UnknownModelError(UnknownNameError):
-    """A network that is not there. The zoo has too many names to list in one line."""
-
-    def __init__(self, name: str) -> None:
-        near = difflib.get_close_matches(name, TABLE, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        architecture, _, encoder = name.partition("-")
-        kind = ARCHITECTURES.get(architecture)
-        if kind and encoder in ENCODERS:
-            hint = f"{kind.title} goes with {', '.join(kind.encoders)} alone; "
-        family = ", ".join(registry.MODELS)
-        text = f"unknown model {name!r}: {hint}valid names: {family} and {len(TABLE) - len(registry.MODELS)} others"
-        InputError.__init__(self, f"{text}; seg-edge models lists them")
-
-
 def build(name: str, classes: int, config: dict[str, Any] | None = None) -> nn.Module:
     """A freshly initialized network, in training mode.
 
     Args:
-        name: A key of :data:`TABLE`.
+        name: A key of :data:`.names.TABLE`.
         classes: Number of classes.
         config: What a checkpoint says of it, as :func:`seg_edge.train.models.config.config_of` gives it.
 
@@ -200,8 +108,12 @@ def build(name: str, classes: int, config: dict[str, Any] | None = None) -> nn.M
     check_name(name)
     if classes < 1:
         raise ModelFileError(f"model {name}: needs at least one class, got {classes}")
-    entry = TABLE[name]
-    return narrowed(ZooNetwork(entry.make(classes), entry.stride), config or {}).train()
+    if name in TORCHVISION:  # unchanged, the network that `bench --table` measures
+        network = zoo.build(name, classes).network
+    else:
+        architecture, _, encoder = name.partition("-")
+        network = MAKERS[architecture](encoder, classes)
+    return narrowed(ZooNetwork(network, TABLE[name].stride), config or {}).train()
 
 
 def stride_of(net: nn.Module) -> int:

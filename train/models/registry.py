@@ -1,4 +1,4 @@
-"""Model names: one explicit table."""
+"""Shapes of the compact family, by the names of :data:`.names.FAMILY`."""
 
 from __future__ import annotations
 

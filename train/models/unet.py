@@ -16,11 +16,9 @@ from torch.nn import functional as F
 
 from ...core.errors import ModelFileError
 from ...core.spec import IMAGENET_MEAN, IMAGENET_STD
+from .names import STRIDE
 
-STAGES = 5
-#: Input height and width must be multiples of this: the deepest stage's stride.
-STRIDE = 2**STAGES
-OUTPUT_STRIDE = 4
+STAGES = 5  # the deepest one's stride, 2**5, is names.STRIDE
 
 
 @dataclass(frozen=True)

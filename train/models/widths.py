@@ -31,19 +31,19 @@ def layer_widths(net: nn.Module) -> dict[str, list[int]]:
         By the layer's name: ``[inputs, outputs, groups]`` of a convolution, ``[inputs, outputs]`` of a linear layer,
         ``[channels]`` of a batch, instance or group normalization, ``[features]`` of a one-dimensional layer normalization.
     """
-    found = {}
+    widths = {}
     for name, layer in net.named_modules():
         if isinstance(layer, _CONV):
-            found[name] = [layer.in_channels, layer.out_channels, layer.groups]
+            widths[name] = [layer.in_channels, layer.out_channels, layer.groups]
         elif isinstance(layer, nn.Linear):
-            found[name] = [layer.in_features, layer.out_features]
+            widths[name] = [layer.in_features, layer.out_features]
         elif isinstance(layer, _NORM):
-            found[name] = [layer.num_features]
+            widths[name] = [layer.num_features]
         elif isinstance(layer, nn.GroupNorm):
-            found[name] = [layer.num_channels]
+            widths[name] = [layer.num_channels]
         elif isinstance(layer, nn.LayerNorm) and len(layer.normalized_shape) == 1:
-            found[name] = [layer.normalized_shape[0]]
-    return found
+            widths[name] = [layer.normalized_shape[0]]
+    return widths
 
 
 def set_layer_widths(net: nn.Module, widths: Mapping[str, list[int]]) -> nn.Module:

@@ -63,7 +63,7 @@ NETWORKS: dict[str, Network] = {
 
 
 class OneOutput(nn.Module):
-    """A network whose answer is logits alone; torchvision's answer with a dictionary.
+    """A network that returns logits only; torchvision's networks return a dictionary.
 
     ``forward``: float (N, 3, H, W), RGB, normalized → logits, float (N, classes, H, W).
     """
@@ -73,8 +73,8 @@ class OneOutput(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        found = self.network(x)
-        logits: Tensor = found["out"] if isinstance(found, dict) else found
+        answer = self.network(x)
+        logits: Tensor = answer["out"] if isinstance(answer, dict) else answer
         return logits
 
 

@@ -16,8 +16,8 @@ from seg_edge.export.options import ExportOptions
 from seg_edge.export.pruning.options import PruneOptions
 from seg_edge.export.pruning.report import PruneGateError
 from seg_edge.export.pruning.steps import prune_checkpoint
+from seg_edge.train import DistillOptions
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seg_edge.train.losses.distill import DistillConfig
 from seg_edge.train.models.registry import build, macs, parameters
 
 CONFIG = {"widths": [16, 16, 24, 32, 32], "depths": [1, 1, 1, 1, 1], "decoder_depths": [1, 1, 1]}
@@ -196,7 +196,7 @@ def test_export_prunes_at_one_size(parent, options, tmp_path):
 
 
 def test_the_unpruned_network_teaches(parent, options, tmp_path):
-    wanted = replace(options, finetune=1, distill=DistillConfig(parent))
+    wanted = replace(options, finetune=1, distill=DistillOptions(teacher=parent))
     report = prune_checkpoint(parent, tmp_path / "out", wanted)
     header = (tmp_path / "out" / "finetune1" / "metrics.csv").read_text().splitlines()[0]
     assert header.endswith("train_features,train_kd,train_supervised")

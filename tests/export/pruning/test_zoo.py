@@ -18,8 +18,8 @@ from seg_edge.export.pruning.options import PruneOptions
 from seg_edge.export.pruning.samples import estimate_statistics
 from seg_edge.export.pruning.steps import prune_checkpoint
 from seg_edge.export.pruning.structure import allocate, narrow, units
+from seg_edge.train import DistillOptions
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seg_edge.train.losses.distill import DistillConfig
 from seg_edge.train.models import zoo
 from seg_edge.train.models.catalog import build
 from seg_edge.train.models.config import config_of
@@ -88,7 +88,7 @@ def options(parent):
 
 
 def test_pruned_fine_tuned_taught_and_exported(parent, options, tmp_path):
-    wanted = replace(options, importance="taylor", finetune=1, distill=DistillConfig(parent), scope="uniform")
+    wanted = replace(options, importance="taylor", finetune=1, distill=DistillOptions(teacher=parent), scope="uniform")
 
     class Watched(Silent):
         asides = 0

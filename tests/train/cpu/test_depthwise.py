@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from seg_edge.train import trainer
+from seg_edge.train import fit, trainer
 from seg_edge.train.cpu.depthwise import DepthwiseConv, use_fp32_gradients
 from seg_edge.train.models.catalog import build
-from seg_edge.train.trainer import fit
 
 
 def pair(kernel: int = 5, stride: int = 2, channels: int = 8) -> tuple[nn.Conv2d, nn.Conv2d]:
@@ -99,5 +98,5 @@ def test_the_encoder_of_unet_lite0_goes_on_it_and_keeps_its_names():
 def test_training_uses_it_in_bf16(precision, taken, config, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(trainer, "use_fp32_gradients", lambda net: seen.append(net))
-    fit(config(tmp_path / "o", epochs=1, precision=precision), progress=False)
+    fit(*config(tmp_path / "o", epochs=1, precision=precision))
     assert bool(seen) is taken

@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from seg_edge.train import trainer
+from seg_edge.train import fit, trainer
 from seg_edge.train.cpu.weight_gradient import Conv3x3, kernel_gradient, use_matrix_products, worthwhile
 from seg_edge.train.models.branches import add_branches
 from seg_edge.train.models.catalog import build
-from seg_edge.train.trainer import fit
 
 
 def pair(inputs: int, outputs: int) -> tuple[nn.Conv2d, nn.Conv2d]:
@@ -115,7 +114,7 @@ def test_training_uses_it_where_it_is_worthwhile(taken, config, tmp_path, monkey
     monkeypatch.setattr(
         "seg_edge.train.cpu.weight_gradient.kernel_gradient", lambda x, g: seen.append(1) or kernel_gradient(x, g)
     )
-    fit(config(tmp_path / "o", epochs=1), progress=False)
+    fit(*config(tmp_path / "o", epochs=1))
     assert bool(seen) is taken
 
 

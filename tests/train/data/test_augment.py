@@ -12,8 +12,8 @@ from torchvision.transforms import v2
 
 from seg_edge.core.errors import InputError
 from seg_edge.runtime.frame import kernels
+from seg_edge.train import AugmentOptions
 from seg_edge.train.data.augment import (
-    AugmentConfig,
     ColourJitter,
     RandomRotation,
     RandomScaleCrop,
@@ -23,7 +23,7 @@ from seg_edge.train.data.augment import (
 )
 
 VOID = 255
-STILL = AugmentConfig(scale=(1, 1), flip=0, jitter=0)
+STILL = AugmentOptions(scale=(1, 1), flip=0, jitter=0)
 
 
 def positions(size_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +42,7 @@ def draw(transform, frame, mask, seed):
 @pytest.mark.parametrize("scale", [(1, 1), (1, 2), (0.5, 0.9), (3, 4)])
 def test_image_and_mask_show_the_same_place(size_hw, scale):
     frame, mask = positions((160, 240))
-    transform = training_transform(size_hw, VOID, AugmentConfig(scale, 0.5, 0))
+    transform = training_transform(size_hw, VOID, AugmentOptions(scale=scale, flip=0.5, jitter=0))
     for seed in range(6):
         image, label = draw(transform, frame, mask, seed)
         assert image.shape == (*size_hw, 3)
@@ -92,14 +92,14 @@ def test_crops_keep_the_sizes_of_things():
 
 def test_flip_mirrors_both():
     frame, mask = positions((64, 96))
-    image, label = draw(training_transform((64, 96), VOID, AugmentConfig((1, 1), 1, 0)), frame, mask, 0)
+    image, label = draw(training_transform((64, 96), VOID, AugmentOptions(scale=(1, 1), flip=1, jitter=0)), frame, mask, 0)
     np.testing.assert_array_equal(image, frame[:, ::-1])
     np.testing.assert_array_equal(label, mask[:, ::-1])
 
 
 def test_share_of_flips():
     frame, mask = positions((32, 32))
-    transform = training_transform((32, 32), VOID, AugmentConfig((1, 1), 0.25, 0))
+    transform = training_transform((32, 32), VOID, AugmentOptions(scale=(1, 1), flip=0.25, jitter=0))
     flipped = sum(draw(transform, frame, mask, seed)[0][0, 0, 0] != 0 for seed in range(200))
     assert 30 <= flipped <= 70  # 50 expected, standard deviation 6
 
@@ -107,7 +107,9 @@ def test_share_of_flips():
 @pytest.mark.parametrize("void", [11, 255])
 def test_zooming_out_leaves_a_void_border(void):
     frame, mask = positions((64, 96))
-    image, label = draw(training_transform((64, 96), void, AugmentConfig((0.5, 0.5), 0, 0)), frame * 0, mask * 0, 3)
+    image, label = draw(
+        training_transform((64, 96), void, AugmentOptions(scale=(0.5, 0.5), flip=0, jitter=0)), frame * 0, mask * 0, 3
+    )
     border = label == void
     assert border.mean() == pytest.approx(0.75, abs=0.03)  # half of each side shows the image
     assert set(np.unique(label)) == {0, void}
@@ -148,7 +150,7 @@ def test_zoom_stays_in_its_range_and_uses_it():
 
 def test_jitter_changes_the_image_only():
     frame, mask = positions((64, 96))
-    image, label = draw(training_transform((64, 96), VOID, AugmentConfig((1, 1), 0, 0.4)), frame, mask, 0)
+    image, label = draw(training_transform((64, 96), VOID, AugmentOptions(scale=(1, 1), flip=0, jitter=0.4)), frame, mask, 0)
     assert np.abs(image - frame).mean() > 2
     np.testing.assert_array_equal(label, mask)
 
@@ -177,7 +179,7 @@ def test_jitter_is_torchvisions(strength):
 
 def test_same_seed_same_sample():
     frame, mask = positions((64, 96))
-    transform = training_transform((64, 96), VOID, AugmentConfig())
+    transform = training_transform((64, 96), VOID, AugmentOptions())
     first, again, other = (draw(transform, frame, mask, seed) for seed in (5, 5, 6))
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
@@ -185,7 +187,7 @@ def test_same_seed_same_sample():
 
 
 def test_samples_are_uint8():
-    image, label = training_transform((32, 64), VOID, AugmentConfig())(*to_tensors(*positions((48, 80))))
+    image, label = training_transform((32, 64), VOID, AugmentOptions())(*to_tensors(*positions((48, 80))))
     assert (image.dtype, label.dtype) == (torch.uint8, torch.uint8)
     assert (tuple(image.shape), tuple(label.shape)) == ((3, 32, 64), (32, 64))
 
@@ -215,19 +217,19 @@ def test_shrinking_averages_boxes():
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"scale": (2, 1)}, "scale must rise within 0.1 to 10, got 2 to 1"),
-        ({"scale": (0, 1)}, "scale must rise within 0.1 to 10, got 0 to 1"),
-        ({"scale": (1, 11)}, "scale must rise"),
-        ({"scale": (1, float("nan"))}, "scale must rise"),
-        ({"flip": 1.1}, "flip and jitter must lie in 0 to 1, got 1.1 and 0.4"),
-        ({"flip": -0.1}, "flip and jitter"),
-        ({"jitter": 2}, "flip and jitter"),
-        ({"jitter": float("nan")}, "flip and jitter"),
+        ({"scale": (2, 1)}, "`scale`: expected a range that rises within 0.1 to 10, got 2 to 1"),
+        ({"scale": (0, 1)}, "`scale`: expected a range that rises within 0.1 to 10, got 0 to 1"),
+        ({"scale": (1, 11)}, "`scale`: expected a range that rises"),
+        ({"scale": (1, float("nan"))}, "`scale`: expected a range that rises"),
+        ({"flip": 1.1}, "`flip`: expected 0 to 1, got 1.1"),
+        ({"flip": -0.1}, "`flip`: expected 0 to 1, got -0.1"),
+        ({"jitter": 2}, "`jitter`: expected 0 to 1, got 2"),
+        ({"jitter": float("nan")}, "`jitter`: expected a finite number, got nan"),
     ],
 )
 def test_wrong_settings(values, text):
     with pytest.raises(InputError, match=text):
-        AugmentConfig(**values)
+        AugmentOptions(**values)
 
 
 # Rotation
@@ -276,5 +278,5 @@ def test_rotation_stays_within_its_limit():
 
 @pytest.mark.parametrize("rotate", [-1, 181, float("nan")])
 def test_wrong_angles(rotate):
-    with pytest.raises(InputError, match="rotate must lie in 0 to 180 degrees, got"):
-        AugmentConfig(rotate=rotate)
+    with pytest.raises(InputError, match="`rotate`: expected (0 to 180|a finite number), got"):
+        AugmentOptions(rotate=rotate)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,7 @@ from torch import Tensor
 from seg_edge.core.errors import InputError
 from seg_edge.core.labels import Labels
 from seg_edge.datasets.opening import open_dataset
-from seg_edge.train.data.augment import AugmentConfig
+from seg_edge.train import AugmentOptions
 from seg_edge.train.data.mix import class_mix, cut_mix, draw_weights
 from seg_edge.train.data.module import TrainSet, class_frequencies
 
@@ -82,7 +80,7 @@ def data(rectangles, tmp_path_factory):
 
 
 def test_samples_are_decided_by_their_seed(data):
-    mixed = TrainSet(data, (64, 96), AugmentConfig(classmix=0.5, cutmix=0.5), class_frequencies(data))
+    mixed = TrainSet(data, (64, 96), AugmentOptions(classmix=0.5, cutmix=0.5), class_frequencies(data))
     one, other = (mixed[(2, 77)] for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     assert one[0].dtype == one[1].dtype == torch.uint8
@@ -92,20 +90,23 @@ def test_samples_are_decided_by_their_seed(data):
 def test_the_share_of_mixed_samples(data):
     """With nothing else varied, a sample is mixed where it is not its own image."""
     still = {"scale": (1.0, 1.0), "flip": 0.0, "jitter": 0.0}
-    plain = TrainSet(data, (64, 96), AugmentConfig(**still))
+    plain = TrainSet(data, (64, 96), AugmentOptions(**still))
     for kind in ("classmix", "cutmix"):
-        some = TrainSet(data, (64, 96), AugmentConfig(**still, **{kind: 0.5}))
+        some = TrainSet(data, (64, 96), AugmentOptions(**still, **{kind: 0.5}))
         changed = sum(not torch.equal(plain[(k, seed)][0], some[(k, seed)][0]) for k in range(8) for seed in range(8))
         assert 12 <= changed <= 44  # 28 expected: of 64 half, of which an eighth meets itself
 
 
 def test_without_mixing_nothing_is_drawn(data):
     """Earlier trainings stay what they were: the same seed gives the same sample."""
-    off, on = (TrainSet(data, (64, 96), AugmentConfig(classmix=share)) for share in (0.0, 1e-12))
+    off, on = (TrainSet(data, (64, 96), AugmentOptions(classmix=share)) for share in (0.0, 1e-12))
     assert all(torch.equal(a, b) for a, b in zip(off[(1, 5)], on[(1, 5)], strict=True))
 
 
 @pytest.mark.parametrize("shares", [(-0.1, 0), (0, 1.1), (0.6, 0.6), (float("nan"), 0)])
 def test_wrong_shares(shares):
-    with pytest.raises(InputError, match=re.escape("classmix and cutmix are shares of all samples")):
-        AugmentConfig(classmix=shares[0], cutmix=shares[1])
+    with pytest.raises(
+        InputError,
+        match="`classmix` and `cutmix` are shares of all images|`(classmix|cutmix)`: expected (0 to 1|a finite number)",
+    ):
+        AugmentOptions(classmix=shares[0], cutmix=shares[1])

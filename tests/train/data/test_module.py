@@ -15,7 +15,7 @@ from seg_edge.core.labels import Labels
 from seg_edge.datasets.opening import open_dataset
 from seg_edge.runtime.frame import kernels
 from seg_edge.train.data import module
-from seg_edge.train.data.augment import AugmentConfig, resize_whole, to_tensors
+from seg_edge.train.data.augment import AugmentOptions, resize_whole, to_tensors
 from seg_edge.train.data.module import (
     Batches,
     EpochSampler,
@@ -28,7 +28,7 @@ from seg_edge.train.data.module import (
 )
 
 SIZE = (32, 64)
-VARIED = AugmentConfig()
+VARIED = AugmentOptions()
 
 
 def make(dataset, *, batch=4, workers=0, seed=0, augment=VARIED):
@@ -62,7 +62,7 @@ def test_training_batches(dataset):
 def test_crops_are_for_training_alone(dataset):
     train, val = (open_dataset(dataset, split) for split in ("train", "val"))
     first, second = loaders(
-        train, val, size_hw=(64, 96), crop_hw=(32, 64), batch=4, workers=0, augment=AugmentConfig(), seed=0, pin=False
+        train, val, size_hw=(64, 96), crop_hw=(32, 64), batch=4, workers=0, augment=AugmentOptions(), seed=0, pin=False
     )
     assert next(iter(first))[0].shape[-2:] == (32, 64)
     assert next(iter(second))[0].shape[-2:] == (64, 96)

@@ -56,5 +56,5 @@ def test_it_teaches_the_decoder_and_leaves_the_network_as_it_was():
 
 
 def test_networks_without_a_decoder_of_stages():
-    with pytest.raises(InputError, match=re.escape("--aux: Linear has no decoder of several stages; leave --aux out")):
+    with pytest.raises(InputError, match=re.escape("`aux`: Linear has no decoder of several stages; leave `aux` out")):
         Auxiliary(nn.Linear(3, 3), 3, 0.4)

@@ -15,19 +15,12 @@ from torch.nn import functional as F
 from seg_edge.core.errors import DataError, InputError, ModelFileError
 from seg_edge.core.labels import Labels
 from seg_edge.datasets.opening import open_dataset
+from seg_edge.train import DistillOptions, fit
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from seg_edge.train.checkpoint.teacher import open_teacher, provenance
 from seg_edge.train.lightning_module import SegmentationModule
-from seg_edge.train.losses.distill import (
-    Distillation,
-    DistillConfig,
-    feature_layers,
-    hint_loss,
-    open_teacher,
-    pixelwise_kl,
-    scaled_size,
-)
+from seg_edge.train.losses.distill import Distillation, feature_layers, hint_loss, pixelwise_kl, scaled_size
 from seg_edge.train.models.registry import build
-from seg_edge.train.trainer import fit
 
 CONFIG = {"widths": [8, 8, 16, 16, 24], "depths": [1, 1, 1, 1, 2], "decoder_depths": [1, 2, 1]}
 HW = (64, 96)
@@ -128,14 +121,14 @@ def test_a_layer_that_runs_at_several_sizes_is_no_feature():
 
 
 def make(teacher_file, student, **weights):
-    config = DistillConfig(teacher_file, **weights)
-    return Distillation(config, open_teacher(teacher_file, Labels.numbered(3)), student, HW)
+    teacher = open_teacher(teacher_file, Labels.numbered(3))
+    return Distillation(DistillOptions(teacher=teacher_file, **weights), teacher.model, teacher.spec, student, HW)
 
 
 def test_terms_are_those_of_the_two_networks(teacher_file, student):
     """By hand: the teacher sees the image with its own normalization, the adapters the student's features."""
     teacher = load_checkpoint(teacher_file)
-    distillation = make(teacher_file, student, temperature=3.0, logits=0.7, features=0.5)
+    distillation = make(teacher_file, student, temperature=3.0, kd_weight=0.7, feature_weight=0.5)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (teacher.spec.mean, teacher.spec.std))
     picture = images()
     x = torch.randn(2, 3, *HW)
@@ -158,7 +151,7 @@ def test_terms_are_those_of_the_two_networks(teacher_file, student):
 
 
 def test_a_teacher_sees_images_enlarged(teacher_file, student):
-    distillation = make(teacher_file, student, scale=1.6)
+    distillation = make(teacher_file, student, teacher_scale=1.6)
     teacher = load_checkpoint(teacher_file)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (teacher.spec.mean, teacher.spec.std))
     picture = images()
@@ -174,7 +167,7 @@ def test_a_teacher_sees_images_enlarged(teacher_file, student):
 
 
 def test_a_term_without_weight_is_left_out(teacher_file, student):
-    for weights, names in (({"logits": 0.0}, ["features"]), ({"features": 0.0}, ["kd"])):
+    for weights, names in (({"kd_weight": 0.0}, ["features"]), ({"feature_weight": 0.0}, ["kd"])):
         distillation = make(teacher_file, student, **weights)
         with distillation.watching(student) as features:
             logits = student(torch.randn(1, 3, *HW))
@@ -206,7 +199,7 @@ def test_training_leaves_the_teacher_alone(config, teacher_file, tmp_path, monke
 
     monkeypatch.setattr(SegmentationModule, "training_step", step)
     before = teacher_file.read_bytes()
-    report = fit(config(tmp_path / "o", distill=DistillConfig(teacher_file)), progress=False)
+    report = fit(*config(tmp_path / "o", distill=DistillOptions(teacher=teacher_file)))
     saved = load_checkpoint(teacher_file).model.state_dict()
     assert len(seen) == 4
     assert all(torch.equal(value, saved[key]) for key, value in seen[-1].state_dict().items())
@@ -215,7 +208,7 @@ def test_training_leaves_the_teacher_alone(config, teacher_file, tmp_path, monke
 
 
 def test_terms_are_logged_and_the_adapters_dropped(config, teacher_file, trained, tmp_path):
-    fit(config(tmp_path / "o", distill=DistillConfig(teacher_file)), progress=False)
+    fit(*config(tmp_path / "o", distill=DistillOptions(teacher=teacher_file)))
     with open(tmp_path / "o" / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0])[-3:] == ["train_features", "train_kd", "train_supervised"]
@@ -228,16 +221,16 @@ def test_terms_are_logged_and_the_adapters_dropped(config, teacher_file, trained
     assert {key.split(".")[0] for key in last["state_dict"]} == {"net", "distillation"}
     assert not any("teacher" in key for key in last["state_dict"])
     about = load_checkpoint(tmp_path / "o" / "best.pt").spec.provenance["teacher"]
-    assert about == DistillConfig(teacher_file).provenance()
+    assert about == provenance(DistillOptions(teacher=teacher_file))
     assert "teacher" not in load_checkpoint(trained.out / "best.pt").spec.provenance
 
 
 def test_a_student_comes_closer_to_its_teacher(config, trained, teacher_file, tmp_path):
     """The teacher's answers have nothing to do with the labels here, so that labels alone can't bring it there."""
-    weights = DistillConfig(teacher_file, temperature=1.0, logits=5.0, features=0.0)
-    fit(config(tmp_path / "o", epochs=6, distill=weights, ema=0.5), progress=False)
-    fit(config(tmp_path / "plain", epochs=6, ema=0.5), progress=False)
-    dataset = open_dataset(trained.config.data, "val", Labels.numbered(3))
+    weights = DistillOptions(teacher=teacher_file, temperature=1.0, kd_weight=5.0, feature_weight=0.0)
+    fit(*config(tmp_path / "o", epochs=6, distill=weights, ema=0.5))
+    fit(*config(tmp_path / "plain", epochs=6, ema=0.5))
+    dataset = open_dataset(trained.data, "val", Labels.numbered(3))
     picture = torch.stack([torch.from_numpy(dataset.read(k)[0]).flip(2).permute(2, 0, 1).float() for k in range(3)])
 
     def logits(path):
@@ -252,8 +245,8 @@ def test_a_student_comes_closer_to_its_teacher(config, trained, teacher_file, tm
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(config, teacher_file, tmp_path, monkeypatch):
-    wanted = {"epochs": 3, "distill": DistillConfig(teacher_file)}
-    fit(config(tmp_path / "whole", **wanted), progress=False)
+    wanted = {"epochs": 3, "distill": DistillOptions(teacher=teacher_file)}
+    fit(*config(tmp_path / "whole", **wanted))
 
     def stop(self):
         if self.current_epoch == 1:
@@ -262,24 +255,24 @@ def test_interrupted_and_resumed_equals_uninterrupted(config, teacher_file, tmp_
     with monkeypatch.context() as patch:
         patch.setattr(SegmentationModule, "on_train_epoch_start", stop, raising=False)
         with pytest.raises(KeyboardInterrupt):
-            fit(config(tmp_path / "part", **wanted), progress=False)
-    fit(config(tmp_path / "part", **wanted), resume=True, progress=False)
+            fit(*config(tmp_path / "part", **wanted))
+    fit(*config(tmp_path / "part", **wanted), resume=True)
     one, other = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "part"))
     for key in ("state_dict", "current_model_state"):
         assert all(torch.equal(value, other[key][name]) for name, value in one[key].items())
     for changes, text in (
-        ({}, "was trained with --teacher, got none; pass the same options"),
+        ({}, "was trained with `teacher`, got none; pass the same options"),
         (
             {"distill": replace(wanted["distill"], temperature=5.0)},
-            "with another --temperature (2.0), got 5.0; pass the same",
+            "with another `temperature` (2.0), got 5.0; pass the same",
         ),
         (
-            {"distill": replace(wanted["distill"], scale=1.5)},
-            "with another --teacher-scale (1.0), got 1.5; pass the same",
+            {"distill": replace(wanted["distill"], teacher_scale=1.5)},
+            "with another `teacher_scale` (1.0), got 1.5; pass the same",
         ),
     ):
         with pytest.raises(InputError, match=re.escape(text)):
-            fit(config(tmp_path / "part", epochs=4, **changes), resume=True, progress=False)
+            fit(*config(tmp_path / "part", epochs=4, **changes), resume=True)
 
 
 # What makes no sense
@@ -288,16 +281,16 @@ def test_interrupted_and_resumed_equals_uninterrupted(config, teacher_file, tmp_
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"temperature": 0.0}, "--temperature: expected a number above 0, got 0"),
-        ({"logits": -1.0}, "--kd-weight: expected 0 or more, got -1"),
-        ({"features": float("nan")}, "--feature-weight: expected 0 or more, got nan"),
-        ({"scale": 5.0}, "--teacher-scale: expected 0.25 to 4, got 5"),
-        ({"logits": 0.0, "features": 0.0}, "--kd-weight and --feature-weight are both 0; leave --teacher out"),
+        ({"temperature": 0.0}, "`temperature`: expected a number above 0, got 0"),
+        ({"kd_weight": -1.0}, "`kd_weight`: expected at least 0, got -1"),
+        ({"feature_weight": float("nan")}, "`feature_weight`: expected a finite number, got nan"),
+        ({"teacher_scale": 5.0}, "`teacher_scale`: expected 0.25 to 4, got 5"),
+        ({"kd_weight": 0.0, "feature_weight": 0.0}, "`kd_weight` and `feature_weight` are both 0; leave `teacher` out"),
     ],
 )
 def test_wrong_values(values, text):
     with pytest.raises(InputError, match=re.escape(text)):
-        DistillConfig("x.pt", **values)
+        DistillOptions(teacher="x.pt", **values)
 
 
 def test_a_teacher_of_other_classes(teacher_file):
@@ -310,11 +303,11 @@ def test_a_teacher_of_other_classes(teacher_file):
 
 def test_a_teacher_that_is_not_there(config, trained, tmp_path):
     """Also when resuming, where its hash is compared first."""
-    absent = DistillConfig(tmp_path / "absent.pt")
+    absent = DistillOptions(teacher=tmp_path / "absent.pt")
     with pytest.raises(ModelFileError, match=re.escape("absent.pt: no such file; expected a checkpoint")):
-        fit(config(tmp_path / "o", distill=absent), progress=False)
+        fit(*config(tmp_path / "o", distill=absent))
     with pytest.raises(ModelFileError, match=re.escape("absent.pt: no such file; expected a checkpoint")):
-        fit(config(trained.out, epochs=3, distill=absent), resume=True, progress=False)
+        fit(*config(trained.out, epochs=3, distill=absent), resume=True)
     assert not (tmp_path / "o").exists()
 
 

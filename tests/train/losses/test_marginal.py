@@ -10,12 +10,11 @@ from torch.nn import functional as F
 
 from seg_edge.core.errors import InputError, UnknownNameError
 from seg_edge.datasets.opening import open_dataset
-from seg_edge.train.data.augment import AugmentConfig
+from seg_edge.train import AugmentOptions, TrainConfig, fit
 from seg_edge.train.losses.marginal import relations, set_dice, with_sets
 from seg_edge.train.losses.terms import SegmentationLoss
-from seg_edge.train.trainer import TrainConfig, fit
 
-STILL = AugmentConfig(scale=(1, 1), flip=0, jitter=0)
+STILL = AugmentOptions(scale=(1, 1), flip=0, jitter=0)
 SETS = ((0, 2), (0, 1, 3))
 VOID = 255
 
@@ -106,7 +105,7 @@ def test_terms_end_at_nothing_where_every_pixel_is_what_it_may_be(name):
 
 
 def test_boundaries_of_what_is_unknown():
-    with pytest.raises(InputError, match="--loss boundary: needs datasets that label every class"):
+    with pytest.raises(InputError, match="`loss`: boundary needs datasets that label every class"):
         SegmentationLoss(torch.ones(6), VOID, "ce+boundary", sets=SETS)
     SegmentationLoss(torch.ones(6), VOID, "ce+boundary")
 
@@ -138,7 +137,7 @@ def single(rectangles, tmp_path_factory):
 def test_marginal_learns_what_the_naive_merge_unlearns(single, config, tmp_path):
     found = {
         side: fit(
-            config(tmp_path / side, data=single, unlabelled=side, epochs=8, lr=6e-3, ema=0.9, augment=STILL), progress=False
+            *config(tmp_path / side, data=single, unlabelled=side, epochs=8, lr=6e-3, ema=0.9, augment=STILL)
         )["best"]["miou"]
         for side in ("marginal", "background")
     }  # fmt: skip
@@ -155,19 +154,17 @@ def test_partial_labels_in_both_splits_and_mixed_images(single, config, tmp_path
             for path in (single / folder / kind / "train").iterdir():
                 (target / path.name).write_bytes(path.read_bytes())
     assert open_dataset(tmp_path / "d", "val").sets == ((0, 2), (0, 1))
-    augment = AugmentConfig(classmix=0.5, cutmix=0.5)
+    augment = AugmentOptions(classmix=0.5, cutmix=0.5)
     for side in ("marginal", "background"):
-        report = fit(
-            config(tmp_path / side, data=tmp_path / "d", unlabelled=side, epochs=1, augment=augment), progress=False
-        )
+        report = fit(*config(tmp_path / side, data=tmp_path / "d", unlabelled=side, epochs=1, augment=augment))
         assert 0 <= report["best"]["miou"] <= 1
         assert report["config"]["unlabelled"] == side
 
 
 def test_refusals(single, config, tmp_path):
-    with pytest.raises(UnknownNameError, match="unknown --unlabelled 'unknown'"):
+    with pytest.raises(UnknownNameError, match="unknown unlabelled 'unknown'"):
         config(tmp_path / "o", unlabelled="unknown")
-    with pytest.raises(InputError, match="--loss boundary: needs datasets"):
-        fit(config(tmp_path / "o", data=single, loss="ce+boundary"), progress=False)
+    with pytest.raises(InputError, match="`loss`: boundary needs datasets"):
+        fit(*config(tmp_path / "o", data=single, loss="ce+boundary"))
     assert not (tmp_path / "o").exists()
-    assert TrainConfig(single, tmp_path).unlabelled == "marginal"
+    assert TrainConfig().unlabelled == "marginal"

@@ -329,7 +329,7 @@ def test_sums():
 
 @pytest.mark.parametrize("text", ["", "ce+", "-1*ce", "0*ce", "x*ce", "ce+ce", "ce*2", "inf*ce"])
 def test_what_is_no_sum(text):
-    with pytest.raises((InputError, UnknownNameError), match=r"--loss: expected different terms|unknown loss '2'"):
+    with pytest.raises((InputError, UnknownNameError), match=r"`loss`: expected different terms|unknown loss '2'"):
         parse_loss(text)
 
 

@@ -18,12 +18,13 @@ from seg_edge.core.spec import ModelSpec
 from seg_edge.export.graph.to_onnx import to_onnx
 from seg_edge.runtime.segmenter import Segmenter
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seg_edge.train.models import catalog, encoders, registry, zoo
+from seg_edge.train.models import catalog, names, registry, zoo
 from seg_edge.train.models.config import config_of
 from seg_edge.train.models.costs import costs
-from seg_edge.train.models.encoders import ENCODERS
-from seg_edge.train.models.heads import BinPool
-from seg_edge.train.models.segnet import pool, unpool
+from seg_edge.train.models.names import ENCODERS
+from seg_edge.train.models.parts import encoders
+from seg_edge.train.models.parts.heads import BinPool
+from seg_edge.train.models.parts.segnet import pool, unpool
 from seg_edge.train.models.widths import layer_widths
 from seg_edge.train.torch_engine import TorchEngine
 
@@ -46,19 +47,19 @@ def one_thread():
 
 
 def test_the_table():
-    assert list(catalog.TABLE)[: len(registry.MODELS)] == list(registry.MODELS)
-    assert set(zoo.NETWORKS) <= set(catalog.TABLE)
+    assert list(names.TABLE)[: len(registry.MODELS)] == list(registry.MODELS)
+    assert set(zoo.NETWORKS) <= set(names.TABLE)
     asked = {"fcn", "unet", "segnet", "pspnet", "deeplabv2", "deeplabv3", "deeplabv3plus"}
     assert asked <= {name.partition("-")[0] for name in SAMPLE} | {"fcn"}
-    assert set(catalog.ARCHITECTURES) == asked | {"fcn8s"}
+    assert set(names.ARCHITECTURES) == asked | {"fcn8s"}
     assert {f"resnet{n}" for n in (18, 34, 50, 101, 152)} | {"vgg16", "vgg19"} <= set(ENCODERS)
-    assert all(f"{kind}-{encoder}" in catalog.TABLE for kind in asked - {"segnet"} for encoder in ENCODERS)
+    assert all(f"{kind}-{encoder}" in names.TABLE for kind in asked - {"segnet"} for encoder in ENCODERS)
 
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_step_a_checkpoint_onnx_and_the_runtime(name, tmp_path):
     torch.manual_seed(0)
-    net, stride = catalog.build(name, 3), catalog.TABLE[name].stride
+    net, stride = catalog.build(name, 3), names.TABLE[name].stride
     assert net.training
     assert catalog.stride_of(net) == stride
     images, targets = torch.randn(2, 3, *SIZE), torch.randint(0, 3, (2, *(-(-side // stride) for side in SIZE)))

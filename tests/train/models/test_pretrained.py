@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seg_edge.core.errors import DownloadError, InputError, ModelFileError
-from seg_edge.train.models import catalog, pretrained
+from seg_edge.train.models import catalog, names, pretrained
 
 smp = pytest.importorskip("segmentation_models_pytorch")
 
@@ -102,12 +102,12 @@ def test_files_that_are_no_weights(content, tmp_path):
 
 
 def test_early_refusals(tmp_path):
-    with pytest.raises(InputError, match="unet-s has no encoder of a classification network; pass --init"):
-        pretrained.check("unet-s", "imagenet")
+    with pytest.raises(InputError, match="unet-s has no encoder of a classification network; use `init`"):
+        names.check_pretrained("unet-s", "imagenet")
     with pytest.raises(InputError, match="there are none for lraspp-mobilenetv3; pass a file"):
-        pretrained.check("lraspp-mobilenetv3", "imagenet")
+        names.check_pretrained("lraspp-mobilenetv3", "imagenet")
     with pytest.raises(ModelFileError, match="no such file; expected 'imagenet' or a state dict"):
-        pretrained.check("unet-resnet18", str(tmp_path / "absent.pth"))
+        names.check_pretrained("unet-resnet18", str(tmp_path / "absent.pth"))
 
 
 def test_no_network_is_one_line_that_says_what_to_do(monkeypatch):
@@ -117,7 +117,7 @@ def test_no_network_is_one_line_that_says_what_to_do(monkeypatch):
     monkeypatch.setattr(smp.encoders, "hf_hub_download", unreachable)
     net = catalog.build("unet-resnet18", 2)
     with pytest.raises(
-        DownloadError, match=r"weights of resnet18 can't be downloaded \(OSError: Cannot .*--pretrained FILE$"
+        DownloadError, match=r"weights of resnet18 can't be downloaded \(OSError: Cannot .*pass the file to `pretrained`$"
     ):
         pretrained.load(net, "unet-resnet18", "imagenet")
 

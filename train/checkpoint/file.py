@@ -1,4 +1,4 @@
-"""Checkpoints: a network's configuration, its ModelSpec and weights; nothing pickled but tensors and plain values."""
+"""Checkpoints: a network's configuration, its ModelSpec and weights; only tensors and plain values are pickled."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor, nn
 
-from ..core.artefact import atomic_path
-from ..core.errors import ModelFileError
-from ..core.shipped import CHECKPOINT, hint, shipped
-from ..core.spec import ModelSpec
-from .models.branches import fused
-from .models.catalog import build
+from ...core.artefact import atomic_path
+from ...core.errors import ModelFileError
+from ...core.spec import ModelSpec
+from ..models.branches import fused
+from ..models.catalog import build
+from .names import BEST, checkpoint_file
 
 #: Key under which a checkpoint describes its network.
 KEY = "seg_edge"
 FORMAT = 1
 #: The network's attribute name inside the training module, and so the prefix of its weights.
 PREFIX = "net."
-#: File of the best weights: of what Lightning saves it keeps what inference needs.
-BEST = "best.pt"
+#: Of what Lightning saves, the part that ``best.pt`` holds.
 _FOR_INFERENCE = (KEY, "state_dict", "epoch", "global_step", "pytorch-lightning_version")
 
 
@@ -58,10 +57,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         ModelFileError: missing, damaged, or not written by seg-edge.
     """
-    path = shipped(path, CHECKPOINT)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "no such file"
-        raise ModelFileError(f"{path}: {what}; expected a checkpoint such as runs/NAME/best.pt{hint(path)}")
+    path = checkpoint_file(path)
     data: dict[str, Any]
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core.labels import Labels
-from .checkpoint import Checkpoint
-from .models.catalog import build
-from .models.widths import WIDTHS, layer_widths
+from ...core.labels import Labels
+from ..models.catalog import build
+from ..models.widths import WIDTHS, layer_widths
+from .file import Checkpoint
 
 
 def config_for(start: Checkpoint, classes: int) -> dict[str, Any]:
@@ -38,7 +38,8 @@ def begin_with(net: nn.Module, start: Checkpoint, labels: Labels) -> list[str]:
     the others keep those that ``net`` was initialized with.
 
     Args:
-        net: What :func:`.models.catalog.build` makes of the checkpoint's name and :func:`config_for` these classes.
+        net: What :func:`seg_edge.train.models.catalog.build` makes of the checkpoint's name and of :func:`config_for` these
+            classes.
 
     Returns:
         Names of the classes that the checkpoint does not know.
@@ -61,9 +62,9 @@ def _head(start: Checkpoint) -> dict[str, int]:
     """The weights that there is one of for each class, and along which axis: what one more class would change."""
     classes = len(start.spec.labels) + 1
     wider = build(start.name, classes, config_for(start, classes)).state_dict()
-    found = {}
+    axis_of = {}
     for key, value in start.model.state_dict().items():
         axes = [axis for axis, (a, b) in enumerate(zip(value.shape, wider[key].shape, strict=True)) if a != b]
         if axes:
-            (found[key],) = axes
-    return found
+            (axis_of[key],) = axes
+    return axis_of

@@ -13,12 +13,12 @@ from seg_edge.core.errors import InputError
 from seg_edge.core.labels import Labels
 from seg_edge.core.spec import ModelSpec
 from seg_edge.datasets.dataset import write_labels
-from seg_edge.train.begin import begin_with, config_for
+from seg_edge.train import fit
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint
+from seg_edge.train.checkpoint.begin import begin_with, config_for
 from seg_edge.train.models.catalog import build
 from seg_edge.train.models.registry import parameters
 from seg_edge.train.models.widths import layer_widths
-from seg_edge.train.trainer import fit
 
 PALETTE = ((0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3))
 
@@ -85,13 +85,13 @@ def test_a_pruned_network_of_the_zoo_gets_other_classes():
     assert start.config == {"layer_widths": widths}
 
 
-def test_training_for_other_classes(config, trained, rectangles, tmp_path, capsys):
+def test_training_for_other_classes(config, trained, rectangles, tmp_path, lines):
     """The body is the checkpoint's: almost no rate, no averaging."""
     data = rectangles.write_dataset(tmp_path / "data", train=2, val=1)
     write_labels(data, Labels.numbered(5))
     start = load_checkpoint(trained.out / "best.pt")
-    fit(config(tmp_path / "o", init=trained.out / "best.pt", data=data, epochs=1, lr=1e-12, ema=0.0), progress=True)
-    text = capsys.readouterr().err
+    fit(*config(tmp_path / "o", init=trained.out / "best.pt", data=data, epochs=1, lr=1e-12, ema=0.0), progress=lines)
+    text = "\n".join(lines.said)
     assert "does not know" in text
     assert "the head learns" in text
     after = load_checkpoint(tmp_path / "o" / "last.pt")
@@ -101,17 +101,18 @@ def test_training_for_other_classes(config, trained, rectangles, tmp_path, capsy
         if not key.startswith("head"):
             torch.testing.assert_close(value, dict(after.model.named_parameters())[key], rtol=1e-4, atol=1e-6, msg=key)
     # It goes on without a word about classes.
+    lines.said.clear()
     fit(
-        config(tmp_path / "o", data=data, epochs=2, lr=1e-12, ema=0.0, init=trained.out / "best.pt"),
+        *config(tmp_path / "o", data=data, epochs=2, lr=1e-12, ema=0.0, init=trained.out / "best.pt"),
         resume=True,
-        progress=True,
+        progress=lines,
     )
-    assert "does not know" not in capsys.readouterr().err
+    assert "does not know" not in "\n".join(lines.said)
 
 
 def test_init_is_where_training_begins(config, pruned, tmp_path):
     """At a rate of almost nothing and without averaging, the weights stay; so do size, classes and history."""
-    report = fit(config(tmp_path / "o", init=pruned, epochs=1, lr=1e-12, ema=0.0), progress=False)
+    report = fit(*config(tmp_path / "o", init=pruned, epochs=1, lr=1e-12, ema=0.0))
     before, after = load_checkpoint(pruned), load_checkpoint(tmp_path / "o" / "last.pt")
     assert after.config == before.config
     for (key, a), b in zip(before.model.named_parameters(), after.model.parameters(), strict=True):
@@ -124,8 +125,10 @@ def test_init_is_where_training_begins(config, pruned, tmp_path):
 
 
 def test_init_that_does_not_fit(config, pruned, trained, tmp_path):
-    with pytest.raises(InputError, match=re.escape("pruned.pt holds unet-n, but --model is unet-s; pass --model unet-n")):
-        fit(config(tmp_path / "o", init=pruned, model="unet-s"), progress=False)
+    with pytest.raises(
+        InputError, match=re.escape("pruned.pt'` holds unet-n, but `model` is unet-s; pass `model='unet-n'`")
+    ):
+        fit(*config(tmp_path / "o", init=pruned, model="unet-s"))
     shutil.copytree(trained.out, tmp_path / "o")
-    with pytest.raises(InputError, match="began with no other checkpoint, got --init"):
-        fit(config(tmp_path / "o", init=pruned, epochs=3), resume=True, progress=False)
+    with pytest.raises(InputError, match="began with no other checkpoint, got `init="):
+        fit(*config(tmp_path / "o", init=pruned, epochs=3), resume=True)

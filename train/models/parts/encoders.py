@@ -7,45 +7,27 @@ here those are dilated too, as DeepLab does it (Chen et al., 2018, section 3.1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from torch import nn
 
-from ...core.errors import InputError
+from ....core.errors import InputError
 
 DISTRIBUTION = "segmentation-models-pytorch"
 _OURS = "seg-edge-"
 
 
-@dataclass(frozen=True)
-class Encoder:
-    """One row of the table.
-
-    Attributes:
-        title: For people, as papers write it.
-        library_name: The encoder's name in segmentation-models-pytorch; ``tu-`` ones come from timm.
-    """
-
-    title: str
-    library_name: str
-
-
-ENCODERS: dict[str, Encoder] = {
-    **{f"resnet{n}": Encoder(f"ResNet-{n}", f"resnet{n}") for n in (18, 34, 50, 101, 152)},
-    "resnext50": Encoder("ResNeXt-50 32x4d", "resnext50_32x4d"),
-    "resnext101": Encoder("ResNeXt-101 32x8d", "resnext101_32x8d"),
-    "vgg16": Encoder("VGG-16", "vgg16"),
-    "vgg16bn": Encoder("VGG-16 BN", "vgg16_bn"),
-    "vgg19": Encoder("VGG-19", "vgg19"),
-    "vgg19bn": Encoder("VGG-19 BN", "vgg19_bn"),
-    **{f"efficientnetb{n}": Encoder(f"EfficientNet-B{n}", f"efficientnet-b{n}") for n in range(8)},
-    **{f"densenet{n}": Encoder(f"DenseNet-{n}", f"densenet{n}") for n in (121, 161, 169, 201)},
-    "mobilenetv2": Encoder("MobileNetV2", "mobilenet_v2"),
-    "mobilenetv3large": Encoder("MobileNetV3-L", "tu-mobilenetv3_large_100"),
-    "mobilenetv3small": Encoder("MobileNetV3-S", "tu-mobilenetv3_small_100"),
-}
+#: The names of the encoders of :mod:`seg_edge.train.models.names` in segmentation-models-pytorch; ``tu-`` is timm's.
+LIBRARY_NAMES: dict[str, str] = {
+    **{f"resnet{n}": f"resnet{n}" for n in (18, 34, 50, 101, 152)},
+    "resnext50": "resnext50_32x4d", "resnext101": "resnext101_32x8d",
+    "vgg16": "vgg16", "vgg16bn": "vgg16_bn", "vgg19": "vgg19", "vgg19bn": "vgg19_bn",
+    **{f"efficientnetb{n}": f"efficientnet-b{n}" for n in range(8)},
+    **{f"densenet{n}": f"densenet{n}" for n in (121, 161, 169, 201)},
+    "mobilenetv2": "mobilenet_v2",
+    "mobilenetv3large": "tu-mobilenetv3_large_100", "mobilenetv3small": "tu-mobilenetv3_small_100",
+}  # fmt: skip
 
 
 def library(network: str) -> ModuleType:
@@ -64,8 +46,8 @@ def library(network: str) -> ModuleType:
 
 
 def library_name(encoder: str, dilated: bool = False) -> str:
-    """What :func:`library` calls an encoder of :data:`ENCODERS`; ``dilated`` where its stride will be held."""
-    name = ENCODERS[encoder].library_name
+    """What :func:`library` calls an encoder; ``dilated`` where its stride will be held."""
+    name = LIBRARY_NAMES[encoder]
     return _OURS + name if dilated and name.startswith(("vgg", "densenet")) else name
 
 
@@ -80,8 +62,8 @@ def make(encoder: str, stride: int = 32) -> nn.Module:
     """
     smp = library(encoder)
     name = library_name(encoder, dilated=stride != 32)
-    found: nn.Module = smp.encoders.get_encoder(name, in_channels=3, depth=5, weights=None, output_stride=stride)
-    return found
+    encoder_module: nn.Module = smp.encoders.get_encoder(name, in_channels=3, depth=5, weights=None, output_stride=stride)
+    return encoder_module
 
 
 def _register(smp: Any) -> None:

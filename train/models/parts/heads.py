@@ -94,7 +94,7 @@ class DeepLabV2Head(nn.Module):
 
 
 class BinPool(nn.Module):
-    """Means over ``bins`` × ``bins`` parts of the picture, those of ``nn.AdaptiveAvgPool2d(bins)``, by two matrix products.
+    """Means over ``bins`` × ``bins`` parts of the image, those of ``nn.AdaptiveAvgPool2d(bins)``, by two matrix products.
 
     Exporters know adaptive pooling only where the size is a multiple of ``bins``; matrices fit any size.
     """

@@ -1,0 +1,1 @@
+"""Parts of the zoo's networks: encoders and heads."""
