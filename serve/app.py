@@ -13,8 +13,8 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from .front import Front
-from .v2.routes import routes as v2_routes
 from .request.segment import Models, Segment
+from .v2.routes import routes as v2_routes
 from .work.metrics import CONTENT_TYPE
 from .work.options import ServeOptions
 from .work.service import Models as Sources

@@ -13,7 +13,7 @@ from ..modelfile.modelfile import read_spec, resolve_model
 from ..modelfile.plan import FLAVOURS, PLAN_SUFFIXES, build_command
 from ..modelfile.planfile import find_plan, is_plan, read_plan
 from .base import Engine
-from .table import AUTO, TABLE, choices, names
+from .table import AUTO, SERVERS, TABLE, choices, names
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ def engine_class(name: str) -> type[Engine]:
     Raises:
         UnknownNameError: no such engine.
     """
+    if name.startswith(SERVERS):
+        from .http_v2 import server_engine  # here: nobody else needs an HTTP client
+
+        return server_engine(name)
     if name not in TABLE:
         raise UnknownNameError("engine", name, choices())
     row = TABLE[name]
@@ -68,7 +72,8 @@ def open_engine(path: str | Path, engine: str = AUTO, threads: int | None = None
     Args:
         path: An ONNX file that seg-edge exported, an engine file that seg-edge built, an artefact folder, or the
             name of a shipped model.
-        engine: A name of :data:`TABLE`, or ``"auto"``: the fastest one available. ``Engine.why`` says the choice.
+        engine: A name of :data:`TABLE`, ``http://HOST:PORT/MODEL`` for a server of the Open Inference Protocol, or
+            ``"auto"``: the fastest one available. ``Engine.why`` says the choice.
             A model that the fastest engine can't open is an error; no other engine is tried without a word.
         threads: CPU threads; None is every core.
         throughput: Compute several requests side by side, where the engine can; see :class:`Engine`.

@@ -1,8 +1,8 @@
 """The addresses below ``/v2``.
 
-Inputs: ``frames`` UINT8 [N, H, W, 3] (BGR, any size), or ``image`` BYTES [N] (image files). Output: ``labels`` UINT8 [N, H, W], at
-the frames' size. ``logits`` FP32 [N, C, h, w] is given where it is asked for by name: the network's own output, for ``frames``
-of its input size.
+Inputs: ``frames`` UINT8 [N, H, W, 3] (BGR, any size), or ``image`` BYTES [N] (image files). Output: ``labels`` UINT8
+[N, H, W], at the frames' size. ``logits`` FP32 [N, C, h, w] is given where it is asked for by name: the network's own output, for
+``frames`` of its input size.
 """
 
 from __future__ import annotations

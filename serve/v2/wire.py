@@ -118,7 +118,8 @@ def read_request(body: Bytes, header_length: str) -> InferRequest:
         tail = view[length:]
         binary = _flag(head.get("parameters"), "binary_data_output")
         outputs = {
-            str(output["name"]): _flag(output.get("parameters"), "binary_data", binary) for output in head.get("outputs") or []
+            str(output["name"]): _flag(output.get("parameters"), "binary_data", binary)
+            for output in head.get("outputs") or []
         }
         request = InferRequest(str(head.get("id") or ""), {}, outputs, binary)
         for row in head["inputs"]:
@@ -142,7 +143,9 @@ def read_request(body: Bytes, header_length: str) -> InferRequest:
     return request
 
 
-def write_response(head: Mapping[str, Any], outputs: Sequence[tuple[str, npt.NDArray[Any], bool]]) -> tuple[bytes, int | None]:
+def write_response(
+    head: Mapping[str, Any], outputs: Sequence[tuple[str, npt.NDArray[Any], bool]]
+) -> tuple[bytes, int | None]:
     """A response as bytes.
 
     Args:

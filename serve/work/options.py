@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...core.errors import InputError
 from ...core.options import Options, configuration, option
+from ...runtime.engines.table import choices
 
 DEFAULT_PORT = 8000
 MIB = 1 << 20
@@ -21,7 +22,7 @@ class ServeOptions(Options):
 
     host: str = option("127.0.0.1", help="Address to listen on; 0.0.0.0 is every address of this machine.")
     port: int = option(DEFAULT_PORT, help="Port to listen on; 0 takes a free one.", low=0, high=65535)
-    engine: str = option("auto", help="Engine of all models, as `run` takes it.")
+    engine: str = option("auto", help="Engine of all models", choices=choices)
     threads: int | None = option(None, help="CPU threads of each engine. Default: one for each core.", low=1)
     codec_threads: int | None = option(
         None,
