@@ -9,3 +9,5 @@ GRAPH_ENGINES = ("onnxruntime-cuda", "openvino", "onnxruntime")
 #: Engines that open engine files, which ``seg-edge build`` makes.
 PLAN_ENGINES = ("tensorrt", "rtx")
 ENGINES = (*PLAN_ENGINES, *GRAPH_ENGINES)
+#: How the address of a server begins that is named instead of an engine: ``http://HOST:PORT/MODEL``.
+SERVERS = ("http://", "https://")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.engine_names import AUTO, ENGINES
+from ..core.engine_names import AUTO, ENGINES, SERVERS
 from ..core.errors import InputError
 from ..core.options import check_name
 from ..core.progress import Progress
@@ -194,7 +194,8 @@ def verify(
         True
     """
     artefact = DEFAULT if artefact is None else artefact
-    check_name("engine", engine, (AUTO, *ENGINES))
+    if not engine.startswith(SERVERS):
+        check_name("engine", engine, (AUTO, *ENGINES))
     check_artefact(artefact)
     from .checks.replay import VerifyReport, replay
 

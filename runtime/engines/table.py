@@ -40,9 +40,6 @@ TABLE: dict[str, Row] = dict(
     )
 )
 
-#: How the address of a server begins that is named instead of an engine; :mod:`.http_v2` speaks to it.
-SERVERS = ("http://", "https://")
-
 
 def names(reading: str | None = None) -> tuple[str, ...]:
     """Names of the engines, fastest first.

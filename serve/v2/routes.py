@@ -1,8 +1,8 @@
 """The addresses below ``/v2``.
 
 Inputs: ``frames`` UINT8 [N, H, W, 3] (BGR, any size), or ``image`` BYTES [N] (image files). Output: ``labels`` UINT8
-[N, H, W], at the frames' size. ``logits`` FP32 [N, C, h, w] is given where it is asked for by name: the network's own output, for
-``frames`` of its input size.
+[N, H, W], at the size of the frames. ``logits`` FP32 [N, C, h, w] is given where it is asked for by name: what the network
+itself gives, for ``frames`` of its input size.
 """
 
 from __future__ import annotations
