@@ -21,7 +21,7 @@ from time import perf_counter
 from typing import Any
 
 from seg_edge.core.artefact import write_json
-from seg_edge.measure.benchmark.runs import load_warning
+from seg_edge.measure.benchmark.outcome import load_warning
 
 MAX_DISAGREEMENT, MAX_RUN_S = 0.10, 600.0
 KEY = ("model", "precision", "engine", "threads", "imgsz", "batch")

@@ -113,16 +113,17 @@ def bench(
         models = [Path(DEFAULT)]
     if table:
         options = _for_the_table(options)
-    from ..measure.benchmark import runs
     from ..measure.benchmark.finding import find_models
-    from ..measure.benchmark.outcome import require_fps, require_measured
-    from ..runtime.modelfile.modelfile import read_spec
 
     given = find_models(models, options.engines) if models else []
     if network and not table:
         raise InputError("bench: `network` goes with `table=True`")
     for model in models or ():
         _name_shipped(model, options)
+    from ..measure.benchmark import runs
+    from ..measure.benchmark.outcome import require_fps, require_measured
+    from ..runtime.modelfile.modelfile import read_spec
+
     with Bars(start="opening", refresh_per_second=2) as bars:
         added = _added(given, table, network, peer, size_hw, cache, bars.say)
         if table and options.relative_to is None and added:

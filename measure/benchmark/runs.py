@@ -16,6 +16,7 @@ from typing import Any
 from ...core.cpu import resolve_threads
 from ...core.errors import UnknownNameError
 from ...core.progress import Progress
+from ...datasets.dataset import SegDataset
 from ...datasets.opening import open_dataset
 from ...runtime.frame import kernels
 from ...runtime.machine.system import machine, packages
@@ -76,6 +77,7 @@ def bench(
         SourceError, SinkError: ``source`` or ``sink`` can't be opened, or both are one file.
     """
     files = find_models(models, options.engines)
+    dataset = None if options.data is None else open_dataset(options.data, options.split)
     engine_names = engines_of(files, options.engines)
     if options.relative_to is not None and options.relative_to not in (names := set(model_names(files))):
         raise UnknownNameError("model to divide by", options.relative_to, names)  # now, not after minutes of measuring
@@ -83,7 +85,7 @@ def bench(
     batches: list[int | None] = [*dict.fromkeys(options.batches or ())] or [None]
     if options.source is not None:
         try_watch(options.source, options.sink)
-    frames, fed = _frames(options)
+    frames, fed = _frames(dataset, options)
     configurations = [
         Configuration(path, name, count, batch=batch)
         for path in files
@@ -109,16 +111,16 @@ def bench(
     )
 
 
-def _frames(options: BenchOptions) -> tuple[list[Frame], str]:
+def _frames(dataset: SegDataset | None, options: BenchOptions) -> tuple[list[Frame], str]:
     """Frames to measure with, and the remark that says what they are."""
     height, width = options.frame_hw
     size = f"{width}x{height}"
-    if options.data is None:
+    if dataset is None:
         frames = generated_frames(options.frame_hw)
         scenes = f"{len(frames)} generated street scenes of {size}"
         return frames, f"fed {scenes} (post-processing depends on content: see --data)"
-    frames = dataset_frames(open_dataset(options.data, options.split), options.frame_hw)
-    return frames, f"fed {len(frames)} frames of {options.data.name} ({options.split}), stretched to {size}"
+    frames = dataset_frames(dataset, options.frame_hw)
+    return frames, f"fed {len(frames)} frames of {dataset.root.name} ({options.split}), stretched to {size}"
 
 
 def _measured(
