@@ -9,13 +9,13 @@ from typing import Any
 
 from ...core.errors import EngineError
 from ...datasets.dataset import SegDataset
-from ...measure.benchmark.timing import THOROUGH, Candidate, time_engines
+from ...measure.benchmark.timing import QUICK, THOROUGH, Candidate, time_engines
 from ...measure.evaluation import evaluate_split
 from ...runtime.engines import AUTO, engine_class, engines
 from ...runtime.segmenter import Segmenter
 from .frames import Frame
 
-#: The turns in which models are timed.
+#: The turns in which models are timed that are reported or judged.
 TURNS = THOROUGH
 
 
@@ -77,6 +77,8 @@ def latencies(
     names: Sequence[str],
     threads: int | None,
     count: Callable[[int, int], None] | None = None,
+    *,
+    quick: bool = False,
 ) -> Latencies:
     """Times models on engines, engine only; see :func:`seg_edge.measure.benchmark.timing.time_engines`.
 
@@ -85,12 +87,14 @@ def latencies(
         frames: uint8 (N, H, W, 3) that all of them take.
         names: Engines.
         count: Called with (turns done, turns in all).
+        quick: In few, short turns: to choose among many models, not to report or judge one.
     """
     pairs = [(model, engine) for engine in names for model in paths]
     candidates = [Candidate(paths[model], engine, threads, frames) for model, engine in pairs]
+    turns = QUICK if quick else TURNS
     table: dict[str, dict[str, float]] = {model: {} for model in paths}
     warnings: dict[str, dict[str, str]] = {model: {} for model in paths}
-    for (model, engine), timing in zip(pairs, time_engines(candidates, turns=TURNS, count=count), strict=True):
+    for (model, engine), timing in zip(pairs, time_engines(candidates, turns=turns, count=count), strict=True):
         table[model][engine] = timing.median_ms
         warnings[model][engine] = timing.warning or ""
     return Latencies(table, warnings)

@@ -20,7 +20,8 @@ from ...calib.cache import Calibration
 from ...calib.graph import Array, attribute, convolutions, weights
 from ...calib.scales import LEVELS, fit_bias, weight_scales
 from ...core.errors import ModelFileError
-from ..graph.quantize import MEAN, QuantOptions, insert, quantized_tensors
+from ..graph.options import QuantOptions
+from ..graph.quantize import MEAN, insert, quantized_tensors
 
 Run = Callable[[onnx.NodeProto, list[Tensor | None]], Tensor]
 

@@ -22,7 +22,8 @@ from ...measure.workload.untrained import RANDOM
 from ...runtime.modelfile.modelfile import read_spec
 from ...train.models import registry, zoo
 from ...train.models.names import OUTPUT_STRIDE
-from ..graph.to_onnx import check_size, to_onnx
+from ..graph.size import check_size
+from ..graph.to_onnx import to_onnx
 from .cache_folder import cache_folder
 
 #: In a spec's provenance: these weights were never trained.

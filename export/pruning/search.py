@@ -38,16 +38,19 @@ def latency_ms(
     engine: str,
     threads: int | None = None,
     warn: Callable[[str], None] = lambda _text: None,
+    *,
+    quick: bool = False,
 ) -> float:
     """Median time of one inference of the exported network, engine only: what an export measures too.
 
     Args:
         warn: Is told if other processes disturbed the measurement.
+        quick: See :func:`seg_edge.export.checks.measure.latencies`.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = save_onnx(net, spec, Path(folder) / "candidate.onnx")
         frame = np.random.default_rng(0).integers(0, 256, (1, *spec.input_hw, 3), np.uint8)
-        measured = latencies({"candidate": path}, frame, [engine], threads)
+        measured = latencies({"candidate": path}, frame, [engine], threads, quick=quick)
     if warning := measured.warning():
         warn(warning)
     return measured.table["candidate"][engine]

@@ -78,7 +78,10 @@ class _Pruning:
         self.net: nn.Module = start.model
         self.spec: ModelSpec = start.spec
         self.engines = measured_engines(options.engine)
-        self.measure = measure or (lambda net, spec, engine: latency_ms(net, spec, engine, options.threads, self.warned))
+        self.measure = measure or (
+            lambda net, spec, engine: latency_ms(net, spec, engine, options.threads, self.warned, quick=True)
+        )
+        self.judged = measure or (lambda net, spec, engine: latency_ms(net, spec, engine, options.threads, self.warned))
         self.warnings: list[str] = []  # of the latency that was measured last
         if options.distill is not None:
             open_teacher(options.distill.teacher, start.spec.labels)  # what it can't be is said before any work is done
@@ -246,7 +249,7 @@ class _Pruning:
             start = first.macs if goal.kind == "macs" else first.params
             limit = goal.at(1, 1, start)
             self.warnings.clear()
-            value = value_of(goal, self.net, self.spec, self.measure)
+            value = value_of(goal, self.net, self.spec, self.judged)
             doubt = "; ".join(self.warnings)
             text = f"the goal is {goal.text()}, measured: {value:.4g}{f' ({doubt})' if doubt else ''}"
             self.gate(f"target {goal.kind}", limit, value, text, doubt)
