@@ -27,7 +27,7 @@ from ..trt.here import unknown_gpu, why_not_here
 from .context import Context
 from .engine_file import EngineFile
 
-#: What :func:`seg_edge.measure.evaluation.evaluate` gives.
+#: What :func:`seg_edge.measure.evaluation.evaluate_split` gives.
 Evaluation = Mapping[str, Any]
 
 #: Parity of a graph that computes the same: float32 sums in another order differ in the last bits; through twenty layers
