@@ -15,8 +15,8 @@ def check_checkpoint(path: str | Path) -> None:
     """Raises ModelFileError if there is no checkpoint file of that name, nor a shipped model."""
     file = shipped(path, CHECKPOINT)
     if not file.is_file():
-        what = "is a folder" if file.is_dir() else "no such file"
-        raise ModelFileError(f"{file}: {what}; expected a checkpoint such as runs/NAME/best.pt{hint(file)}")
+        problem = "is a folder" if file.is_dir() else "no such file"
+        raise ModelFileError(f"{file}: {problem}; expected a checkpoint such as runs/NAME/best.pt{hint(file)}")
     if not os.access(file, os.R_OK):
         raise ModelFileError(f"{file}: may not be read; change its permissions")
 
@@ -32,7 +32,7 @@ def check_data(root: Path | None) -> None:
 
 
 def check_out(out: Path) -> None:
-    """Raises InputError if ``out`` holds what must not be replaced, or can't be written."""
+    """Raises InputError if ``out`` holds files that must not be replaced, or can't be written."""
     check_target(out)
     parent = next(folder for folder in (out.absolute().parent, *out.absolute().parents) if folder.exists())
     if not parent.is_dir():
@@ -52,5 +52,5 @@ def check_artefact(path: str | Path) -> None:
     """Raises ModelFileError if a folder is no artefact, and the name no shipped model's."""
     folder = shipped(path)
     if not (folder / REPORT_JSON).is_file():
-        what = "no such folder" if not folder.exists() else f"no {REPORT_JSON} here"
-        raise ModelFileError(f"{folder}: {what}; expected an artefact folder, as seg-edge export writes it{hint(folder)}")
+        problem = "no such folder" if not folder.exists() else f"no {REPORT_JSON} here"
+        raise ModelFileError(f"{folder}: {problem}; expected an artefact folder, as seg-edge export writes it{hint(folder)}")

@@ -53,9 +53,9 @@ def masks(engine: Engine, frames_bgr: Sequence[Frame]) -> list[Mask]:
     """Frames of any size → class numbers at their own resolution, as Segmenter does; takes models of any batch size."""
     results: list[Mask] = []
     for frame in frames_bgr:
-        one = network_input(frame, engine.spec)
+        network_frame = network_input(frame, engine.spec)
         # A model of batch 4 sees the frame four times.
-        output = engine.infer(np.ascontiguousarray(np.repeat(one, engine.batch or 1, 0)))[0]
+        output = engine.infer(np.ascontiguousarray(np.repeat(network_frame, engine.batch or 1, 0)))[0]
         size_hw = frame.shape[:2]
         window = frame_window(engine.spec, size_hw)
         if engine.spec.output == "labels":  # as Segmenter does
@@ -95,11 +95,11 @@ def write_golden(
 
     def run(path: Path, engine: str) -> list[Mask]:
         nonlocal done
-        found = _masks_of(path, engine, threads, frames_bgr)
+        results = _masks_of(path, engine, threads, frames_bgr)
         done += 1
         if progress is not None:
             progress(done, total)
-        return found
+        return results
 
     for precision, path in models.items():
         expected = run(path, REFERENCE)
@@ -156,9 +156,9 @@ def check_hash(path: Path, expected: str, listed_in: str) -> None:
     """Raises ModelFileError if a file is missing or its content is not what it was."""
     if not path.is_file():
         raise ModelFileError(f"{path}: missing, but {listed_in} lists it; copy the artefact again")
-    if (found := sha256(path)) != expected:
+    if (digest := sha256(path)) != expected:
         raise ModelFileError(
-            f"{path}: damaged or replaced: its sha256 is {found[:12]}…, {listed_in} says {expected[:12]}…; "
+            f"{path}: damaged or replaced: its sha256 is {digest[:12]}…, {listed_in} says {expected[:12]}…; "
             "copy the artefact again"
         )
 

@@ -109,7 +109,7 @@ def engine_rows(
                 with atomic_path(file) as temporary:
                     temporary.write_bytes(translate(path.read_bytes(), engine))
             try:
-                found = compare(reference, engine_logits(file, runs_on, frames, threads))
+                difference = compare(reference, engine_logits(file, runs_on, frames, threads))
                 evaluation = evaluate(file, precision, runs_on)
             finally:
                 if simulated:
@@ -122,8 +122,8 @@ def engine_rows(
                     precision=precision,
                     engine=engine,
                     version=None if simulated else engine_class(engine).available().version,
-                    agreement=found.agreement,
-                    max_abs_error=found.max_abs_error,
+                    agreement=difference.agreement,
+                    max_abs_error=difference.max_abs_error,
                     miou=None if evaluation is None else evaluation["miou"],
                     worst_class=None if before is None or evaluation is None else worst_class(before, evaluation),
                     simulated=simulated,

@@ -137,7 +137,7 @@ def _plans(folder: Path, engine: str) -> list[tuple[str, Path, str]]:
     """
     spec = ModelSpec.from_json((folder / SPEC_FILE).read_text(encoding="utf-8"), folder / SPEC_FILE)
     records = {name: PlanRecord.from_dict(data, str(folder / SPEC_FILE)) for name, data in plan_records(spec).items()}
-    found: list[tuple[str, Path, str]] = []
+    jobs: list[tuple[str, Path, str]] = []
     for flavour in FLAVOURS:
         if engine not in (AUTO, flavour):
             continue
@@ -151,8 +151,8 @@ def _plans(folder: Path, engine: str) -> list[tuple[str, Path, str]]:
             )
         # Asked for by name, one that doesn't fit is opened all the same: that says why.
         names = fitting or list(mine)[:1] if engine == flavour else fitting
-        found += [(mine[name].precision, folder / name, flavour) for name in names]
-    return found
+        jobs += [(mine[name].precision, folder / name, flavour) for name in names]
+    return jobs
 
 
 def _host(flavour: str) -> PlanHost | None:
@@ -172,8 +172,8 @@ def check_files(folder: Path) -> dict[str, Path]:
     """
     report = folder / REPORT_JSON
     if not report.is_file():
-        what = "no such folder" if not folder.exists() else f"no {REPORT_JSON} here"
-        raise ModelFileError(f"{folder}: {what}; expected an artefact folder, as seg-edge export writes it")
+        problem = "no such folder" if not folder.exists() else f"no {REPORT_JSON} here"
+        raise ModelFileError(f"{folder}: {problem}; expected an artefact folder, as seg-edge export writes it")
     try:
         data = json.loads(report.read_text(encoding="utf-8"))
         listed = {str(step["file"]): str(step["sha256"]) for step in data["steps"] if step["file"]}

@@ -113,15 +113,15 @@ def float_nodes(model: onnx.ModelProto, keep_float: Collection[str]) -> set[str]
         raise ModelFileError(f"quantize: the graph has no convolution {missing[0]}; take a name from the sensitivity table")
     readers = consumers(model)
     outputs = {value.name for value in model.graph.output}
-    found = set(keep_float)
+    unquantized = set(keep_float)
     for node in reversed(model.graph.node):
         if node.op_type in _QUANTIZED and node.op_type != "Conv":
             after = readers.get(node.output[0], [])
             behind = [each for relu in after if relu.op_type in _ACTIVATIONS for each in readers.get(relu.output[0], [])]
             used = [each for each in after if each.op_type not in _ACTIVATIONS] + behind
-            if used and all(each.name in found for each in used) and node.output[0] not in outputs:
-                found.add(node.name)
-    return found
+            if used and all(each.name in unquantized for each in used) and node.output[0] not in outputs:
+                unquantized.add(node.name)
+    return unquantized
 
 
 def scale_groups(model: onnx.ModelProto, tensors: Sequence[str]) -> list[list[str]]:

@@ -63,11 +63,11 @@ def _problem(model: onnx.ModelProto, candidate: onnx.ModelProto, frames: Sequenc
         a, b = session(model), session(candidate)
     except ModelFileError as error:
         return f"the simplified graph doesn't load ({error})"
-    found = compare([run(a, frame)[0] for frame in frames], [run(b, frame)[0] for frame in frames])
-    if not found.within(_TOLERANCE) or found.agreement < _AGREEMENT:
+    difference = compare([run(a, frame)[0] for frame in frames], [run(b, frame)[0] for frame in frames])
+    if not difference.within(_TOLERANCE) or difference.agreement < _AGREEMENT:
         return (
-            f"the simplifier changed the outputs (logits by up to {found.max_abs_error:.3g}, "
-            f"{100 * (1 - found.agreement):.3g} % of the pixels)"
+            f"the simplifier changed the outputs (logits by up to {difference.max_abs_error:.3g}, "
+            f"{100 * (1 - difference.agreement):.3g} % of the pixels)"
         )
     return ""
 

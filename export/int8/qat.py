@@ -135,7 +135,7 @@ def fine_tune(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     losses: list[float] = []
     for epoch in range(options.epochs):
-        found = []
+        batch_losses = []
         for frames in progress.track(batches(epoch), f"qat: epoch {epoch + 1} of {options.epochs}"):
             with torch.no_grad():
                 wanted = teacher(frames)
@@ -144,8 +144,8 @@ def fine_tune(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-            found.append(float(loss.detach()))
-        losses.append(float(np.mean(found)))
+            batch_losses.append(float(loss.detach()))
+        losses.append(float(np.mean(batch_losses)))
         progress.say(f"qat: epoch {epoch + 1} of {options.epochs}: loss {losses[-1]:.4g}")
     result = onnx.ModelProto()
     result.CopyFrom(model)

@@ -110,8 +110,8 @@ def write_plot(path: Path, costs: Sequence[LayerCost]) -> None:
         figure.savefig(temporary, dpi=110)
 
 
-def _cost(name: str, reference: Sequence[Array], found: Sequence[Array], corrected: bool) -> LayerCost:
-    errors = [b.astype(np.float64) - a for a, b in zip(reference, found, strict=True)]
+def _cost(name: str, reference: Sequence[Array], quantized: Sequence[Array], corrected: bool) -> LayerCost:
+    errors = [b.astype(np.float64) - a for a, b in zip(reference, quantized, strict=True)]
     values = [a.astype(np.float64) for a in reference]
     peak = max(float(np.abs(error).max()) for error in errors)
     if corrected:
@@ -120,7 +120,7 @@ def _cost(name: str, reference: Sequence[Array], found: Sequence[Array], correct
     return LayerCost(
         layer=name,
         noise=sum(float((error**2).sum()) for error in errors) / energy if energy else float(any(e.any() for e in errors)),
-        agreement=float(np.mean([agreement(a.argmax(1), b.argmax(1)) for a, b in zip(reference, found, strict=True)])),
+        agreement=float(np.mean([agreement(a.argmax(1), b.argmax(1)) for a, b in zip(reference, quantized, strict=True)])),
         max_abs_error=peak,
     )
 

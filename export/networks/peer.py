@@ -111,12 +111,12 @@ def _output(
     shape = (1, 3, *size_hw) if layout == "NCHW" else (1, *size_hw, 3)
     try:
         session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        found = session.run(None, {source: np.zeros(shape, dtype)})
+        outputs = session.run(None, {source: np.zeros(shape, dtype)})
     except Exception as error:  # the runtime raises classes of its own, and whatever its operators do
         text = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{path}: ONNX Runtime can't run this peer on frames of {size_hw}: {text}") from error
     said = []
-    for value, array in zip(session.get_outputs(), found, strict=True):
+    for value, array in zip(session.get_outputs(), outputs, strict=True):
         said.append(f"{value.name} {array.dtype} {array.shape}")
         if np.issubdtype(array.dtype, np.integer):
             if array.size == size_hw[0] * size_hw[1] and array.shape[0] == 1:

@@ -121,13 +121,13 @@ def _versions(name: str) -> dict[str, str]:
     from ...core.version import __version__
 
     packages = ["torch", zoo.NETWORKS[name].distribution] if name in zoo.NETWORKS else ["torch"]
-    found = {"seg-edge": __version__}
+    versions = {"seg-edge": __version__}
     for package in packages:
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "missing"  # building it says so, with the remedy
-    return found
+            versions[package] = "missing"  # building it says so, with the remedy
+    return versions
 
 
 def _is_whole(path: Path, name: str) -> bool:

@@ -76,7 +76,7 @@ def value_of(goal: Goal, net: nn.Module, spec: ModelSpec, measure: MeasureLatenc
 
 def search(
     net: nn.Module,
-    found: list[Unit],
+    prunable: list[Unit],
     goal: Goal,
     limit: float,
     spec: ModelSpec,
@@ -93,7 +93,7 @@ def search(
     for its size and speed) and counted or measured once.
 
     Args:
-        found: The network's units, as :func:`seg_edge.export.pruning.structure.units` gives them.
+        prunable: The network's units, as :func:`seg_edge.export.pruning.structure.units` gives them.
         limit: In the unit of :func:`value_of`.
         original: Channels of each unit before the first step.
 
@@ -106,7 +106,7 @@ def search(
     good: list[tuple[int, Widths]] = []
 
     def fits(ratio: float) -> bool:
-        widths = allocate(found, ratio, scope, multiple, original)
+        widths = allocate(prunable, ratio, scope, multiple, original)
         key = tuple(widths.values())
         if key not in seen:
             candidate = copy.deepcopy(net)

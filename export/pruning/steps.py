@@ -113,8 +113,8 @@ class _Pruning:
 
     def run(self) -> None:
         options = self.options
-        found = units(self.net, example_for(self.spec), scorer("l2", self.net))
-        self.original = {unit.name: unit.channels for unit in found}
+        prunable = units(self.net, example_for(self.spec), scorer("l2", self.net))
+        self.original = {unit.name: unit.channels for unit in prunable}
         first = 0.0 if options.goal.kind == "ratio" else value_of(options.goal, self.net, self.spec, self.measure)
         self.measured("start", 0.0)
         for step in range(1, options.steps + 1):
@@ -138,13 +138,13 @@ class _Pruning:
         options, example = self.options, example_for(self.spec)
         self.progress.say(f"prune {step}/{options.steps}: {options.goal.text()}, {options.importance}, {options.scope}")
         score = self.score(self.net)
-        found = units(self.net, example, score)
+        prunable = units(self.net, example, score)
         limit = options.goal.at(step, options.steps, first)
         if options.goal.kind == "ratio":
-            widths = allocate(found, limit, options.scope, options.round_to, self.original)
+            widths = allocate(prunable, limit, options.scope, options.round_to, self.original)
         else:
             widths = search(
-                self.net, found, options.goal, limit, self.spec, scope=options.scope, multiple=options.round_to,
+                self.net, prunable, options.goal, limit, self.spec, scope=options.scope, multiple=options.round_to,
                 original=self.original, measure=self.measure, say=self.progress.say,
             )  # fmt: skip
         if step == options.steps and all(width == self.original[name] for name, width in widths.items()):
@@ -204,12 +204,12 @@ class _Pruning:
         row.seconds, row.sha256, row.bytes = seconds, sha256(path), path.stat().st_size
         if self.val is not None:
             count = self.progress.count(f"{step}: mIoU on {self.engines[0]}")
-            found = accuracy(path, self.val, self.engines[0], self.options.threads, count)
-            row.miou = found["miou"]
+            evaluation = accuracy(path, self.val, self.engines[0], self.options.threads, count)
+            row.miou = evaluation["miou"]
             if self.before is None:
-                self.before = found
+                self.before = evaluation
             else:
-                row.worst_class = worst_class(self.before, found)
+                row.worst_class = worst_class(self.before, evaluation)
         self.files[step] = path
         self.report.steps.append(row)
 

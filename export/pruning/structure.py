@@ -50,24 +50,24 @@ def units(net: nn.Module, example: Tensor, score: Scorer) -> list[Unit]:
     """
     with _tracing(net):
         graph = tp.DependencyGraph().build_dependency(net, example_inputs=[example])
-        found = []
+        prunable = []
         for group in graph.get_all_groups(ignored_layers=output_layers(net, example)):
             scores = score(group)
             if scores is not None:
                 layer = group[0].dep.target.module
                 groups = _groups(group)
                 mean = scores.detach().float().cpu().view(groups, -1).mean(0)
-                found.append(Unit(_names(net)[layer], len(scores), groups, mean))
-    if not found:
+                prunable.append(Unit(_names(net)[layer], len(scores), groups, mean))
+    if not prunable:
         raise InputError("prune: this importance scores no layer of this network; try `importance='l2'`")
-    if not all(bool(unit.scores.isfinite().all()) for unit in found):
+    if not all(bool(unit.scores.isfinite().all()) for unit in prunable):
         raise InputError("pruning: the importance is not a finite number; are the checkpoint's weights?")
     order = {name: i for i, (name, _) in enumerate(net.named_modules())}
-    return sorted(found, key=lambda unit: order[unit.name])
+    return sorted(prunable, key=lambda unit: order[unit.name])
 
 
 def allocate(
-    found: Sequence[Unit], ratio: float, scope: str, multiple: int, original: Mapping[str, int] | None = None
+    prunable: Sequence[Unit], ratio: float, scope: str, multiple: int, original: Mapping[str, int] | None = None
 ) -> Widths:
     """How many channels each unit keeps.
 
@@ -84,17 +84,17 @@ def allocate(
     """
     if scope not in SCOPES:
         raise UnknownNameError("pruning scope", scope, SCOPES)
-    before = original or {unit.name: unit.channels for unit in found}
+    before = original or {unit.name: unit.channels for unit in prunable}
     if scope == "uniform":
-        wanted = {unit.name: before[unit.name] * (1 - ratio) for unit in found}
+        wanted = {unit.name: before[unit.name] * (1 - ratio) for unit in prunable}
     else:
         # A part's score stands for as many channels as there are groups.
-        scores = torch.cat([unit.scores.repeat_interleave(unit.groups) for unit in found])
-        stay = min(len(scores), round(sum(before[unit.name] for unit in found) * (1 - ratio)))
+        scores = torch.cat([unit.scores.repeat_interleave(unit.groups) for unit in prunable])
+        stay = min(len(scores), round(sum(before[unit.name] for unit in prunable) * (1 - ratio)))
         # The threshold is the weakest score that stays. Equal scores may keep a few more.
         threshold = scores.sort(descending=True).values[stay - 1] if stay else math.inf
-        wanted = {unit.name: float((unit.scores >= threshold).sum()) * unit.groups for unit in found}
-    return {unit.name: _rounded(unit, wanted[unit.name], multiple) for unit in found}
+        wanted = {unit.name: float((unit.scores >= threshold).sum()) * unit.groups for unit in prunable}
+    return {unit.name: _rounded(unit, wanted[unit.name], multiple) for unit in prunable}
 
 
 def narrow(net: nn.Module, example: Tensor, score: Scorer, widths: Mapping[str, int]) -> None:
@@ -160,14 +160,14 @@ def _rounded(unit: Unit, wanted: float, multiple: int) -> int:
 
 
 def _groups(group: Any) -> int:
-    found = 1
+    multiple = 1
     for item in group:
         layer = item.dep.target.module
         if isinstance(layer, nn.GroupNorm):
-            found = math.lcm(found, layer.num_groups)
+            multiple = math.lcm(multiple, layer.num_groups)
         elif isinstance(layer, nn.modules.conv._ConvNd) and layer.groups not in (1, layer.out_channels):  # not depthwise
-            found = math.lcm(found, layer.groups)
-    return found
+            multiple = math.lcm(multiple, layer.groups)
+    return multiple
 
 
 def _names(net: nn.Module) -> dict[nn.Module, str]:

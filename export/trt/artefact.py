@@ -196,20 +196,22 @@ def changes(old: PlanRecord, new: PlanRecord) -> list[str]:
         "fp16 base": lambda r: r.options.get("half_base", False),
         "seg-edge": lambda r: r.options.get("seg_edge"),
     }
-    found = [f"{name} changed ({get(old)} → {get(new)})" for name, get in parts.items() if get(old) != get(new)]
+    changed = [f"{name} changed ({get(old)} → {get(new)})" for name, get in parts.items() if get(old) != get(new)]
     if old.onnx_sha256 != new.onnx_sha256:
-        found.append(f"the graph {new.onnx} changed")
+        changed.append(f"the graph {new.onnx} changed")
     if old.options.get("calibration_cache_sha256") != new.options.get("calibration_cache_sha256"):
-        found.append("the calibration cache changed")
-    return found
+        changed.append("the calibration cache changed")
+    return changed
 
 
 def _check_out(out: Path, model: Path) -> None:
     """Raises InputError where an engine file must not go: over its own graph, or under a name that no engine opens."""
     if out.suffix not in PLAN_SUFFIXES or out.is_dir():
-        what = "is a folder" if out.is_dir() else f"ends in {out.suffix!r}" if out.suffix else "has no suffix"
+        problem = "is a folder" if out.is_dir() else f"ends in {out.suffix!r}" if out.suffix else "has no suffix"
         near = out / "model.engine" if out.is_dir() else out.with_suffix(".engine")
-        raise InputError(f"`out='{out}'`: {what}; expected an engine file, *{' or *'.join(PLAN_SUFFIXES)}, such as {near}")
+        raise InputError(
+            f"`out='{out}'`: {problem}; expected an engine file, *{' or *'.join(PLAN_SUFFIXES)}, such as {near}"
+        )
     if out.exists() and out.samefile(model):
         raise InputError(f"`out='{out}'`: is the model that the engine is built from; choose another name")
 

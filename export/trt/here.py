@@ -17,8 +17,8 @@ def why_not_here(made: PlanRecord) -> str | None:
 
 def host_of(flavour: str) -> PlanHost:
     """What this machine has for engine files of a flavour, which must be available."""
-    found: PlanHost = getattr(engine_class(flavour), "host")()  # noqa: B009  # only these engines have one
-    return found
+    host: PlanHost = getattr(engine_class(flavour), "host")()  # noqa: B009  # only these engines have one
+    return host
 
 
 def unknown_gpu(made: PlanRecord) -> str | None:
