@@ -39,7 +39,7 @@ def coco_rle(mask: Mask) -> dict[int, dict[str, Any]]:
     bounds = list(zip(firsts[:-1].tolist(), firsts[1:].tolist(), strict=True))
     counts = [_counts(starts[first:last], ends[first:last], flat.size) for first, last in bounds]
     sizes = [height, width]
-    texts = _compressed(counts)
+    texts = compressed(counts)
     return {int(values[first]): {"size": sizes, "counts": text} for (first, _), text in zip(bounds, texts, strict=True)}
 
 
@@ -53,7 +53,7 @@ def _counts(starts: _Ints, ends: _Ints, pixels: int) -> _Ints:
     return counts if counts[-1] else counts[:-1]
 
 
-def _compressed(every: list[_Ints]) -> list[str]:
+def compressed(every: list[_Ints]) -> list[str]:
     """COCO's text of several lists of counts.
 
     From the fourth count on it has the difference to the one two before, in letters of 5 bits, lowest first. Bit 5 of a

@@ -17,8 +17,8 @@ Bits = npt.NDArray[np.bool_]
 def unpack_counts(text: str | bytes) -> list[int]:
     """COCO's compressed counts → run lengths. From the third on, each is stored as its difference to the one before last.
 
-    >>> unpack_counts("51103"), unpack_counts(pack_counts([5, 1, 2, 4]))
-    ([5, 1, 1, 1, 4], [5, 1, 2, 4])
+    >>> unpack_counts("51103")
+    [5, 1, 1, 1, 4]
 
     Raises:
         ValueError: a character that the code doesn't have, or an end inside a number.
@@ -42,20 +42,6 @@ def unpack_counts(text: str | bytes) -> list[int]:
     return counts
 
 
-def pack_counts(counts: Sequence[int]) -> str:
-    """Run lengths → COCO's compressed counts."""
-    characters: list[str] = []
-    for number, count in enumerate(counts):
-        value = count - counts[number - 2] if number > 2 else count
-        while True:
-            chunk, value = value & 31, value >> 5
-            more = value != (-1 if chunk & 16 else 0)
-            characters.append(chr((chunk | 32 * more) + 48))
-            if not more:
-                break
-    return "".join(characters)
-
-
 def mask_of(counts: Sequence[int], size_hw: tuple[int, int], *, rows: bool = False) -> Bits:
     """Run lengths, zeros first → bool (H, W).
 
@@ -75,13 +61,6 @@ def mask_of(counts: Sequence[int], size_hw: tuple[int, int], *, rows: bool = Fal
         raise ValueError(f"run lengths add up to {int(runs.sum())}, its picture has {height * width} pixels")
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return flat.reshape(height, width) if rows else np.ascontiguousarray(flat.reshape(width, height).T)
-
-
-def runs_of(mask: Bits, *, rows: bool = False) -> list[int]:
-    """bool (H, W) → run lengths, zeros first."""
-    flat = np.asarray(mask, bool).ravel("C" if rows else "F")
-    changes = np.flatnonzero(np.diff(np.concatenate([[False], flat]).astype(np.int8)))
-    return [int(run) for run in np.diff(np.concatenate([[0], changes, [flat.size]]))]
 
 
 def decode(shape: dict[str, Any], size_hw: tuple[int, int], where: str) -> Bits:

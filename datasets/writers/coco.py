@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.artefact import write_text
-from ..regions.runs import pack_counts
+from ..encodings.rle import compressed
 from .base import BACKGROUND, Mask, MaskWriter, Part
 from .outlines import outline
 
@@ -32,7 +32,7 @@ class CocoWriter(MaskWriter):
             if self.polygons:
                 shape = [(outline(part.pixels) + (part.x, part.y)).ravel().tolist()]
             else:
-                shape = {"size": [height, width], "counts": pack_counts(_runs(part, height, width))}
+                shape = {"size": [height, width], "counts": compressed([_runs(part, height, width)])[0]}
             box = [part.x, part.y, part.pixels.shape[1], part.pixels.shape[0]]
             self._annotations.append(
                 {
@@ -55,7 +55,7 @@ class CocoWriter(MaskWriter):
         write_text(self.target, json.dumps(data, ensure_ascii=False))
 
 
-def _runs(part: Part, height: int, width: int) -> list[int]:
+def _runs(part: Part, height: int, width: int) -> npt.NDArray[np.int64]:
     """COCO's run lengths of a part, without the whole mask."""
     columns, rows = np.nonzero(part.pixels.T)
     at: npt.NDArray[np.int64] = (columns + part.x).astype(np.int64) * height + rows + part.y
@@ -63,4 +63,4 @@ def _runs(part: Part, height: int, width: int) -> list[int]:
     starts, ends = at[np.concatenate([[0], breaks + 1])], at[np.concatenate([breaks, [len(at) - 1]])] + 1
     edges = np.stack([starts, ends], 1).ravel()
     tail = [] if edges[-1] == height * width else [height * width]
-    return [int(run) for run in np.diff(np.concatenate([[0], edges, tail]))]
+    return np.diff(np.concatenate([[0], edges, tail]).astype(np.int64))
