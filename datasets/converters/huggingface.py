@@ -217,7 +217,10 @@ def _picture(table: _Table, number: int, said: str, split: str | None) -> Pictur
 def _unique(pictures: list[Picture]) -> list[Picture]:
     """Images whose names are told apart by a number where several of a split share one."""
     seen = Counter((picture.split, picture.name) for picture in pictures)
-    return [
-        replace(picture, name=f"{number:06d}_{picture.name}") if seen[picture.split, picture.name] > 1 else picture
-        for number, picture in enumerate(pictures)
-    ]
+    rows: Counter[str | None] = Counter()
+    result = []
+    for picture in pictures:
+        shared = seen[picture.split, picture.name] > 1
+        result.append(replace(picture, name=f"{rows[picture.split]:06d}_{picture.name}") if shared else picture)
+        rows[picture.split] += 1
+    return result

@@ -203,3 +203,66 @@ def test_shares_of_an_automatic_split(count, expected):
 def test_an_automatic_split_is_the_same_everywhere():
     pairs = [(Path(f"{number}.png"), None) for number in range(20)]
     assert [image.stem for image, _ in automatic_split(pairs, "val")] == ["8", "9"]
+
+
+def voc_folders(root: Path, lists: dict[str, list[str]], label_map: str, suffix: str = ".jpg") -> None:
+    """VOC's folders as CVAT's "Segmentation mask 1.1" and Datumaro's VOC have them: one red and one blue label pixel."""
+    for name in [name for names in lists.values() for name in names]:
+        write(root / f"JPEGImages/{name}.png").rename(root / f"JPEGImages/{name}{suffix}")
+        write(root / f"SegmentationClass/{name}.png", rgb((0, 0, 0), (250, 50, 83), (51, 221, 255), (0, 0, 0)))
+    (root / "ImageSets/Segmentation").mkdir(parents=True)
+    for split, names in lists.items():
+        (root / f"ImageSets/Segmentation/{split}.txt").write_text("\n".join(names) + "\n")
+    (root / "labelmap.txt").write_text(label_map, encoding="utf-8")
+
+
+CVAT_MAP = "\ufeff# label:color_rgb:parts:actions\nbackground:0,0,0::\ndog:51,221,255::\ncat:250,50,83::\n"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".PNG"])
+def test_labelmap_names_the_classes(tmp_path, suffix):
+    suffix = suffix.lower()
+    voc_folders(tmp_path, {"Train": ["a", "b"], "Validation": ["cam1/c"]}, CVAT_MAP, suffix)
+    data = open_dataset(tmp_path, "train")
+    assert data.labels.names == ("background", "dog", "cat")
+    assert data.labels.palette[1] == (51, 221, 255)
+    assert data.read(0)[1][0].tolist() == [0, 2, 1, 0]
+    assert [path.name for path in open_dataset(tmp_path, "val").images] == [f"c{suffix}"]
+    (tmp_path / "SegmentationClass/b.png").unlink()
+    with pytest.raises(DataError, match=r"b\.\w+: has no label .*SegmentationClass/b.png"):
+        open_dataset(tmp_path, "train")
+
+
+def test_the_split_default_alone_is_divided(tmp_path):
+    voc_folders(tmp_path, {"default": [f"f{i}" for i in range(10)]}, CVAT_MAP)
+    assert [len(open_dataset(tmp_path, split)) for split in ("train", "val", "test")] == [8, 1, 1]
+
+
+def test_labelmap_with_void_and_without_colours(tmp_path):
+    label_map = "background:::\ncat:250,50,83::\nignored:51,221,255::\n"
+    voc_folders(tmp_path, {"train": ["a"]}, label_map)
+    data = open_dataset(tmp_path, "train")
+    assert data.labels.names == ("background", "cat")
+    assert data.read(0)[1][0].tolist() == [0, 1, 255, 0]
+
+
+@pytest.mark.parametrize(
+    ("label_map", "text"),
+    [
+        ("background:0,0,0::\ncat:1,2::\n", "labelmap.txt:2: expected name:red,green,blue::, got 'cat:1,2::'"),
+        ("background:0,0,0::\ncat:0,0,0::\n", r"labelmap.txt:2: cat has the colour of background, \(0, 0, 0\)"),
+        ("background:0,0,0::\ncat:9,9,9::\n", r"colour \(250, 50, 83\) .* is no class's colour"),
+    ],
+)
+def test_labelmaps_that_are_wrong(tmp_path, label_map, text):
+    voc_folders(tmp_path, {"train": ["a"]}, label_map)
+    with pytest.raises(DataError, match=text):
+        open_dataset(tmp_path, "train").read(0)
+
+
+def test_byte_order_marks(tmp_path):
+    for split in ("train", "val"):
+        write(tmp_path / f"images/{split}/{split}.png")
+        write(tmp_path / f"labels/{split}/{split}.png", [[0, 1, 1, 0]] * 2)
+    (tmp_path / "classes.json").write_bytes(b'\xef\xbb\xbf{"names": ["sky", "road"]}')
+    assert open_dataset(tmp_path, "train").labels.names == ("sky", "road")

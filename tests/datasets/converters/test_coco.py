@@ -7,8 +7,6 @@ import json
 import numpy as np
 import pytest
 
-
-
 pytest.importorskip("pycocotools")
 SIZE = (6, 8)
 

@@ -65,9 +65,7 @@ def test_images_without_label_files_are_counted(bench):
     # Lightly Train's key.
     bench.text("data.yaml", "train: train/images\nval: valid/images\nnames: [car]\nskip_if_label_file_missing: true\n")
     assert set(bench.run("yolo")) == {"train/train1", "val/valid1"}
-    assert (
-        "skipped 1 images without a label file, as skip_if_label_file_missing in data.yaml says" in bench.done.notes
-    )
+    assert "skipped 1 images without a label file, as skip_if_label_file_missing in data.yaml says" in bench.done.notes
 
 
 def test_no_label_file_at_all(bench):
