@@ -63,4 +63,4 @@ def _runs(part: Part, height: int, width: int) -> npt.NDArray[np.int64]:
     starts, ends = at[np.concatenate([[0], breaks + 1])], at[np.concatenate([breaks, [len(at) - 1]])] + 1
     edges = np.stack([starts, ends], 1).ravel()
     tail = [] if edges[-1] == height * width else [height * width]
-    return np.diff(np.concatenate([[0], edges, tail]).astype(np.int64))
+    return np.asarray(np.diff(np.concatenate([[0], edges, tail])), np.int64)
