@@ -49,7 +49,7 @@ def find_models(paths: Iterable[str | Path], engine_names: Sequence[str] | None 
 
 
 def engines_of(files: Sequence[Path], names: Sequence[str] | None) -> dict[Path, list[str]]:
-    """The engines that each file is measured on. An engine file runs on the one that built it, which nobody has to name.
+    """The engines that each file is measured on. An engine file runs on the one that built it, which need not be named.
 
     Of the engines that were named, a file gets those that open its kind; where that is none, all: the rows say why not.
 

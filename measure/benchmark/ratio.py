@@ -50,9 +50,9 @@ def paired_ratios(
 ) -> list[float]:
     """Each of my rates ÷ theirs at the same moment.
 
-    Nobody is measured at the same moment as somebody else, and turns with large networks are many seconds long. So theirs is
-    taken between their turns before and after mine, on the straight line of the logarithms: what drifts evenly cancels out.
-    Before their first and after their last turn it is that turn's.
+    No two configurations are measured at the same moment, and turns with large networks are many seconds long. So the other
+    rate is interpolated between the turns before and after mine, linearly in its logarithm: an even drift cancels out.
+    Before the first and after the last of its turns it is that turn's rate.
 
     Args:
         mine, theirs: Rates above 0.

@@ -1,4 +1,4 @@
-"""Who is measured when, and for how long: configurations take turns, until they are known well enough or the time is up."""
+"""Which configuration is measured when: they take turns until their figures are certain enough or the time is up."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def take_turns(
     Args:
         configurations: Open ones.
         blocks: The length of both blocks, for each turn.
-        spread: How uncertain the figures are that are wanted.
+        spread: How uncertain the wanted figures are.
         settle: Stop once ``spread`` is at most this.
         limit_s: Begin no turn after this many seconds, once there are six.
         tell: Called with (done, in all, what runs now).
@@ -89,12 +89,12 @@ def take_turns(
         Why it stopped, for the report.
     """
     began, total = perf_counter(), len(blocks) * len(configurations)
-    # Always the same order of orders: two runs compare like with like.
+    # Always the same sequence of orders: two benchmarks compare like with like.
     shuffled = random.Random(0)
     for turn, share in enumerate(blocks):
         if limit_s is not None and turn >= LEAST_TURNS and perf_counter() - began > limit_s:
             return f"the limit of {limit_s:g} s, after {turn} turns"
-        # Shuffled, so that nobody is always measured right after the same neighbour, or always far from another one.
+        # Shuffled, so that no configuration is always measured right after the same one, or always far from another.
         for at, configuration in enumerate(shuffled.sample(configurations, len(configurations))):
             if tell is not None:
                 tell(turn * len(configurations) + at, total, f"measuring {configuration.title}")

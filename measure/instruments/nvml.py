@@ -1,4 +1,4 @@
-"""The first NVIDIA GPU through NVML: energy, power, temperature, clock, why it runs slower than it could.
+"""The first NVIDIA GPU through NVML: energy, power, temperature, clock, why it is slowed down.
 
 The package nvidia-ml-py (module ``pynvml``, NVIDIA's own, one file) is used instead of the command ``nvidia-smi``: a reading
 takes microseconds, not a tenth of a second, and it knows the energy counter.
@@ -14,7 +14,7 @@ REASONS = {0x4: "power cap", 0x8: "hardware slowdown", 0x20: "heat (software)", 
 
 
 class Gpu:
-    """One GPU. What it can't tell is None.
+    """One GPU. What it doesn't report is None.
 
     Args:
         module: ``pynvml``, initialized.

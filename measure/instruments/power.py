@@ -47,14 +47,14 @@ class Meter(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Begins a stretch."""
+        """Begins to measure."""
 
     @abstractmethod
     def stop(self) -> float | None:
         """Joules since :meth:`start`; None where the instrument failed."""
 
     def close(self) -> None:  # noqa: B027  # not every meter holds something
-        """Lets go of the instrument. May be called twice."""
+        """Releases the instrument. May be called twice."""
 
 
 class NoMeter(Meter):

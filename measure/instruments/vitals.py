@@ -1,4 +1,4 @@
-"""How the machine fares while it is measured: clocks, heat, throttling, and how much memory this process holds."""
+"""The state of the machine while it is measured: clocks, heat, throttling, and the memory that this process holds."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Vitals:
 
     @property
     def throttled(self) -> list[str] | None:
-        """What slowed the machine down meanwhile; empty for nothing, None where the machine doesn't tell."""
+        """What slowed the machine down meanwhile; empty for nothing, None where the machine doesn't report it."""
         now = throttle_events(self.root)
         if not now and not self._throttle_known:
             return None

@@ -1,6 +1,6 @@
 """Two reports of ``bench --json``, row by row: slower, faster, or no difference shown. The intervals decide.
 
-Rows without an interval have no such verdict; what is beyond a stated limit by its median alone fails all the same: a gate
+Rows without an interval have no such verdict. A row whose median alone is beyond a stated limit fails all the same: a gate
 that passes what it can't judge would pass everything that was measured too briefly.
 """
 

@@ -94,7 +94,7 @@ REFERENCE_COLUMNS = ("model", "backbone", "mIoU %", "FPS")
 
 
 def table(report: Mapping[str, Any]) -> Table:
-    """Speed, one line a row of the report. A column that nobody could fill is left out."""
+    """Speed, one line a row of the report. A column that no row fills is left out."""
     return numbered(SPEED, report["rows"])
 
 
@@ -135,7 +135,7 @@ def ratio_title(report: Mapping[str, Any]) -> str | None:
 
 
 def health(report: Mapping[str, Any]) -> Table:
-    """Cold start, memory, power, heat, clocks. A column that nobody could fill is left out."""
+    """Cold start, memory, power, heat, clocks. A column that no row fills is left out."""
     return _table(_HEALTH, report["rows"])
 
 
@@ -160,7 +160,7 @@ def reference_rows(report: Mapping[str, Any]) -> list[list[str]]:
 
 
 def reference_title(report: Mapping[str, Any]) -> str:
-    """What the reference table is, and that nobody measured it here."""
+    """What the reference table is, and that it was not measured here."""
     reference = report["reference"]
     return f"For reference: {reference['dataset']}, {reference['source']}"
 
@@ -233,7 +233,7 @@ def _flat(value: Any, prefix: str = "", measured: bool = True) -> dict[str, Any]
 
 def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     cells = [[column.cell(row) for column in columns] for row in rows]
-    # A column that nobody could fill says nothing; nor does a batch of 1.
+    # A column that no row fills says nothing; nor does a batch of 1.
     empty = {DASH, NOT_MEASURABLE}, {DASH, "1"}
     keep = [i for i in range(len(columns)) if not {row[i] for row in cells} <= empty[columns[i].title == "batch"]]
     return Table([columns[i].title for i in keep], [[row[i] for i in keep] for row in cells])

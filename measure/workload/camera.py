@@ -1,4 +1,4 @@
-"""Camera to sink: the whole pipeline with its threads and queues, fed by a camera that doesn't wait."""
+"""Camera to sink: the whole pipeline with its threads and queues, fed by a camera that doesn't wait for it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SimulatedCamera(Source):
         began, due, index = perf_counter(), 0.0, 0
         while True:
             sleep(max(due - perf_counter(), 0))
-            # The next tick of its clock from now on: what it saw while nobody asked is gone, and never comes as a burst.
+            # The next tick of its clock from now on: frames that were not asked for in time are lost, and no burst follows.
             due = began + (int((perf_counter() - began) / self._period_s) + 1) * self._period_s
             image = self._frames[index % len(self._frames)].copy()
             yield SourceFrame(image, index, f"camera_{index:06d}", perf_counter())
@@ -76,9 +76,9 @@ def watch(segmenter: Segmenter, frames: list[Frame], source: str, sink: str, sec
 
 
 def try_watch(source: str, sink: str) -> None:
-    """Opens both as :func:`watch` will, and closes them: what is mistyped is said before minutes of measuring, not after.
+    """Opens both as :func:`watch` will, and closes them: a typing error is reported before minutes of measuring.
 
-    A named pipe is left alone: whoever is at its other end would take the closing for the end of the run.
+    A named pipe is left alone: its reader would take the closing for the end of the run.
 
     Raises:
         InputError, SourceError, SinkError: as of :func:`watch`.
@@ -94,7 +94,7 @@ def try_watch(source: str, sink: str) -> None:
 
 
 def simulated(source: str) -> bool:
-    """Whether a source is meant that exists only here."""
+    """Whether a source is a :class:`SimulatedCamera`."""
     return source.startswith("camera:")
 
 
@@ -105,7 +105,7 @@ def _refuse_own_source(source: str, sink: str) -> None:
 def _is_pipe(path: str | Path | None) -> bool:
     try:
         return path is not None and stat.S_ISFIFO(os.stat(path).st_mode)
-    except (OSError, ValueError):  # nothing there, or nothing that a path can say: opening it has the words for that
+    except (OSError, ValueError):  # not there, or no path: opening it says so
         return False
 
 

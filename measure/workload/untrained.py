@@ -1,4 +1,4 @@
-"""Post-processing for networks with random weights: their own scores would make it far too fast or too slow.
+"""Post-processing for networks with random weights: with their own scores it would be far too fast or too slow.
 
 How long upsampling and painting take depends on how many neighbouring pixels differ in class. Random weights give one class
 everywhere or another one at every pixel, so what follows the network is fed with scores that have a street's structure.
