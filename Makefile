@@ -36,7 +36,7 @@ demo: setup  ## Train, export, verify, run and measure on generated street scene
 	@SEG=$(SEG) sh benchmarks/demo.sh demo
 
 test: setup  ## Run the tests
-	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup  ## Lint, formatting, types
 	$(BIN)/ruff check .

@@ -26,6 +26,26 @@ from seg_edge.runtime.machine import gstreamer
 if TYPE_CHECKING:
     import onnx
 
+#: The test files that take longest, longest first. `make test` gives a file to one process: a long one that begins late
+#: keeps the others waiting at the end.
+LONG = (
+    "test_trainer.py", "test_catalog.py", "test_tutorials.py", "test_shipped.py", "test_zoo.py", "test_readme.py",
+    "test_scene.py", "synth/test_writer.py", "test_distributed.py", "test_tutorial_compare.py", "test_resume.py",
+    "cli/test_models.py", "trt/test_build.py", "cli/test_run.py", "test_learnable.py", "test_notebooks.py",
+    "cli/test_export.py", "test_docstrings.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; the rest stays in its order."""
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        return next((number for number, name in enumerate(LONG) if path.endswith(f"/{name}")), len(LONG))
+
+    items.sort(key=rank)
+
+
 TinyOnnx = Callable[..., ModelSpec]
 LoadModule = Callable[[str], ModuleType]
 
@@ -114,6 +134,21 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tiny") / "tiny.onnx"
     _tiny_onnx(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def generated_streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of generated streets: 4 training and 2 validation images of 96x128 with their classes. Read only."""
+    from seg_edge.datasets import SynthOptions, synthesize
+
+    out = tmp_path_factory.mktemp("generated") / "streets"
+    return synthesize(out, SynthOptions(train=4, val=2, size_hw=(96, 128), seed=3)).data
+
+
+@pytest.fixture
+def street(generated_streets: Path, tmp_path: Path) -> Path:
+    """A copy of the generated streets, to be changed."""
+    return Path(shutil.copytree(generated_streets, tmp_path / "street"))
 
 
 @pytest.fixture

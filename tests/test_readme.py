@@ -14,7 +14,7 @@ import pytest
 from seg_edge.cli.main import main
 
 README = Path(__file__).parents[1] / "README.md"
-SMALLER = {"--train": "16", "--val": "8", "--size": "64x96", "--video": "1", "--epochs": "2"}
+SMALLER = {"--train": "12", "--val": "6", "--size": "64x96", "--video": "1", "--epochs": "2"}
 
 
 def blocks(language: str) -> list[str]:
@@ -45,7 +45,7 @@ def test_the_road_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
     road = commands()
     assert [words[0] for words in road] == ["data", "train", "val", "export", "verify", "run", "bench"]
     for words in map(smaller, road):
-        # An accuracy gate is for trained networks; two epochs on 16 pictures make none.
+        # An accuracy gate is for trained networks; two epochs on 12 images make none.
         words = [{"--max-drop": "--max-drop", "1.0": "100"}.get(word, word) for word in words]
         if words[0] == "bench":
             words += ["--runs", "3"]

@@ -65,33 +65,32 @@ def test_interrupt_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def streets(tmp_path: Path) -> Path:
-    assert run(tmp_path / "streets", "--train 3 --val 2 --size 48x64") == 0
-    return tmp_path / "streets"
-
-
-def test_check_prints_and_writes_what_it_found(streets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_prints_and_writes_what_it_found(street: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    sheet, report = streets / "sheet.png", streets / "check.json"
-    assert main(["data", "check", str(streets), "--sheet", str(sheet), "--json", str(report)]) == 0
+    sheet, report = street / "sheet.png", street / "check.json"
+    assert main(["data", "check", str(street), "--sheet", str(sheet), "--json", str(report)]) == 0
     out = capsys.readouterr().out
-    for part in ("images/<split> and labels/<split>", "train: 3 images, 48x64 (3)", "val: 2 images, 48x64 (2)", "bicyclist"):
+    for part in (
+        "images/<split> and labels/<split>",
+        "train: 4 images, 96x128 (4)",
+        "val: 2 images, 96x128 (2)",
+        "bicyclist",
+    ):
         assert part in out
     found = json.loads(report.read_text())
-    assert [(split["split"], split["images"]) for split in found["splits"]] == [("train", 3), ("val", 2)]
+    assert [(split["split"], split["images"]) for split in found["splits"]] == [("train", 4), ("val", 2)]
     assert read_image(sheet).shape[1] == 4 * 320
 
 
-def test_check_fails_where_a_training_would(streets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_fails_where_a_training_would(street: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    victim = open_dataset(streets, "train").images[1]
+    victim = open_dataset(street, "train").images[1]
     victim.write_bytes(b"no picture")
-    assert main(["data", "check", str(streets)]) == 1
+    assert main(["data", "check", str(street)]) == 1
     out, err = capsys.readouterr()
     assert f"error: {victim}: not a readable image" in out
     assert err.splitlines() == [
-        f"seg-edge: error: data check: {streets}: 1 of its files can't be trained on; the first: {victim}: not a readable "
+        f"seg-edge: error: data check: {street}: 1 of its files can't be trained on; the first: {victim}: not a readable "
         "image (10 bytes); replace or remove it"
     ]
 

@@ -15,14 +15,6 @@ from seg_edge.core.shipped import CHECKPOINT, DEFAULT, FOLDER
 SENTENCE = f"{FOLDER / DEFAULT / 'model.int8.onnx'}: unet-s, int8 (shipped: 11 classes, sky, building, "
 
 
-@pytest.fixture
-def street(tmp_path):
-    """Six pictures of generated streets with their classes."""
-    words = ("--train", 4, "--val", 2, "--size", "96x128", "--seed", 3, "--workers", 1)
-    assert main(["data", "synth", "--out", str(tmp_path / "street"), *map(str, words)]) == 0
-    return tmp_path / "street"
-
-
 def test_run_without_a_model_segments_streets(street, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     report = tmp_path / "run.json"
