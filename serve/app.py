@@ -9,10 +9,11 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, Router
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from .front import Front
+from .live.stream import Stream
 from .request.segment import Models, Segment
 from .v2.routes import routes as v2_routes
 from .work.metrics import CONTENT_TYPE
@@ -62,8 +63,8 @@ def create_app(models: Sources = None, options: ServeOptions | None = None) -> A
     return App(Service(models, options or ServeOptions()))
 
 
-def _routes(service: Service) -> list[Route]:
-    segment, models, state = Segment(service), Models(service), _State(service)
+def _routes(service: Service) -> list[BaseRoute]:
+    segment, models, stream, state = Segment(service), Models(service), Stream(service), _State(service)
     return [
         Route("/v1/segment", segment, methods=["POST"]),
         Route("/v1/segment/{model}", segment, methods=["POST"]),
@@ -72,6 +73,8 @@ def _routes(service: Service) -> list[Route]:
         Route("/healthz", state.live),
         Route("/readyz", state.ready),
         Route("/metrics", state.metrics),
+        WebSocketRoute("/v1/stream", stream),
+        WebSocketRoute("/v1/stream/{model}", stream),
         *v2_routes(service),
     ]
 

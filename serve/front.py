@@ -7,6 +7,7 @@ import hmac
 import logging
 from time import monotonic, perf_counter
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -64,9 +65,10 @@ class Front:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             self._check_token(scope)
-            self._service.check_ready()
+            _check_origin(scope)
             await self._routes(scope, receive, send)
-        except ApiError as error:
+        except (ApiError, HTTPException) as failure:
+            error = _as_api_error(failure)
             await receive()
             if "websocket.http.response" in scope.get("extensions", {}):
                 head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(error.body))]
@@ -90,6 +92,13 @@ class Front:
         if not hmac.compare_digest(given.strip().encode("utf-8", "replace"), token):
             text = "missing or wrong token; send the header Authorization: Bearer TOKEN"
             raise ApiError("unauthorized", text, _CHALLENGE)
+
+
+def _check_origin(scope: Scope) -> None:
+    """Refuses pages of other sites: a browser lets any of them open a WebSocket to this machine."""
+    origin = header(scope, b"origin")
+    if origin and urlsplit(origin).netloc != header(scope, b"host"):
+        raise ApiError("forbidden", f"pages of {origin[:100]} may not use this service")
 
 
 class _Exchange:

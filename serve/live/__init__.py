@@ -1,0 +1,1 @@
+"""Live video: frames in, masks out, over a WebSocket."""
