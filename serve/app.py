@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from .front import Front
 from .live.stream import Stream
+from .page.routes import routes as page_routes
 from .request.segment import Models, Segment
 from .v2.routes import routes as v2_routes
 from .work.metrics import CONTENT_TYPE
@@ -76,6 +77,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         WebSocketRoute("/v1/stream", stream),
         WebSocketRoute("/v1/stream/{model}", stream),
         *v2_routes(service),
+        *page_routes(service),
     ]
 
 

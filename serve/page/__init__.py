@@ -1,0 +1,1 @@
+"""The page of the service, and its documentation: plain HTML and JavaScript, nothing from elsewhere."""
