@@ -17,10 +17,21 @@ async function ask(path, options = {}) {
   if (answer.ok) return answer
   if (answer.status === 401) $("secret").hidden = false
   const about = await answer.json().catch(() => ({}))
-  throw new Error(about.error || `the service answers ${answer.status}`)
+  const error = new Error(about.error || `the service answers ${answer.status}`)
+  error.code = about.code
+  throw error
 }
 
 // --- models and classes
+
+async function begin() {
+  try {
+    await loadModels()
+  } catch (error) {
+    say(error.message, true)
+    if (error.code === "starting") setTimeout(begin, 1000)
+  }
+}
 
 async function loadModels() {
   const found = await (await ask("v1/models")).json()
@@ -270,4 +281,4 @@ for (const kind of ["dragover", "dragleave", "drop"]) addEventListener(kind, eve
   $("stage").classList.toggle("over", kind === "dragover")
   if (kind === "drop" && event.dataTransfer.files[0] && state.model) segment(event.dataTransfer.files[0])
 })
-loadModels().catch(error => say(error.message, true))
+begin()
