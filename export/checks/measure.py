@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import EngineError
+from ...core.progress import Count
 from ...datasets.dataset import SegDataset
 from ...measure.benchmark.timing import QUICK, THOROUGH, Candidate, time_engines
 from ...measure.evaluation import evaluate_split
@@ -41,11 +42,11 @@ def measured_engines(name: str) -> list[str]:
 
 
 def accuracy(
-    path: Path, dataset: SegDataset, engine: str, threads: int | None, progress: Callable[[int, int], None] | None = None
+    path: Path, dataset: SegDataset, engine: str, threads: int | None, count: Count | None = None
 ) -> dict[str, Any]:
     """Evaluates a model file on a split; see :func:`seg_edge.measure.evaluation.evaluate_split`."""
     with Segmenter(path, engine=engine, threads=threads) as segmenter:
-        return evaluate_split(segmenter, dataset, progress)
+        return evaluate_split(segmenter, dataset, count)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def latencies(
     frames: Frame,
     names: Sequence[str],
     threads: int | None,
-    count: Callable[[int, int], None] | None = None,
+    count: Count | None = None,
     *,
     quick: bool = False,
 ) -> Latencies:
