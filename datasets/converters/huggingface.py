@@ -135,8 +135,11 @@ class _Table:
             raise DataError(f"{where}: not a readable image ({len(data)} bytes)")
         if raw.ndim == 3 and (raw[..., :1] == raw[..., :3]).all():
             raw = raw[..., 0]
-        if raw.ndim != 2 or raw.max(initial=0) > 255:
-            raise DataError(f"{where}: expected class numbers 0 to 255 in one channel, got {raw.dtype} {raw.shape}")
+        if raw.ndim != 2:
+            raise DataError(f"{where}: expected class numbers in one channel, got {raw.dtype} {raw.shape}")
+        # Numbers of 32 bits and fractions arrive too: datasets stores lists and int64 arrays as TIFF.
+        if (strange := raw[(raw < 0) | (raw > 255) | (raw != np.floor(raw))]).size:
+            raise DataError(f"{where}: expected class numbers from 0 to 255, got {strange[0]:g} ({raw.dtype})")
         if data[:8] == b"\x89PNG\r\n\x1a\n" and data[25] == 0 and data[24] < 8:
             raw = raw // (255 // ((1 << data[24]) - 1))  # OpenCV stretches grey of 1, 2 and 4 bits to 255
         return np.ascontiguousarray(raw, np.uint8)

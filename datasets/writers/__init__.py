@@ -7,7 +7,8 @@
 >>> with CocoWriter("cars.json", Labels(("background", "car"), ((0, 0, 0), (255, 0, 0)))) as writer:
 ...     writer.add("street.png", mask)
 >>> import json
->>> json.loads(open("cars.json").read())["annotations"][0]["bbox"]
+>>> from pathlib import Path
+>>> json.loads(Path("cars.json").read_text())["annotations"][0]["bbox"]
 [1, 1, 4, 3]
 """
 
