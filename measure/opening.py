@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import InputError, ModelFileError
-from ..core.shipped import CHECKPOINT, hint, shipped
+from ..core.errors import InputError
+from ..core.shipped import CHECKPOINT, shipped
 from ..runtime.modelfile.modelfile import resolve_model
+from ..train.checkpoint.names import BEST, checkpoint_file
 from .options import TORCH
 
 if TYPE_CHECKING:
     from ..runtime.segmenter import Segmenter
 
 CHECKPOINT_SUFFIX = Path(CHECKPOINT).suffix
-#: The checkpoint of a training's folder; train/checkpoint.py, which calls it the same, needs torch.
-BEST = "best.pt"
 
 
 def check_model(model: str | Path, engine: str = "auto") -> None:
@@ -30,16 +29,9 @@ def check_model(model: str | Path, engine: str = "auto") -> None:
     if path.suffix != CHECKPOINT_SUFFIX:
         resolve_model(path)
         return
-    check_checkpoint(path)
+    checkpoint_file(path)
     if engine not in ("auto", TORCH):
         raise InputError(f"{path}: a checkpoint runs on the engine torch, got `engine={engine!r}`; export it first")
-
-
-def check_checkpoint(path: Path) -> None:
-    """Raises ModelFileError unless a file is there."""
-    if not path.is_file():
-        problem = "is a folder" if path.is_dir() else "no such file"
-        raise ModelFileError(f"{path}: {problem}; expected a checkpoint such as runs/NAME/best.pt{hint(path)}")
 
 
 def two_checkpoints(runs: Sequence[str | Path]) -> tuple[Path, Path]:
@@ -55,9 +47,7 @@ def two_checkpoints(runs: Sequence[str | Path]) -> tuple[Path, Path]:
     first, second = (path / BEST if path.is_dir() else path for path in paths)
     if first.resolve() == second.resolve():
         raise InputError(f"compare: {first} was given twice; pass two different runs")
-    for path in (first, second):
-        check_checkpoint(path)
-    return first, second
+    return checkpoint_file(first), checkpoint_file(second)
 
 
 def open_model(model: str | Path, engine: str = "auto", threads: int | None = None) -> Segmenter:

@@ -18,10 +18,11 @@ from ...core.shipped import CHECKPOINT
 from ...datasets.dataset import SegDataset
 from ...runtime.segmenter import Segmenter
 from ...train.checkpoint import load_checkpoint
+from ...train.checkpoint.names import BEST
 from ...train.models.registry import parameters
 from ...train.torch_engine import TorchEngine
 from ..evaluation import check_classes
-from ..opening import BEST, two_checkpoints
+from ..opening import two_checkpoints
 from .titles import METRICS
 
 _RESAMPLES = 2000

@@ -174,7 +174,7 @@ def _judge(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None, metric: str
     }  # fmt: skip
 
 
-def _time(row: dict[str, Any] | None, metric: str) -> float | None:
+def _time(row: Mapping[str, Any] | None, metric: str) -> float | None:
     if row is None:
         return None
     turns = (row.get("turns") or {}).get(metric)  # reports of older versions have none
@@ -182,7 +182,7 @@ def _time(row: dict[str, Any] | None, metric: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _interval(row: dict[str, Any] | None, metric: str) -> list[float] | None:
+def _interval(row: Mapping[str, Any] | None, metric: str) -> list[float] | None:
     return None if row is None else (row.get("interval") or {}).get(metric)
 
 
