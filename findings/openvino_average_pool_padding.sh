@@ -43,7 +43,7 @@ for zero_point in (0, 120):
     core = ov.Core()
     ours = core.compile_model(core.read_model(data), "CPU")(image)[0]
     corners[zero_point] = (round(float(theirs[0, 0, 0, 0]), 2), round(float(ours[0, 0, 0, 0]), 2))
-    print(f"zero point {zero_point}: corner in ONNX Runtime {corners[zero_point][0]}, in OpenVINO {corners[zero_point][1]}")
+    print(f"zero point {zero_point}: corner in ONNX Runtime and in OpenVINO: {corners[zero_point]}")
 print("openvino", ov.__version__, "onnxruntime", ort.__version__)
 sys.exit(0 if corners == {0: (0.39, 0.39), 120: (0.39, -1.59)} else "the behaviour changed")
 PY
