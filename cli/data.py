@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..datasets.options import FORMATS, CheckOptions, ConvertOptions, SplitOptions, parse_names
+from ..datasets.options import AUTO, FORMATS, CheckOptions, ConvertOptions, SplitOptions, parse_names
 from ..datasets.public import DOWNLOADED, REGISTERED
 from ..datasets.synth.options import SynthOptions
 from .common import print_table, writable
@@ -84,7 +84,7 @@ def get(
 @derive(Fields(ConvertOptions, skip=("format",)))
 def convert(
     format: Annotated[
-        str, typer.Argument(metavar="FORMAT", help=f"{', '.join(FORMATS)}; of coco: instances, stuff, panoptic.")
+        str, typer.Argument(metavar="FORMAT", help=f"{AUTO} (recognised by its files), {', '.join(FORMATS)}.")
     ],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the dataset, or its annotation file.")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to make.")],

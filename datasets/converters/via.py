@@ -16,7 +16,7 @@ import numpy as np
 
 from ...core.errors import DataError
 from ..regions.images import Draw, Picture, Region, Source, need, polygon
-from ..regions.reading import ImageFiles, Reading, read_json, read_text, split_of
+from ..regions.reading import READ_WHOLE, ImageFiles, Reading, read_json, read_text, split_of
 from ..regions.shapes import ellipse, pairs, rectangle
 
 _WITH_AREA = "polygon, rect, circle or ellipse"
@@ -39,7 +39,7 @@ def recognise(source: Path) -> str | None:
             with file.open(encoding="utf-8-sig", errors="replace") as stream:
                 if "region_shape_attributes" in stream.readline():
                     return f"{file.name} has region_shape_attributes"
-        elif _entries_of_json(file, strict=False):
+        elif file.stat().st_size <= READ_WHOLE and _entries_of_json(file, strict=False):
             return f"{file.name} has regions with shape_attributes, or VIA's metadata"
     return None
 

@@ -22,7 +22,7 @@ SPLIT_NAMES = {
 }  # fmt: skip
 
 #: Bytes of a JSON file that is parsed to tell what it is.
-_READ_WHOLE = 64 << 20
+READ_WHOLE = 64 << 20
 
 
 @dataclass
@@ -150,7 +150,7 @@ def top_level_keys(file: Path) -> frozenset[str]:
 @lru_cache(maxsize=64)
 def _keys(file: Path, _changed: int, size: int) -> frozenset[str]:
     try:
-        if size <= _READ_WHOLE:
+        if size <= READ_WHOLE:
             data = json.loads(file.read_text(encoding="utf-8-sig"))
             return frozenset(data) if isinstance(data, dict) else frozenset()
         with file.open("rb") as stream:
