@@ -64,7 +64,7 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 def automatic_split(pairs: Pairs, split: str, group: Callable[[Path], str] = lambda path: path.stem) -> Pairs:
     """The share of ``pairs`` that a dataset without splits gives to one: 80 % train, 10 % val, 10 % test.
 
-    The order of the groups' hashed names decides, so that every machine draws the same; pictures of a group (of one car, of
+    The order of the groups' hashed names decides, so that every machine draws the same; images of a group (of one car, of
     one ride) are never parted.
     """
     if split not in SPLITS:

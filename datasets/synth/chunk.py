@@ -98,14 +98,12 @@ class Builder:
         beside, above = before[0] - front, height - before[1]
         deep, tall = (min(7.0, beside + 0.1), height) if beside > 0.05 else (7.0, above + 0.3)
         if tall > 0.35:
-            picture = facade(rng, style, deep, height, light, light.on(0, 0, -1), blank=True)[
+            image = facade(rng, style, deep, height, light, light.on(0, 0, -1), blank=True)[
                 : max(8, round(tall * FACADE_PX))
             ]
             left = front if side > 0 else -front - deep
             corner, along = (left, height, z), (deep, 0.0, 0.0)
-            self._parts.backdrop.append(
-                Plane(Texture(picture, sprites.BUILDING), corner, along, (0.0, -tall, 0.0), near_z=z)
-            )
+            self._parts.backdrop.append(Plane(Texture(image, sprites.BUILDING), corner, along, (0.0, -tall, 0.0), near_z=z))
         return front, height
 
     def _garden(self, side: int, z: float, width: float) -> None:

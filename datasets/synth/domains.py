@@ -18,7 +18,7 @@ class Domain:
         focal: Focal length as a multiple of the image's width (1.0 is a horizontal field of view of 53 degrees).
         height_m: Height of the camera over the road.
         pitch: Mean pitch in radians, positive looks up.
-        gain_bgr: Factor per channel on the rendered picture (exposure and white balance).
+        gain_bgr: Factor per channel on the rendered image (exposure and white balance).
         gamma: Exponent of the camera's response; above 1 darkens mid-tones.
         sun: 0 (overcast, flat light) to 1 (hard sun and cast shadows); scenes vary below it.
         haze_per_m: Extinction coefficient; contrast falls by exp(-haze_per_m * depth).

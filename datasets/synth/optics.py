@@ -1,4 +1,4 @@
-"""From the canvas to the recorded picture: lens, exposure, colour, rain, noise; and the recording car's bonnet."""
+"""From the canvas to the recorded image: lens, exposure, colour, rain, noise; and the recording car's bonnet."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Lens:
         if self._map is None:
             return bgr, mask
         straight = cv2.remap(bgr, self._map[0], self._map[1], cv2.INTER_LINEAR)
-        # The picture's sample point, rounded: a mask has no values between two classes.
+        # The image's sample point, rounded: a mask has no values between two classes.
         labels = cv2.remap(mask, self._nearest, None, cv2.INTER_NEAREST)  # type: ignore[call-overload]
         return np.asarray(straight, np.uint8), np.asarray(labels, np.uint8)
 

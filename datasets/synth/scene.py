@@ -115,8 +115,8 @@ class StreetScene:
                 canvas.quad(quad, haze)
         self._draw_by_depth(camera, street, cars, people)
         if self._bonnet is not None:
-            picture, cover = self._bonnet
-            cv2.copyTo(picture, cover, canvas.bgrl[canvas.size_hw[0] - picture.shape[0] :])
+            image, cover = self._bonnet
+            cv2.copyTo(image, cover, canvas.bgrl[canvas.size_hw[0] - image.shape[0] :])
 
     def _draw_by_depth(self, camera: Camera, street: View, cars: list[Driving], people: list[Walking]) -> None:
         canvas, haze, light = self._canvas, self._haze, self._world.light
@@ -164,7 +164,7 @@ class StreetScene:
                           [0.0, 1.0, self._sky.shape[0] - 1 - camera.horizon]])  # fmt: skip
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         cv2.warpAffine(self._sky, shift, (width, rows), canvas.bgrl[:rows], flags, cv2.BORDER_REPLICATE)
-        canvas.inverse_depth[:rows] = 1e3  # the sky's picture holds its haze already
+        canvas.inverse_depth[:rows] = 1e3  # the sky's image holds its haze already
 
     def _reflect(self, camera: Camera) -> None:
         """A wet road mirrors what stands behind it, smeared along the line of sight."""

@@ -76,12 +76,12 @@ def with_fourth(bgr: U8, fourth: U8) -> U8:
 
 
 class Texture:
-    """A picture on a rectangle, with smaller versions made when first needed (each axis halved on its own, by area).
+    """An image on a rectangle, with smaller versions made when first needed (each axis halved on its own, by area).
 
     Args:
         bgr: uint8 (h, w, 3).
         label: Class written by it.
-        alpha: uint8 (h, w), 255 = solid; None for a picture that covers its whole rectangle.
+        alpha: uint8 (h, w), 255 = solid; None for an image that covers its whole rectangle.
         mode: ``"cut"`` keeps texels whose alpha is at least half, ``"blend"`` mixes by alpha (the class is written for the
             whole rectangle), ``"shade"`` darkens by alpha and leaves classes as they are.
     """

@@ -29,7 +29,7 @@ class Street:
         return self.half_road + self.pavement
 
 
-#: Length after which the ground's picture repeats, metres.
+#: Length after which the ground's image repeats, metres.
 PERIOD = 48.0
 _HALF_WIDTH = 14.0
 _PX = 32

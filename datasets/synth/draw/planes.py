@@ -16,7 +16,7 @@ class Plane:
     """A world rectangle with a texture.
 
     Attributes:
-        texture: Its picture.
+        texture: Its image.
         corner: World position of the texture's top left corner.
         along, down: World vectors of the texture's whole width and height.
         crop: The part of the width that is drawn, as fractions.
@@ -40,12 +40,12 @@ class Plane:
 def upright(
     texture: Texture, x: float, z: float, width: float, height: float, base: float = 0.0, min_px: float = 6.0
 ) -> Plane:
-    """A picture across the street (a tree, a sign) that stands at (x, z)."""
+    """An image across the street (a tree, a sign) that stands at (x, z)."""
     return Plane(texture, (x - width / 2, base + height, z), (width, 0.0, 0.0), (0.0, -height, 0.0), min_px=min_px)
 
 
 def wall(texture: Texture, x: float, z0: float, z1: float, height: float, right: bool, split_m: float = 0.0) -> list[Plane]:
-    """A picture along the street from z0 to z1; on the right side its left edge is the far one.
+    """An image along the street from z0 to z1; on the right side its left edge is the far one.
 
     With ``split_m``, near by it is drawn in pieces of about that length, because one resolution can't serve 2 m and 15 m.
     """

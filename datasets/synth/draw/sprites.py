@@ -14,7 +14,7 @@ SKY, BUILDING, POLE, TREE, SIGN, FENCE = 0, 1, 2, 5, 6, 7
 
 
 def tree(rng: Rng, light: Light) -> tuple[Texture, float, float]:
-    """A tree that stands on the lower edge of its picture; returns texture, width and height in metres."""
+    """A tree that stands on the lower edge of its image; returns texture, width and height in metres."""
     height_m, px = rng.uniform(5.0, 10.5), 22
     width_m = height_m * rng.uniform(0.55, 0.85)
     size = (round(height_m * px), round(width_m * px))
@@ -224,13 +224,13 @@ def sky(rng: Rng, size_hw: tuple[int, int], zenith: BGR, haze: BGR, clouds: floa
     """
     h, w = size_hw
     ramp = np.linspace(0, 1, h, dtype=np.float32)[:, None, None] ** 1.4
-    picture = np.asarray((1 - ramp) * np.array(zenith, np.float32) + ramp * np.array(haze, np.float32), np.float32)
-    picture = np.broadcast_to(picture, (h, w, 3)).copy()
+    image = np.asarray((1 - ramp) * np.array(zenith, np.float32) + ramp * np.array(haze, np.float32), np.float32)
+    image = np.broadcast_to(image, (h, w, 3)).copy()
     noise: F32 = fractal(rng, (2 * h, w), max(24.0, w / 4), 6, 0.55)
     noise = np.asarray(cv2.resize(noise, (w, h), interpolation=cv2.INTER_AREA), np.float32)  # clouds are wider than high
     cover = np.clip(noise * 0.55 + 1.6 * clouds - 0.75, 0, 1)[..., None]
     lit = np.clip(0.92 + 0.10 * noise, 0.65, 1.1)[..., None]
     white = np.array((232, 230, 228), np.float32) * (1 - 0.30 * max(0.0, clouds - 0.55))
-    picture = picture * (1 - 0.85 * cover) + 0.85 * cover * lit * white
-    picture = (1 - veil) * picture + veil * np.array(haze, np.float32)
-    return np.dstack([to_u8(picture), np.full((h, w), SKY, np.uint8)])
+    image = image * (1 - 0.85 * cover) + 0.85 * cover * lit * white
+    image = (1 - veil) * image + veil * np.array(haze, np.float32)
+    return np.dstack([to_u8(image), np.full((h, w), SKY, np.uint8)])
