@@ -20,6 +20,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
+import operator
+import os
 import re
 import types
 import typing
@@ -39,9 +42,12 @@ else:
 
 
 C = TypeVar("C", bound="type[Any]")
+T = TypeVar("T")
 _KEY = "option"
 #: Types of fields that are numbers.
 _NUMBERS = (int, float)
+#: Kind → what an error expects.
+_CALLED = {bool: "True or False", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
 # Resolving type hints is slow, and every object of a class asks for them.
 _declared: dict[type[Any], tuple[tuple[str, OptionInfo, Any], ...]] = {}
 
@@ -92,21 +98,20 @@ def option(default: Any = dataclasses.MISSING, *, help: str, **about: Any) -> An
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Base of configuration classes: converts texts to paths, checks names and bounds, then calls :meth:`check`."""
+    """Base of configuration classes: converts and checks values, names and bounds, then calls :meth:`check`.
+
+    A text becomes a path or a size where the field is one; a single value becomes a tuple where the field has several.
+    """
 
     def __post_init__(self) -> None:
         for name, info, hint in declared(type(self)):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if isinstance(value, str) and _holds(hint, Path) and not _holds(hint, str):
-                object.__setattr__(self, name, Path(value))
-            elif isinstance(value, list):
-                object.__setattr__(self, name, tuple(value))
-            elif info.choices is not None and isinstance(value, str):
-                check_name(info.kind or name.replace("_", " "), value, info.choices())
-            elif isinstance(value, _NUMBERS) and not isinstance(value, bool):
-                _check_number(name, value, info)
+            value = _fitted(name, getattr(self, name), info, hint)
+            object.__setattr__(self, name, value)
+            for entry in value if isinstance(value, tuple) else (value,):
+                if info.choices is not None and isinstance(entry, str):
+                    check_name(info.kind or name.replace("_", " "), entry, info.choices())
+                elif isinstance(entry, _NUMBERS) and not isinstance(entry, bool):
+                    _check_number(name, entry, info)
         self.check()
 
     def check(self) -> None:
@@ -227,8 +232,54 @@ def _digits(number: float | None) -> str:
     return f"{number:g}" if isinstance(number, float) else str(number)
 
 
-def _holds(hint: Any, wanted: type) -> bool:
-    """Whether a type annotation is ``wanted`` or a union with it."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return any(_holds(part, wanted) for part in typing.get_args(hint))
-    return hint is wanted
+def several(values: T | Iterable[T]) -> list[T]:
+    """A single path or name as a list of one; several as a list.
+
+    >>> several("model.onnx"), several(("a.onnx", "b.onnx"))
+    (['model.onnx'], ['a.onnx', 'b.onnx'])
+    """
+    if isinstance(values, (str, os.PathLike)) or not isinstance(values, Iterable):
+        return [values]  # type: ignore[list-item]  # a text is iterable too
+    return list(values)
+
+
+def _fitted(name: str, value: Any, info: OptionInfo, hint: Any) -> Any:
+    """A value in the type of its field.
+
+    Raises:
+        InputError: it is of another kind.
+    """
+    kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    if value is None and type(None) in kinds:
+        return None
+    kinds = tuple(kind for kind in kinds if kind is not type(None))
+    if isinstance(value, str) and info.parse is not None and str not in kinds:
+        try:
+            return info.parse(value)
+        except InputError as error:
+            raise InputError(f"`{name}`: {error}") from error
+    for kind in kinds:
+        if typing.get_origin(kind) is tuple:
+            inner = typing.get_args(kind)
+            if inner[-1] is Ellipsis:
+                return tuple(_fitted(name, entry, info, inner[0]) for entry in several(value))
+            return value if isinstance(value, tuple) else tuple(value) if isinstance(value, list) else value
+    return _plain_value(name, value, kinds)
+
+
+def _plain_value(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
+    if not {*kinds} <= {bool, int, float, str, Path}:
+        return value  # of a kind that its own class checks
+    if isinstance(value, bool) or bool in kinds:
+        if bool in kinds and isinstance(value, bool):
+            return value
+    elif str in kinds and isinstance(value, str):
+        return value
+    elif Path in kinds and isinstance(value, (str, os.PathLike)):
+        return Path(value)
+    elif int in kinds and hasattr(value, "__index__"):
+        return operator.index(value)
+    elif float in kinds and isinstance(value, numbers.Real):
+        return value if isinstance(value, _NUMBERS) else float(value)
+    expected = " or ".join(_CALLED[kind] for kind in kinds)
+    raise InputError(f"`{name}`: expected {expected}, got {value!r}")

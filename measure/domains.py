@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import GateError, InputError
+from ..core.options import several
 from ..core.progress import Count, Progress, Silent
 from ..core.report import MappingReport
 from ..datasets.dataset import SegDataset
@@ -49,8 +50,8 @@ class DomainsReport(MappingReport):
 
 
 def evaluate_domains(
-    models: Sequence[str | Path],
-    data: Sequence[str | Path],
+    models: str | Path | Sequence[str | Path],
+    data: str | Path | Sequence[str | Path],
     options: EvaluateOptions = _DEFAULTS,
     *,
     progress: Progress | None = None,
@@ -75,6 +76,7 @@ def evaluate_domains(
         DataError: no such dataset, other classes than a model's, or an image or label that can't be read.
         EngineError: an engine is missing or failed.
     """
+    models, data = several(models), several(data)
     names = [Path(folder).resolve().name for folder in data]
     if not models or not names:
         raise InputError("domains: expected at least one model and one dataset in `data`")

@@ -15,6 +15,7 @@ from typing import Any
 
 from ...core.cpu import resolve_threads
 from ...core.errors import UnknownNameError
+from ...core.options import several
 from ...core.progress import Progress
 from ...datasets.dataset import SegDataset
 from ...datasets.opening import open_dataset
@@ -50,7 +51,7 @@ METHOD = {
 
 
 def bench(
-    models: Sequence[str | Path], options: BenchOptions = _DEFAULTS, *, progress: Progress | None = None
+    models: str | Path | Sequence[str | Path], options: BenchOptions = _DEFAULTS, *, progress: Progress | None = None
 ) -> BenchReport:
     """Measures every model × engine × number of threads × batch.
 
@@ -62,7 +63,7 @@ def bench(
     ['onnxruntime']
 
     Args:
-        models: ONNX or engine files, artefact folders, folders of artefacts, and shipped models' names.
+        models: One or several: ONNX or engine files, artefact folders, folders of artefacts, and shipped models' names.
         options: What is measured on what, and for how long.
         progress: Told of the turns, and of what runs now.
 
@@ -76,7 +77,7 @@ def bench(
         DataError: ``data`` is no dataset, or an image can't be read.
         SourceError, SinkError: ``source`` or ``sink`` can't be opened, or both are one file.
     """
-    files = find_models(models, options.engines)
+    files = find_models(several(models), options.engines)
     dataset = None if options.data is None else open_dataset(options.data, options.split)
     engine_names = engines_of(files, options.engines)
     if options.relative_to is not None and options.relative_to not in (names := set(model_names(files))):

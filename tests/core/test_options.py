@@ -87,3 +87,45 @@ def test_sizes_and_ranges():
     assert parse_range("1") == (1.0, 1.0)
     with pytest.raises(InputError, match="expected LOW,HIGH"):
         parse_range("2,1")
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"count": "three"}, "`count`: expected a whole number, got 'three'"),
+        ({"count": 2.5}, "`count`: expected a whole number, got 2.5"),
+        ({"count": True}, "`count`: expected a whole number, got True"),
+        ({"count": None}, "`count`: expected a whole number, got None"),
+        ({"share": "half"}, "`share`: expected a number, got 'half'"),
+        ({"data": 3}, "`data`: expected a path, got 3"),
+        ({"loss": 1}, "`loss`: expected a text, got 1"),
+        ({"names": ["x", 3]}, "`names`: expected a text, got 3"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_when_it_is_made(values, text):
+    with pytest.raises(InputError) as error:
+        Sample(**{"data": "d", **values})
+    assert str(error.value) == text
+
+
+def test_one_value_is_one_of_several():
+    """Not its letters."""
+    assert Sample(data="d", names="one").names == ("one",)
+
+
+def test_a_size_may_be_a_text():
+    @configuration
+    class Sized(Options):
+        size_hw: tuple[int, int] | None = option(None, help="Size.", parse=parse_size)
+        threads: tuple[int, ...] | None = option(None, help="Threads.", low=1)
+        kinds: tuple[str, ...] = option(("a",), help="Kinds", choices=lambda: ("a", "b"))
+
+    globals()["Sized"] = Sized  # its type hints are looked up here
+    assert Sized(size_hw="32x48", threads=2).threads == (2,)
+    assert Sized(size_hw="32x48").size_hw == Sized(size_hw=[32, 48]).size_hw == (32, 48)
+    with pytest.raises(InputError, match="^`size_hw`: expected HEIGHTxWIDTH"):
+        Sized(size_hw="big")
+    with pytest.raises(InputError, match="^`threads`: expected at least 1, got 0"):
+        Sized(threads=[1, 0])
+    with pytest.raises(UnknownNameError, match="unknown kinds 'c'"):
+        Sized(kinds=["a", "c"])
