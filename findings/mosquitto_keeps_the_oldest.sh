@@ -4,8 +4,7 @@
 # 500 dropped, each of them acknowledged with "Success": a subscriber that returns misses exactly the latest.
 set -euo pipefail
 dir=$(mktemp -d)
-trap 'kill "$broker" 2>/dev/null || true; rm -rf "$dir"' EXIT
-broker=
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$dir"' EXIT
 cd "$dir"
 apt-get -qq -o APT::Sandbox::User=root download mosquitto=2.0.11-1.2+deb12u2 libwebsockets17=4.1.6-3 \
     libcjson1=1.7.15-1+deb12u4 libdlt2=2.18.8-6 libwrap0=7.6.q-32 libev4=1:4.33-1 libuv1=1.44.2-1+deb12u1
@@ -17,9 +16,11 @@ port=$(python3 -c "import socket; s = socket.create_server(('127.0.0.1', 0)); pr
 printf 'listener %s 127.0.0.1\nallow_anonymous true\n' "$port" >mosquitto.conf
 LD_LIBRARY_PATH=$dir/root/usr/lib/x86_64-linux-gnu:$dir/root/lib/x86_64-linux-gnu \
     root/usr/sbin/mosquitto -c mosquitto.conf 2>log &
-broker=$!
-sleep 1
-head -n 1 log
+for _ in $(seq 50); do
+    grep -q running log && break
+    sleep 0.2
+done
+grep running log
 
 venv/bin/python - "$port" <<'PY'
 import sys
