@@ -84,7 +84,7 @@ class Values:
         }
 
 
-#: Field → option of every verb that was loaded, for errors; see :func:`seg_edge.cli.translate.translated`.
+#: Field → option of the verb that runs, for errors; see :func:`use_flags` and :func:`seg_edge.cli.translate.translated`.
 FLAGS: dict[str, str] = {}
 
 
@@ -119,12 +119,22 @@ def derive(*groups: type[Options] | Fields) -> Callable[[Callable[..., Any]], Ca
             mine = {name: value for name, value in arguments.items() if name in own}
             return verb(**mine, values=Values(parts, arguments))
 
+        run.option_flags = {  # type: ignore[attr-defined]
+            field: flag_of(field, info) for part in parts for field, _parameter, info, _hint, _default in part
+        }
         run.__name__, run.__doc__, run.__module__ = verb.__name__, verb.__doc__, verb.__module__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return run
 
     return decorate
+
+
+def use_flags(module: object) -> None:
+    """From now on errors name the options of the verbs in that module."""
+    FLAGS.clear()
+    for verb in vars(module).values():
+        FLAGS.update(getattr(verb, "option_flags", {}))
 
 
 def parameter_name(field: str, info: OptionInfo) -> str:
@@ -143,7 +153,6 @@ def _derived(parts: list[Fields]) -> list[inspect.Parameter]:
         for name, parameter, info, hint, default in group:
             if parameter in made:
                 raise TypeError(f"{group.owner.__name__}.{name}: the verb has an option {parameter} already")
-            FLAGS[name] = flag_of(name, info)
             made[parameter] = inspect.Parameter(
                 parameter,
                 inspect.Parameter.KEYWORD_ONLY,

@@ -23,6 +23,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from ..core.errors import SegEdgeError
 from .coercion import lighten
+from .derive import use_flags
 from .translate import translated
 
 #: Verb → what `seg-edge --help` says of it (a test holds it equal to the verb's own first line), in the order of the work.
@@ -79,6 +80,7 @@ class _Verbs(TyperGroup):
 def load_verb(name: str) -> Any:
     """The command of a verb; imports its module."""
     module = import_module(f".{name}", __package__)
+    use_flags(module)
     verbs = getattr(module, "app", None)
     if verbs is None:
         verbs = typer.Typer(add_completion=False)
@@ -126,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
     with _Signals() as signals:
         try:
             # Not standalone: typer would draw its errors as boxes, and turn others into exit statuses of its own.
-            result = _version() if words[:1] == ["--version"] else app(words, prog_name="seg-edge", standalone_mode=False)
+            result = _run(words)
             if sys.stdout is not None:
                 sys.stdout.flush()  # here, where a reader that went away can still be answered
             status = result if isinstance(result, int) else 0
@@ -146,10 +148,13 @@ def main(argv: list[str] | None = None) -> int:
             return _interrupted() if signals.came else _failed(error, debug)
 
 
-def _version() -> None:
-    from ..core.version import __version__
+def _run(words: list[str]) -> Any:
+    if words[:1] == ["--version"]:
+        from ..core.version import __version__
 
-    print(f"seg-edge {__version__}")
+        print(f"seg-edge {__version__}")
+        return 0
+    return app(words, prog_name="seg-edge", standalone_mode=False)
 
 
 def _failed(error: Exception, debug: bool) -> int:

@@ -239,7 +239,7 @@ def several(values: T | Iterable[T]) -> list[T]:
     (['model.onnx'], ['a.onnx', 'b.onnx'])
     """
     if isinstance(values, (str, os.PathLike)) or not isinstance(values, Iterable):
-        return [values]  # type: ignore[list-item]  # a text is iterable too
+        return [values]  # a text is iterable too
     return list(values)
 
 

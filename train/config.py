@@ -133,9 +133,10 @@ def check_multiples(field: str, size_hw: tuple[int, int]) -> None:
     """Raises InputError, with a size that would do, unless both sides are multiples of :data:`.models.names.STRIDE`."""
     stride = names.STRIDE
     if any(side < stride or side % stride for side in size_hw):
-        near = tuple(max(stride, round(side / stride) * stride) for side in size_hw)
+        height, width = (max(stride, round(side / stride) * stride) for side in size_hw)
         raise InputError(
-            f"`{field}`: HEIGHTxWIDTH must be multiples of {stride}, got {show_size(size_hw)}; try {show_size(near)}"
+            f"`{field}`: HEIGHTxWIDTH must be multiples of {stride}, got {show_size(size_hw)}; "
+            f"try {show_size((height, width))}"
         )
 
 

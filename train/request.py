@@ -47,7 +47,7 @@ class Request:
                 f"dataset {self.data}: no such folder; pass `data` a folder with images/{config.train_split} and "
                 f"labels/{config.train_split}"
             )
-        for path in (config.init, config.distill and config.distill.teacher):
+        for path in (config.init, config.distill.teacher if config.distill else None):
             if path is not None:
                 checkpoint_file(path)
         if self.resume and not self.last.is_file():

@@ -87,7 +87,7 @@ class HttpV2Engine(Engine):
         text = json.dumps(head).encode()
         headers = {"Inference-Header-Content-Length": str(len(text)), "Content-Type": "application/octet-stream"}
         headers["Content-Length"] = str(len(text) + frames.nbytes)
-        answer, tensors = self._ask("POST", f"{self._base}/infer", (text, memoryview(frames).cast("B")), headers)
+        answer, tensors = self._ask("POST", f"{self._base}/infer", (text, frames.data.cast("B")), headers)
         return _output(answer, tensors, self.spec.output)
 
     def _close(self) -> None:
@@ -158,7 +158,8 @@ def _output(text: bytes, tensors: bytes, name: str) -> Output:
         if row["name"] == name:
             dtype = np.dtype(_DTYPES[row["datatype"]][1])
             if "data" in row:
-                return np.asarray(row["data"], dtype).reshape(row["shape"])
+                listed: Output = np.asarray(row["data"], dtype).reshape(row["shape"])
+                return listed
             return np.require(np.frombuffer(tensors, dtype, math.prod(row["shape"]), at).reshape(row["shape"]), None, "A")
         at += int((row.get("parameters") or {}).get("binary_data_size", 0))
     raise ValueError(f"the answer has no output {name}")

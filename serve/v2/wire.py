@@ -16,7 +16,7 @@ from ..work.errors import ApiError
 from ..work.imagefile import Bytes
 
 #: Datatype → NumPy's, of the tensors that this service takes and gives.
-DTYPES = {"UINT8": np.dtype("u1"), "FP32": np.dtype("<f4")}
+DTYPES: dict[str, np.dtype[Any]] = {"UINT8": np.dtype("u1"), "FP32": np.dtype("<f4")}
 
 
 @dataclass
@@ -163,7 +163,7 @@ def write_response(
         row: dict[str, Any] = {"name": name, "datatype": names[array.dtype], "shape": list(array.shape)}
         if binary:
             row["parameters"] = {"binary_data_size": array.nbytes}
-            blobs.append(memoryview(array).cast("B"))
+            blobs.append(array.data.cast("B"))
         else:
             row["data"] = array.ravel().tolist()
         rows.append(row)
@@ -181,4 +181,4 @@ def _flat(data: Any) -> list[Any]:
         raise ValueError("data must be a list")
     while data and isinstance(data[0], list):
         data = [value for part in data for value in part]
-    return data
+    return list(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from seg_edge.cli.derive import FLAGS, Fields, Values, derive
+from seg_edge.cli.derive import FLAGS, Fields, Values, derive, use_flags
 from seg_edge.core.errors import InputError
 from seg_edge.core.options import Options, configuration, option, parse_size, show_size
 
@@ -83,8 +84,10 @@ def test_help_shows_names_and_defaults():
 def test_errors_name_the_field():
     with pytest.raises(InputError, match="^`input_hw`: expected HEIGHTxWIDTH"):
         run("n", "--data", "d", "--imgsz", "big")
-    assert FLAGS["input_hw"] == "--imgsz"
-    assert FLAGS["weight"] == "--kd-weight"
+    use_flags(sys.modules[__name__])
+    assert (FLAGS["input_hw"], FLAGS["weight"]) == ("--imgsz", "--kd-weight")
+    use_flags(pytest)  # another module: the fields' names are another verb's
+    assert FLAGS == {}
 
 
 def test_a_field_that_is_not_there_is_a_programming_error():

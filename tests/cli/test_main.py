@@ -64,7 +64,7 @@ def raises(error):
 
 def test_help_lists_every_verb(capsys):
     """A verb is a module of seg_edge.cli, beside main and what several share."""
-    others = {"main", "coercion", "common", "derive", "progress", "translate"}
+    others = {"main", "coercion", "common", "derive", "progress", "recipe", "reports", "runtime_options", "translate"}
     verbs = {path.stem for path in Path(seg_edge.cli.__file__).parent.glob("[!_]*.py")} - others
     assert verbs == set(VERBS)
     assert main(["--help"]) == 0
