@@ -86,7 +86,7 @@ def test_errors_name_the_field():
         run("n", "--data", "d", "--imgsz", "big")
     use_flags(sys.modules[__name__])
     assert (FLAGS["input_hw"], FLAGS["weight"]) == ("--imgsz", "--kd-weight")
-    use_flags(pytest)  # another module: the fields' names are another verb's
+    use_flags(typer)  # another module: the fields' names are another verb's
     assert FLAGS == {}
 
 
