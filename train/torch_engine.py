@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..core.spec import ModelSpec
 from ..runtime.engines.base import Availability, Engine, Frames, Output, Tensor
-from .checkpoint.file import load_checkpoint
+from .checkpoint.file import KEY, load_checkpoint, read_checkpoint
 
 
 class TorchEngine(Engine):
@@ -26,7 +27,7 @@ class TorchEngine(Engine):
         Raises:
             ModelFileError: missing, damaged, or not written by seg-edge.
         """
-        return cls(path, load_checkpoint(path).spec, threads)
+        return cls(path, ModelSpec.from_dict(read_checkpoint(path)[KEY]["spec"]), threads)
 
     @classmethod
     def available(cls) -> Availability:

@@ -80,11 +80,13 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     data = read_checkpoint(path)
     about = data[KEY]
     spec = ModelSpec.from_dict(about["spec"])
-    model = build(about["model"], len(spec.labels), about["config"])
+    # Without memory: random weights, which large networks take seconds to draw, would be replaced at once.
+    with torch.device("meta"):
+        model = build(about["model"], len(spec.labels), about["config"])
     weights: dict[str, Tensor] = {k.removeprefix(PREFIX): v for k, v in data["state_dict"].items() if k.startswith(PREFIX)}
     weights = fused(weights)
     try:
-        model.load_state_dict(weights)
+        model.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise ModelFileError(
             f"{path}: weights do not fit {about['model']} ({str(error).splitlines()[-1].strip()})"
