@@ -101,7 +101,7 @@ def test_the_whole_road(dataset, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--model", "pspnet-resnet18", "--batch", "1"], "pspnet-resnet18 normalizes the mean of the whole picture"),
+        (["--model", "pspnet-resnet18", "--batch", "1"], "pspnet-resnet18 normalizes the mean of the whole image"),
         (["--pretrained", "imagenet"], "unet-s has no encoder of a classification network"),
         (["--model", "unet-resnet18", "--pretrained", "imagenet", "--init", "x.pt"], "drop --pretrained or --init"),
     ],

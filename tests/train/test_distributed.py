@@ -125,7 +125,7 @@ def test_a_process_that_dies_ends_the_others(two):
     assert two.status != 0
     said = [line for line in two.lines if line.startswith("seg-edge: ")]
     assert len(said) == 3
-    assert said[2].startswith("seg-edge: error: train: process 0 of 2 lost the others (")
+    assert said[2].startswith("seg-edge: error: process 0 of 2 lost the others (")
     assert "start again with --resume" in said[2]
     assert read_checkpoint(two.folder / "dies" / "last.pt")["epoch"] == 0
 
@@ -161,7 +161,7 @@ def test_what_torchrun_says(monkeypatch):
     placed = placement(found)
     assert (placed["devices"], placed["num_nodes"]) == (4, 2)
     environment(monkeypatch, RANK=0, WORLD_SIZE=7, LOCAL_RANK=0, LOCAL_WORLD_SIZE=4)
-    with pytest.raises(InputError, match="torchrun started 4 of 7 processes on this machine; pass the same number"):
+    with pytest.raises(InputError, match="torchrun started 4 of 7 processes on this machine; start the same number"):
         processes()
 
 
