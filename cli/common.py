@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ..core.report import Report
     from ..core.spec import ModelSpec
     from ..runtime import Segmenter
 
@@ -128,21 +127,6 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(width=None if sys.stdout and sys.stdout.isatty() else 160)
-
-
-def print_report(report: Report, text_columns: int = 1) -> None:
-    """Prints a report's title and its table; the first ``text_columns`` columns are text, the others numbers."""
-    from rich.table import Table
-
-    cells = report.table()
-    assert cells is not None
-    columns, rows = cells
-    table = Table()
-    for at, column in enumerate(columns):
-        table.add_column(column, justify="left" if at < text_columns else "right")
-    for row in rows:
-        table.add_row(*row)
-    print_table(report.title(), table)
 
 
 def print_table(title: str, table: Table) -> None:

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from ..measure import CompareOptions
-from .common import print_report, writable
+from .common import writable
 from .derive import Values, derive
 from .progress import Bars
+from .reports import show
 
 
 @derive(CompareOptions)
@@ -32,7 +33,7 @@ def compare(
 
     with Bars(start="comparing") as bars:
         report = compare_trainings([run_a, run_b], out, options, progress=bars)
-    print_report(report)
+    show(report)
     for note in report["notes"]:
         print(f"note: {note}")
     for file in report.files:

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from ..measure import EvaluateOptions
-from .common import print_report, writable
+from .common import writable
 from .derive import Values, derive
 from .progress import Bars
+from .reports import show
 
 
 @derive(EvaluateOptions)
@@ -36,7 +37,7 @@ def domains(
 
     with Bars(start="evaluating") as bars:
         report = evaluate_domains(models, data, options, progress=bars)
-    print_report(report, text_columns=2)
+    show(report, left=2)
     if json:
         report.write(json)
     if csv:

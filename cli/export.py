@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from ..core.engine_names import PLAN_ENGINES
 from ..core.errors import GateError, InputError
 from ..export.deliver.options import DeliverOptions
 from ..export.graph.options import QuantOptions
@@ -16,6 +15,7 @@ from ..export.int8.options import QatOptions
 from ..export.options import ExportOptions
 from ..export.pruning.options import PruneOptions
 from ..export.trt.options import BuildOptions
+from ..runtime.engines.table import PLAN_ENGINES
 from ..train.losses.options import DistillOptions
 from .common import console, writable
 from .derive import Fields, Values, derive

@@ -9,9 +9,10 @@ import typer
 
 from ..core.shipped import DEFAULT, shipped
 from ..measure import EvaluateOptions
-from .common import about, console, print_report, writable
+from .common import about, console, writable
 from .derive import Values, derive
 from .progress import Bars
+from .reports import show
 
 
 @derive(EvaluateOptions)
@@ -42,7 +43,7 @@ def val(
         if shipped(model) != model:
             print(about(model, segmenter))
         report = evaluate(segmenter, named_for(dataset, segmenter.labels), options, progress=bars)
-    print_report(report)
+    show(report)
     console().print(report.summary(), highlight=False)
     if json:
         report.write(json)

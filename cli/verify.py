@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..core.engine_names import AUTO, ENGINES
 from ..core.shipped import DEFAULT
+from ..runtime.engines.table import AUTO, ENGINES
 from .common import writable
 from .progress import Bars
 from .reports import show

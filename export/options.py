@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import field
 from pathlib import Path
 
-from ..core.engine_names import AUTO, ENGINES, PLAN_ENGINES
 from ..core.errors import InputError
 from ..core.options import Options, configuration, option, parse_size, show_size
+from ..runtime.engines.table import AUTO, ENGINES, PLAN_ENGINES
 from .deliver.options import DeliverOptions
 from .graph.options import QuantOptions
 from .graph.size import FREE, check_size

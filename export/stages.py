@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.engine_names import AUTO, ENGINES, SERVERS
 from ..core.errors import InputError
 from ..core.options import check_name
 from ..core.progress import Progress
 from ..core.shipped import DEFAULT
+from ..runtime.engines.table import AUTO, ENGINES, SERVERS
 from .options import ExportOptions
 from .preflight import check_artefact, check_checkpoint, check_data, check_model, check_out
 from .pruning.options import PruneOptions

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...core.engine_names import AUTO, ENGINES, GRAPH_ENGINES
 from ...core.errors import InputError
 from ...core.options import Options, check_name, configuration, option
+from ...runtime.engines.table import AUTO, ENGINES, GRAPH_ENGINES
 from ...train.losses.options import DistillOptions
 from .goal import Goal, one_goal
 from .names import IMPORTANCES, NEED_DATA, SCOPES

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...core.engine_names import PLAN_ENGINES
 from ...core.errors import InputError
 from ...core.options import Options, configuration, option
+from ...runtime.engines.table import PLAN_ENGINES
 
 
 @configuration

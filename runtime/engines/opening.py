@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from ...core.engine_names import SERVERS
 from ...core.errors import EngineError, ModelFileError, UnknownNameError
 from ...core.shipped import shipped
 from ..machine import gpu as gpu_support
@@ -14,7 +13,7 @@ from ..modelfile.modelfile import read_spec, resolve_model
 from ..modelfile.plan import FLAVOURS, PLAN_SUFFIXES, build_command
 from ..modelfile.planfile import find_plan, is_plan, read_plan
 from .base import Engine
-from .table import AUTO, TABLE, choices, names
+from .table import AUTO, SERVERS, TABLE, choices, names
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 #: The name that means: the fastest engine available.
 AUTO = "auto"
+#: How the address of a server begins that is named instead of an engine: ``http://HOST:PORT/MODEL``.
+SERVERS = ("http://", "https://")
 
 
 class Row(NamedTuple):
@@ -56,3 +58,7 @@ def names(reading: str | None = None) -> tuple[str, ...]:
 def choices() -> tuple[str, ...]:
     """What an option that names an engine takes: ``"auto"`` and the names."""
     return (AUTO, *TABLE)
+
+
+#: All of them; those that open ONNX files; those that open engine files, which ``seg-edge build`` makes.
+ENGINES, GRAPH_ENGINES, PLAN_ENGINES = names(), names(".onnx"), names(".engine")

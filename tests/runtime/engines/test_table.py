@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from seg_edge.core.engine_names import AUTO, ENGINES, PLAN_ENGINES
 from seg_edge.runtime import engines
+from seg_edge.runtime.engines.table import AUTO, ENGINES, PLAN_ENGINES
 from seg_edge.runtime.modelfile.plan import FLAVOURS
 
 
