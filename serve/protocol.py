@@ -10,7 +10,7 @@ from typing import Any
 #: Seconds in which the head of a request must be complete, from the connection or from its first byte on.
 HEAD_S = 10.0
 # A connection that was made just before the end gets so long to send its request, which is then refused in words.
-_FIRST_S = 0.5
+_FIRST_S = 2.0
 #: Milliseconds without progress after which the kernel ends a connection whose client takes nothing.
 _STUCK_MS = 30_000
 

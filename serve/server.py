@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
+import os
 import signal
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -21,9 +24,12 @@ from .protocol import http_protocol
 from .work.options import ServeOptions
 from .work.service import Models
 
-# After the signal, clients on open connections get their answers with "Connection: close" before the doors are shut.
-_FAREWELL_S = 0.6
+# After the signal, clients on open connections get their answers with "Connection: close" before the doors are shut. At
+# least so long, because a balancer must see that the service isn't ready; at most so long while connections are open.
+_FAREWELL_S = 0.6, 2.5
 _BACKLOG = 256
+# linux/bpf_common.h, asm-generic/socket.h; Python's socket module has neither.
+_BPF_RETURN, _SO_ATTACH_FILTER = 0x06, 26
 #: Frames of a WebSocket that may wait in its protocol.
 _WS_QUEUE = 2
 
@@ -155,8 +161,11 @@ class Server(uvicorn.Server):
         # a connection that was shut while a request is under way would lose it.
         self.app.service.draining = True
         loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + min(_FAREWELL_S, self.app.service.options.drain)
-        while loop.time() < deadline_s and not self.force_exit:
+        begun_s = loop.time()
+        least_s, most_s = (min(seconds, self.app.service.options.drain) for seconds in _FAREWELL_S)
+        while not self.force_exit and (spent_s := loop.time() - begun_s) < most_s:
+            if spent_s >= least_s and not self.server_state.connections:
+                break
             await asyncio.sleep(0.02)
         for listener in sockets or []:
             await self._take_last(listener)
@@ -164,14 +173,15 @@ class Server(uvicorn.Server):
 
     async def _take_last(self, listener: socket.socket) -> None:
         """Takes the connections that wait at the door before it is shut: the kernel would reset them."""
-        listener.listen(0)  # those who come now try again in a second, and are refused
+        _drop_newcomers(listener)
         await asyncio.sleep(0.02)
         taken = []
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                taken.append(listener.accept()[0])
-        for server in self.servers:
-            server.close()
+        with socket.socket(listener.family) as shut:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    taken.append(listener.accept()[0])
+            # Not close(): the loop still holds the descriptor, and would do it later.
+            os.dup2(shut.fileno(), listener.fileno())
         for link in taken:
             link.setblocking(False)
             with contextlib.suppress(OSError):
@@ -199,6 +209,19 @@ class Server(uvicorn.Server):
         if self.should_exit:
             self.force_exit = True
         self.should_exit = True
+
+
+def _drop_newcomers(listener: socket.socket) -> None:
+    """Connections that are made from now on are not answered: their clients try again in a second, and are refused.
+
+    A packet filter of one instruction, "drop", does it on Linux, without privileges. Between the last accept() and close(),
+    another connection could come otherwise, and would be reset although its client had been told that it is connected.
+    """
+    drop = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RETURN, 0, 0, 0))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(drop)))
+    except OSError:  # not Linux
+        listener.listen(0)
 
 
 @contextmanager
