@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +20,7 @@ from .translate import translated
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..core.progress import Progress
     from ..measure import BenchReport
     from ..measure.report.tables import Table
 
@@ -125,7 +125,7 @@ def bench(
     from ..runtime.modelfile.modelfile import read_spec
 
     with Bars(start="opening", refresh_per_second=2) as bars:
-        added = _added(given, table, network, peer, size_hw, cache, bars.say)
+        added = _added(given, table, network, peer, size_hw, cache, bars)
         if table and options.relative_to is None and added:
             options = options.with_(relative_to=read_spec(added[0]).name)
         report = runs.bench([*added, *given], options, progress=bars)
@@ -173,7 +173,7 @@ def _name_shipped(model: Path, options: BenchOptions) -> None:
 
 def _added(
     given: list[Path], table: bool, networks: list[str] | None, peers: list[Path] | None, size_hw: tuple[int, int],
-    cache: Path | None, say: Callable[[str], None],
+    cache: Path | None, progress: Progress,
 ) -> list[Path]:  # fmt: skip
     """The table's networks, then peers; exported into the cache where they are not there yet."""
     added: list[Path] = []
@@ -183,7 +183,7 @@ def _added(
         except ImportError as error:
             remedy = "pip install 'seg-edge[train,export,zoo]'"
             raise InputError(f"bench `table=True`: needs torch and onnx ({error}); {remedy}") from error
-        added += table_models(given, size_hw, networks, cache, say)
+        added += table_models(given, size_hw, networks, cache, progress)
     for path in peers or ():
         try:
             from ..export.networks.peer import wrap_peer

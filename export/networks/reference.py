@@ -1,13 +1,13 @@
-"""Networks to compare with, as files of our own contract, kept in a cache folder: each is exported once.
+"""Reference networks as model files of seg-edge, each exported once into a cache folder.
 
-They get the same pre- and post-processing as ours: uint8 frames in, normalization inside the graph, the runtime's kernels
-behind it. So rows differ in the network alone.
+Reference networks get the same pre- and post-processing as ours: uint8 frames in, normalization inside the graph, the
+runtime's kernels behind it. So the rows of a table differ in the network alone.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import torch
 from ...core.artefact import atomic_path
 from ...core.errors import ModelFileError, UnknownNameError
 from ...core.labels import Labels
+from ...core.progress import Progress, Silent
 from ...core.spec import ModelSpec
 from ...measure.workload.untrained import RANDOM
 from ...runtime.modelfile.modelfile import read_spec
@@ -26,35 +27,35 @@ from ..graph.size import check_size
 from ..graph.to_onnx import to_onnx
 from .cache_folder import cache_folder
 
-#: In a spec's provenance: these weights were never trained.
+#: Provenance in the spec of a network with untrained weights.
 UNTRAINED = {
     "weights": RANDOM,
     "note": "random weights: the network costs the same; post-processing was fed with scores that have a street's structure",
 }
 
-Progress = Callable[[str], None]
-
 
 def known() -> list[str]:
-    """Names that :func:`reference` takes: the published networks, the smaller ones, our own family."""
+    """Names that :func:`reference` accepts: the published networks, the smaller ones, our own family."""
     return [*zoo.NETWORKS, *registry.MODELS]
 
 
 def reference(
     name: str, input_hw: tuple[int, int], classes: int, cache: str | Path | None = None, progress: Progress | None = None
 ) -> Path:
-    """A network of :func:`known` with random weights as an ONNX file; exported if the cache has none of these versions.
+    """The ONNX file of a network of :func:`known` with random weights.
+
+    The network is exported unless the cache has a file that the same versions of the packages made.
 
     Args:
-        name: Which network.
+        name: A name of :func:`known`.
         input_hw: Input size, multiples of 32.
         classes: Number of classes.
-        cache: The folder; None is :func:`seg_edge.export.networks.cache_folder.cache_folder`.
-        progress: Called with a line before the export begins.
+        cache: The cache folder; None is :func:`seg_edge.export.networks.cache_folder.cache_folder`.
+        progress: Receives a line before an export begins; None is silent.
 
     Raises:
         UnknownNameError: no such network.
-        InputError: a size that is no multiple of 32, or a package that is missing.
+        InputError: the size is not a multiple of 32, or a package is missing.
         ModelFileError: torch can't export the network.
     """
     if name not in known():
@@ -66,8 +67,7 @@ def reference(
     path = folder / f"{name}-{input_hw[0]}x{input_hw[1]}-{classes}-{key}.onnx"
     if _is_whole(path, name):
         return path
-    if progress is not None:
-        progress(f"exporting {name} once, into {folder}")
+    (progress or Silent()).say(f"exporting {name} once, into {folder}")
     torch.manual_seed(0)
     network: torch.nn.Module
     network, stride = (
@@ -102,13 +102,13 @@ def table_models(
 ) -> list[Path]:
     """The files of ``bench --table``: the published networks and the smaller ones, then our family.
 
-    A member of the family that ``models`` holds is left out: its trained file is measured instead. Classes are as many as
-    the first of ``models`` has, else 11 (CamVid).
+    A network of our family that is among ``models`` is left out: its trained file is measured instead. The number of
+    classes is that of the first model, or 11 (CamVid) without models.
 
     Args:
-        models: Exported files that are measured anyway.
-        networks: Names instead of all.
-        input_hw, cache, progress: As :func:`reference` takes them.
+        models: Exported files that the benchmark measures in any case.
+        networks: Names of the networks to include; None is all of them.
+        input_hw, cache, progress: See :func:`reference`.
     """
     specs = [read_spec(path) for path in models]
     classes = len(specs[0].labels) if specs else 11
@@ -126,7 +126,7 @@ def _versions(name: str) -> dict[str, str]:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            versions[package] = "missing"  # building it says so, with the remedy
+            versions[package] = "missing"  # building the network raises the error that names the remedy
     return versions
 
 
@@ -134,4 +134,4 @@ def _is_whole(path: Path, name: str) -> bool:
     try:
         return path.is_file() and read_spec(path).name == name
     except ModelFileError:
-        return False  # damaged by something else than us, who write atomically: export it again
+        return False  # damaged from outside, because exports are written atomically: export it again

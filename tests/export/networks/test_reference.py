@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seg_edge.core.errors import InputError, UnknownNameError
+from seg_edge.core.progress import Silent
 from seg_edge.export.networks import reference as module
 from seg_edge.export.networks.cache_folder import cache_folder
 from seg_edge.export.networks.reference import known, reference, table_models
@@ -14,22 +15,32 @@ from seg_edge.train.models import registry, zoo
 SIZE = (64, 96)
 
 
+class Lines(Silent):
+    """Keeps the lines that it receives."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, text):
+        self.lines.append(text)
+
+
 def test_a_network_is_exported_once_and_again_when_a_version_changes(tmp_path, monkeypatch):
-    said = []
-    path = reference("lraspp-mobilenetv3", SIZE, 5, tmp_path, said.append)
+    progress = Lines()
+    path = reference("lraspp-mobilenetv3", SIZE, 5, tmp_path, progress)
     spec = read_spec(path)
     assert (spec.name, spec.input_hw, spec.output_stride, len(spec.labels)) == ("lraspp-mobilenetv3", SIZE, 1, 5)
     network = zoo.build("lraspp-mobilenetv3", 5)
     assert spec.provenance["params"] == registry.parameters(network)
     assert spec.provenance["macs"] == registry.macs(network, SIZE)
     assert spec.provenance["weights"] == "random"
-    assert reference("lraspp-mobilenetv3", SIZE, 5, tmp_path, said.append) == path
-    assert len(said) == 1
+    assert reference("lraspp-mobilenetv3", SIZE, 5, tmp_path, progress) == path
+    assert len(progress.lines) == 1
     path.write_bytes(b"damaged")
-    assert reference("lraspp-mobilenetv3", SIZE, 5, tmp_path, said.append) == path
+    assert reference("lraspp-mobilenetv3", SIZE, 5, tmp_path, progress) == path
     monkeypatch.setattr(module.metadata, "version", lambda name: "99")
-    assert reference("lraspp-mobilenetv3", SIZE, 5, tmp_path, said.append) != path
-    assert len(said) == 3
+    assert reference("lraspp-mobilenetv3", SIZE, 5, tmp_path, progress) != path
+    assert len(progress.lines) == 3
 
 
 def test_the_table_leaves_out_what_is_measured_trained(tmp_path, tiny_onnx, monkeypatch):
