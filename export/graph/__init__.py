@@ -1,1 +1,1 @@
-"""Changes of the graph: to ONNX, simplified, quantized, cast to fp16, batched, with a labels head."""
+"""Graph transformations: export to ONNX, simplification, quantization, fp16, batch size, labels head."""

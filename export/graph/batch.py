@@ -1,4 +1,4 @@
-"""Batch size: a graph of batch 1 rewritten for N frames at once, or for any number of them."""
+"""Batch size: rewrites a graph of batch 1 for N frames, or for any number of frames."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .size import FREE
 
 #: Name of a free batch axis in the graph.
 AXIS = "N"
-# A graph that takes this many takes any number: what fixes its batch fixes it to the 1 that it was traced with.
+# A graph that accepts this batch accepts any: a graph with a fixed batch has the batch of 1 that it was traced with.
 _TRIAL = 2
 
 
 def with_batch(model: onnx.ModelProto, batch: int | None) -> onnx.ModelProto:
-    """A copy whose input and output hold ``batch`` frames; None: any number, a new one in each inference.
+    """A copy whose input and output hold ``batch`` frames; None is a free batch, which may differ in each inference.
 
     Raises:
         ModelFileError: the network itself fixes its batch size, e.g. in a Reshape.
     """
     try:
-        if batch is None:  # with sizes that it doesn't know, shape inference finds no contradiction
+        if batch is None:  # shape inference finds contradictions only between known sizes
             _inferred(model, _TRIAL)
         return _inferred(model, batch)
     except Exception as error:  # onnx's InferenceError shares no public base class with its other errors
@@ -35,7 +35,7 @@ def with_batch(model: onnx.ModelProto, batch: int | None) -> onnx.ModelProto:
 
 
 def for_one_frame(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph itself where it fixes its batch size, else a copy for batch 1: engine files have fixed shapes."""
+    """The graph itself if its batch is fixed, else a copy for batch 1: engine files have fixed shapes."""
     axis = model.graph.input[0].type.tensor_type.shape.dim[0]
     return model if axis.HasField("dim_value") else with_batch(model, 1)
 
@@ -50,15 +50,15 @@ def _inferred(model: onnx.ModelProto, batch: int | None) -> onnx.ModelProto:
         else:
             axis.dim_value = batch
     del result.graph.value_info[:]
-    # The dialects of the engines read the inferred shapes.
+    # The engines' dialect rewrites read the inferred shapes.
     return onnx.shape_inference.infer_shapes(result, strict_mode=True)
 
 
 def run_batched(model: onnx.ModelProto, frames: Sequence[Frames], batch: int | None) -> list[Array]:
-    """Runs frames of batch 1 through a model of batch N, the last group filled up with its first frame.
+    """Runs frames of batch 1 through a model of batch N; repeats of its first frame fill up the last group.
 
     Args:
-        batch: N; None, for a model that takes any number: the first frame alone, the next two together, then three, ….
+        batch: N. None is for a model with a free batch: groups of one frame, two frames, three frames, ….
 
     Returns:
         One output (1, …) for each frame.

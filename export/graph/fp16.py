@@ -1,9 +1,11 @@
-"""FP16: a graph in which casts say where half precision begins and ends, as strongly typed builders read it.
+"""FP16: a graph in which casts mark where half precision begins and ends, for strongly typed builders.
 
-Frames stay uint8 and normalization stays float32 (a pixel minus its mean needs 9 bits and a fraction); the logits are cast
-back to float32. What lies between is float16, weights included: the file is half as big. ONNX Runtime's own converter
-(``onnxruntime.transformers.float16``, tried with 1.31) can't be used: around the nodes that are to stay in float32 it casts
-each tensor down and up again, at the end of the graph, which is then no valid one.
+Frames stay uint8. Normalization stays float32, because a pixel minus its mean needs 9 bits and a fraction. The logits
+are cast back to float32. Everything between is float16, weights included, so the file is half as big.
+
+ONNX Runtime's own converter (``onnxruntime.transformers.float16``, tried with 1.31) can't be used. For nodes that
+should stay in float32, it appends a cast down and up for each tensor at the end of the graph, which makes the graph
+invalid.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from onnx import TensorProto, helper, numpy_helper, version_converter
 from ...calib.graph import attribute, get_spec, set_spec
 from ...core.errors import ModelFileError
 
-#: The first opset whose Q/DQ takes float16.
+#: The first opset in which QuantizeLinear and DequantizeLinear accept float16.
 QDQ_OPSET = 19
-# What may stand between the frames and the network.
+# Operations of preprocessing: they may stand between the frames and the network.
 _PREPROCESSING = ("Cast", "Sub", "Transpose", "Div", "Mul", "Gather")
 # Inputs that are float32 by definition: Resize's region and scales.
 _ALWAYS_SINGLE = {"Resize": (1, 2)}
@@ -26,16 +28,19 @@ _SINGLE, _HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The cast graph of a float graph, or of a Q/DQ graph (whose scales become float16 too, at opset 19).
+    """Converts a float graph, or the float part of a Q/DQ graph, to float16.
+
+    A Q/DQ graph also gets float16 scales, which need opset 19.
 
     Args:
         model: Input ``frames`` uint8, output float32 logits or uint8 labels. Not changed.
 
     Returns:
-        A graph with the same input and output. A float model's spec says ``precision: fp16``; a Q/DQ model's stays int8.
+        A graph with the same input and output. The spec of a float model gets the precision fp16; that of a Q/DQ model
+        stays int8.
 
     Raises:
-        ModelFileError: a weight is beyond float16's range, or the result is not a valid graph.
+        ModelFileError: a weight is beyond the range of float16, or the result is not a valid graph.
     """
     quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
     spec = get_spec(model)
@@ -60,14 +65,15 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def rounded(half: onnx.ModelProto) -> onnx.ModelProto:
-    """A float32 graph that computes what a cast graph means: every value is rounded to float16 where the cast graph has one.
+    """A float32 graph that simulates an fp16 graph: every float16 value is computed in float32, then rounded.
 
-    CPUs have no float16 kernels. ONNX Runtime computes a cast graph in float32 and rounds weights only: values beyond the
-    range of float16, infinite on a GPU, stay what they are (tried with 1.31). Here each operation is followed by
-    a cast down and up, which it keeps: sums are accumulated in float32 and rounded once, as tensor cores do.
+    CPUs have no float16 kernels. ONNX Runtime computes an fp16 graph in float32 and rounds only the weights, so values
+    beyond the range of float16, which overflow to inf on a GPU, stay finite (tried with 1.31). Here a cast down and up
+    follows each operation, and ONNX Runtime keeps these casts. Sums are accumulated in float32 and rounded once, as on
+    tensor cores.
 
     Args:
-        half: What :func:`to_fp16` gives for a float graph.
+        half: The result of :func:`to_fp16` for a float graph.
     """
     result = onnx.ModelProto()
     result.CopyFrom(half)
@@ -96,7 +102,7 @@ def rounded(half: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def preprocessing(model: onnx.ModelProto) -> int:
-    """How many of the first nodes only turn frames into the network's input (constants among them count)."""
+    """Number of nodes at the start of the graph that only turn frames into the network's input, constants included."""
     constants = {tensor.name for tensor in model.graph.initializer}
     reached = {value.name for value in model.graph.input}
     count = 0
@@ -113,7 +119,7 @@ def preprocessing(model: onnx.ModelProto) -> int:
 
 
 class _Casts:
-    """One pass over the nodes in order, with the type of every float tensor at hand."""
+    """One pass over the nodes in graph order that inserts the casts and converts the weights."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.graph = model.graph
@@ -121,7 +127,7 @@ class _Casts:
         values = [*inferred.input, *inferred.value_info, *inferred.output]
         self.kinds = {value.name: value.type.tensor_type.elem_type for value in values}
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
-        self.halved: dict[str, str] = {}  # float32 tensor → its float16 twin
+        self.halved: dict[str, str] = {}  # float32 tensor → its float16 version
         self.nodes: list[onnx.NodeProto] = []
         self.before = preprocessing(model)
 
@@ -170,7 +176,7 @@ class _Casts:
                 self.kinds[name] = _HALF
 
     def half(self, name: str) -> str:
-        """The float16 tensor that stands for one; whatever is not float32 is itself."""
+        """The name of a tensor's float16 version; the tensor's own name if it is not float32."""
         if name in self.constants:
             tensor = self.constants[name]
             if tensor.data_type != _SINGLE:
@@ -194,7 +200,7 @@ class _Casts:
         return self.halved[name]
 
     def cast_back(self, name: str) -> None:
-        if self.kinds[name] == _SINGLE:  # it comes straight from the normalization
+        if self.kinds[name] == _SINGLE:  # an output of the normalization is float32 already
             return
         inner = f"{name}.half"
         for node in self.nodes:

@@ -1,7 +1,7 @@
-"""The labels head: upsampling and argmax inside the graph, for tools that bring no post-processing of their own.
+"""The labels head: upsampling and argmax inside the graph, for tools without post-processing of their own.
 
-The output is ``labels``, uint8 (N, H, W) at the input's size, as DeepStream, Triton and others take it. Our own runtime is
-faster with logits: its kernel does the same straight at the frame's size and never stores full-resolution logits.
+The output is ``labels``, uint8 (N, H, W) at the input's size, for DeepStream, Triton and others. Our own runtime is
+faster with logits: its kernel upsamples directly to the frame's size and never stores full-resolution logits.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from ...core.errors import ModelFileError
 from ...core.metrics import agreement
 from ...runtime.frame import kernels
 
-#: Least share of pixels equal to the C kernel's. Both interpolate bilinearly between pixel centres; engines sum the four
-#: products in another order, so where two classes are equal but for the last bits of a float, either may win. INT8 logits
-#: take 256 values only, so that such ties are common on the border between two classes.
+#: Least share of pixels with the same class as in the C kernel's mask. Both interpolate bilinearly between pixel
+#: centres, but engines sum the four products in another order. Where two logits differ in their last bits only, either
+#: class may win. INT8 logits have only 256 values, so such ties are common on the border between two classes.
 MIN_AGREEMENT = {"fp32": 0.9999, "fp16": 0.9999, "int8": 0.998}
 
 
 def with_labels(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of a graph with ``logits`` that gives ``labels`` instead: uint8 (N, H, W), H and W those of the input.
+    """A copy of a graph that outputs ``labels``, uint8 (N, H, W) at the input's size, instead of ``logits``.
 
     Raises:
-        ModelFileError: it gives labels already, or the input is no whole multiple of the output.
+        ModelFileError: the graph outputs labels already, or the input is not a whole multiple of the output.
     """
     spec = get_spec(model)
     if spec.output != "logits":
@@ -44,7 +44,7 @@ def with_labels(model: onnx.ModelProto) -> onnx.ModelProto:
     batch = graph.output[0].type.tensor_type.shape.dim[0]
     size = batch.dim_value if batch.HasField("dim_value") else (batch.dim_param or "N")
     set_weight(result, "labels.scales", np.array([1, 1, height // rows, width // columns], np.float32))
-    # Float in between: TensorRT casts only floats to uint8. A class number, at most 255, is exact in any of them.
+    # The cast goes through float, as TensorRT casts only floats to uint8. Class numbers up to 255 are exact in float.
     graph.node.extend(
         [
             helper.make_node(
@@ -67,10 +67,10 @@ def with_labels(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def kernel_masks(logits: Sequence[Array], size_hw: tuple[int, int]) -> list[npt.NDArray[np.uint8]]:
-    """What the runtime's kernel makes of logits, float32 (1, C, h, w) each: uint8 (1, H, W)."""
+    """Masks of the runtime's kernel, uint8 (1, H, W) each, for logits, float32 (1, C, h, w) each."""
     return [kernels.upsample_argmax(np.ascontiguousarray(each[0]), size_hw)[None] for each in logits]
 
 
 def agreement_of(expected: Sequence[Array], labels: Sequence[Array]) -> float:
-    """Share of equal pixels over pairs of masks, 0..1."""
+    """Share of equal pixels over all pairs of masks, 0..1."""
     return float(np.mean([agreement(a, b) for a, b in zip(expected, labels, strict=True)]))

@@ -1,4 +1,4 @@
-"""How to quantize."""
+"""The options of quantization."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ class QuantOptions(Options):
     )
 
     def algorithm(self) -> dict[str, Any]:
-        """What of this decides the calibration."""
+        """The fields that the calibration depends on."""
         return {key: value for key, value in asdict(self).items() if key != "int32_bias"}

@@ -1,10 +1,13 @@
 """INT8: QuantizeLinear / DequantizeLinear pairs around a float graph, from calibrated scales.
 
-Placement follows what ONNX Runtime, OpenVINO and TensorRT all fuse: a pair on the input of every convolution and behind
-every convolution with its ReLU (never between the two), one scale on both sides of operations that only move values
-(Resize, MaxPool) and on everything that meets in a Concat, so that those run on 8-bit data without requantization.
+Placement follows the patterns that ONNX Runtime, OpenVINO and TensorRT all fuse:
 
-Weights are symmetric int8 per output channel, by default scaled so that no processor's kernels saturate
+- One pair on the input of every convolution.
+- One pair behind every convolution and its ReLU, never between the two.
+- One scale on both sides of operations that only move values (Resize, MaxPool), and on all inputs of a Concat. These
+  operations then run on 8-bit data without requantization.
+
+Weights are symmetric int8 per output channel. By default they are scaled so that the kernels of no processor saturate
 (:func:`seg_edge.calib.scales.weight_scales`).
 """
 
@@ -30,15 +33,15 @@ from .options import QuantOptions
 _QUANTIZED = ("Conv", "Concat", "Resize", "MaxPool", "Add")
 _MOVES_VALUES = ("Resize", "MaxPool")
 _ACTIVATIONS = ("Relu", "Clip")
-# The constant that to_onnx subtracts from the frames. (Not imported from there: that module needs torch.)
+# Name of the constant that to_onnx subtracts from the frames. It is not imported, because to_onnx needs torch.
 MEAN = "mean_bgr"
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which every node has a name of its own and every convolution a float bias initializer of its own.
+    """A copy in which node names are unique and every convolution has its own float bias initializer.
 
     Raises:
-        ModelFileError: there is no convolution, or one whose weights are computed in the graph.
+        ModelFileError: the graph has no convolution, or computes the weights of a convolution.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -71,9 +74,9 @@ def quantized_tensors(model: onnx.ModelProto, *, output: bool = True, keep_float
     """The activation tensors that get a Q/DQ pair, in graph order.
 
     Args:
-        output: Whether the graph's output may get one.
-        keep_float: Names of convolutions that stay in float. What only they read gets no pair, so that with all
-            convolutions in here nothing is left of quantization.
+        output: Whether the graph's output may get a pair.
+        keep_float: Names of convolutions that stay in float. A tensor that only these read gets no pair. With the names
+            of all convolutions, the graph is not quantized at all.
     """
     known = {tensor.name for tensor in model.graph.initializer}
     readers = consumers(model)
@@ -90,7 +93,7 @@ def quantized_tensors(model: onnx.ModelProto, *, output: bool = True, keep_float
         after = readers.get(result, [])
         if len(after) == 1 and after[0].op_type in _ACTIVATIONS and result not in outputs:
             result = after[0].output[0]
-        # A pair that nothing in 8 bits reads would only cost the float layer behind it accuracy.
+        # A pair that no 8-bit node reads would cost accuracy and gain no speed.
         if not any(each.name in unquantized for each in readers.get(result, [])):
             chosen[result] = None
     if not output:
@@ -101,11 +104,13 @@ def quantized_tensors(model: onnx.ModelProto, *, output: bool = True, keep_float
 
 
 def float_nodes(model: onnx.ModelProto, keep_float: Collection[str]) -> set[str]:
-    """Names of the nodes that read float tensors: the convolutions ``keep_float``, and every operation on the way to them
-    (Concat, Resize, MaxPool, Add) whose result no 8-bit convolution reads.
+    """Names of the nodes that read float tensors.
+
+    These are the convolutions ``keep_float``, and the operations in front of them (Concat, Resize, MaxPool, Add) whose
+    result no 8-bit convolution reads.
 
     Raises:
-        ModelFileError: a name that no convolution has.
+        ModelFileError: no convolution has one of the names.
     """
     if not keep_float:
         return set()
@@ -149,15 +154,15 @@ def calibrate(
     *,
     track: Callable[..., Any] = silent,
 ) -> Calibration:
-    """Scales and corrected biases of a :func:`prepare`-d graph.
+    """Scales and corrected biases of a graph that :func:`prepare` returned.
 
     Args:
         frames: uint8 (N, H, W, 3) each, at the network's input size.
-        track: Progress of each pass.
+        track: Wraps the loop of each pass, to show progress.
 
     Raises:
         UnknownNameError: no such observer.
-        DataError: no frames, frames that show nothing, or values that are not finite.
+        DataError: no frames, frames of a single colour, or values that are not finite.
     """
     rule = observer(options.observer)
     check_frames(frames)
@@ -178,7 +183,7 @@ def calibrate(
 def quantize(
     model: onnx.ModelProto, calibration: Calibration, options: QuantOptions, keep_float: Collection[str] = ()
 ) -> onnx.ModelProto:
-    """The INT8 graph of a :func:`prepare`-d float graph.
+    """The INT8 graph of a float graph that :func:`prepare` returned.
 
     Args:
         keep_float: Names of convolutions that stay in float.
@@ -191,7 +196,7 @@ def quantize(
         quantize_biases(result)
     result = _without_unused(result)
     try:
-        # The shapes stay in the file: engines' dialects need those around each Resize, where no onnx package can infer them.
+        # The shapes stay in the file: engines' dialects need those around each Resize, also where onnx is not installed.
         result = onnx.shape_inference.infer_shapes(result, strict_mode=True)
         onnx.checker.check_model(result, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -202,7 +207,7 @@ def quantize(
 def insert(
     model: onnx.ModelProto, calibration: Calibration, options: QuantOptions, keep_float: Collection[str] = ()
 ) -> onnx.ModelProto:
-    """Inserts the Q/DQ pairs of activations and weights; biases stay float, corrected where the calibration has them."""
+    """Inserts the Q/DQ pairs of activations and weights. Biases stay float; those of the calibration are corrected."""
     unquantized = float_nodes(model, keep_float)
     tensors = set(quantized_tensors(model, output=options.quantize_output, keep_float=keep_float))
     result = onnx.ModelProto()
@@ -235,7 +240,7 @@ def insert(
         for i, name in enumerate(node.output):
             if name not in tensors:
                 continue
-            if name in outputs:  # the graph's output keeps its name
+            if name in outputs:  # the output of the graph keeps its name
                 node.output[i] = f"{name}.float"
                 pair(name, node.output[i], name)
             else:
@@ -251,7 +256,7 @@ def insert(
 def quantize_biases(model: onnx.ModelProto) -> None:
     """Turns the float biases of a Q/DQ graph into int32 behind a DequantizeLinear, in place.
 
-    The scale of a bias is input scale times weight scale, as the integer kernels' accumulators have it.
+    The scale of a bias is input scale times weight scale: the scale of the accumulators in integer kernels.
     """
     known = weights(model)
     made_by = {node.output[0]: node for node in model.graph.node}
@@ -275,7 +280,7 @@ def quantize_biases(model: onnx.ModelProto) -> None:
 
 
 def float_convolutions(model: onnx.ModelProto) -> list[str]:
-    """Names of the convolutions that would not run in 8 bits: input or weights don't come from a DequantizeLinear."""
+    """Names of the convolutions in float: those whose input or weights don't come from a DequantizeLinear."""
     made_by = {node.output[0]: node.op_type for node in model.graph.node}
     return [
         node.name for node in convolutions(model) if any(made_by.get(name) != "DequantizeLinear" for name in node.input[:2])
@@ -283,10 +288,10 @@ def float_convolutions(model: onnx.ModelProto) -> list[str]:
 
 
 def _snap_mean(model: onnx.ModelProto) -> None:
-    """Moves the means that preprocessing subtracts by about 0.1 grey levels, so that they can be subtracted in 8 bits.
+    """Moves the means of preprocessing by about 0.1 grey levels, so that they can be subtracted in 8 bits.
 
-    Every engine then computes with the same means, whether it does so in float or in levels; one level of the network's
-    input is about ten times as wide.
+    Every engine then subtracts the same means, in float or in 8 bits. One level of the network's input is about ten
+    times as wide as the change.
     """
     mean = weights(model).get(MEAN)
     if mean is not None and mean.min() >= 0:
@@ -299,7 +304,7 @@ def _quantize_conv(
 ) -> onnx.NodeProto:
     weight, bias = known[node.input[1]], known[node.input[2]]
     scales = fit_bias(weight_scales(weight, kind), bias, input_scale)
-    # Named after the node, not the tensor: two convolutions that share weights may need different scales.
+    # Named after the node, not the tensor: two convolutions with the same weights may need different scales.
     constants = [f"{node.name}.weight.int8", f"{node.name}.weight.scale", f"{node.name}.weight.zero_point"]
     set_weight(model, constants[0], quantize_weight(weight, scales))
     set_weight(model, constants[1], scales)
@@ -313,7 +318,7 @@ def _original(name: str, renamed: dict[str, str]) -> str:
 
 
 def _supported(node: onnx.NodeProto) -> bool:
-    # Linear and cubic resizing compute new values; only nearest moves them.
+    # Linear and cubic resizing compute new values; nearest only moves values.
     return node.op_type != "Resize" or attribute(node, "mode", b"nearest") == b"nearest"
 
 

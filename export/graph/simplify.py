@@ -1,4 +1,4 @@
-"""Simplification: constant folding and fusion by onnxsim, kept only if the outputs stay what they were."""
+"""Simplification: constant folding and fusion by onnxsim, kept only if the outputs stay the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..checks.compare import compare
 
 Simplifier = Callable[[onnx.ModelProto], onnx.ModelProto]
 
-# Folding reorders float additions; anything beyond rounding means that the graph computes something else.
+# Folding reorders float additions. A difference beyond rounding means that the graph computes something else.
 _TOLERANCE = 1e-4
 _AGREEMENT = 0.9999
 
@@ -21,15 +21,15 @@ _AGREEMENT = 0.9999
 def simplify(
     model: onnx.ModelProto, frames: Sequence[Frames], simplifier: Simplifier | None = None
 ) -> tuple[onnx.ModelProto, str]:
-    """Simplifies a graph, or gives it back as it was.
+    """Simplifies a graph; returns the original graph if that fails or changes the outputs.
 
     Args:
         model: An exported graph with its spec.
-        frames: uint8 (1, H, W, 3) each, to compare both graphs on.
-        simplifier: Takes a model and returns another; None is onnxsim.
+        frames: Frames that both graphs are compared on, uint8 (1, H, W, 3) each.
+        simplifier: A function from a model to its simplified copy; None is onnxsim.
 
     Returns:
-        The model to go on with, and a note: why the simplified graph was not taken, else empty.
+        The simplified or the original model, and a note with the reason for keeping the original, else empty.
     """
     before = f"{len(model.graph.node)} nodes"
     try:
@@ -38,7 +38,7 @@ def simplify(
         problem = _problem(model, candidate, frames)
     except ImportError as error:
         return model, f"not simplified: {error}; pip install onnxsim"
-    except Exception as error:  # a simplifier that fails is no reason to fail: the graph is valid without it
+    except Exception as error:  # a failure of the simplifier must not end the export: the original graph is valid
         return model, f"not simplified: the simplifier failed ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
     if problem:
         return model, f"not simplified: {problem}; the unsimplified graph ({before}) is kept"
@@ -53,7 +53,7 @@ def _onnxsim(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _problem(model: onnx.ModelProto, candidate: onnx.ModelProto, frames: Sequence[Frames]) -> str:
-    """Why the candidate can't take the model's place; empty if it can."""
+    """Why the candidate can't replace the model; empty if it can."""
     if _signature(candidate) != _signature(model):
         return "the simplifier changed inputs, outputs or opset"
     foreign = {node.domain for node in candidate.graph.node} - {"", "ai.onnx"}

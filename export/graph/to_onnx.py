@@ -29,14 +29,14 @@ def to_onnx(model: torch.nn.Module, spec: ModelSpec) -> onnx.ModelProto:
 
     Args:
         model: In eval mode: float32 (1, 3, H, W), RGB, normalized → logits (1, C, H/stride, W/stride).
-        spec: Gives the input's size and the normalization; it is written into the model's metadata.
+        spec: Gives the input's size and the normalization; written into the model's metadata.
 
     Returns:
         A graph with input ``frames``, uint8 (1, H, W, 3) BGR, and output ``logits``, float32.
 
     Raises:
         InputError: the input size is not a multiple of 32.
-        ModelFileError: torch can't export the network, or its output's shape is not what the spec says.
+        ModelFileError: torch can't export the network, or the output's shape differs from the spec.
     """
     check_size(spec.input_hw)
     result = _trace(model, spec.input_hw)
@@ -44,7 +44,7 @@ def to_onnx(model: torch.nn.Module, spec: ModelSpec) -> onnx.ModelProto:
     _add_preprocessing(result, spec)
     dims = result.graph.output[0].type.tensor_type.shape.dim
     if any(not dim.dim_value for dim in dims):
-        # Behind a padding whose amounts the exporter computes in the graph (EfficientNet's) it loses the sizes.
+        # The exporter loses the sizes behind a padding whose amounts are computed in the graph (EfficientNet).
         with torch.inference_mode():
             shape = model(torch.zeros(1, 3, *spec.input_hw)).shape
         for dim, size in zip(dims, shape, strict=True):
@@ -65,7 +65,7 @@ def _trace(model: torch.nn.Module, input_hw: tuple[int, int]) -> onnx.ModelProto
     buffer = io.BytesIO()
     try:
         with _quiet(), torch.inference_mode():
-            # The TorchScript exporter: in every torch from 2.4 on, folds batch normalization, needs no onnxscript.
+            # The TorchScript exporter: part of every torch from 2.4 on, folds batch normalization, needs no onnxscript.
             torch.onnx.export(
                 model,
                 (torch.zeros(1, 3, *input_hw),),
@@ -75,7 +75,7 @@ def _trace(model: torch.nn.Module, input_hw: tuple[int, int]) -> onnx.ModelProto
                 opset_version=OPSET,
                 dynamo=False,
             )
-    except Exception as error:  # the exporter raises whatever the network's code or its own raises
+    except Exception as error:  # the exporter passes on any exception of its own code and of the network's code
         text = " ".join(str(error).split())[:300]
         raise ModelFileError(f"torch can't export the network to ONNX ({type(error).__name__}: {text})") from error
     return onnx.load_from_string(buffer.getvalue())
@@ -83,7 +83,7 @@ def _trace(model: torch.nn.Module, input_hw: tuple[int, int]) -> onnx.ModelProto
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    # Deprecation notes and per-node logs of the exporter; a user can act on none of them.
+    # Deprecation notes and per-node logs of the exporter don't help a user.
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -116,9 +116,9 @@ def _drop_identities(model: onnx.ModelProto) -> None:
 def _add_preprocessing(model: onnx.ModelProto, spec: ModelSpec) -> None:
     """Puts ``frames`` → float → NCHW → normalized RGB in front of the network.
 
-    Where only convolutions read the input, the division by std and the swap of channels go into their weights and the
-    graph keeps one subtraction. It can't go into the bias: the network pads its normalized input with 0, which is the
-    mean, not black.
+    Where only convolutions read the input, the division by std and the swap of channels go into their weights, and the
+    graph keeps one subtraction. The subtraction can't go into the bias: the network pads its normalized input with 0,
+    which is the mean and not black.
     """
     graph = model.graph
     known = weights(model)
@@ -131,10 +131,10 @@ def _add_preprocessing(model: onnx.ModelProto, spec: ModelSpec) -> None:
         for node in readers
     )
     mean_bgr, std_bgr = np.array(spec.mean[::-1], np.float32), np.array(spec.std[::-1], np.float32).reshape(1, 3, 1, 1)
-    # A whole row of means, because ONNX Runtime broadcasts three values along the last axis ten times slower than a row.
+    # A whole row of means: ONNX Runtime broadcasts three values along the last axis ten times slower than a row.
     set_weight(model, "mean_bgr", np.tile(mean_bgr, (1, 1, spec.input_hw[1], 1)))
     nodes = [
-        # Cast comes before Transpose: TensorRT doesn't transpose uint8.
+        # Cast comes before Transpose, because TensorRT can't transpose uint8.
         helper.make_node("Cast", [INPUT], ["frames_float"], name="cast", to=TensorProto.FLOAT),
         helper.make_node("Sub", ["frames_float", "mean_bgr"], ["centered_nhwc"], name="subtract_mean"),
         helper.make_node("Transpose", ["centered_nhwc"], ["centered"], name="to_nchw", perm=[0, 3, 1, 2]),

@@ -1,1 +1,1 @@
-"""Networks that seg-edge did not train: other people's ONNX files, the reference table's networks."""
+"""Networks that seg-edge did not train: ONNX files of other tools, and the networks of the reference table."""

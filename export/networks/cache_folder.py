@@ -1,4 +1,4 @@
-"""Where exported networks of others are kept between benchmarks."""
+"""The folder that keeps exported reference networks and peers between benchmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters and MACs of the catalog's networks, counted once: two hundred networks take a minute to build."""
+"""Parameters and MACs of the catalog's networks, cached because two hundred networks take a minute to build."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ def counted_costs(
     cache: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, tuple[int, int] | str]:
-    """Parameters and MACs by name, or the reason why a network can't be built here.
+    """Parameters and MACs by name; for a network that can't be built here, the reason.
 
     Args:
         names: Keys of the catalog.
-        classes, input_hw: What the networks are built for.
-        cache: Folder; None is :func:`.cache_folder.cache_folder`. Counts of other versions of the packages are not used.
+        classes, input_hw: Number of classes and input size of the networks.
+        cache: The cache folder; None is :func:`.cache_folder.cache_folder`. Counts from other versions of the packages
+            are ignored.
         progress: Called with the number of networks done.
     """
     file = (cache or cache_folder()) / f"costs-{classes}-{input_hw[0]}x{input_hw[1]}-{_key()}.json"
@@ -46,7 +47,7 @@ def counted_costs(
             result[name] = known[name]
             if progress is not None:
                 progress(done)
-    finally:  # Ctrl-C keeps what was counted
+    finally:  # Ctrl-C keeps the counts so far
         if len(known) > before:
             _write(file, known)
     return result
@@ -67,11 +68,11 @@ def _read(file: Path) -> dict[str, tuple[int, int]]:
         data = json.loads(file.read_text(encoding="utf-8"))
         return {str(name): (int(params), int(macs)) for name, (params, macs) in data.items()}
     except (OSError, ValueError, TypeError, AttributeError):
-        return {}  # none yet, or damaged: it is counted again
+        return {}  # a missing or damaged file: count again
 
 
 def _write(file: Path, known: dict[str, tuple[int, int]]) -> None:
     try:
         write_json(file, {name: list(cost) for name, cost in known.items()})
     except InputError:
-        pass  # a home that can't be written: the list is complete without it
+        pass  # the cache is optional: a read-only home folder is no error

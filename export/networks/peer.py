@@ -1,7 +1,7 @@
-"""Anybody's ONNX network as a file of our contract, so that it can be measured beside ours.
+"""Peers: ONNX networks of other tools, rewritten as model files of seg-edge for a benchmark.
 
-What our own export puts into the graph is put into the peer's too: frames come as uint8 N×H×W×3 BGR, normalization and
-layout change are the engine's work. So both sides pay the same, and pre- and post-processing are the runtime's for both.
+The peer's graph gets the same preprocessing as our own export: frames are uint8 N×H×W×3 BGR; normalization and layout
+change run inside the engine. So the measured work is the same for both, and so is the post-processing of the runtime.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _PREFIX = "peer/"
 
 
 def wrap_peer(path: str | Path, input_hw: tuple[int, int], cache: str | Path | None = None) -> Path:
-    """Writes a peer's network as a file that the runtime can open, into the cache folder.
+    """Writes a peer's network into the cache folder, as a file that the runtime can open.
 
     Args:
-        path: An ONNX file with one input of rank 4 with 3 channels: uint8 (taken as BGR) or float (taken as RGB with
-            ImageNet's normalization), N×3×H×W or N×H×W×3. Its first output that fits counts: scores N×C×h×w or N×h×w×C, or
-            class numbers N×H×W.
+        path: An ONNX file with one input, N×3×H×W or N×H×W×3. A uint8 input is taken as BGR, a float input as RGB with
+            ImageNet's normalization. The first suitable output is used: scores N×C×h×w or N×h×w×C, or class numbers
+            N×H×W.
         input_hw: Height and width where the file leaves them free.
-        cache: The folder; None is :func:`seg_edge.export.networks.cache_folder.cache_folder`.
+        cache: The cache folder; None is :func:`seg_edge.export.networks.cache_folder.cache_folder`.
 
     Raises:
-        ModelFileError: missing, not ONNX, or with inputs and outputs of another kind; the text says which it has.
+        ModelFileError: missing, not ONNX, or with unsuitable inputs or outputs, which the text names.
     """
     path = Path(path)
     model = load(path)
@@ -76,7 +76,7 @@ def _input(model: onnx.ModelProto, path: Path, input_hw: tuple[int, int]) -> tup
     said = "; ".join(f"{value.name} {_describe(value)}" for value in inputs) or "none"
     expected = "expected one input, uint8 or float, N×3×H×W or N×H×W×3 with N free or 1"
     kind = inputs[0].type.tensor_type if len(inputs) == 1 else None
-    shape = [dim.dim_value for dim in kind.shape.dim] if kind is not None else []  # 0 is a free one
+    shape = [dim.dim_value for dim in kind.shape.dim] if kind is not None else []  # 0 is a free dimension
     if kind is None or kind.elem_type not in _DTYPES or len(shape) != 4 or shape[0] not in (0, 1):
         raise ModelFileError(f"{path}: a peer with input {said}; {expected}")
     if shape[1] == 3:
@@ -90,7 +90,7 @@ def _input(model: onnx.ModelProto, path: Path, input_hw: tuple[int, int]) -> tup
 
 
 def _fix_input(model: onnx.ModelProto, source: str, layout: str, size_hw: tuple[int, int]) -> None:
-    """Gives the free dimensions their numbers; shapes that were written down for free ones are dropped."""
+    """Fixes the free dimensions of the input, and drops the shapes that were recorded for the free ones."""
     shape = (1, 3, *size_hw) if layout == "NCHW" else (1, *size_hw, 3)
     for value in model.graph.input:
         if value.name == source:
@@ -104,7 +104,7 @@ def _fix_input(model: onnx.ModelProto, source: str, layout: str, size_hw: tuple[
 def _output(
     model: onnx.ModelProto, path: Path, source: str, dtype: str, layout: str, size_hw: tuple[int, int]
 ) -> tuple[str, str, int, int]:
-    """The first output that can be masks: its name, ``NCHW``, ``NHWC`` or ``labels``, classes, stride. Found by a run."""
+    """Runs the model to find the first suitable output: name, ``NCHW``, ``NHWC`` or ``labels``, classes, stride."""
     ort: Any = import_module("onnxruntime")
     options = ort.SessionOptions()
     options.log_severity_level = 4
@@ -112,7 +112,7 @@ def _output(
     try:
         session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         outputs = session.run(None, {source: np.zeros(shape, dtype)})
-    except Exception as error:  # the runtime raises classes of its own, and whatever its operators do
+    except Exception as error:  # ONNX Runtime's exceptions and those of its operators share no base class
         text = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{path}: ONNX Runtime can't run this peer on frames of {size_hw}: {text}") from error
     said = []
@@ -120,7 +120,7 @@ def _output(
         said.append(f"{value.name} {array.dtype} {array.shape}")
         if np.issubdtype(array.dtype, np.integer):
             if array.size == size_hw[0] * size_hw[1] and array.shape[0] == 1:
-                return value.name, "labels", 255, 1  # nobody says how many there are
+                return value.name, "labels", 255, 1  # the file doesn't state the number of classes
         elif array.ndim == 4 and array.shape[0] == 1:
             for form, channels, spatial in (("NCHW", 1, array.shape[2:]), ("NHWC", 3, array.shape[1:3])):
                 stride = _stride(size_hw, (int(spatial[0]), int(spatial[1])))
@@ -133,7 +133,7 @@ def _output(
 
 
 def _stride(size_hw: tuple[int, int], output_hw: tuple[int, int]) -> int | None:
-    """The whole stride by which an output is smaller than the input; None if there is none."""
+    """The whole factor between input and output size; None if there is none."""
     stride = round(size_hw[0] / output_hw[0]) if output_hw[0] else 0
     return stride if stride >= 1 and all(-(-a // stride) == b for a, b in zip(size_hw, output_hw, strict=True)) else None
 
@@ -155,7 +155,7 @@ def _wrap(
 
     if dtype != "uint8":
         mean, std = (np.array(values[::-1], np.float32) for values in (IMAGENET_MEAN, IMAGENET_STD))
-        # A whole row of means and factors, because ONNX Runtime broadcasts three values ten times slower than a row.
+        # Whole rows of means and factors: ONNX Runtime broadcasts three values ten times slower than a row.
         for name, values in (("wrap_mean", mean), ("wrap_std", std)):
             graph.initializer.append(numpy_helper.from_array(np.tile(values, (1, 1, width, 1)), name))
         graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0], np.int64), "wrap_rgb"))
@@ -196,7 +196,7 @@ def _macs(model: onnx.ModelProto) -> int | None:
     """Multiply-accumulates of convolutions and matrix products; None where a shape can't be inferred."""
     try:
         inferred = shape_inference.infer_shapes(model, data_prop=True)
-    except Exception:  # of the graph checker's own kinds; the count is only an ornament
+    except Exception:  # onnx's errors share no public base class; the count is optional
         return None
     values = [*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output]
     shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in values}
