@@ -1,4 +1,4 @@
-"""What this machine can do with seg-edge, and why not the rest. Works in a base install; every probe survives absence."""
+"""Reports which features of seg-edge work on this machine, and why others don't. Needs the base install only."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .machine.video import video
 
 
 def doctor(root: Path = ROOT) -> dict[str, Any]:
-    """What ``doctor --json`` writes.
+    """The report that ``doctor --json`` writes.
 
     Args:
-        root: Where ``proc``, ``sys``, ``etc`` and ``dev`` are looked for.
+        root: Folder that contains ``proc``, ``sys``, ``etc`` and ``dev``.
 
     Returns:
         machine, python, isa, isas, isa_reason, engines, video, gpu, cuda, modules, torch, abilities.
@@ -44,10 +44,10 @@ def doctor(root: Path = ROOT) -> dict[str, Any]:
 
 
 def kernel_sets() -> dict[str, Any]:
-    """``isa``: the instruction set that the kernels use, ``isas``: what this CPU has, ``isa_reason``: why none."""
+    """``isa``: instruction set of the kernels; ``isas``: sets that this CPU supports; ``isa_reason``: load error."""
     try:
         kernels: Any = import_module(".frame.kernels", __package__)
-    except Exception as error:  # an extension for another machine fails in its own ways; SEG_EDGE_ISA may name a wrong set
+    except Exception as error:  # an extension built for another machine may raise anything; SEG_EDGE_ISA may be invalid
         text = " ".join(str(error).split())
         return {
             "isa": None,
@@ -58,7 +58,7 @@ def kernel_sets() -> dict[str, Any]:
 
 
 def abilities(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a user would want to do, in order: ``name``, ``available``, ``text`` (with what; or why not, and the remedy)."""
+    """The user-level features, in order: ``name``, ``available``, ``text`` (how it works, or the reason and remedy)."""
     seen, installed = report["video"], report["python"]["packages"]
     engine = next((row for row in report["engines"] if row["available"]), None)
     no_opencv = seen["opencv_reason"]
@@ -105,7 +105,7 @@ def abilities(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def no_gstreamer(seen: dict[str, Any]) -> str | None:
-    """Why ``gst://`` and ``csi://`` sources can't be read, with the packages that help; None if they can."""
+    """Why ``gst://`` and ``csi://`` sources can't be read, and the packages to install; None if they can be read."""
     if not seen["gst_launch"]:
         return f"gst-launch-1.0 is not installed (Debian: apt-get install {TOOLS_PACKAGE})"
     missing = seen["gst_missing"]

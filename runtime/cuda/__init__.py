@@ -1,1 +1,1 @@
-"""The kernels for NVIDIA GPUs, and what of CUDA's driver pycuda does not bind."""
+"""The kernels for NVIDIA GPUs, and the parts of the CUDA driver API that pycuda does not bind."""

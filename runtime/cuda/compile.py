@@ -1,4 +1,4 @@
-"""The CUDA kernels as machine code for one GPU, compiled by nvcc when they are first wanted, and kept."""
+"""Compiles the CUDA kernels for one GPU with nvcc on first use, and caches the machine code."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ...core.errors import EngineError
 
 _HERE = Path(__file__).parent
 SOURCES = (_HERE / "kernels.cu", _HERE / "se_image.h", _HERE.parent / "csrc" / "se_pixel.h")
-# As the C kernels: never a product and a sum in one rounding.
+# No fused multiply-add, as in the C kernels, so that results are bit-identical.
 _FLAGS = ("--fmad=false", "-O3", "--cubin")
 
 
 def cubin(architecture: str, cache: Path | None = None) -> Path:
-    """The kernels' machine code.
+    """The machine code of the kernels for a GPU architecture.
 
     Args:
-        architecture: Such as ``"sm_87"``.
-        cache: Folder to keep it in; None is ``$XDG_CACHE_HOME/seg-edge/cuda``.
+        architecture: GPU architecture, such as ``"sm_87"``.
+        cache: Cache folder; None is ``$XDG_CACHE_HOME/seg-edge/cuda``.
 
     Returns:
-        A ``.cubin`` file, compiled from exactly the present sources by the present compiler.
+        Path of a ``.cubin`` file, compiled from the current sources by the installed compiler.
 
     Raises:
-        EngineError: there is no nvcc, or it fails; the text is its first error.
+        EngineError: nvcc is not installed, or fails; the text includes nvcc's first error.
     """
     compiler = find_nvcc()
     if compiler is None:
@@ -51,16 +51,16 @@ def cubin(architecture: str, cache: Path | None = None) -> Path:
 
 
 def find_nvcc() -> str | None:
-    """The CUDA compiler: in PATH, or where the toolkit is installed."""
+    """Path of the CUDA compiler, from PATH or the toolkit's folder; None if it is not installed."""
     for place in (os.environ.get("CUDA_HOME"), "/usr/local/cuda"):
-        found = shutil.which("nvcc") or (place and shutil.which("nvcc", path=f"{place}/bin"))
-        if found:
-            return found
+        compiler = shutil.which("nvcc") or (place and shutil.which("nvcc", path=f"{place}/bin"))
+        if compiler:
+            return compiler
     return None
 
 
 def _key(compiler: str) -> str:
-    """Changes with the sources, the flags and the compiler."""
+    """Cache key: a digest of the sources, the flags and the compiler's version."""
     digest = hashlib.sha256(" ".join(_FLAGS).encode())
     for source in SOURCES:
         digest.update(source.read_bytes())

@@ -1,7 +1,7 @@
-"""A frame's whole way on the GPU: up, resize, network, upsample and paint, and only the mask or overlay down again.
+"""Processes a frame entirely on the GPU: upload, resize, network, upsample, paint, and download of mask and overlay.
 
-Everything runs on the engine's stream, by the kernels of ``kernels.cu``; buffers of a frame's size are made once,
-and again when the size changes. Results are the bytes of the C kernels.
+All work runs on the engine's stream, with the kernels of ``kernels.cu``. Buffers of the frame's size are allocated
+once, and again when the size changes. The results are byte-equal to those of the C kernels.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from .memory import Buffer
 
 U8 = npt.NDArray[np.uint8]
 
-# 256 threads; 32 neighbours along a row read and write together.
+# 256 threads; 32 neighbours along a row make coalesced reads and writes.
 BLOCK = (32, 8, 1)
 
 
 class FramePath:
-    """The kernels around one network. Not for two threads at once; the GPU's context must be current.
+    """The kernels around one network. Not thread-safe. The GPU's context must be current.
 
     Args:
         cuda: The module ``pycuda.driver``.
         cubin: Machine code of the kernels, see :func:`seg_edge.runtime.cuda.compile.cubin`.
         stream: The network's stream.
-        spec: The network; its output is logits.
-        network: Puts the network on the stream.
+        spec: Spec of the network; the output must be logits.
+        network: Enqueues the network on the stream.
         source, target: Addresses of the network's input and output on the GPU.
         mapped: Whether the GPU shares the processor's memory.
     """
@@ -62,17 +62,17 @@ class FramePath:
 
         Args:
             frame_bgr: uint8 (H, W, 3), each row contiguous.
-            mask, overlay: What to compute.
-            mask_out: uint8 (H, W) to write into; None allocates.
-            out: uint8 (H, W, 3) to write into, the frame itself too; None allocates.
-            alpha: Share of the colour, 0 to 1.
+            mask, overlay: Whether to compute the mask and the overlay.
+            mask_out: Output array for the mask, uint8 (H, W); None allocates.
+            out: Output array for the overlay, uint8 (H, W, 3); may be the frame itself; None allocates.
+            alpha: Opacity of the colours, 0 to 1.
 
         Returns:
-            Mask, overlay (None where not asked for), and the milliseconds of ``pre``, ``engine`` and ``post``. Their sum is
-            the time that the call took; copies between the caller's arrays and pinned memory are in ``pre`` and ``post``.
+            Mask and overlay (None where not requested), and the milliseconds of ``pre``, ``engine`` and ``post``. Their
+            sum is the duration of the call. ``pre`` and ``post`` include the copies to and from pinned memory.
 
         Raises:
-            TypeError, ValueError: an array of another dtype or shape.
+            TypeError, ValueError: an array has a wrong dtype or shape.
         """
         height, width = frame_bgr.shape[:2]
         mask_out = _output("mask_out", mask_out, (height, width)) if mask else None
@@ -144,6 +144,6 @@ def _output(name: str, array: U8 | None, shape: tuple[int, ...]) -> U8:
         got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f"process: {name} must be uint8 {shape}, got {got}; make it with np.empty(shape, np.uint8)")
     if array.shape != shape or not array.flags.writeable:
-        what = "a read-only array" if array.shape == shape else str(array.shape)
-        raise ValueError(f"process: {name} must be uint8 {shape} and writable, got {what}; pass another array")
+        received = "a read-only array" if array.shape == shape else str(array.shape)
+        raise ValueError(f"process: {name} must be uint8 {shape} and writable, got {received}; pass another array")
     return array

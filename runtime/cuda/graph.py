@@ -1,5 +1,6 @@
-"""CUDA graphs: work on a stream, captured once and launched as one. pycuda binds none of it: the driver is called directly.
+"""CUDA graphs: work on a stream, captured once and then launched as one unit.
 
+pycuda has no bindings for graphs, so the driver is called directly:
 https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__GRAPH.html
 """
 
@@ -9,24 +10,25 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
-# cuda.h: CUstreamCaptureMode. Other threads may allocate meanwhile.
+# CUstreamCaptureMode of cuda.h: other threads may allocate memory during the capture.
 _THREAD_LOCAL = 1
 
 
 class CudaGraph:
-    """Captured work. The addresses that it reads and writes are those of the capture."""
+    """Captured work. A launch reads and writes the same addresses as the capture."""
 
     def __init__(self, library: Any, executable: ctypes.c_void_p, stream: int) -> None:
         self._library, self._executable, self._stream = library, executable, stream
 
     @classmethod
     def capture(cls, stream: int, work: Callable[[], None], library: Any = None) -> CudaGraph | None:
-        """Captures what ``work`` puts on a stream; None where that is not possible, and then nothing has changed.
+        """Captures the work that ``work`` enqueues on a stream; None if the work can't be captured, without side
+        effects.
 
         Args:
-            stream: Handle (CUstream) of a stream of the current context, idle, not the default one.
-            work: Called once; what it enqueues is recorded, not run.
-            library: The driver's library; None loads it.
+            stream: Handle (CUstream) of an idle stream of the current context; not the default stream.
+            work: Called once; the enqueued work is recorded, not run.
+            library: The CUDA driver library; None loads it.
         """
         try:
             library = library or ctypes.CDLL("libcuda.so.1")
@@ -40,7 +42,7 @@ class CudaGraph:
         try:
             work()
             failed = False
-        except RuntimeError:  # networks that copy through the host can't be captured
+        except RuntimeError:  # a network that copies data through the host can't be captured
             failed = True
         if end(handle, ctypes.byref(graph)) or failed or not graph.value:
             if graph.value:
@@ -48,21 +50,21 @@ class CudaGraph:
             return None
         executable = ctypes.c_void_p()
         code = instantiate(ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
-        destroy(graph)  # the executable keeps what it needs
+        destroy(graph)  # the executable does not depend on it
         return None if code else cls(library, executable, stream)
 
     def launch(self) -> None:
-        """Puts the captured work on its stream.
+        """Enqueues the captured work on its stream.
 
         Raises:
-            RuntimeError: the driver refuses; the text has its error number.
+            RuntimeError: the launch failed; the text includes the CUDA error number.
         """
         code = self._library.cuGraphLaunch(self._executable, ctypes.c_void_p(self._stream))
         if code:
             raise RuntimeError(f"cuGraphLaunch failed (CUDA error {code})")
 
     def close(self) -> None:
-        """Frees it. May be called twice."""
+        """Frees the graph. May be called twice."""
         if self._executable.value:
             self._library.cuGraphExecDestroy(self._executable)
             self._executable.value = None

@@ -1,4 +1,4 @@
-"""Memory that the processor and the GPU both know."""
+"""Memory that the CPU and the GPU share or mirror."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from typing import Any
 
 
 class Buffer:
-    """A tensor's memory: pinned on the host, and either mapped into the GPU's address space or twinned there.
+    """Memory of a tensor: pinned on the host, and either mapped into the GPU's address space or mirrored there.
 
     Args:
-        cuda: The module ``pycuda.driver``; the GPU's context is current.
-        mapped: Whether the GPU shares the processor's memory, so that nothing needs to be copied.
+        cuda: The module ``pycuda.driver``; the GPU's context must be current.
+        shape: Shape of the tensor.
+        dtype: NumPy's name of the tensor's dtype.
+        mapped: Whether the GPU shares the CPU's memory, so that no copies are needed.
 
     Attributes:
-        host: The array on the processor's side.
-        address: The GPU's address.
+        host: The array in host memory.
+        address: The address on the GPU.
     """
 
     def __init__(self, cuda: Any, shape: tuple[int, ...], dtype: str, mapped: bool) -> None:
@@ -29,11 +31,11 @@ class Buffer:
             self.address = int(self._device)
 
     def upload(self, stream: Any) -> None:
-        """Puts a copy to the GPU on the stream; nothing where it is mapped."""
+        """Enqueues a copy to the GPU; does nothing for mapped memory."""
         if self._device is not None:
             self._cuda.memcpy_htod_async(self._device, self.host, stream)
 
     def download(self, stream: Any) -> None:
-        """Puts a copy from the GPU on the stream; nothing where it is mapped."""
+        """Enqueues a copy from the GPU; does nothing for mapped memory."""
         if self._device is not None:
             self._cuda.memcpy_dtoh_async(self.host, self._device, stream)

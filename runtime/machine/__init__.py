@@ -1,1 +1,1 @@
-"""What this machine has: processor, GPU, video libraries."""
+"""Information about this machine: processor, GPU, video libraries."""

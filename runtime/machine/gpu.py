@@ -1,4 +1,4 @@
-"""NVIDIA GPUs, their driver, and the Python modules that TensorRT needs. Nothing is imported into this process."""
+"""NVIDIA GPUs, their driver, and the Python modules that TensorRT needs. None of them is imported into this process."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .system import ROOT, read, run
 # CUdevice_attribute, cuda.h
 _MAJOR, _MINOR = 75, 76
 _QUERY = ("name", "driver_version", "memory.total", "compute_cap", "power.limit", "temperature.gpu")
-# What every driver knows; compute_cap came with 495.
+# Supported by every driver; compute_cap needs driver 495 or later.
 _OLD_QUERY = ("name", "driver_version", "memory.total")
 
-#: Modules of the engines that need a GPU, with the remedy where they are missing.
+#: Python modules of the GPU engines → how to install them.
 MODULES = {
     "tensorrt": "it comes with JetPack; elsewhere: pip install 'seg-edge[tensorrt]' (libraries from NVIDIA's index)",
     "tensorrt_rtx": "pip install 'seg-edge[build]' (to run engines too: 'seg-edge[rtx]')",
@@ -29,7 +29,7 @@ MODULES = {
 def gpus(root: Path = ROOT) -> list[dict[str, Any]]:
     """The CUDA GPUs: name, driver, memory_bytes, compute_capability, power_limit_w, temperature_c; null where unknown.
 
-    ``nvidia-smi`` is asked first; boards without it (Jetson) are asked through the driver's library.
+    The values come from ``nvidia-smi``, or from the driver library on boards without ``nvidia-smi`` (Jetson).
     """
     for query in (_QUERY, _OLD_QUERY):
         said = run(["nvidia-smi", f"--query-gpu={','.join(query)}", "--format=csv,noheader,nounits"])
@@ -40,7 +40,7 @@ def gpus(root: Path = ROOT) -> list[dict[str, Any]]:
 
 
 def parse_nvidia_smi(text: str, query: tuple[str, ...] = _QUERY) -> list[dict[str, Any]]:
-    """The answer of ``nvidia-smi --query-gpu=… --format=csv,noheader,nounits``; lines that are no GPU are left out."""
+    """Parses ``nvidia-smi --query-gpu=… --format=csv,noheader,nounits``; skips lines that are not GPUs."""
     gpus_found = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
@@ -62,7 +62,7 @@ def parse_nvidia_smi(text: str, query: tuple[str, ...] = _QUERY) -> list[dict[st
 
 
 def cuda(root: Path = ROOT) -> dict[str, Any]:
-    """The driver: ``driver`` (its version), ``cuda`` (the newest that it runs), ``available``, ``reason`` if not."""
+    """The driver: ``driver`` (version), ``cuda`` (newest supported version), ``available``, ``reason`` if not."""
     library = libcuda()
     return {
         "available": bool(library["devices"]),
@@ -73,14 +73,14 @@ def cuda(root: Path = ROOT) -> dict[str, Any]:
 
 
 def kernel_driver(root: Path = ROOT) -> str | None:
-    """Version of the NVIDIA kernel module that is loaded."""
+    """Version of the loaded NVIDIA kernel module; None if none is loaded."""
     text = read(root / "proc/driver/nvidia/version") or ""
     match = re.search(r"Kernel Module(?: for \S+)?\s+(\d+\.\d+(?:\.\d+)?)", text)
     return match[1] if match else None
 
 
 def libcuda(name: str = "libcuda.so.1") -> dict[str, Any]:
-    """What the driver's library says: ``version``, ``devices`` (rows as in :func:`gpus`), ``reason`` if there are none."""
+    """Queries the driver library: ``version``, ``devices`` (rows as in :func:`gpus`), ``reason`` if there are none."""
     try:
         library = ctypes.CDLL(name)
     except OSError:
@@ -100,7 +100,7 @@ def libcuda(name: str = "libcuda.so.1") -> dict[str, Any]:
 def module_state(name: str) -> dict[str, Any]:
     """Whether a Python module can be imported: ``module``, ``available``, ``version``, ``reason``.
 
-    It is tried in another process: native libraries that don't fit may crash the process.
+    The import runs in another process, because incompatible native libraries may crash the process.
     """
     state: dict[str, Any] = {"module": name, "available": False, "version": None}
     try:
@@ -109,7 +109,7 @@ def module_state(name: str) -> dict[str, Any]:
         installed = False
     if not installed:
         return state | {"reason": f"not installed; {MODULES.get(name, f'pip install {name}')}"}
-    # pycuda itself is an empty shell; its driver module is what links to CUDA.
+    # Only pycuda's driver module links to CUDA; `import pycuda` alone proves nothing.
     target, version = (f"{name}.driver", "VERSION_TEXT") if name == "pycuda" else (name, "__version__")
     code = f"import {name}, {target}; print(getattr({name}, {version!r}, ''))"
     try:
@@ -132,7 +132,7 @@ def module_state(name: str) -> dict[str, Any]:
 
 
 def torch_build() -> dict[str, Any] | None:
-    """Version of the torch that is installed and the CUDA it was built for; None without torch. Torch is not imported."""
+    """Version of the installed torch, and its CUDA version; None without torch. Torch is not imported."""
     try:
         spec = find_spec("torch")
     except (ImportError, ValueError):
@@ -176,7 +176,7 @@ def _no_devices(reason: str, version: str | None = None) -> dict[str, Any]:
 
 
 def _number(text: str) -> float | None:
-    # nvidia-smi answers "[N/A]" or "[Not Supported]" where a board has no such sensor.
+    # nvidia-smi prints "[N/A]" or "[Not Supported]" for sensors that a board lacks.
     try:
         return float(text)
     except ValueError:

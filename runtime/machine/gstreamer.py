@@ -1,4 +1,4 @@
-"""GStreamer on this machine: its tools, the elements that sources need, and the packages that bring them."""
+"""GStreamer on this machine: its tools, the elements that sources need, and the packages that contain them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from .system import works
 
 LAUNCH, INSPECT = "gst-launch-1.0", "gst-inspect-1.0"
-#: Debian package that brings both tools.
+#: Debian package that contains both tools.
 TOOLS_PACKAGE = "gstreamer1.0-tools"
-#: Element → Debian package (also of Ubuntu, which JetPack is built on): what takes the frames out of any ``gst://`` or
-#: ``csi://`` pipeline.
+#: Elements at the end of every ``gst://`` and ``csi://`` pipeline, which pass the frames on → their package in Debian
+#: and Ubuntu (the base of JetPack).
 ELEMENTS = {
     "fdsink": "libgstreamer1.0-0",
     "videoconvert": "gstreamer1.0-plugins-base",
@@ -21,12 +21,12 @@ ELEMENTS = {
 
 
 def missing() -> list[dict[str, Any]] | None:
-    """The elements of :data:`ELEMENTS` that are not installed: ``{element, package}``; None without ``gst-launch-1.0``."""
+    """The missing elements of :data:`ELEMENTS`: ``{element, package}``; None without ``gst-launch-1.0``."""
     if shutil.which(LAUNCH) is None:
         return None
     return [{"element": name, "package": package} for name, package in ELEMENTS.items() if not has(name)]
 
 
 def has(element: str) -> bool:
-    """Whether an element is installed; False where ``gst-inspect-1.0``, which knows, is not."""
+    """Whether an element is installed; False without ``gst-inspect-1.0``."""
     return works([INSPECT, "--exists", element])

@@ -1,6 +1,6 @@
-"""What this machine is: system, processor, memory, Jetson board and power mode. Reads files and runs small tools.
+"""Information about this machine: system, processor, memory, Jetson board and power mode. Reads files and runs tools.
 
-Every probe answers None where its file or tool is missing: a report of what a machine can do must work on any machine.
+Every probe returns None if its file or tool is missing, so that the report works on any machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from ...core.cpu import resolve_threads
 
 ROOT = Path("/")
-#: Distributions whose versions say what a number was measured with, or what can be done here.
+#: Distributions whose versions matter for measurements or for the features that are available.
 PACKAGES = (
     "seg-edge", "numpy", "opencv-python", "opencv-python-headless", "opencv-contrib-python", "onnxruntime",
     "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx", "pycuda", "torch", "torchvision",
@@ -32,11 +32,11 @@ def machine(root: Path = ROOT) -> dict[str, Any]:
     """The ``machine`` part of ``bench --json`` and ``doctor --json``.
 
     Args:
-        root: Where ``proc``, ``sys`` and ``etc`` are looked for.
+        root: Folder that contains ``proc``, ``sys`` and ``etc``.
 
     Returns:
-        os, kernel, arch, cpu, cores (physical ones that this process may use), logical_cpus (of the machine), memory_bytes,
-        governor and clocks_locked of the CPU, and jetson (null elsewhere).
+        os, kernel, arch, cpu, cores (physical cores that this process may use), logical_cpus (of the machine),
+        memory_bytes, governor and clocks_locked of the CPU, and jetson (null on other machines).
     """
     return {
         "os": os_name(root),
@@ -52,7 +52,7 @@ def machine(root: Path = ROOT) -> dict[str, Any]:
 
 
 def packages(names: Sequence[str] = PACKAGES) -> dict[str, str]:
-    """Versions of the distributions that are installed, by name; nothing is imported."""
+    """Versions of the installed distributions by name. The distributions are not imported."""
     versions = {}
     for name in names:
         try:
@@ -63,13 +63,13 @@ def packages(names: Sequence[str] = PACKAGES) -> dict[str, str]:
 
 
 def os_name(root: Path = ROOT) -> str:
-    """``"Debian GNU/Linux 12 (bookworm)"``; the bare system's name where the distribution doesn't say."""
+    """Name of the distribution, e.g. ``"Debian GNU/Linux 12 (bookworm)"``; else name and release of the system."""
     match = re.search(r'^PRETTY_NAME="?([^"\n]+)', read(root / "etc/os-release") or "", re.MULTILINE)
     return match[1] if match else f"{platform.system()} {platform.release()}"
 
 
 def cpu_name(root: Path = ROOT) -> str | None:
-    """The processor's own name. Boards whose kernel states none (most ARM ones) answer with implementer and part numbers."""
+    """Name of the processor; implementer and part number where the kernel states no name, as on most ARM boards."""
     text = read(root / "proc/cpuinfo") or ""
     for key in ("model name", "Hardware", "Processor"):
         if match := re.search(rf"^{key}\s*:\s*(.+)$", text, re.MULTILINE):
@@ -81,15 +81,15 @@ def cpu_name(root: Path = ROOT) -> str | None:
 
 
 def memory_bytes(root: Path = ROOT) -> int | None:
-    """Physical memory."""
+    """Physical memory in bytes."""
     match = re.search(r"^MemTotal:\s*(\d+) kB", read(root / "proc/meminfo") or "", re.MULTILINE)
     return int(match[1]) * 1024 if match else None
 
 
 def cpu_clocks(root: Path = ROOT) -> dict[str, Any]:
-    """The frequency governor, and whether every CPU is held at one frequency (what ``jetson_clocks`` does).
+    """The frequency governor, and whether every CPU is locked to one frequency (as ``jetson_clocks`` does).
 
-    Both are null where the system doesn't let its clocks be seen, as in most virtual machines.
+    Both are null where the system does not expose its clocks, as in most virtual machines.
     """
     folders = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq"))
     governors = {read(folder / "scaling_governor") for folder in folders} - {None}
@@ -102,7 +102,7 @@ def cpu_clocks(root: Path = ROOT) -> dict[str, Any]:
 
 
 def jetson(root: Path = ROOT) -> dict[str, Any] | None:
-    """Board, L4T and JetPack release, power mode, whether ``jetson_clocks`` is there; None on any other machine."""
+    """Board, L4T and JetPack release, power mode, path of ``jetson_clocks``; None on any other machine."""
     model = (read(root / "proc/device-tree/model") or "").strip("\0 ") or None
     l4t = parse_l4t(read(root / "etc/nv_tegra_release") or "")
     if l4t is None and not (model and "jetson" in model.lower()):
@@ -118,19 +118,19 @@ def jetson(root: Path = ROOT) -> dict[str, Any] | None:
 
 
 def parse_l4t(text: str) -> str | None:
-    """The release in ``/etc/nv_tegra_release``: ``# R36 (release), REVISION: 4.3, …`` → ``"36.4.3"``."""
+    """Parses ``/etc/nv_tegra_release``: ``# R36 (release), REVISION: 4.3, …`` → ``"36.4.3"``."""
     match = re.search(r"R(\d+)\s*\(release\),\s*REVISION:\s*([\d.]+)", text)
     return f"{match[1]}.{match[2]}" if match else None
 
 
 def parse_nvpmodel(text: str) -> str | None:
-    """The mode's name in the output of ``nvpmodel -q``, e.g. ``"MODE_15W"``; warnings around it are left out."""
+    """Parses the power mode from the output of ``nvpmodel -q``, e.g. ``"MODE_15W"``; ignores warnings around it."""
     match = re.search(r"^\s*NV Power Mode\s*:\s*(\S.*?)\s*$", text, re.MULTILINE)
     return match[1] if match else None
 
 
 def summary(about: dict[str, Any]) -> str:
-    """One line for people: ``"AMD EPYC, 2 cores, 24 GB, Debian GNU/Linux 12 (bookworm), x86_64"``."""
+    """A one-line summary, e.g. ``"AMD EPYC, 2 cores, 24 GB, Debian GNU/Linux 12 (bookworm), x86_64"``."""
     board = about["jetson"]
     memory = about["memory_bytes"]
     parts = [
@@ -146,7 +146,7 @@ def summary(about: dict[str, Any]) -> str:
 
 
 def read(path: Path) -> str | None:
-    """A small text file, stripped; None if it can't be read."""
+    """The text of a small file, stripped; None if the file can't be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -154,7 +154,7 @@ def read(path: Path) -> str | None:
 
 
 def run(command: Sequence[str], timeout_s: float = 10.0) -> str | None:
-    """Standard output of a tool, stripped; None if it is missing, fails, hangs or says nothing."""
+    """Standard output of a tool, stripped; None if the tool is missing, fails, times out or prints nothing."""
     try:
         done = subprocess.run(
             list(command), capture_output=True, text=True, errors="replace", timeout=timeout_s, stdin=subprocess.DEVNULL
@@ -165,7 +165,7 @@ def run(command: Sequence[str], timeout_s: float = 10.0) -> str | None:
 
 
 def works(command: Sequence[str], timeout_s: float = 10.0) -> bool:
-    """Whether a tool is there and ends with status 0."""
+    """Whether a tool is installed and exits with status 0."""
     try:
         done = subprocess.run(
             list(command),

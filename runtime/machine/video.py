@@ -1,4 +1,4 @@
-"""Where frames can come from and overlays can go here: OpenCV's build, GStreamer, FFmpeg, cameras, display."""
+"""Video input and output of this machine: OpenCV's build, GStreamer, FFmpeg, cameras, display."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def video(root: Path = ROOT) -> dict[str, Any]:
     """The ``video`` part of ``doctor --json``.
 
     Returns:
-        opencv (version or null) and opencv_reason, backends (of its video input), gui (window toolkit or null),
+        opencv (version or null) and opencv_reason, backends (for video input), gui (window toolkit or null),
         opencv_gstreamer, opencv_ffmpeg, display, gst_launch and ffmpeg (versions or null), gst_missing (rows of
         :func:`.missing`, or null without gst_launch), cameras.
     """
@@ -33,18 +33,18 @@ def video(root: Path = ROOT) -> dict[str, Any]:
 
 
 def opencv() -> dict[str, Any]:
-    """OpenCV's version, its video backends that load, and what it was built with; nulls and a reason without it."""
+    """OpenCV's version, loadable video backends and build options; nulls and a reason if cv2 can't be imported."""
     try:
         cv2: Any = import_module("cv2")
     except ImportError as error:
-        # The usual case is the window build on a machine without libGL.
+        # Usually the build with windows on a machine without libGL.
         hint = "pip install opencv-python-headless instead, or install the library that is named"
         return {
             "opencv": None, "opencv_reason": f"cv2 can't be imported ({error}); {hint}", "backends": [], "gui": None,
             "opencv_gstreamer": False, "opencv_ffmpeg": False,
         }  # fmt: skip
     registry = cv2.videoio_registry
-    # Backends that are plugins stay in the list when their library is missing.
+    # getBackends() lists plugin backends even if their library is missing.
     names = [registry.getBackendName(backend) for backend in registry.getBackends() if registry.hasBackend(backend)]
     build = parse_build_information(cv2.getBuildInformation())
     return {
@@ -58,7 +58,7 @@ def opencv() -> dict[str, Any]:
 
 
 def parse_build_information(text: str) -> dict[str, Any]:
-    """``gui`` (toolkit or None), ``gstreamer`` and ``ffmpeg`` (bool) out of ``cv2.getBuildInformation()``."""
+    """Parses ``cv2.getBuildInformation()``: ``gui`` (toolkit or None), ``gstreamer`` and ``ffmpeg`` (bool)."""
 
     def value(key: str) -> str:
         match = re.search(rf"^\s*{re.escape(key)}:[ \t]*(\S*)", text, re.MULTILINE)
@@ -72,14 +72,14 @@ def parse_build_information(text: str) -> dict[str, Any]:
 
 
 def display() -> str | None:
-    """The display that a window would open on, or None."""
+    """The display on which a window would open, or None."""
     if not sys.platform.startswith("linux"):
         return "native"
     return os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY") or None
 
 
 def tool_version(tool: str, flag: str) -> str | None:
-    """Version that a tool states in its first line; ``"unknown"`` if it is there and states none, None if it is missing."""
+    """Version that a tool prints; ``"unknown"`` if the tool prints none, None if it is not installed."""
     if shutil.which(tool) is None:
         return None
     match = re.search(r"version\s+(\S+)", run([tool, flag]) or "")
@@ -87,7 +87,7 @@ def tool_version(tool: str, flag: str) -> str | None:
 
 
 def cameras(root: Path = ROOT) -> list[dict[str, Any]]:
-    """Video devices by number: ``path``, ``name`` as the driver gives it, and whether this user may open it."""
+    """Video devices by number: ``path``, ``name`` (from the driver), ``readable`` (this user may open the device)."""
     rows = []
     for device in sorted((root / "dev").glob("video[0-9]*"), key=lambda path: (len(path.name), path.name)):
         name = read(root / "sys/class/video4linux" / device.name / "name")

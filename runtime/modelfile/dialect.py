@@ -1,18 +1,19 @@
-"""Dialects of Q/DQ: one ``model.int8.onnx`` for every engine, rewritten in memory where an engine wants other words.
+"""Dialects of Q/DQ: one ``model.int8.onnx`` for every engine, rewritten in memory where an engine needs another form.
 
-The file keeps every scale once: uint8 activations with zero point 0 or 128, symmetric int8 weights, int32 biases. Scales say
-what is computed; how it is written decides whether an engine finds its 8-bit kernels. The rewrites are done here, when an
-engine opens the file, and not by the exporter: a second file beside the first could go out of step with it, and an artefact
-exported today stays usable by an engine that is added tomorrow. They need no onnx package.
+The file stores every scale once: uint8 activations with zero point 0 or 128, symmetric int8 weights, int32 biases. The
+scales define the result. The form of the graph decides whether an engine finds its 8-bit kernels.
 
-=============  ==========================================================================================================
-onnxruntime    Nearest upsampling becomes copies (its generic Resize takes 5 to 7 % of an INT8 network), and the mean is
-               subtracted in 8 bits. On x86 the first and the last convolution get shapes that have a kernel
-               (:mod:`.aligned`).
-openvino       As it stands.
-tensorrt       Biases become float (its parser refuses a DequantizeLinear of int32), activations int8 with zero point 0
-               (it knows no other): where all values are positive, 7 of the 8 bits are left.
-=============  ==========================================================================================================
+The rewrites run when an engine opens the file, not at export. Thus there is no second file that could get out of step,
+and an artefact exported today works with an engine that is added later. The rewrites don't need the onnx package.
+
+=============  =========================================================================================================
+onnxruntime    Nearest upsampling becomes copies (the generic Resize takes 5 to 7 % of the time of an INT8 network). The
+               mean is subtracted in 8 bits. On x86, the first and the last convolution are padded to shapes that have a
+               fast kernel (:mod:`.aligned`).
+openvino       Unchanged.
+tensorrt       Biases become float, because TensorRT's parser rejects a DequantizeLinear of int32. Activations become
+               int8 with zero point 0, the only one that TensorRT supports; all-positive activations keep 7 of 8 bits.
+=============  =========================================================================================================
 """
 
 from __future__ import annotations
@@ -32,22 +33,22 @@ from .wire import WireError
 
 Rule = Callable[[Graph], None]
 
-# Of asymmetric uint8 levels, and the greatest symmetric int8 one.
+# The largest uint8 level and the largest symmetric int8 level.
 _UINT8, _INT8 = 255, 127
-# Means that lie on levels do so to float32's rounding; this share of a level is far above that.
+# Tolerance for means that lie on levels, as a share of a level: far above float32 rounding.
 _EXACT = 1e-3
 
 
 def load_model(path: Path, spec: ModelSpec, engine: str) -> str | bytes:
-    """What an engine should open: the file's own path, or the model's bytes in the engine's dialect.
+    """The input for an engine: the path of the file, or the bytes of the model in the engine's dialect.
 
     Args:
         path: An exported ONNX file.
-        spec: Its spec; only INT8 models have dialects.
-        engine: A name of :data:`DIALECTS`; others take the file as it stands.
+        spec: The spec of the file; only INT8 models have dialects.
+        engine: A name of :data:`DIALECTS`; other engines read the file unchanged.
 
     Raises:
-        ModelFileError: the file is damaged.
+        ModelFileError: the file is damaged or can't be read.
     """
     if spec.precision != "int8" or not DIALECTS.get(engine):
         return str(path)
@@ -60,7 +61,7 @@ def load_model(path: Path, spec: ModelSpec, engine: str) -> str | bytes:
 
 
 def translate(model: bytes, engine: str) -> bytes:
-    """An INT8 model in the dialect of an engine. What a rewrite does not recognize stays as it is.
+    """Rewrites an INT8 model into the dialect of an engine. Parts that no rewrite recognizes stay unchanged.
 
     Args:
         model: A serialized ONNX model, as :func:`seg_edge.export.graph.quantize.quantize` makes it.
@@ -81,10 +82,10 @@ def translate(model: bytes, engine: str) -> bytes:
 
 
 def copying_resize(graph: Graph) -> None:
-    """Nearest upsampling by whole factors as Concat and Reshape of levels: bit for bit the same.
+    """Replaces nearest upsampling by whole factors with Concat and Reshape on levels; the result is bit-identical.
 
-    In NHWC, in which 8-bit networks run, a row twice as wide is the concatenation of each pixel with itself, and an image
-    twice as high that of each row with itself: two passes of plain copies.
+    8-bit networks run in NHWC. There, doubling the width concatenates each pixel with itself, and doubling the height
+    concatenates each row with itself: two passes of plain copies.
     """
     made_by, read_by = graph.producers(), graph.readers()
     for resize in [each for each in graph.nodes if each.op == "Resize"]:
@@ -109,7 +110,7 @@ def copying_resize(graph: Graph) -> None:
         height, width = factors
         _, channels, _, columns = (n or 0 for n in after)
         name, levels = resize.name or target, pairs[0].outputs[0]
-        # 0 keeps a dimension: the batch may be free.
+        # 0 keeps a dimension, because the batch size may be free.
         graph.set_constant(f"{name}.rows", np.array([0, 0, 1, columns * channels], np.int64))
         graph.set_constant(f"{name}.pixels", np.array([0, -1, columns, channels], np.int64))
         steps = [f"{name}.{step}" for step in ("nhwc", "wide", "row", "high", "image")]
@@ -125,9 +126,10 @@ def copying_resize(graph: Graph) -> None:
 
 
 def integer_mean(graph: Graph) -> None:
-    """``Q(float(frames) - mean)`` as an addition of levels, which ONNX Runtime does in one pass over bytes.
+    """Rewrites ``Q(float(frames) - mean)`` as an addition of levels, which ONNX Runtime computes in one pass over
+    bytes.
 
-    The exporter has moved the means onto such levels (:func:`mean_levels`); a file with other means stays as it is.
+    The exporter rounds the means to levels (:func:`mean_levels`). A file with other means stays unchanged.
     """
     made_by, read_by = graph.producers(), graph.readers()
     for subtract in [each for each in graph.nodes if each.op == "Sub"]:
@@ -165,7 +167,7 @@ def integer_mean(graph: Graph) -> None:
 
 
 def float_bias(graph: Graph) -> None:
-    """Biases as float32 constants instead of int32 behind a DequantizeLinear."""
+    """Replaces int32 biases and their DequantizeLinear with float32 constants."""
     for dequantize in [each for each in graph.nodes if each.op == "DequantizeLinear"]:
         levels, scale = graph.constant(dequantize.inputs[0]), graph.constant(dequantize.inputs[1])
         if levels is None or levels.dtype != np.int32 or scale is None:
@@ -175,10 +177,10 @@ def float_bias(graph: Graph) -> None:
 
 
 def signed_activations(graph: Graph) -> None:
-    """uint8 activations as int8 with zero point 0.
+    """Converts uint8 activations to int8 with zero point 0.
 
-    Zero point 128 has an exact twin: the same scale, every level less 128. Zero point 0 has none: 255 positive levels must
-    fit into 127, so that the scale grows by 255/127 and one bit is lost.
+    Zero point 128 converts exactly: the scale stays, and every level is lowered by 128. Zero point 0 loses one bit: 255
+    positive levels must fit into 127, so the scale grows by 255/127.
     """
     renamed: dict[tuple[str, str], tuple[str, str]] = {}
     for each in graph.nodes:
@@ -194,14 +196,14 @@ def signed_activations(graph: Graph) -> None:
             if zero_point.item() not in (0, 128):
                 raise WireError(f"zero point {zero_point.item()} of {each.name}; expected 0 or 128")
             factor = 1.0 if zero_point.item() == 128 else _UINT8 / _INT8
-            # New constants: scales that the file shares between tensors may have other readers.
+            # New constants, because tensors may share a scale and other nodes may read it.
             renamed[names] = (f"{names[0]}.signed", f"{names[1]}.signed")
             graph.set_constant(renamed[names][0], (scale.astype(np.float64) * factor).astype(scale.dtype))
             graph.set_constant(renamed[names][1], np.zeros(zero_point.shape, np.int8))
         each.inputs[1:3] = renamed[names]
 
 
-#: Engine → the rewrites that it wants, in order.
+#: Engine → its rewrites, in order.
 DIALECTS: dict[str, tuple[Rule, ...]] = {
     "onnxruntime": (
         copying_resize,
@@ -214,13 +216,14 @@ DIALECTS: dict[str, tuple[Rule, ...]] = {
 
 
 def mean_levels(mean: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], float]:
-    """Levels 0..255 for the means of the channels, and the width of one level that comes closest to all of them.
+    """Levels 0..255 for the channel means, and the level width with the smallest error over all channels.
 
     Args:
         mean: float32, any shape, values ≥ 0.
 
     Returns:
-        float64 levels of the same shape; ``levels * width`` is ``mean``, to about 0.1 for three means around 100.
+        float64 levels of the same shape, and the width. ``levels * width`` approximates ``mean``: the error is about
+        0.1 for three means around 100.
     """
     values, most = np.unique(mean).astype(np.float64), float(mean.max())
     if most == 0:
@@ -244,7 +247,7 @@ def _same_levels(graph: Graph, first: Node, second: Node) -> bool:
 
 
 def _factors(sizes: tuple[int | None, ...]) -> tuple[int, int] | None:
-    """Whole factors (height, width) between two NCHW shapes, one after the other; None if they are unknown or not whole."""
+    """Integer factors (height, width) between two concatenated NCHW shapes; None if unknown or not integers."""
     if len(sizes) != 8:
         return None
     known = [size for i, size in enumerate(sizes) if i not in (0, 4)]

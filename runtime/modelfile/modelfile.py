@@ -1,7 +1,7 @@
-"""The model spec out of an ONNX file, read with neither the onnx package nor an engine (an edge device has no onnx).
+"""Reads the model spec from an ONNX file without the onnx package, which edge devices lack, and without an engine.
 
-An ONNX file is one protobuf message, ModelProto. Its top level is walked field by field; the graph, which is nearly all
-of the file, is stepped over unread.
+An ONNX file is one protobuf message, ModelProto. The reader walks its top-level fields and skips the graph, which is
+nearly all of the file.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from .wire import BYTES, Buffer, WireError, fields
 _IR_VERSION, _GRAPH, _METADATA_PROPS = 1, 7, 14
 _KEY, _VALUE = 1, 2
 
-#: Which model of an artefact folder is taken, best first: INT8 is what the folder was made for.
+#: Precisions of the models in an artefact folder, preferred first: INT8 is the purpose of an export.
 FOLDER_ORDER = ("int8", "fp32", "fp16")
 
 
 def resolve_model(path: str | Path) -> Path:
-    """The model file that ``path`` stands for: itself, or an artefact folder's ``model.int8.onnx``, else fp32, else fp16.
-    The folder may be a shipped model's name.
+    """The model file for a path: the file itself, or the model in an artefact folder (int8, else fp32, else fp16).
+
+    Args:
+        path: A model file, an artefact folder, or the name of a shipped model.
 
     Raises:
-        ModelFileError: nothing there, or a folder without a model.
+        ModelFileError: the path does not exist, or the folder holds no model.
     """
     path = shipped(path)
     if path.is_dir():
@@ -49,12 +51,12 @@ def resolve_model(path: str | Path) -> Path:
 
 
 def read_spec(path: str | Path) -> ModelSpec:
-    """The :class:`ModelSpec` that an exported ONNX file carries; a folder is resolved by :func:`resolve_model`.
+    """The :class:`ModelSpec` in the metadata of an exported ONNX file; :func:`resolve_model` resolves folders.
 
-    An engine file carries none: its spec stands in the ``model.json`` beside it.
+    An engine file has no metadata: its spec is in the ``model.json`` in the same folder.
 
     Raises:
-        ModelFileError: missing, not ONNX, damaged, or not exported by seg-edge.
+        ModelFileError: the file is missing, not ONNX, damaged, or not exported by seg-edge.
     """
     path = resolve_model(path)
     if is_plan(path):
@@ -76,13 +78,13 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     """The ``metadata_props`` of an ONNX file.
 
     Raises:
-        ModelFileError: missing, unreadable, not ONNX, or damaged.
+        ModelFileError: the file is missing, unreadable, not ONNX, or damaged.
     """
     try:
         with open(path, "rb") as file:
             if not os.fstat(file.fileno()).st_size:
                 raise ModelFileError(f"{path}: the file is empty; expected an ONNX file; copy or export it again")
-            # Mapped, not read: the pages of the weights are never touched.
+            # Mapped instead of read, so that the pages of the weights are never loaded.
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _metadata(data)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""An ONNX graph that can be edited where the onnx package is missing: nodes and small constants; the rest stays bytes.
+"""An editable ONNX graph that doesn't need the onnx package.
 
-Only what an edit needs is read. Weights, attributes that nobody asks for and fields of newer ONNX versions are carried over
-byte for byte. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+Only nodes, shapes and small constants are parsed. Weights, unused attributes and fields of newer ONNX versions are
+copied byte for byte. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _NAME, _INT, _STRING, _INTS, _TYPE = 1, 3, 4, 8, 20  # of AttributeProto
 _TYPE_INT, _TYPE_INTS = 2, 7
 _DIMS, _DATA_TYPE, _TENSOR_NAME, _RAW_DATA = 1, 2, 8, 9  # of TensorProto
 
-#: TensorProto.DataType of the types that scales, zero points, biases and shapes have.
+#: TensorProto.DataType → dtype, for scales, zero points, biases and shapes.
 _DTYPES: dict[int, str] = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8"}
 _CODES = {np.dtype(text): code for code, text in _DTYPES.items()}
 
 
 @dataclass
 class Node:
-    """One operator. ``rest`` is every field but names and operator, among them the attributes, as bytes."""
+    """One operator. ``rest`` holds all other fields as bytes, including the attributes."""
 
     op: str
     inputs: list[str]
@@ -40,20 +40,20 @@ class Node:
     rest: bytes = b""
 
     def attribute(self, name: str) -> int | bytes | tuple[int, ...] | None:
-        """An attribute that is an integer, text or a list of integers; None if it is not there or something else."""
+        """The value of an integer, text or integer-list attribute; None if it is missing or of another type."""
         for number, kind, start, end in fields(self.rest, 0, len(self.rest)):
             if number == _NODE_ATTRIBUTE and kind == BYTES:
-                found = _groups(self.rest[start:end])
-                if found.get(_NAME) == [name.encode()]:
-                    if _INTS in found:
-                        return tuple(signed(value) for item in found[_INTS] for value in _numbers(item))
-                    for value in (*found.get(_INT, []), *found.get(_STRING, [])):
+                groups = _groups(self.rest[start:end])
+                if groups.get(_NAME) == [name.encode()]:
+                    if _INTS in groups:
+                        return tuple(signed(value) for item in groups[_INTS] for value in _numbers(item))
+                    for value in (*groups.get(_INT, []), *groups.get(_STRING, [])):
                         return value if isinstance(value, bytes) else signed(value)
         return None
 
 
 def node(op: str, inputs: list[str], outputs: list[str], name: str, **attributes: int | list[int]) -> Node:
-    """A new node; attributes are integers or lists of them."""
+    """A new node; attributes are integers or lists of integers."""
     rest = b""
     for key, value in attributes.items():
         if isinstance(value, int):
@@ -66,12 +66,12 @@ def node(op: str, inputs: list[str], outputs: list[str], name: str, **attributes
 
 @dataclass
 class Graph:
-    """A model's graph.
+    """The graph of a model.
 
     Attributes:
-        nodes: In the order in which they run; may be changed.
+        nodes: The nodes in execution order; may be edited.
         outputs: Names of the graph's outputs.
-        shapes: Shape of each tensor for which the file tells it; None for a free dimension.
+        shapes: Shapes of the tensors for which the file states one; None for a free dimension.
     """
 
     nodes: list[Node]
@@ -83,10 +83,10 @@ class Graph:
 
     @classmethod
     def from_bytes(cls, model: bytes) -> Graph:
-        """Reads a model.
+        """Parses a serialized model.
 
         Raises:
-            WireError: not a protobuf message, or one without a graph.
+            WireError: not a protobuf message, or a message without a graph.
         """
         graph = cls([], [], {}, {})
         body: bytes | None = None
@@ -111,27 +111,27 @@ class Graph:
                     graph.shapes[name] = shape
                     if number == _OUTPUT:
                         graph.outputs.append(name)
-                # Types of inner tensors are left out: they would contradict an edit, and every engine infers them.
+                # Types of inner tensors are dropped: they could contradict an edit, and every engine infers them.
                 if number != _VALUE_INFO:
                     graph._around.append(put_bytes(number, payload))
         return graph
 
     def to_bytes(self) -> bytes:
-        """The edited model."""
+        """The edited model, serialized."""
         body = [put_bytes(_NODE, _write_node(each)) for each in self.nodes]
         body += [put_bytes(_INITIALIZER, payload) for payload in self._tensors.values()]
         return b"".join([*self._model, put_bytes(_GRAPH, b"".join([*body, *self._around]))])
 
     def constant(self, name: str) -> Array | None:
-        """The constant ``name`` as an array; None if there is none or it is of a type that edits don't need."""
+        """The constant ``name`` as an array; None if it does not exist or has a type that edits don't need."""
         if name not in self._tensors:
             return None
-        found = _groups(self._tensors[name])
-        dtype = _DTYPES.get(int(found.get(_DATA_TYPE, [0])[0]))
-        if dtype is None or _RAW_DATA not in found:
+        groups = _groups(self._tensors[name])
+        dtype = _DTYPES.get(int(groups.get(_DATA_TYPE, [0])[0]))
+        if dtype is None or _RAW_DATA not in groups:
             return None
-        dims = [value for item in found.get(_DIMS, []) for value in _numbers(item)]
-        values = np.frombuffer(found[_RAW_DATA][0], dtype)
+        dims = [value for item in groups.get(_DIMS, []) for value in _numbers(item)]
+        values = np.frombuffer(groups[_RAW_DATA][0], dtype)
         if values.size != int(np.prod(dims)):
             raise WireError(f"constant {name} holds {values.size} values, its shape is {dims}")
         return values.reshape(dims)
@@ -142,7 +142,7 @@ class Graph:
         self._tensors[name] = data + put_bytes(_TENSOR_NAME, name) + put_bytes(_RAW_DATA, value.tobytes())
 
     def producers(self) -> dict[str, Node]:
-        """Tensor name → the node that makes it."""
+        """Tensor name → the node that produces it."""
         return {name: each for each in self.nodes for name in each.outputs}
 
     def readers(self) -> dict[str, list[Node]]:
@@ -154,13 +154,13 @@ class Graph:
         return table
 
     def replace(self, old: list[Node], new: list[Node]) -> None:
-        """Puts ``new`` where the first of ``old`` stands."""
+        """Replaces the nodes ``old`` with ``new``, at the position of the first old node."""
         at = min(i for i, each in enumerate(self.nodes) if any(each is removed for removed in old))
         kept = [each for each in self.nodes if not any(each is removed for removed in old)]
         self.nodes = [*kept[:at], *new, *kept[at:]]
 
     def drop_unused(self) -> None:
-        """Removes nodes and constants whose results nobody reads."""
+        """Removes nodes and constants whose results are not read."""
         while True:
             used = {name for each in self.nodes for name in each.inputs} | set(self.outputs)
             kept = [each for each in self.nodes if used.intersection(each.outputs)]
@@ -171,16 +171,16 @@ class Graph:
 
 
 def _groups(message: bytes) -> dict[int, list[Any]]:
-    """Every field of a message: integers as int, everything else as bytes."""
-    found: dict[int, list[Any]] = {}
+    """The fields of a message by number: integers as int, everything else as bytes."""
+    groups: dict[int, list[Any]] = {}
     for number, kind, start, end in fields(message, 0, len(message)):
         value = varint(message, start, end)[0] if kind == VARINT else message[start:end]
-        found.setdefault(number, []).append(value)
-    return found
+        groups.setdefault(number, []).append(value)
+    return groups
 
 
 def _numbers(item: int | bytes) -> list[int]:
-    """One entry of a repeated integer: a number, or several packed into bytes."""
+    """The values in one entry of a repeated integer field: a single number, or several packed into bytes."""
     if isinstance(item, int):
         return [item]
     values, at = [], 0
@@ -219,19 +219,19 @@ def _write_node(item: Node) -> bytes:
 
 def _read_value(message: bytes) -> tuple[str, Shape]:
     """Name and shape of a ValueInfoProto; an unknown shape is empty."""
-    found = _groups(message)
+    groups = _groups(message)
     shape: list[int | None] = []
-    for kind in found.get(2, []):  # type
+    for kind in groups.get(2, []):  # type
         for tensor in _groups(kind).get(1, []):  # tensor_type
             for dims in _groups(tensor).get(2, []):  # shape
                 for dim in _groups(dims).get(1, []):
                     sizes = _groups(dim).get(1, [None])  # dim_value; dim_param leaves it free
                     shape.append(sizes[0])
-    return found.get(1, [b""])[0].decode(), tuple(shape)
+    return groups.get(1, [b""])[0].decode(), tuple(shape)
 
 
 def _copy(number: int, kind: int, payload: bytes) -> bytes:
-    """A field as it was."""
+    """Serializes a field unchanged."""
     if kind == BYTES:
         return put_bytes(number, payload)
     return put_varint(number << 3 | kind) + payload

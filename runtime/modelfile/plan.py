@@ -1,8 +1,8 @@
-"""What is known about an engine file that TensorRT or TensorRT-RTX built, and whether another machine can run it.
+"""Records of engine files built by TensorRT or TensorRT-RTX, and the check whether a machine can run them.
 
-The file itself is a pure plan, as ``trtexec``, Triton and DeepStream load it; its record stands in ``model.json`` beside it,
-under ``provenance.plans``. A mismatch is found by comparing records, before TensorRT is called: its own message for the same
-thing is a line about a magic tag.
+An engine file is a plain plan, loadable by ``trtexec``, Triton and DeepStream. Its record is in the ``model.json`` in
+the same folder, under ``provenance.plans``. Mismatches are detected by comparing records before TensorRT is called,
+because TensorRT's own message mentions only a magic tag.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 from ...core.errors import ModelFileError
 from ...core.spec import ModelSpec
 
-#: Where the records stand in a spec's provenance: ``{file name: record}``.
+#: Key of the records in a spec's provenance: ``{file name: record}``.
 PLANS_KEY = "plans"
-#: Name of an engine on the command line → the Python module behind it, and what people call it.
+#: Name of an engine on the command line → its Python module, and its product name.
 FLAVOURS = {"tensorrt": ("tensorrt", "TensorRT"), "rtx": ("tensorrt_rtx", "TensorRT-RTX")}
 #: Suffixes of engine files.
 PLAN_SUFFIXES = (".engine", ".plan")
@@ -30,16 +30,16 @@ class PlanRecord:
     Attributes:
         flavour: A name of :data:`FLAVOURS`.
         version: TensorRT's ``__version__``.
-        cuda: Major version of the CUDA runtime that it was built with; None where that is unknown.
-        gpu: Name of the GPU of the building machine; None where there was none.
-        compute_capabilities: GPUs that it runs on, e.g. ``["8.9"]``; empty: every one that the builder supports.
-        precision: Of the graph: fp32, fp16, int8.
-        onnx, onnx_sha256: The graph that it was built from: file name and digest of the bytes.
-        sha256: Digest of the engine file.
-        version_compatible: Runs on later versions of the same major version too.
-        hardware: ``"none"``, ``"ampere_plus"`` or ``"same_compute_capability"``: GPUs beyond the building machine's own.
-        dla_core: The DLA core it was built for, or None.
-        options: What else decided the build: workspace in MiB, optimization level.
+        cuda: Major version of the CUDA runtime at build time; None if unknown.
+        gpu: Name of the GPU of the building machine; None if it had none.
+        compute_capabilities: Supported GPUs, e.g. ``["8.9"]``; empty means every GPU that the builder supports.
+        precision: Precision of the graph: fp32, fp16 or int8.
+        onnx, onnx_sha256: The source graph: file name and SHA-256 digest.
+        sha256: SHA-256 digest of the engine file.
+        version_compatible: The engine also runs on later versions of the same major version.
+        hardware: Hardware compatibility level: ``"none"``, ``"ampere_plus"`` or ``"same_compute_capability"``.
+        dla_core: The DLA core that the engine was built for, or None.
+        options: Other build options: workspace in MiB, optimization level.
     """
 
     flavour: str
@@ -69,7 +69,7 @@ class PlanRecord:
         """Reads what :meth:`to_dict` wrote.
 
         Raises:
-            ModelFileError: a key is missing or unknown, or the flavour is.
+            ModelFileError: a key is missing or unknown, or the flavour is unknown.
         """
         known = {item.name for item in fields(cls)}
         if not isinstance(data, Mapping) or set(data) != known:
@@ -84,14 +84,15 @@ class PlanRecord:
 
 @dataclass(frozen=True)
 class PlanHost:
-    """What a machine has to run engine files with. None: not known here, and then not compared.
+    """Hardware and software of a machine that is to run engine files. None means unknown; unknown values aren't
+    compared.
 
     Attributes:
         flavour, version: The installed TensorRT.
-        compute_capability: Of its GPU, e.g. ``"8.7"``.
-        gpu: Name of its GPU.
-        cuda: The newest CUDA that its driver runs, e.g. ``"13.0"``.
-        dla_cores: Number of its DLA cores.
+        compute_capability: Compute capability of the GPU, e.g. ``"8.7"``.
+        gpu: Name of the GPU.
+        cuda: The newest CUDA version that the driver supports, e.g. ``"13.0"``.
+        dla_cores: Number of DLA cores.
     """
 
     flavour: str
@@ -116,18 +117,18 @@ class Mismatch:
 
 
 def plan_records(spec: ModelSpec) -> dict[str, Any]:
-    """The records of a spec, by file name, as they stand in the JSON."""
-    found = spec.provenance.get(PLANS_KEY, {})
-    return dict(found) if isinstance(found, Mapping) else {}
+    """The engine records of a spec by file name, as JSON values."""
+    records = spec.provenance.get(PLANS_KEY, {})
+    return dict(records) if isinstance(records, Mapping) else {}
 
 
 def with_plan(spec: ModelSpec, file: str, record: PlanRecord) -> ModelSpec:
-    """A copy of a spec that records one more engine file."""
+    """A copy of a spec with the record of one more engine file."""
     return spec.with_(provenance={**spec.provenance, PLANS_KEY: {**plan_records(spec), file: record.to_dict()}})
 
 
 def build_command(onnx: str | Path, flavour: str, *options: str) -> str:
-    """The command that builds an engine file, for a user to type.
+    """The command that builds an engine file, for messages to the user.
 
     >>> build_command("model.int8.onnx", "rtx", "force")
     'seg-edge build model.int8.onnx --engine rtx --force'
@@ -136,15 +137,15 @@ def build_command(onnx: str | Path, flavour: str, *options: str) -> str:
 
 
 def mismatches(record: PlanRecord, host: PlanHost) -> list[Mismatch]:
-    """Everything that keeps an engine file from running on a machine, most telling first."""
+    """All reasons why an engine file can't run on a machine, the most important one first."""
     title, here = FLAVOURS[record.flavour][1], FLAVOURS[host.flavour][1]
-    found: list[Mismatch] = []
+    reasons: list[Mismatch] = []
     rebuild = f"build it here: {build_command(record.onnx, host.flavour)}"
     if record.flavour != host.flavour:
         return [Mismatch("TensorRT flavour", title, here, f"open it with engine {record.flavour}, or {rebuild}")]
     if not _version_fits(record, host):
         wanted = f"{title} {record.version}" + (" or later of its major version" if record.version_compatible else "")
-        found.append(
+        reasons.append(
             Mismatch("TensorRT version", wanted, f"{here} {host.version}", f"install {title} {record.version}, or {rebuild}")
         )
     if host.compute_capability is not None and not _gpu_fits(record, host.compute_capability):
@@ -152,9 +153,9 @@ def mismatches(record: PlanRecord, host: PlanHost) -> list[Mismatch]:
         digits = host.compute_capability.replace(".", "")
         option = f" --compute-capability {digits}" if host.flavour == "rtx" else ""
         gpu = f"{host.compute_capability} ({host.gpu})" if host.gpu else host.compute_capability
-        found.append(Mismatch("compute capability", wanted, gpu, f"{rebuild}{option}"))
+        reasons.append(Mismatch("compute capability", wanted, gpu, f"{rebuild}{option}"))
     if record.cuda is not None and host.cuda is not None and _numbers(host.cuda)[:1] < _numbers(record.cuda)[:1]:
-        found.append(
+        reasons.append(
             Mismatch(
                 "CUDA",
                 record.cuda,
@@ -163,15 +164,17 @@ def mismatches(record: PlanRecord, host: PlanHost) -> list[Mismatch]:
             )
         )
     if record.dla_core is not None and host.dla_cores is not None and record.dla_core >= host.dla_cores:
-        found.append(Mismatch("DLA", f"core {record.dla_core}", f"{host.dla_cores} cores", f"{rebuild}, without --dla-core"))
-    return found
+        reasons.append(
+            Mismatch("DLA", f"core {record.dla_core}", f"{host.dla_cores} cores", f"{rebuild}, without --dla-core")
+        )
+    return reasons
 
 
 def _version_fits(record: PlanRecord, host: PlanHost) -> bool:
     built, here = _numbers(record.version), _numbers(host.version)
     if record.version_compatible:
         return built[:1] == here[:1] and built <= here
-    # A plan is only read by exactly the version that wrote it; the fourth number is a build of the same sources.
+    # Only the TensorRT version that wrote a plan can read it. The fourth number is a rebuild of the same sources.
     return built[:3] == here[:3]
 
 
@@ -182,7 +185,7 @@ def _gpu_fits(record: PlanRecord, capability: str) -> bool:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """``"10.3.0.26"`` → (10, 3, 0, 26); what follows the first part that is no number is dropped."""
+    """``"10.3.0.26"`` → (10, 3, 0, 26); parsing stops at the first part that is not a number."""
     parts: list[int] = []
     for part in version.split("."):
         if not part.isdigit():

@@ -1,4 +1,4 @@
-"""Engine files of TensorRT and TensorRT-RTX: the record beside them, read and compared before TensorRT is called."""
+"""Engine files of TensorRT and TensorRT-RTX: their records are read and checked before TensorRT is called."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .plan import PLAN_SUFFIXES, PlanHost, PlanRecord, build_command, mismatches
 
 
 def is_plan(path: str | Path) -> bool:
-    """Whether a path has the name of an engine file."""
+    """Whether a path has the suffix of an engine file."""
     return Path(path).suffix in PLAN_SUFFIXES
 
 
 def read_plan(path: str | Path) -> tuple[ModelSpec, PlanRecord]:
-    """The spec and the record of an engine file, from the ``model.json`` beside it.
+    """The spec and the record of an engine file, from the ``model.json`` in the same folder.
 
     Raises:
-        ModelFileError: the file is missing, or has no (or a damaged) record beside it.
+        ModelFileError: the file is missing, or its record is missing or damaged.
     """
     path = Path(path)
     if not path.is_file():
@@ -41,7 +41,7 @@ def read_plan(path: str | Path) -> tuple[ModelSpec, PlanRecord]:
 
 
 def find_plan(folder: str | Path, host: PlanHost) -> Path | None:
-    """The first engine file of an artefact folder that a machine can run, INT8 before others; None if there is none."""
+    """The first engine file in an artefact folder that a machine can run, INT8 first; None if there is none."""
     folder = Path(folder)
     try:
         spec = ModelSpec.from_json((folder / SPEC_FILE).read_text(encoding="utf-8"))
@@ -58,8 +58,8 @@ def check_plan(path: str | Path, record: PlanRecord, host: PlanHost) -> None:
     """Compares an engine file with its record, and the record with the machine.
 
     Raises:
-        ModelFileError: it is not the file that was built.
-        EngineError: it can't run here; every part that differs is named, with what was recorded, what was found, the remedy.
+        ModelFileError: the engine file differs from the one that was built, or the ONNX file has changed since.
+        EngineError: the machine can't run the file. The text lists every mismatch: recorded value, found value, remedy.
     """
     path = Path(path)
     digest = sha256(path)
@@ -68,9 +68,9 @@ def check_plan(path: str | Path, record: PlanRecord, host: PlanHost) -> None:
             f"{path}: damaged or replaced: its sha256 is {digest[:12]}…, {SPEC_FILE} says {record.sha256[:12]}…; copy it, "
             f"or build it again: {build_command(record.onnx, record.flavour, 'force')}"
         )
-    wrong = mismatches(record, host)
-    if wrong:
-        raise EngineError(f"engine {host.flavour}: {path} can't run here: " + ". ".join(map(str, wrong)))
+    reasons = mismatches(record, host)
+    if reasons:
+        raise EngineError(f"engine {host.flavour}: {path} can't run here: " + ". ".join(map(str, reasons)))
     stale = path.parent / record.onnx
     if stale.is_file() and sha256(stale) != record.onnx_sha256:
         raise ModelFileError(

@@ -1,6 +1,6 @@
-"""Protobuf's wire format, as far as ONNX files use it: an edge device has neither protobuf nor onnx.
+"""The part of protobuf's wire format that ONNX files use, because edge devices have neither protobuf nor onnx.
 
-A message is a row of fields, each a tag (field number and wire type) and a payload. Wire format:
+A message is a sequence of fields. Each field is a tag (field number and wire type) and a payload. Specification:
 https://protobuf.dev/programming-guides/encoding/.
 """
 
@@ -15,14 +15,14 @@ Buffer = bytes | mmap.mmap
 
 
 class WireError(ValueError):
-    """Bytes that are not the protobuf message they should be."""
+    """Bytes that are not a valid protobuf message."""
 
 
 def fields(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yields (field number, wire type, payload start, payload end); payloads are not looked at.
+    """Yields (field number, wire type, payload start, payload end); payloads are not read.
 
     Raises:
-        WireError: a field that is cut off or of an unknown wire type.
+        WireError: a field is cut off or has an unknown wire type.
     """
     at = start
     while at < end:
@@ -48,10 +48,10 @@ def fields(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int, 
 
 
 def varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
-    """One base-128 number, low groups first: (value, where the next field starts).
+    """Reads one base-128 number, low groups first: (value, position after it).
 
     Raises:
-        WireError: it is cut off, or longer than 64 bits.
+        WireError: the number is cut off, or longer than 64 bits.
     """
     value = 0
     for shift in range(0, 70, 7):  # 64 bits take at most ten groups of seven
@@ -66,12 +66,12 @@ def varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
 
 
 def signed(value: int) -> int:
-    """A varint's value as the int32 or int64 that was written: negative numbers take all 64 bits."""
+    """Converts the value of a varint to a signed integer; negative numbers use all 64 bits."""
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
 def put_varint(value: int) -> bytes:
-    """The inverse of :func:`varint`; negative numbers in two's complement of 64 bits."""
+    """The inverse of :func:`varint`; negative numbers are written in 64-bit two's complement."""
     value &= (1 << 64) - 1
     groups = bytearray()
     while value >= 0x80:
@@ -82,11 +82,11 @@ def put_varint(value: int) -> bytes:
 
 
 def put_number(number: int, value: int) -> bytes:
-    """A field that holds one integer."""
+    """Serializes a field that holds one integer."""
     return put_varint(number << 3 | VARINT) + put_varint(value)
 
 
 def put_bytes(number: int, payload: bytes | str) -> bytes:
-    """A field that holds text (as UTF-8), bytes or another message."""
+    """Serializes a field that holds text (as UTF-8), bytes or another message."""
     raw = payload.encode("utf-8") if isinstance(payload, str) else payload
     return put_varint(number << 3 | BYTES) + put_varint(len(raw)) + raw
