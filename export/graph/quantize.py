@@ -196,7 +196,7 @@ def quantize(
         quantize_biases(result)
     result = _without_unused(result)
     try:
-        # The shapes stay in the file: engines' dialects need those around each Resize, also where onnx is not installed.
+        # The shapes stay in the file: engines' dialects need those around each Resize, even where onnx is missing.
         result = onnx.shape_inference.infer_shapes(result, strict_mode=True)
         onnx.checker.check_model(result, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

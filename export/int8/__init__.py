@@ -1,1 +1,1 @@
-"""What keeps INT8 accurate: sensitivity of layers, fallback to float, quantization-aware training."""
+"""INT8 accuracy: sensitivity of layers, fallback to float, quantization-aware training."""

@@ -1,7 +1,8 @@
-"""An ONNX network in torch with fake quantization, so that it can be trained to live with its rounding.
+"""An ONNX network in torch with fake quantization, for quantization-aware training.
 
-The graph that is trained is the graph that is quantized: the same nodes, tensors and scales, batch normalization already
-folded. What comes out are weights for it, and the file is made from them exactly as without training.
+The trained graph is the graph that is quantized afterwards: the same nodes, tensors and scales, with batch
+normalization
+folded. Training only changes its weights; the file is then made exactly as without training.
 """
 
 from __future__ import annotations
@@ -29,20 +30,20 @@ Run = Callable[[onnx.NodeProto, list[Tensor | None]], Tensor]
 class FakeQuantGraph(nn.Module):
     """A graph of :func:`seg_edge.export.graph.quantize.prepare`; weights and activations pass through their 8-bit levels.
 
-    Activation scales are those of the calibration and stay; weight scales follow the weights while they are trained, by the
-    file's own rule. Gradients pass through rounding unchanged and stop where a value is clipped (straight-through
-    estimator: Jacob et al., "Quantization and Training of Neural Networks", CVPR 2018, section 3).
+    Activation scales are those of the calibration and stay fixed. Weight scales are computed from the current weights,
+    by the same rule as in the file. Gradients pass through rounding unchanged and are zero where a value is clipped
+    (straight-through estimator: Jacob et al., "Quantization and Training of Neural Networks", CVPR 2018, section 3).
 
     Args:
         model: The float graph.
-        calibration: Its scales, and biases to start from.
-        options: How it will be quantized.
+        calibration: Activation scales, and the biases to start from.
+        options: How the graph will be quantized.
 
     Attributes:
-        enabled: False computes the float network, with the weights as they are now.
+        enabled: False computes the float network with the current weights.
 
     Raises:
-        ModelFileError: the graph has a node that can't be trained through; the text names it.
+        ModelFileError: training is not possible through a node of the graph, which the text names.
     """
 
     def __init__(self, model: onnx.ModelProto, calibration: Calibration, options: QuantOptions) -> None:
@@ -55,7 +56,7 @@ class FakeQuantGraph(nn.Module):
                     f"`qat`: can't train through {node.op_type} ({node.name}); leave `qat` out, or try `observer='mse'`"
                 )
         known = weights(model)
-        # What is not trained: the mean of preprocessing, factors of Resize.
+        # Constants that are not trained: the mean of preprocessing, factors of Resize.
         snapped = weights(insert(model, Calibration(calibration.activations, {}), options))
         self._constants = known | ({MEAN: snapped[MEAN]} if MEAN in snapped else {})
         for node in model.graph.node:
@@ -70,14 +71,14 @@ class FakeQuantGraph(nn.Module):
             self._add(node.input[2], f"bias{i}", bias, np.float32(self._output_scale(node, bias)))
 
     def _add(self, name: str, own: str, start: Array, units: Array) -> None:
-        # Parameters count levels. Where normalization is folded, weights of neighbouring layers differ by a factor of a
-        # thousand; in levels they are alike, and one learning rate says how far rounding may be pushed in a step.
+        # The unit of parameters is one level. With folded normalization, weights of neighbouring layers differ by a
+        # factor of a thousand. In levels they have similar magnitudes, so one learning rate suits all layers.
         self._names[name] = own
         self.register_buffer(f"{own}_unit", torch.from_numpy(np.array(units, np.float32)))
         self.register_parameter(own, nn.Parameter(torch.from_numpy(np.array(start / units, np.float32))))
 
     def _output_scale(self, node: onnx.NodeProto, bias: Array) -> float:
-        """The scale of what a convolution gives: a level of its bias."""
+        """The scale of a convolution's output, which is also one level of its bias."""
         after = [each.output[0] for each in self.model.graph.node if node.output[0] in each.input]
         for name in (node.output[0], *after):
             if name in self.calibration.activations:
@@ -188,7 +189,7 @@ def _clip(_node: onnx.NodeProto, inputs: list[Tensor | None]) -> Tensor:
 
 
 _RUN: dict[str, Run] = {
-    "Cast": lambda node, inputs: _first(inputs).float(),  # preprocessing: uint8 → float is the only one
+    "Cast": lambda node, inputs: _first(inputs).float(),  # the only cast is that of preprocessing, uint8 → float
     "Sub": lambda node, inputs: torch.sub(*_pair(inputs)),
     "Add": lambda node, inputs: torch.add(*_pair(inputs)),
     "Mul": lambda node, inputs: torch.mul(*_pair(inputs)),

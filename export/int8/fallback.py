@@ -1,4 +1,4 @@
-"""Fallback: the fewest layers in float with which an INT8 model holds its limits."""
+"""Fallback: finds the fewest float layers with which an INT8 model keeps its limits."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .half_layers import half_convolutions, half_range
 
 @dataclass(frozen=True)
 class Limits:
-    """Most that INT8 may lose against the model before it, fractions 0..1; None = no limit.
+    """Largest loss of INT8 against the float model, fractions 0..1; None = no limit.
 
     Attributes:
-        fallback: Most convolutions that may go back to float; None is half of them.
+        fallback: Largest number of convolutions that may go back to float; None is half of them.
     """
 
     max_drop: float | None = None
@@ -37,7 +37,7 @@ class Limits:
         return self.max_drop is not None or self.max_class_drop is not None
 
     def excess(self, drop: float | None, class_drop: float | None) -> float:
-        """By how much the worse of the two is above its limit; 0 or less = both hold."""
+        """The larger excess of the two drops over their limits; 0 or less = both limits hold."""
         over = [
             value - limit
             for value, limit in ((drop, self.max_drop), (class_drop, self.max_class_drop))
@@ -52,11 +52,11 @@ class Trial:
 
     Attributes:
         layers: Convolutions in float, the most sensitive first.
-        miou: On the val split.
-        drop: mIoU lost against the model before.
-        worst_class: ``{name, delta}``.
-        excess: By how much it breaks a limit; 0 or less = it holds.
-        evaluation: Everything that was measured.
+        miou: mIoU on the val split.
+        drop: mIoU lost against the float model.
+        worst_class: ``{name, delta}`` of the class that lost most IoU.
+        excess: Largest excess over a limit; 0 or less = the limits hold.
+        evaluation: The complete evaluation.
     """
 
     layers: tuple[str, ...]
@@ -71,7 +71,7 @@ class Trial:
         return self.excess <= 0
 
     def better_than(self, other: Trial) -> bool:
-        """Whether it breaks its limits less, or where neither breaks one, has the higher mIoU."""
+        """Whether this trial exceeds its limits less than ``other``, or equally with a higher mIoU."""
         mine, theirs = max(self.excess, 0.0), max(other.excess, 0.0)
         return mine < theirs or (mine == theirs and (self.miou or 0.0) > (other.miou or 0.0))
 
@@ -82,13 +82,13 @@ class Trial:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Trial:
-        """Reads what :meth:`to_dict` wrote; ``excess`` is 0 where the limits held, else infinite: the file doesn't say."""
+        """Reads the result of :meth:`to_dict`, which lacks ``excess``: 0 if the limits held, else inf."""
         excess = 0.0 if row["held"] else math.inf
         return cls(tuple(row["float_layers"]), row["miou"], None, row["worst_class"], excess, {})
 
 
 def tried(layers: Sequence[str], before: Mapping[str, Any], after: Mapping[str, Any], limits: Limits) -> Trial:
-    """The trial of a mixture from the evaluations of the model before and of the mixture."""
+    """The trial of a mixture, from the evaluations of the float model and of the mixture."""
     worst = worst_class(before, after)
     drop = None if before["miou"] is None or after["miou"] is None else before["miou"] - after["miou"]
     class_drop = None if worst is None else -worst["delta"]
@@ -96,19 +96,21 @@ def tried(layers: Sequence[str], before: Mapping[str, Any], after: Mapping[str, 
 
 
 def search(first: Trial, order: Sequence[str], most: int, attempt: Callable[[Sequence[str]], Trial]) -> list[Trial]:
-    """Tries the 1, 2, 4, … most sensitive layers in float until the limits hold, then narrows down to the fewest.
+    """Tries the 1, 2, 4, … most sensitive layers in float until the limits hold, then bisects to the fewest.
 
-    More float layers are taken to lose no more accuracy; where that fails by a hair, the result still holds its limits but
-    one layer fewer might have done.
+    The bisection assumes that more float layers never lose more accuracy. Where that is not exactly true, the result
+    still keeps the limits, but fewer layers might be enough.
 
     Args:
         first: The trial with every layer in INT8.
         order: Layers, the most sensitive first.
-        most: Greatest number of layers in float.
+        most: Largest number of layers in float.
         attempt: Builds and measures a mixture.
 
     Returns:
-        All trials, ``first`` included, the best one last: the fewest layers that hold, or the one that came closest.
+        All trials, ``first`` included, the best one last: the one with the fewest float layers that keeps the limits,
+            or
+        the one closest to them.
     """
     trials = [first]
     count, failed, held = 1, 0, None
@@ -134,22 +136,22 @@ def search(first: Trial, order: Sequence[str], most: int, attempt: Callable[[Seq
 
 
 class Mixtures:
-    """INT8 models with some layers in float, held against the limits.
+    """INT8 models with some layers in float, compared with the limits.
 
     Args:
         prepared: The float graph, see :func:`seg_edge.export.graph.quantize.prepare`.
-        calibration: Its calibration with every layer in INT8.
+        calibration: The calibration of ``prepared`` with every layer in INT8.
         options: How to quantize.
-        frames: Calibration frames, to correct biases anew.
-        measure: Evaluates a model whose given layers are in float: what ``runtime.evaluate`` returns.
+        frames: Calibration frames, for a new bias correction of each mixture.
+        measure: (model, float layers) → the evaluation of the model.
         before: The evaluation of the float model.
-        limits: What must hold.
-        precision: Of the float layers: ``"fp32"``, or ``"fp16"`` for those whose values it holds.
+        limits: The limits of accuracy.
+        precision: Precision of the float layers: ``"fp32"``, or ``"fp16"`` for those whose values fit its range.
 
     Attributes:
-        models: Each model that was tried, by its float layers.
+        models: The models of all trials, by their float layers.
         trials: All trials, the chosen one last.
-        hint: What was tried in vain, for an error's text; else empty.
+        hint: Remedies that failed, for the text of an error; else empty.
     """
 
     def __init__(
@@ -172,7 +174,7 @@ class Mixtures:
         self._progress: Progress = Silent()
 
     def within_limits(self, order: Sequence[str], progress: Progress) -> Trial:
-        """The mixture to ship: the fewest float layers that hold the limits, else the one that came closest.
+        """The mixture to ship: the fewest float layers that keep the limits, else the mixture closest to them.
 
         Args:
             order: Convolutions, the most sensitive first.
@@ -197,19 +199,19 @@ class Mixtures:
         return best
 
     def first(self) -> Trial:
-        """The trial with every layer in INT8; it is measured once."""
+        """The trial with every layer in INT8, measured once."""
         if not self.trials:
             self.trials = [self._attempt(())]
         return next(trial for trial in self.trials if not trial.layers)
 
     def halves(self, layers: Sequence[str]) -> list[str]:
-        """Those of the float layers of a mixture that compute in float16."""
+        """The float layers of a mixture that compute in float16."""
         return half_range(self._prepared, layers, self._frames) if self._precision == "fp16" else []
 
     def _attempt(self, layers: Sequence[str]) -> Trial:
         calibration = self._calibration
         if layers and self._options.bias_correction:
-            # What the layers around a float one shift is not what they shifted with all of them in INT8.
+            # Each mixture shifts the means of channels differently, so the biases are corrected anew.
             simulated = insert(self._prepared, Calibration(calibration.activations, {}), self._options, layers)
             biases = correct_biases(self._prepared, simulated, self._frames, track=self._progress.track)
             calibration = Calibration(calibration.activations, biases)

@@ -1,8 +1,10 @@
-"""Single layers in float16 inside an INT8 graph: where a layer goes back to float, a GPU need not go back to float32.
+"""Single layers in float16 inside an INT8 graph: float layers that a GPU computes faster than in float32.
 
-Casts stand around each such convolution, so that a strongly typed builder takes the precision from the graph: float16 for
-it, 8 bits for its neighbours. CPUs have no float16 kernels; ONNX Runtime and OpenVINO compute it in float32 from the
-rounded weights, so that nothing is gained there.
+Casts around each of these convolutions give the precision to a strongly typed builder: float16 for the convolution, 8
+bits
+for its neighbours. CPUs gain nothing: they have no float16 kernels, so ONNX Runtime and OpenVINO compute the
+convolution in
+float32 from the rounded weights.
 """
 
 from __future__ import annotations
@@ -17,14 +19,14 @@ from ...calib.graph import Frames, consumers, convolutions, run, session, set_we
 from ...core.errors import ModelFileError
 
 _LARGEST = float(np.finfo(np.float16).max)
-# Frames of the street may reach farther than those that were measured.
+# Live frames may cause larger values than the measured frames.
 _MARGIN = 4.0
 
 
 def half_range(model: onnx.ModelProto, layers: Sequence[str], frames: Sequence[Frames]) -> list[str]:
-    """Those of some convolutions whose weights, input and result stay well inside float16's range.
+    """The convolutions whose weights, input and result stay well inside the range of float16.
 
-    CPU engines compute a float16 graph in float32 and would not show an overflow, so it is looked for beforehand.
+    CPU engines compute a float16 graph in float32 and don't show an overflow, so the range is checked beforehand.
 
     Args:
         model: The float graph, see :func:`seg_edge.export.graph.quantize.prepare`.
@@ -32,7 +34,7 @@ def half_range(model: onnx.ModelProto, layers: Sequence[str], frames: Sequence[F
         frames: uint8 (N, H, W, 3) each.
 
     Returns:
-        The layers that float16 can hold, with a margin of 4, in the order given.
+        The layers whose values fit float16 with a margin of a factor of 4, in the given order.
     """
     nodes = [node for node in convolutions(model) if node.name in layers]
     if not nodes:
@@ -46,7 +48,7 @@ def half_range(model: onnx.ModelProto, layers: Sequence[str], frames: Sequence[F
             peaks[name] = max(peaks[name], float(np.abs(values).max()))
     known = weights(model)
     peaks.update({name: float(np.abs(known[name]).max()) for node in nodes for name in node.input[1:3]})
-    # NaN is not inside any range.
+    # NaN fails the comparison, as it should.
     fits = {
         node.name
         for node in nodes
@@ -56,14 +58,14 @@ def half_range(model: onnx.ModelProto, layers: Sequence[str], frames: Sequence[F
 
 
 def half_convolutions(model: onnx.ModelProto, layers: Collection[str]) -> onnx.ModelProto:
-    """A copy in which some float convolutions, with their ReLU, compute in float16.
+    """A copy in which the given float convolutions, with their ReLU, compute in float16.
 
     Args:
         model: An INT8 graph of :func:`seg_edge.export.graph.quantize.quantize`.
-        layers: Convolutions that it leaves in float.
+        layers: Names of convolutions that are in float in ``model``.
 
     Raises:
-        ModelFileError: a name is no float convolution of the graph, or the result is not a valid one.
+        ModelFileError: a name is not a float convolution of the graph, or the result is not a valid graph.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -74,14 +76,14 @@ def half_convolutions(model: onnx.ModelProto, layers: Collection[str]) -> onnx.M
     outputs = {value.name for value in result.graph.output}
     readers = consumers(result)
     nodes: list[onnx.NodeProto] = []
-    after: dict[str, onnx.NodeProto] = {}  # last node of a half part → its cast back
+    after: dict[str, onnx.NodeProto] = {}  # last node of a float16 part → the cast to float32 behind it
     for node in list(result.graph.node):
         if node.name in chosen and node.op_type == "Conv":
             source = f"{node.name}.input.half"
             nodes.append(helper.make_node("Cast", [node.input[0]], [source], name=f"{source}.cast", to=TensorProto.FLOAT16))
             node.input[0] = source
             for i, name in enumerate(node.input[1:3], 1):
-                # A name of its own: another convolution may read the same weights.
+                # A new name, because another convolution may read the same weights.
                 node.input[i] = f"{node.name}.{'weight' if i == 1 else 'bias'}.half"
                 set_weight(result, node.input[i], known[name].astype(np.float16))
             last, made = node, node.output[0]

@@ -1,11 +1,11 @@
-"""How to fine-tune for INT8, and what layers may go back to."""
+"""The options of fine-tuning for INT8, and the precisions of layers that go back to float."""
 
 from __future__ import annotations
 
 from ...core.errors import InputError
 from ...core.options import Options, configuration, option
 
-#: What layers that go back to float may compute in.
+#: Precisions of layers that go back to float.
 FLOAT_PRECISIONS = ("fp32", "fp16")
 
 

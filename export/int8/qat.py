@@ -1,4 +1,4 @@
-"""Quantization-aware training: a few epochs in which the network learns to give its own float masks from 8-bit levels."""
+"""Quantization-aware training: in a few epochs, the INT8 network learns to reproduce the float network's output."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from .options import QatOptions
 
 @dataclass(frozen=True)
 class Tuned:
-    """What fine-tuning gives.
+    """The result of fine-tuning.
 
     Attributes:
         model: The prepared graph with trained weights.
-        calibration: The same activation scales, and the trained biases.
+        calibration: The unchanged activation scales, and the trained biases.
         losses: Mean loss of each epoch, in nats per output pixel.
     """
 
@@ -42,15 +42,15 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Fine-tunes one network, and says whether that was worth it.
+    """Fine-tunes one network, and chooses between the network before and after.
 
     Attributes:
         model: See :func:`seg_edge.export.graph.quantize.prepare`.
-        calibration: Of ``model``.
-        quant: How it is quantized.
+        calibration: The calibration of ``model``.
+        quant: How the network is quantized.
         options: How to train.
-        train: Its images, varied as in training, are what is trained on.
-        spec: Of the network.
+        train: The training images, augmented as in training.
+        spec: The spec of the network.
     """
 
     model: onnx.ModelProto
@@ -68,14 +68,14 @@ class Trainer:
         about: dict[str, Any],
         progress: Progress,
     ) -> tuple[Mixtures, str]:
-        """Post-training quantization or the fine-tuned network, whichever breaks its limits less or has the higher mIoU.
+        """Post-training quantization or the fine-tuned network: the one that exceeds its limits less or has more mIoU.
 
         Args:
-            plain: Post-training quantization. Where it holds stated limits, nothing is trained.
-            build: Makes the same of a trained network; ``about`` is passed on.
+            plain: Post-training quantization. If it keeps stated limits, nothing is trained.
+            build: Builds the mixtures of a trained network; receives ``about``.
 
         Returns:
-            The better one, and a note on what happened.
+            The better mixtures, and a note on the choice.
         """
         before = plain.first()
         if limits_stated and before.held:
@@ -83,7 +83,7 @@ class Trainer:
             progress.say(f"qat: {note}")
             return plain, note
         tuned = self.fine_tune(progress)
-        # The biases were trained; correcting them towards a float network that nobody runs would undo it.
+        # Bias correction would undo the training of the biases.
         trained = build(tuned.model, tuned.calibration, replace(self.quant, bias_correction=False), about)
         after = trained.first()
         note = f"{self.options.epochs} epochs of fine-tuning: mIoU {_points(before.miou)} → {_points(after.miou)}"
@@ -94,13 +94,13 @@ class Trainer:
     def fine_tune(self, progress: Progress) -> Tuned:
         """Trains weights and biases with fake quantization.
 
-        The target is what the float network gives, not the labels: INT8 is to give what was evaluated, and labels would pull
-        the network elsewhere within these few epochs. (Distillation, as Mishra and Marr, "Apprentice", ICLR 2018, scheme C;
-        the loss is the Kullback-Leibler divergence of the class distributions alone.)
+        The target is the output of the float network, not the labels: INT8 should reproduce the evaluated network, and
+        within these few epochs labels would move the weights away from it. This is distillation as in Mishra and Marr,
+        "Apprentice", ICLR 2018, scheme C. The loss is only the Kullback-Leibler divergence of the class distributions.
 
         Raises:
-            InputError: torchvision, which varies the images, is not installed.
-            ModelFileError: the graph has a node that can't be trained through.
+            InputError: torchvision, which augments the images, is not installed.
+            ModelFileError: training is not possible through a node of the graph.
         """
         return fine_tune(
             self.model, self.calibration, self.quant, self.options, _batches(self.train, self.spec, self.options), progress
@@ -118,7 +118,7 @@ def fine_tune(
     """See :meth:`Trainer.fine_tune`.
 
     Args:
-        batches: Epoch → its batches, uint8 (N, H, W, 3) BGR each.
+        batches: A function from an epoch to its batches, uint8 (N, H, W, 3) BGR each.
     """
     student = FakeQuantGraph(model, calibration, quant)
     teacher = FakeQuantGraph(model, Calibration(calibration.activations, {}), quant)
@@ -157,7 +157,7 @@ def fine_tune(
 
 
 def divergence(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of the class distributions, mean over the pixels, nats; 0 where both are equal.
+    """Kullback-Leibler divergence of the class distributions, mean over the pixels, in nats; 0 for equal logits.
 
     Args:
         logits, wanted: float32 (N, C, h, w).
@@ -167,7 +167,7 @@ def divergence(logits: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _batches(train: SegDataset, spec: ModelSpec, options: QatOptions) -> Callable[[int], Sequence[Tensor]]:
-    """A function (epoch) → its batches, uint8 (N, H, W, 3) BGR each."""
+    """A function from an epoch to its batches, uint8 (N, H, W, 3) BGR each."""
     try:
         from ...train.data.module import EpochSampler, TrainSet
         from ...train.data.options import AugmentOptions
@@ -177,7 +177,7 @@ def _batches(train: SegDataset, spec: ModelSpec, options: QatOptions) -> Callabl
     sampler = EpochSampler(len(train), options.seed)
 
     class Epoch(Sequence[Tensor]):
-        """Batches that are read when they are asked for; a sequence, because progress wants to know how many there are."""
+        """Batches that are read on access. A sequence, because progress needs their number."""
 
         def __init__(self, epoch: int) -> None:
             sampler.set_epoch(epoch)

@@ -1,7 +1,7 @@
-"""Sensitivity: what quantizing one layer alone does to the logits.
+"""Sensitivity: the error in the logits when one layer alone is quantized.
 
-A layer here is a convolution with its input and its weights; everything else stays in float. The cost is measured at the
-network's end, because an error in the middle may vanish in what follows, or grow.
+A layer is a convolution with its input and its weights; everything else stays in float. The error is measured in the
+logits, because later layers may shrink or amplify an error in the middle of the network.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ PLOT_FILE = "sensitivity.png"
 
 @dataclass(frozen=True)
 class LayerCost:
-    """What one convolution in 8 bits costs, all others in float.
+    """The cost of one convolution in 8 bits, with all others in float.
 
     Attributes:
         layer: Name of the convolution.
-        noise: Energy of the logits' error over the energy of the logits, both without their mean per class where
-            biases are corrected, because correction removes it.
+        noise: Energy of the logits' error divided by the energy of the logits. With bias correction, both without their
+            mean per class, which the correction removes.
         agreement: Share of output pixels with the same class as in float, 0..1.
         max_abs_error: Largest error of a logit.
-        precision: What the exported model computes this convolution in.
+        precision: Precision of this convolution in the exported model.
     """
 
     layer: str
@@ -50,7 +50,7 @@ class LayerCost:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> LayerCost:
-        """Reads what :meth:`to_dict` wrote."""
+        """Reads the result of :meth:`to_dict`."""
         return cls(**row)
 
 
@@ -62,11 +62,11 @@ def sensitivity(
     *,
     track: Callable[..., Any] = silent,
 ) -> list[LayerCost]:
-    """The cost of each convolution of a :func:`seg_edge.export.graph.quantize.prepare`-d graph, in graph order.
+    """The cost of each convolution in a graph of :func:`seg_edge.export.graph.quantize.prepare`, in graph order.
 
     Args:
         frames: uint8 (N, H, W, 3) each, at the network's input size; a few are enough to rank layers.
-        track: Progress over the convolutions.
+        track: Wraps the loop over the convolutions, to show progress.
     """
     opened = session(model)
     reference = [run(opened, frame)[0] for frame in frames]
@@ -86,18 +86,18 @@ def most_sensitive(costs: Sequence[LayerCost]) -> list[str]:
 
 
 def write_plot(path: Path, costs: Sequence[LayerCost]) -> None:
-    """Draws the cost of each layer as bars, in graph order, those that stay in float in another colour.
+    """Draws the cost of each layer as a bar, in graph order. Layers that stay in float have another colour.
 
     Raises:
         ImportError: matplotlib is not installed.
     """
     from matplotlib.figure import Figure
 
-    # A Figure of its own, not pyplot: no backend is chosen, nothing global is touched.
+    # A Figure instead of pyplot chooses no backend and changes no global state.
     figure = Figure(figsize=(9, 0.22 * len(costs) + 1.4), layout="constrained")
     axes = figure.subplots()
     colours = ["tab:blue" if cost.precision == "int8" else "tab:orange" for cost in costs]
-    # Exactly 0 has no place on a logarithmic axis; float32 can't tell less than this anyway.
+    # A logarithmic axis can't show 0; smaller values than this are below the resolution of float32.
     values = [max(cost.noise, 1e-12) for cost in costs]
     axes.barh([_short(cost.layer) for cost in costs], values, color=colours)
     axes.invert_yaxis()

@@ -1,1 +1,1 @@
-"""Structured pruning: whole channels are removed, so that the network gets smaller and faster on every engine."""
+"""Structured pruning: removes whole channels, which makes the network smaller and faster on every engine."""

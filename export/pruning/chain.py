@@ -12,7 +12,7 @@ from .options import PruneOptions
 from .report import PruneRow
 from .steps import prune_checkpoint
 
-#: Ending of the folder beside the artefact that holds the pruned checkpoint and its report.
+#: Suffix of the folder beside the artefact with the pruned checkpoint and its report.
 SUFFIX = ".pruned"
 
 
@@ -22,10 +22,10 @@ def prune_first(
     """Prunes a checkpoint into the folder ``<out>.pruned``.
 
     Args:
-        out: The artefact that the export will write.
+        out: The artefact folder that the export will write.
 
     Returns:
-        The pruned network, and the rows of the pruning for the export's report.
+        The pruned network, and the pruning's rows for the report of the export.
 
     Raises:
         SegEdgeError: see :func:`seg_edge.export.prune`.

@@ -1,4 +1,4 @@
-"""Where pruning ends: a share of the channels, of the MACs, of the parameters, or a latency on an engine."""
+"""The goal of pruning: a share of the channels, of the MACs or of the parameters, or a latency on an engine."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from ...core.errors import InputError
 
 KINDS = ("ratio", "macs", "params", "latency")
-#: No unit is wanted narrower than this share of what it was, whatever the goal.
+#: Largest share of the channels of a unit that pruning removes, for any goal.
 MAX_RATIO = 0.95
 
 
 @dataclass(frozen=True)
 class Goal:
-    """Where pruning ends.
+    """The goal of pruning.
 
     Attributes:
         kind: ``ratio``, ``macs``, ``params`` or ``latency``.
-        value: Share of channels to remove (ratio); share of multiply-accumulates or parameters that may stay; milliseconds.
-        engine: That the latency is measured on.
+        value: Share of channels to remove (ratio), share of MACs or parameters that may stay, or milliseconds.
+        engine: The engine that the latency is measured on.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Goal:
             raise InputError(f"`target_latency`: expected milliseconds above 0, got {self.value:g}")
 
     def text(self) -> str:
-        """For people."""
+        """The goal in words."""
         return {
             "ratio": f"{100 * self.value:g} % of the channels removed",
             "macs": f"at most {100 * self.value:g} % of the MACs",
@@ -47,9 +47,9 @@ class Goal:
         }[self.kind]
 
     def at(self, step: int, steps: int, start: float) -> float:
-        """The limit after ``step`` of ``steps``: on a line from the unpruned network's ``start`` value to the goal.
+        """The limit after ``step`` of ``steps``, interpolated from the unpruned network's ``start`` value to the goal.
 
-        In the unit of :func:`value_of`; for a ratio, the ratio itself.
+        The unit is that of :func:`value_of`; for a ratio, the ratio itself.
         """
         if self.kind == "ratio":
             return self.value * step / steps
@@ -88,13 +88,13 @@ def one_goal(
     latency: str | None = None,
     fps: str | None = None,
 ) -> Goal:
-    """The one goal that was given.
+    """The goal, of which exactly one option must be set.
 
     >>> one_goal(ratio=0.5)
     Goal(kind='ratio', value=0.5, engine=None)
 
     Raises:
-        InputError: none or several were given, or a value that makes no sense.
+        InputError: no goal, several goals, or a value out of range.
     """
     given = {
         "`ratio`": ratio, "`target_macs`": macs, "`target_params`": params, "`target_latency`": latency,

@@ -1,4 +1,4 @@
-"""Which channels matter: the scores by which pruning chooses, from the library Torch-Pruning."""
+"""Importance of channels: the scores by which pruning chooses, from the library Torch-Pruning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .names import IMPORTANCES, NEED_DATA
 
 #: Scores of a group of layers that can only be pruned together: float (channels,).
 Scorer = Callable[[Any], Tensor | None]
-#: A sample or batch's loss, as a function of the network; called with gradients on.
+#: The loss of a sample or batch as a function of the network; called with gradients enabled.
 Loss = Callable[[nn.Module], Tensor]
 
 
@@ -23,12 +23,12 @@ def scorer(name: str, net: nn.Module, losses: Iterable[Loss] | None = None, seed
     """The scoring function of a name in :data:`IMPORTANCES`.
 
     Args:
-        net: The network that will be scored. ``taylor`` and ``hessian`` leave gradients in it; it is put into eval mode.
+        net: The network to score; set to eval mode. ``taylor`` and ``hessian`` leave gradients in its parameters.
         losses: For ``taylor`` and ``hessian``: one loss for each training sample.
 
     Raises:
         UnknownNameError: no such importance.
-        InputError: the importance needs training images and there are none.
+        InputError: the importance needs training images, and there are none.
     """
     check_name("importance", name, IMPORTANCES)
     if name in NEED_DATA:
@@ -49,8 +49,8 @@ def scorer(name: str, net: nn.Module, losses: Iterable[Loss] | None = None, seed
         "bn": tp.importance.BNScaleImportance,
         "lamp": tp.importance.LAMPImportance,
         "taylor": tp.importance.GroupTaylorImportance,
-        # It multiplies squared weights by what stands in ``grad``. Its own accumulate_grad() looks parameters up by name
-        # in a table by parameter, and so keeps the last sample alone (1.6.1): _fill_gradients takes its place.
+        # This class multiplies squared weights by ``grad``. Its accumulate_grad() looks up parameters by name in a
+        # table whose keys are parameters, so that it keeps the last sample only (1.6.1). _fill_gradients replaces it.
         "hessian": tp.importance.GroupHessianImportance,
     }[name]()
     result: Scorer = made
@@ -58,7 +58,7 @@ def scorer(name: str, net: nn.Module, losses: Iterable[Loss] | None = None, seed
 
 
 def _fill_gradients(net: nn.Module, losses: Iterable[Loss], squared: bool) -> None:
-    """Puts the samples' mean gradient into ``grad``, or the mean of its square (the Fisher information's diagonal)."""
+    """Writes the samples' mean gradient into ``grad``, or the mean square (diagonal of the Fisher information)."""
     totals = {p: torch.zeros_like(p) for p in net.parameters() if p.requires_grad}
     count = 0
     for loss in losses:

@@ -1,8 +1,8 @@
-"""Names that the options of pruning take."""
+"""Names that the options of pruning accept."""
 
 from __future__ import annotations
 
-#: Name → what it is and the paper it is from.
+#: Name → description and paper.
 IMPORTANCES: dict[str, str] = {
     "l1": "mean L1 norm of a channel's weights (Li et al., 2017)",
     "l2": "mean squared L2 norm of a channel's weights over its group (Fang et al., DepGraph, 2023)",
@@ -12,7 +12,7 @@ IMPORTANCES: dict[str, str] = {
     "hessian": "second-order change of the loss, diagonal, on training images (LeCun et al., Optimal Brain Damage, 1989)",
     "random": "random, the baseline that every other one must beat",
 }
-#: Those that need training images.
+#: Importances that need training images.
 NEED_DATA = ("taylor", "hessian")
-#: ``global`` removes the least important channels anywhere, ``uniform`` the same share of each layer.
+#: ``global`` removes the least important channels of the whole network, ``uniform`` the same share of each layer.
 SCOPES = ("global", "uniform")

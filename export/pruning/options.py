@@ -1,4 +1,4 @@
-"""How to prune."""
+"""The options of pruning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .names import IMPORTANCES, NEED_DATA, SCOPES
 
 @configuration
 class PruneOptions(Options):
-    """How to prune: one goal, which channels go, and what is trained and measured.
+    """How to prune: one goal, the choice of channels, fine-tuning and measurements.
 
     >>> PruneOptions(ratio=0.5, steps=2).goal.text()
     '50 % of the channels removed'
@@ -34,8 +34,8 @@ class PruneOptions(Options):
         choices=lambda: SCOPES,
         kind="pruning scope",
     )
-    # Vector units and tensor cores compute no faster in between (8-bit convolutions on AVX2 in ONNX Runtime: 24 output
-    # channels take as long as 32).
+    # Widths in between are no faster on vector units and tensor cores: 8-bit convolutions of ONNX Runtime on AVX2 take
+    # as long for 24 output channels as for 32.
     round_to: int = option(16, help="Widths are multiples of this.", low=1)
     steps: int = option(1, help="Approach the goal in this many steps.", low=1)
     finetune: int = option(0, help="Epochs of training after each step.", low=0)
@@ -64,7 +64,7 @@ class PruneOptions(Options):
 
     @property
     def goal(self) -> Goal:
-        """Where pruning ends."""
+        """The goal of pruning."""
         return one_goal(self.ratio, self.target_macs, self.target_params, self.target_latency, self.target_fps)
 
     def check(self) -> None:
@@ -86,7 +86,7 @@ class PruneOptions(Options):
 
 
 def check_drops(max_drop: float | None, max_class_drop: float | None) -> None:
-    """Raises InputError unless both limits are fractions, or None."""
+    """Raises InputError unless each limit is a fraction or None."""
     for field, value in (("max_drop", max_drop), ("max_class_drop", max_class_drop)):
         if value is not None and not 0 <= value <= 1:
             raise InputError(f"`{field}`: expected a drop from 0 to 1 (100 points), got {value:g} ({100 * value:g} points)")

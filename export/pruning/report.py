@@ -1,4 +1,4 @@
-"""The report of a pruning: a row for each step, gates, as JSON and as a page for people."""
+"""The report of a pruning: a row for each step, and gates, as JSON and as Markdown."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class PruneRow:
 
     Attributes:
         step: ``start``, ``prune 1``, ``fine-tune 1``, …
-        channels: Output channels of all prunable layers together.
+        channels: Sum of the output channels of all prunable layers.
         params, macs: Parameters; multiply-accumulates of one image.
-        miou: On the val split, through the runtime.
+        miou: mIoU on the val split, through the runtime.
         worst_class: ``{name, delta}``: the class that lost most IoU against the start.
-        latency_ms: Median of one inference, engine only, engine by engine.
-        sha256, bytes: Of the ONNX file that was measured, which is not kept.
-        seconds: That the step took, measuring left out.
-        note: What makes a figure doubtful, e.g. another program that ran while it was measured; else empty.
+        latency_ms: Median time of one inference on each engine, engine only.
+        sha256, bytes: Hash and size of the measured ONNX file, which is not kept.
+        seconds: Duration of the step without its measurements.
+        note: A reason to doubt a figure, e.g. another program that ran during the measurement; else empty.
     """
 
     step: str
@@ -48,13 +48,13 @@ class PruneRow:
 
 @dataclass(repr=False)
 class PruneReport(Report):
-    """What a pruning measured.
+    """The measurements of a pruning.
 
     Attributes:
-        name: Of the network.
-        about: Parent, goal, importance and so on, as it also stands in the checkpoint's provenance.
-        steps: A row for each step; the first is the network as it was.
-        gates: The limits.
+        name: Name of the network.
+        about: Parent, goal, importance and so on, as in the provenance of the checkpoint.
+        steps: A row for each step; the first is the unpruned network.
+        gates: The limits and the measured values.
         widths: The pruned network's configuration.
         checkpoint: ``{file, sha256}`` of the result; None until it is written.
     """
@@ -67,7 +67,7 @@ class PruneReport(Report):
     checkpoint: dict[str, str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``prune --json`` writes."""
+        """The content of ``prune --json``."""
         return {
             "name": self.name,
             "pruned": self.about,
@@ -89,7 +89,7 @@ class PruneReport(Report):
         write_text(folder / REPORT_MD, self.to_markdown())
 
     def to_markdown(self) -> str:
-        """The same for people; accuracy in %."""
+        """The report as Markdown; accuracy in %."""
         lines = [
             f"# {self.name}, pruned",
             "",
@@ -107,7 +107,7 @@ class PruneReport(Report):
 
 
 class PruneGateError(GateError):
-    """A limit was broken; ``report`` is everything measured until then."""
+    """A limit was broken; ``report`` holds all measurements until then."""
 
     def __init__(self, text: str, report: PruneReport) -> None:
         super().__init__(text)

@@ -18,9 +18,9 @@ from .importance import Loss
 
 
 def losses(dataset: SegDataset, spec: ModelSpec, count: int) -> Iterator[Loss]:
-    """One loss for each of up to ``count`` images, evenly spaced over a split: the loss of training, at every second pixel.
+    """The training loss for each of up to ``count`` images, evenly spaced over a split, at every second pixel.
 
-    Classes are weighted by their frequencies in these images.
+    Class weights follow the frequencies of the classes in these images.
     """
     pairs = []
     for index in evenly_spaced(len(dataset), count):
@@ -43,17 +43,17 @@ def losses(dataset: SegDataset, spec: ModelSpec, count: int) -> Iterator[Loss]:
 def estimate_statistics(
     net: nn.Module, dataset: SegDataset, spec: ModelSpec, count: int, batch: int = 4, track: Track[list[int]] = silent
 ) -> None:
-    """Measures the means and variances of batch normalization anew, on up to ``count`` images, evenly spaced over a split.
+    """Measures the statistics of batch normalization again, on up to ``count`` images, evenly spaced over a split.
 
-    They are those of inputs that a pruned network no longer has: Li et al., "EagleEye" (2020), adaptive batch
-    normalization. Plain averages over all batches take the place of the moving ones. Weights stay as they are; the network
-    is in eval mode afterwards.
+    After pruning, the stored means and variances don't match the activations any more (Li et al., "EagleEye", 2020,
+    adaptive batch normalization). Plain averages over all batches replace the moving averages. Weights don't change;
+    the network is in eval mode afterwards.
 
     Args:
-        track: Progress over the batches.
+        track: Wraps the loop over the batches, to show progress.
 
     Raises:
-        InputError: one image for a network that normalizes what it has pooled over the whole image: a single value.
+        InputError: a single image, for a network that normalizes globally pooled features: one value has no variance.
     """
     layers = [layer for layer in net.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     layers = [layer for layer in layers if layer.track_running_stats]
@@ -81,7 +81,7 @@ def estimate_statistics(
 
 
 def _batches(indices: list[int], batch: int) -> list[list[int]]:
-    """Equal shares of about ``batch``, none of a single image: it would have no variance where a network pools."""
+    """Splits indices into batches of about ``batch``, none of one image: pooled features would have no variance."""
     count = max(1, min(-(-len(indices) // batch), len(indices) // 2))
     return [indices[i * len(indices) // count : (i + 1) * len(indices) // count] for i in range(count)]
 

@@ -1,4 +1,4 @@
-"""The widest network that meets a goal, and what the goal is measured by."""
+"""Search for the widest network that meets a goal."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .goal import MAX_RATIO, Goal
 from .importance import scorer
 from .structure import Unit, Widths, allocate, narrow
 
-# Halvings of the ratio's range; widths come in multiples of 16, so that finer steps find the same networks again.
+# Halvings of the ratio's range. Finer steps would find the same networks again, because widths are multiples of 16.
 _HALVINGS = 8
-#: The search for a latency aims this far below the limit, so that measuring again does not break it.
+#: Margin below a limit of latency, as a share: a second measurement must not exceed the limit.
 MARGIN = 0.03
 
-#: Median milliseconds of one inference of a network on an engine; tests put their own in its place.
+#: (network, spec, engine) → median milliseconds of one inference; tests replace it.
 MeasureLatency = Callable[[nn.Module, ModelSpec, str], float]
 
 
@@ -41,10 +41,10 @@ def latency_ms(
     *,
     quick: bool = False,
 ) -> float:
-    """Median time of one inference of the exported network, engine only: what an export measures too.
+    """Median time of one inference of the exported network, engine only, in ms; measured as in an export.
 
     Args:
-        warn: Is told if other processes disturbed the measurement.
+        warn: Receives a warning if other processes disturbed the measurement.
         quick: See :func:`seg_edge.export.checks.measure.latencies`.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +57,7 @@ def latency_ms(
 
 
 def save_onnx(net: nn.Module, spec: ModelSpec, path: Path) -> Path:
-    """Writes a network as the chain's first step would."""
+    """Writes a network as ONNX, as the first step of an export does."""
     model = to_onnx(net.eval(), spec)
     with atomic_path(path) as temporary:
         onnx.save(model, str(temporary))
@@ -65,7 +65,7 @@ def save_onnx(net: nn.Module, spec: ModelSpec, path: Path) -> Path:
 
 
 def value_of(goal: Goal, net: nn.Module, spec: ModelSpec, measure: MeasureLatency) -> float:
-    """What the goal limits: multiply-accumulates, parameters or milliseconds of a network."""
+    """The quantity that the goal limits: multiply-accumulates, parameters or milliseconds of a network."""
     if goal.kind == "macs":
         return float(macs(net, spec.input_hw))
     if goal.kind == "params":
@@ -87,18 +87,18 @@ def search(
     measure: MeasureLatency,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Widths:
-    """The widest network that the limit allows.
+    """Widths of the widest network that keeps the limit, by bisection of the ratio.
 
-    The ratio is halved in on; each network that this asks for is made (as a copy; which channels it lacks plays no role
-    for its size and speed) and counted or measured once.
+    Each candidate is a pruned copy that is counted or measured once. The choice of its channels doesn't matter for size
+    and speed.
 
     Args:
-        prunable: The network's units, as :func:`seg_edge.export.pruning.structure.units` gives them.
-        limit: In the unit of :func:`value_of`.
+        prunable: The network's units, from :func:`seg_edge.export.pruning.structure.units`.
+        limit: The limit, in the unit of :func:`value_of`.
         original: Channels of each unit before the first step.
 
     Raises:
-        InputError: even the narrowest network breaks the limit; the text says how close it came.
+        InputError: even the narrowest network breaks the limit; the text gives its value.
     """
     if goal.kind == "latency":
         limit *= 1 - MARGIN
@@ -133,7 +133,7 @@ def search(
 
 
 def example_for(spec: ModelSpec) -> torch.Tensor:
-    """An input for tracing: zeros of the network's size, small enough to be quick where the size is large."""
+    """An input for tracing: zeros of the network's size, or of a smaller one where the network's size is large."""
     return torch.zeros(1, 3, *(min(side, 2 * SIZE_STEP) for side in spec.input_hw))
 
 

@@ -1,4 +1,4 @@
-"""Pruning from end to end: checkpoint in, narrower checkpoint out, each step measured, the result gated."""
+"""The stage of pruning: from a checkpoint to a narrower checkpoint, with measurements of each step and gates."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def prune_checkpoint(
     """Prunes a checkpoint of the compact family, or of a network of the zoo; see :func:`seg_edge.export.prune`.
 
     Args:
-        measure: Milliseconds of a network on an engine, for a goal of latency; None measures.
+        measure: Replaces the latency measurement for a goal of latency, for tests; None measures.
     """
     out = Path(out)
     if options.goal.engine is not None:
@@ -82,9 +82,9 @@ class _Pruning:
             lambda net, spec, engine: latency_ms(net, spec, engine, options.threads, self.warned, quick=True)
         )
         self.judged = measure or (lambda net, spec, engine: latency_ms(net, spec, engine, options.threads, self.warned))
-        self.warnings: list[str] = []  # of the latency that was measured last
+        self.warnings: list[str] = []  # about the last measurement of a latency
         if options.distill is not None:
-            open_teacher(options.distill.teacher, start.spec.labels)  # what it can't be is said before any work is done
+            open_teacher(options.distill.teacher, start.spec.labels)  # raises for a wrong teacher before the work
         self.val, self.train = self._split("val"), self._split("train")
         self.before: dict[str, Any] | None = None
         self.original: dict[str, int] = {}
@@ -102,7 +102,7 @@ class _Pruning:
         self.report = PruneReport(start.spec.name, about)
 
     def warned(self, text: str) -> None:
-        """Takes what disturbed the measurement of a latency."""
+        """Receives a warning about the measurement of a latency."""
         self.warnings.append(text)
         self.progress.say(f"warning: latency: {text}")
 
@@ -162,7 +162,7 @@ class _Pruning:
         )  # fmt: skip
 
     def rebuilt(self) -> nn.Module:
-        """The pruned network as its config and state dict give it, which must be the same one, bit for bit."""
+        """The pruned network, rebuilt from its config and state dict; its output must be equal bit for bit."""
         again = build(self.start.name, len(self.spec.labels), config_of(self.net))
         again.load_state_dict(self.net.state_dict())
         again.eval()
@@ -187,7 +187,7 @@ class _Pruning:
         )  # fmt: skip
         fit(options.data, work, config, progress=self.progress)
         self.net = load_checkpoint(work / BEST).model
-        for path in (work / BEST, work / "last.pt", begin):  # what was done stays: metrics.csv, curves.png, report.json
+        for path in (work / BEST, work / "last.pt", begin):  # metrics.csv, curves.png and report.json stay
             path.unlink()
 
     def checkpoint(self) -> Checkpoint:
@@ -214,7 +214,7 @@ class _Pruning:
         self.report.steps.append(row)
 
     def timed(self) -> None:
-        """Times the networks of all steps in turns, so that a machine that slows down slows all of them."""
+        """Times the networks of all steps in alternating turns: a machine that slows down then affects all of them."""
         self.progress.say(f"latency on {', '.join(self.engines)}")
         frame = np.random.default_rng(0).integers(0, 256, (1, *self.spec.input_hw, 3), np.uint8)
         measured = latencies(self.files, frame, self.engines, self.options.threads, self.progress.count("latency"))

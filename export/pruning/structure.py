@@ -1,4 +1,4 @@
-"""What can be removed of a network and how much of each part: Torch-Pruning's dependency graph, and our choice of widths."""
+"""Prunable units of a network, from Torch-Pruning's dependency graph, and the choice of their widths."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ...core.errors import InputError, SegEdgeError, UnknownNameError
 from .importance import Scorer
 from .names import SCOPES
 
-#: Channels to keep, by the name of a unit.
+#: Unit name → channels to keep.
 Widths = dict[str, int]
 
 
 @dataclass(frozen=True)
 class Unit:
-    """Layers whose channels can only be removed together: a convolution and all that reads or adds to its output.
+    """Layers whose channels can only be removed together: a convolution and all layers that read or add to its output.
 
     Attributes:
-        name: Of the layer that leads it.
-        channels: Output channels now.
-        groups: Channels are removed in this many equal parts (grouped convolutions, group normalization).
-        scores: Importance, float (channels // groups,), the higher the more important.
+        name: Name of the first layer.
+        channels: Current output channels.
+        groups: Number of equal parts in which channels are removed (grouped convolutions, group normalization).
+        scores: Importance, float (channels // groups,); higher is more important.
     """
 
     name: str
@@ -39,14 +39,14 @@ class Unit:
 
 
 def units(net: nn.Module, example: Tensor, score: Scorer) -> list[Unit]:
-    """The prunable units of a network, in its own order. What makes the outputs, and what is no layer, is left out.
+    """The prunable units of a network, in the order of its modules, without its output layers.
 
     Args:
-        net: In eval mode.
+        net: The network, in eval mode.
         example: An input.
 
     Raises:
-        InputError: there is nothing to prune, the importance says nothing about it, or the graph can't be followed.
+        InputError: the importance scores no layer or is not finite, or Torch-Pruning can't trace the network.
     """
     with _tracing(net):
         graph = tp.DependencyGraph().build_dependency(net, example_inputs=[example])
@@ -69,15 +69,15 @@ def units(net: nn.Module, example: Tensor, score: Scorer) -> list[Unit]:
 def allocate(
     prunable: Sequence[Unit], ratio: float, scope: str, multiple: int, original: Mapping[str, int] | None = None
 ) -> Widths:
-    """How many channels each unit keeps.
+    """The number of channels that each unit keeps.
 
     Args:
         ratio: Share of the original channels to remove, 0..1.
-        scope: ``"global"``: the least important channels of the whole network go, wherever they are; ``"uniform"``: each
-            unit loses the same share.
-        multiple: Widths are rounded to the nearest multiple of this; at least one multiple stays. A unit
-            that is narrower than that stays as it is.
-        original: Channels of each unit before the first step of pruning; None: those that it has now.
+        scope: ``"global"`` removes the least important channels of the whole network, ``"uniform"`` the same share of
+            each unit.
+        multiple: Widths are rounded to the nearest multiple of this, at least one multiple. A narrower unit is not
+            changed.
+        original: Channels of each unit before the first step of pruning; None: the current ones.
 
     Raises:
         UnknownNameError: no such scope.
@@ -88,32 +88,32 @@ def allocate(
     if scope == "uniform":
         wanted = {unit.name: before[unit.name] * (1 - ratio) for unit in prunable}
     else:
-        # A part's score stands for as many channels as there are groups.
+        # Each score stands for one channel in every group.
         scores = torch.cat([unit.scores.repeat_interleave(unit.groups) for unit in prunable])
         stay = min(len(scores), round(sum(before[unit.name] for unit in prunable) * (1 - ratio)))
-        # The threshold is the weakest score that stays. Equal scores may keep a few more.
+        # The threshold is the lowest score that stays. With equal scores, a few more channels stay.
         threshold = scores.sort(descending=True).values[stay - 1] if stay else math.inf
         wanted = {unit.name: float((unit.scores >= threshold).sum()) * unit.groups for unit in prunable}
     return {unit.name: _rounded(unit, wanted[unit.name], multiple) for unit in prunable}
 
 
 def narrow(net: nn.Module, example: Tensor, score: Scorer, widths: Mapping[str, int]) -> None:
-    """Removes the least important channels, in place, until each unit has its width.
+    """Removes the least important channels of each unit, in place, down to its width.
 
     Args:
-        widths: As :func:`allocate` gives them.
+        widths: The result of :func:`allocate`.
     """
     layers = dict(net.named_modules())
     ratios = {}
     for unit in units(net, example, score):
         parts = unit.channels // unit.groups
         keep = widths.get(unit.name, unit.channels) // unit.groups
-        # Half a channel above the whole number: the library truncates what its own subtraction may have left just below it.
+        # Half a channel above the whole number, because the library truncates and its subtraction may round down.
         ratios[layers[unit.name]] = 1 - (keep + 0.5) / parts if keep < parts else 0.0
     with _tracing(net):
         pruner = tp.pruner.BasePruner(
             net, [example], score, pruning_ratio=0.0, pruning_ratio_dict=ratios, ignored_layers=output_layers(net, example),
-            # Its defaults are shared between all pruners, and filled by each.
+            # The library's defaults are mutable, and all pruners share them.
             in_channel_groups={}, out_channel_groups={},
         )  # fmt: skip
         pruner.step()
@@ -121,7 +121,7 @@ def narrow(net: nn.Module, example: Tensor, score: Scorer, widths: Mapping[str, 
 
 
 def output_layers(net: nn.Module, example: Tensor) -> list[nn.Module]:
-    """The layers whose output channels are the network's: those that no other weighted layer stands behind."""
+    """The layers whose output channels are those of the network: no other weighted layer follows them."""
     made: dict[Any, nn.Module] = {}
 
     def remember(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
@@ -153,7 +153,7 @@ def output_layers(net: nn.Module, example: Tensor) -> list[nn.Module]:
 
 def _rounded(unit: Unit, wanted: float, multiple: int) -> int:
     step = math.lcm(multiple, unit.groups)
-    # Nearest, halves up: round() would take 12 to 8 and 20 to 24.
+    # Nearest, with halves up: for multiples of 8, round() would take both 12 and 20 to 16.
     if wanted >= unit.channels or unit.channels <= step:
         return unit.channels
     return min(unit.channels, max(step, int(wanted / step + 0.5) * step))
@@ -176,7 +176,7 @@ def _names(net: nn.Module) -> dict[nn.Module, str]:
 
 @contextmanager
 def _all_require_grad(net: nn.Module) -> Iterator[None]:
-    # The graph is read from autograd's: frozen layers would be missing in it.
+    # The dependency graph comes from autograd, whose graph lacks frozen layers.
     before = {p: p.requires_grad for p in net.parameters()}
     for p in before:
         p.requires_grad_(True)
@@ -190,12 +190,12 @@ def _all_require_grad(net: nn.Module) -> Iterator[None]:
 @contextmanager
 def _tracing(net: nn.Module) -> Iterator[None]:
     with warnings.catch_warnings(), torch.enable_grad(), _all_require_grad(net):
-        warnings.simplefilter("ignore")  # notes of the library to its own developers
+        warnings.simplefilter("ignore")  # the library's warnings are for its own developers
         try:
             yield
         except SegEdgeError:
             raise
-        except Exception as error:  # whatever its code runs into where it meets an operation that it doesn't know
+        except Exception as error:  # unknown operations cause exceptions of many classes
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise InputError(
                 f"pruning: Torch-Pruning can't follow this network ({reason}); it takes convolutional networks, "
