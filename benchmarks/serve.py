@@ -143,7 +143,9 @@ def running(command: Callable[[int], list[str]], request: bytes) -> Iterator[Sid
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"{' '.join(command(port))}: did not become ready") from None
                 time.sleep(0.2)
-        full_load(port, request, 2.0, CLIENTS)  # warm
+        warm = full_load(port, request, 2.0, CLIENTS)
+        if set(warm.statuses) != {200}:
+            raise RuntimeError(f"{' '.join(command(port))}: answers with {warm.statuses}")
         os.killpg(process.pid, signal.SIGSTOP)
         yield side
     finally:

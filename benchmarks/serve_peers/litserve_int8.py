@@ -10,7 +10,7 @@ import cv2
 import litserve as ls
 import numpy as np
 import onnxruntime as ort
-from fastapi import Response, UploadFile
+from fastapi import Response
 
 WORKERS = int(sys.argv[3])
 
@@ -22,7 +22,7 @@ class Segment(ls.LitAPI):
         self.session = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
         _, self.height, self.width, _ = self.session.get_inputs()[0].shape
 
-    def decode_request(self, request: UploadFile) -> np.ndarray:
+    def decode_request(self, request) -> np.ndarray:  # no annotation: the form, by its parts' names
         return cv2.imdecode(np.frombuffer(request["image"].file.read(), np.uint8), cv2.IMREAD_COLOR)
 
     def predict(self, frame: np.ndarray) -> np.ndarray:
