@@ -37,7 +37,7 @@ __all__ = [
     "resolve_model",
 ]
 
-# Loaded on first use: reading a model's spec needs neither OpenCV nor the kernels.
+# Loaded on first use, because reading a model's spec needs neither OpenCV nor the kernels.
 _HOMES = {
     "CallbackSink": ".sinks",
     "CameraOptions": ".sources",

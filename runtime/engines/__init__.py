@@ -1,4 +1,4 @@
-"""Inference engines behind one base class, in one table."""
+"""Inference engines: one base class, one table of names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
     "open_engine",
 ]
 
-# Loaded on first use: the table of names needs no NumPy.
+# Loaded on first use, because the table of names needs no NumPy.
 _HOMES = {
     "AUTO": ".table",
     "Availability": ".base",

@@ -1,4 +1,4 @@
-"""Opens an engine in a thread, while the caller imports and opens everything else: compiling a network takes long."""
+"""Opens an engine in a thread while the caller does other work, because compiling a network takes long."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 def opened_ahead(
     path: str | Path, engine: str = AUTO, threads: int | None = None, *, throughput: bool = False
 ) -> Iterator[Callable[[], Engine]]:
-    """Begins to open an engine; yields a function that waits for it. At the end the engine is closed.
+    """Starts to open an engine; yields a function that waits for the engine. The engine is closed when the block ends.
 
-    If the block fails with an error that the user can fix, and the engine can't be opened either, the engine's error is
-    raised: as if it had been opened first.
+    If the block raises a SegEdgeError and the engine can't be opened either, the engine's error is raised, as if the
+    engine had been opened first.
 
     >>> with opened_ahead("unet-s-camvid", "onnxruntime", threads=1) as engine:
     ...     engine().name
     'onnxruntime'
 
-    Args, Raises: as :func:`open_engine`; what it raises, the function raises.
+    Args, Raises: as :func:`open_engine`; its errors are raised by the yielded function.
     """
     future: Future[Engine] = Future()
 

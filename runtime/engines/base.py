@@ -1,4 +1,4 @@
-"""The base class of inference engines: open, infer, close. All checks live here; a backend writes three short methods."""
+"""The base class of inference engines: open, infer, close. It makes all checks; a backend adds three short methods."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ Output = npt.NDArray[Any]
 Shape = tuple[int | None, ...]
 #: Mask, overlay, and the milliseconds of each stage.
 Processed = tuple[Frames | None, Frames | None, dict[str, float]]
-#: Frame, mask wanted, overlay wanted, mask to write into, overlay to write into, alpha → :data:`Processed`.
+#: Frame, compute mask, compute overlay, output array for the mask, output array for the overlay, alpha →
+#: :data:`Processed`.
 FrameProcessor = Callable[[Frames, bool, bool, Frames | None, Frames | None, float], Processed]
 
 INPUT_NAME = "frames"
@@ -33,12 +34,12 @@ INPUT_NAME = "frames"
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a backend can be used here.
+    """Whether a backend can be used on this machine.
 
     Attributes:
-        ok: It can.
-        reason: Why not, with the remedy; empty where it can.
-        version: The backend's version, where it was found.
+        ok: The backend can be used.
+        reason: Why it can't be used, with the remedy; empty if it can.
+        version: Version of the backend; None if unknown.
     """
 
     ok: bool
@@ -48,7 +49,7 @@ class Availability:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A model's input or output as the backend sees it: NumPy's dtype name; a free dimension is None."""
+    """An input or output of a model as reported by the backend. ``dtype`` is NumPy's name; a free dimension is None."""
 
     name: str
     dtype: str
@@ -59,31 +60,34 @@ class Tensor:
 
 
 class Engine(ABC):
-    """One network, opened by one backend. Not thread-safe, with one exception: one thread may :meth:`start` requests while
-    another waits for them and releases them.
+    """One network, opened by one backend.
+
+    Not thread-safe, with one exception: one thread may :meth:`start` requests while another thread waits for them and
+    releases them.
 
     Args:
         path: The model file.
-        spec: What the model is; :func:`seg_edge.runtime.modelfile.modelfile.read_spec` gives it.
+        spec: Spec of the model, see :func:`seg_edge.runtime.modelfile.modelfile.read_spec`.
         threads: CPU threads; None is every core that this process may use. ``self.threads`` holds the resolved number.
-        throughput: Compute several requests side by side, each on some of the threads, where the backend can: more frames a
-            second, and each of them later. :meth:`infer` is then slower too.
+        throughput: Compute several requests in parallel, each on a share of the threads, if the backend supports it.
+            This gives more frames per second at a higher latency, also for :meth:`infer`.
 
     Attributes:
-        parallel: How many requests are computed side by side; 1 without ``throughput``.
-        why: Why this engine was taken, as a phrase for the user.
+        parallel: Number of requests that are computed in parallel; 1 without ``throughput``.
+        why: Why this engine was chosen, as a phrase for the user.
 
     Raises:
-        EngineError: the backend is missing, can't open the file, or finds other inputs and outputs than the spec says.
-        InputError: ``threads`` is below 1.
+        EngineError: the backend is missing, can't open the file, or reports inputs or outputs that differ from the
+            spec.
+        InputError: ``threads`` is below 1 or far above the number of CPUs.
     """
 
     name: ClassVar[str]
-    #: Kind of device, for messages.
+    #: Kind of the device, for messages.
     device_kind: ClassVar[str] = "CPU"
-    #: Files that it opens.
+    #: Suffixes of the files that the engine opens.
     suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
-    #: Requests that may be in flight: started, and not yet released. Each has memory of its own.
+    #: Maximum number of requests in flight (started and not yet released). Each request has its own memory.
     most_in_flight: ClassVar[int] = 16
 
     def __init__(self, path: str | Path, spec: ModelSpec, threads: int | None = None, throughput: bool = False) -> None:
@@ -110,7 +114,7 @@ class Engine(ABC):
             ) from error
         self._closed = False
         try:
-            #: Batch size that the file fixes, or None where any is taken.
+            #: Batch size that the file fixes; None if the batch is free.
             self.batch = self._check_signature(inputs, outputs)
         except EngineError:
             self.close()
@@ -123,7 +127,7 @@ class Engine(ABC):
 
     @property
     def device(self) -> str:
-        """Where the network runs, e.g. ``"CPU, 2 threads"``."""
+        """The device that runs the network, e.g. ``"CPU, 2 threads"``."""
         return f"{self.device_kind}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
     @property
@@ -141,15 +145,16 @@ class Engine(ABC):
         """Runs the network.
 
         Args:
-            frames: uint8 (N, H, W, 3), BGR, C-contiguous; H and W are the spec's ``input_hw``. Not changed; not kept.
+            frames: uint8 (N, H, W, 3), BGR, C-contiguous; H and W are the spec's ``input_hw``. Neither changed nor
+                kept.
 
         Returns:
-            float32 (N, C, h, w) logits or uint8 (N, H, W) labels, C-contiguous. **The engine owns this array**: it is valid
-            until the next :meth:`infer` or :meth:`close`, and must not be written to; copy it to keep it.
+            float32 (N, C, h, w) logits or uint8 (N, H, W) labels, C-contiguous. **The engine owns this array**: it is
+            valid until the next :meth:`infer` or :meth:`close` and is read-only for the caller; copy it to keep it.
 
         Raises:
-            TypeError: not a uint8 array.
-            ValueError: another shape, or not contiguous.
+            TypeError: ``frames`` is not a uint8 array.
+            ValueError: ``frames`` has a wrong shape or is not contiguous.
             EngineError: the engine is closed, or the backend failed.
         """
         self._check_frames("infer", frames)
@@ -160,16 +165,16 @@ class Engine(ABC):
         return self._check_output(frames, result)
 
     def start(self, frames: Frames) -> Ticket:
-        """Hands frames to the network and returns at once; :meth:`wait` returns the output.
+        """Submits frames to the network and returns immediately; :meth:`wait` returns the output.
 
-        Requests begin in the order in which they were started. All of the tickets must be released.
+        Requests begin in the order in which they were started. Every ticket must be released.
 
         Args:
             frames: As for :meth:`infer`. **Must not be changed until the ticket is released.**
 
         Raises:
-            TypeError, ValueError: as :meth:`infer` says.
-            EngineError: the engine is closed, ``most_in_flight`` requests are not released yet, or the backend failed.
+            TypeError, ValueError: as :meth:`infer`.
+            EngineError: the engine is closed, ``most_in_flight`` requests are in flight already, or the backend failed.
         """
         self._check_frames("start", frames)
         try:
@@ -188,13 +193,13 @@ class Engine(ABC):
         return ticket
 
     def wait(self, ticket: Ticket) -> Output:
-        """The output of a request; blocks until it is there, and sets ``ticket.computed_s``.
+        """Waits for a request, sets ``ticket.computed_s`` and returns the output.
 
         Returns:
-            As :meth:`infer`, but valid until :meth:`release` of this ticket, whatever happens to others.
+            As :meth:`infer`, but valid until :meth:`release` of this ticket, regardless of other requests.
 
         Raises:
-            EngineError: the network failed for these frames, or the engine was closed meanwhile.
+            EngineError: the network failed for these frames, or the engine was closed while the request was in flight.
         """
         try:
             result = self._collect(ticket)
@@ -207,17 +212,17 @@ class Engine(ABC):
         return self._check_output(ticket.frames, result)
 
     def cancel(self, ticket: Ticket) -> None:
-        """Drops a request whose output is not needed. It may still be computed, and must be released like any other."""
+        """Cancels a request whose output is not needed. It may still be computed, and must still be released."""
         if not self._closed:
             self._cancel(ticket)
 
     def release(self, ticket: Ticket) -> None:
-        """Returns a request's memory; waits if it is still being computed. Its output may be overwritten from now on."""
+        """Frees the memory of a request, after waiting for its end. Afterwards its output may be overwritten."""
         if not ticket.computed_s:
             with suppress(Exception, CancelledError):
                 self._collect(ticket)
         ticket.handle = None
-        self._free.appendleft(ticket.slot)  # the latest one's memory is still in the caches
+        self._free.appendleft(ticket.slot)  # reuse this slot first: its memory is still in the CPU caches
 
     def _check_frames(self, function: str, frames: Frames) -> None:
         if self._closed:
@@ -255,9 +260,10 @@ class Engine(ABC):
         return EngineError(f"engine {self.name}: {self.path} failed: {_message(error)}")
 
     def frame_path(self) -> FrameProcessor | None:
-        """A function that processes a frame entirely on the engine's own device; None where the C kernels do the rest.
+        """A function that processes a frame entirely on the engine's device; None if the C kernels must be used.
 
-        It raises TypeError and ValueError as :meth:`seg_edge.runtime.Segmenter.process` says, and EngineError after close.
+        The function raises TypeError and ValueError as :meth:`seg_edge.runtime.Segmenter.process`, and EngineError
+        after :meth:`close`.
         """
         return None
 
@@ -278,40 +284,40 @@ class Engine(ABC):
 
     @abstractmethod
     def _open(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Loads ``self.path``; returns the model's inputs and outputs as the backend sees them."""
+        """Loads ``self.path``; returns the model's inputs and outputs as reported by the backend."""
 
     @abstractmethod
     def _infer(self, frames: Frames) -> Output:
-        """Runs checked frames; any exception becomes an EngineError."""
+        """Runs the network on checked frames; the caller converts any exception to an EngineError."""
 
     @abstractmethod
     def _close(self) -> None:
-        """Drops what ``_open`` made."""
+        """Releases everything that ``_open`` created."""
 
     def _submit(self, ticket: Ticket) -> None:
-        """Begins to compute ``ticket.frames``. A backend whose calls wait gets a thread, made with the first request."""
+        """Starts to compute ``ticket.frames``. By default in worker threads, created with the first request."""
         if self._worker is None:
             self._worker = Worker(self._infer, f"seg-edge-{self.name}", self.parallel)
         ticket.handle = self._worker.submit(ticket.frames)
 
     def _collect(self, ticket: Ticket) -> Output:
-        """The output of a ticket, in memory that no other ticket has; sets ``ticket.computed_s``."""
+        """Waits for the output of a ticket, in memory that no other ticket shares; sets ``ticket.computed_s``."""
         result: Output
         result, ticket.computed_s = ticket.handle.result()
         return result
 
     def _cancel(self, ticket: Ticket) -> None:
-        """Takes a request back that has not begun; where that can't be done, nothing."""
+        """Cancels a request that has not begun; does nothing if that is not possible."""
         ticket.handle.cancel()
 
     def _check_signature(self, inputs: list[Tensor], outputs: list[Tensor]) -> int | None:
         expected_in = Tensor(INPUT_NAME, "uint8", (None, *self.spec.input_hw, 3))
         expected_out = Tensor(self.spec.output, self.output_dtype, (None, *self.output_shape))
-        for kind, found, expected in (("input", inputs, expected_in), ("output", outputs, expected_out)):
-            if len(found) != 1 or not _matches(found[0], expected):
+        for kind, tensors, expected in (("input", inputs, expected_in), ("output", outputs, expected_out)):
+            if len(tensors) != 1 or not _matches(tensors[0], expected):
                 raise EngineError(
                     f"engine {self.name}: {self.path}: its spec says one {kind} {expected}, but the graph has "
-                    f"{'; '.join(map(str, found)) or 'none'}; export the model again"
+                    f"{'; '.join(map(str, tensors)) or 'none'}; export the model again"
                 )
         return inputs[0].shape[0]
 
@@ -319,13 +325,14 @@ class Engine(ABC):
 def _matches(found: Tensor, expected: Tensor) -> bool:
     return (
         (found.name, found.dtype, len(found.shape)) == (expected.name, expected.dtype, len(expected.shape))
-        # A free dimension in the file fits any number: the output of each run is checked against the spec again.
+        # A free dimension in the file matches any size, because the output of each run is checked against the spec
+        # again.
         and all(a is None or b is None or a == b for a, b in zip(found.shape, expected.shape, strict=True))
     )
 
 
 def _message(error: BaseException) -> str:
-    """A backend's message as one line of bounded length, without its own source positions."""
+    """The message of a backend as one line of bounded length, without source positions of the backend."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Exception from ", "Check '"))]
     return " ".join(telling or lines or [type(error).__name__])[:300]

@@ -1,4 +1,4 @@
-"""A model server as an engine: seg-edge serve, Triton, KServe, OpenVINO Model Server; the Open Inference Protocol 2."""
+"""Model servers as engines (Open Inference Protocol 2): seg-edge serve, Triton, KServe, OpenVINO Model Server."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ...core.errors import EngineError
 from .base import INPUT_NAME, Availability, Engine, Frames, Output, Tensor
 
 _TIMEOUT_S = 30.0
-#: Datatypes of the protocol as NumPy names them, and as they lie in memory.
+#: Datatypes of the protocol → NumPy's name, and the dtype in memory.
 _DTYPES = {"UINT8": ("uint8", "u1"), "FP32": ("float32", "<f4")}
-#: Environment variable with the bearer token of servers that want one.
+#: Environment variable with the bearer token for servers that require one.
 TOKEN = "SEG_EDGE_TOKEN"
 
 
 class HttpV2Engine(Engine):
-    """Sends frames to a server and takes the network's output from it; :func:`server_engine` makes one for an address.
+    """Sends frames to a server and receives the network's output. :func:`server_engine` makes the class for an address.
 
-    The local model file says what the network is (classes, input, resize); its weights are the server's. Where the
-    server has no output of the model's own kind, but ``labels``, those are taken.
+    The local model file describes the network (classes, input, resize); the weights are on the server. If the server
+    lacks the model's output but offers ``labels``, the engine uses ``labels``.
     """
 
     #: The server's address with the model's name: ``http://HOST:PORT/MODEL``.
@@ -58,7 +58,7 @@ class HttpV2Engine(Engine):
             raise
 
     def _signature(self, about: dict[str, Any]) -> tuple[list[Tensor], list[Tensor]]:
-        """Input and output of the server's model; its other ones are not needed."""
+        """The input and the output of the server's model that the engine uses; others are ignored."""
         inputs, outputs = ([_tensor(row) for row in about[kind]] for kind in ("inputs", "outputs"))
         names = {tensor.name for tensor in outputs}
         if self.spec.output not in names and "labels" in names:
@@ -98,7 +98,7 @@ class HttpV2Engine(Engine):
     def _ask(
         self, method: str, path: str, parts: tuple[Any, ...] = (), headers: dict[str, str] | None = None
     ) -> tuple[bytes, bytes]:
-        """An answer: its JSON, and the raw tensors behind it."""
+        """Sends a request; returns the JSON of the response and the raw tensors that follow it."""
         token = os.environ.get(TOKEN)
         headers = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
         link: HTTPConnection | None = getattr(self._local, "link", None)
@@ -107,11 +107,11 @@ class HttpV2Engine(Engine):
                 if link is None:
                     link = self._connect()
                     fresh = True
-                # The parts one after the other: frames are not copied behind their header.
+                # The parts are sent one after the other, so that the frames are not copied.
                 link.request(method, path, iter(parts) if parts else None, headers)
                 answer = link.getresponse()
                 stated = answer.headers.get("Inference-Header-Content-Length")
-                # Read apart, a tensor begins where its numbers can be read.
+                # Read separately, so that the tensors start at an aligned address.
                 body = answer.read(int(stated) if stated else None)
                 tensors = answer.read() if stated else b""
                 break
@@ -120,7 +120,7 @@ class HttpV2Engine(Engine):
                     link.close()
                     self._links.discard(link)
                 link = self._local.link = None
-                if fresh:  # an idle connection may have been closed meanwhile; a new one was not
+                if fresh:  # the server may close an idle connection, so only a failure of a new one is an error
                     reason = str(error) or type(error).__name__
                     raise EngineError(
                         f"engine {self.name}: the server can't be reached ({reason}); is it running?"
@@ -139,7 +139,7 @@ class HttpV2Engine(Engine):
 
 
 def server_engine(address: str) -> type[Engine]:
-    """The engine class of a server.
+    """The engine class for the address of a server, ``http://HOST:PORT/MODEL``.
 
     >>> server_engine("http://127.0.0.1:8000/unet-s-camvid").name
     'http://127.0.0.1:8000/unet-s-camvid'

@@ -1,7 +1,7 @@
-"""TensorRT and TensorRT-RTX as Python modules: one API under two names, and what each version of it lacks.
+"""The Python modules of TensorRT and TensorRT-RTX, which share one API, and the features that each version lacks.
 
-``tensorrt`` 8.6 to 11 and ``tensorrt_rtx`` 1.x are taken by the same code. What a version can't do is asked of the module
-itself (is there such a flag?) and of what its makers say where the flag is there but does nothing; the answer names it.
+The same code supports ``tensorrt`` 8.6 to 11 and ``tensorrt_rtx`` 1.x. A feature is detected by its flag in the module.
+For flags that exist without effect, NVIDIA's documentation decides. The result names what is missing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..machine.gpu import MODULES
 from ..modelfile.plan import FLAVOURS
 from .base import Availability
 
-#: The oldest versions whose API this code is written for.
+#: The oldest supported versions.
 _OLDEST = {"tensorrt": (8, 6), "rtx": (1, 0)}
 
 
@@ -45,17 +45,17 @@ class Backend:
         return version_numbers(self.version)
 
     def lacks(self, feature: str) -> str:
-        """Why this version can't do something of :data:`FEATURES`; empty if it can."""
+        """Why this version lacks a feature of :data:`FEATURES`; empty if it has the feature."""
         return FEATURES[feature](self)
 
     def require(self, feature: str, option: str) -> None:
-        """Raises EngineError if this version can't do ``feature``; the text names the option that asked for it."""
+        """Raises EngineError if this version lacks ``feature``; the text names ``option``, which needs the feature."""
         if why := self.lacks(feature):
             raise EngineError(f"{option}: {self.title} can't: {why}")
 
     @property
     def cuda(self) -> str | None:
-        """Major version of the CUDA runtime that the installed package is built for, by the name of its wheel."""
+        """Major version of the CUDA runtime that the installed wheel is built for, from its name; None if unknown."""
         module = FLAVOURS[self.flavour][0]
         for package in distributions():
             name = str(package.metadata["Name"] or "").replace("-", "_").lower()
@@ -75,7 +75,7 @@ def module_available(flavour: str) -> Availability:
     try:
         trt = import_module(module)
         version = str(trt.__version__)
-    except Exception as error:  # a native module raises what its loader raises: ImportError, OSError, RuntimeError
+    except Exception as error:  # loading a native module may raise ImportError, OSError, RuntimeError and others
         text = " ".join(str(error).split())[:200]
         return Availability(False, f"{title} can't be imported ({text}); {MODULES[module]}")
     if version_numbers(version) < _OLDEST[flavour]:
@@ -85,11 +85,11 @@ def module_available(flavour: str) -> Availability:
 
 
 def load(flavour: str) -> Backend:
-    """Imports a module.
+    """Imports the module of a flavour.
 
     Raises:
-        UnknownNameError: no such flavour.
-        EngineError: it is not installed, does not load or is too old; the text says the remedy.
+        UnknownNameError: the flavour is unknown.
+        EngineError: the module is not installed, does not load or is too old; the text states the remedy.
     """
     if flavour not in FLAVOURS:
         raise UnknownNameError("engine to build for", flavour, FLAVOURS)
@@ -154,8 +154,8 @@ def _progress(backend: Backend) -> str:
     return "" if hasattr(backend.trt, "IProgressMonitor") else "it has no IProgressMonitor; it came with TensorRT 10"
 
 
-#: Feature → a function that says what is missing, or nothing. Each was tried on tensorrt_rtx 1.7, or looked up in the
-#: bindings of tensorrt 8.6.1 and 10.3.0.
+#: Feature → a function that returns the reason why a version lacks it, or an empty text. Verified with tensorrt_rtx
+#: 1.7, or in the bindings of tensorrt 8.6.1 and 10.3.0.
 FEATURES: dict[str, Callable[[Backend], str]] = {
     "strongly typed": _strongly_typed,
     "other gpu": _other_gpu,

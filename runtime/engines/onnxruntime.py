@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: in every installation, on every machine."""
+"""ONNX Runtime on the CPU: part of every installation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class OnnxRuntimeEngine(Engine):
     """CPU execution provider, all graph optimizations."""
 
     name: ClassVar[str] = "onnxruntime"
-    #: Requests that may be computed side by side; each has the network's activations once more.
+    #: Maximum number of parallel requests; each needs its own memory for activations.
     most_parallel: ClassVar[int] = 4
 
     @classmethod
@@ -29,15 +29,15 @@ class OnnxRuntimeEngine(Engine):
         ort: Any = import_module("onnxruntime")
         options = ort.SessionOptions()
         if self.throughput:
-            # So many that few threads are left over, and each has as many: 2 x 3 of 7, not 4 x 1.
+            # Equal shares with the fewest unused threads: 2 x 3 of 7, not 4 x 1.
             numbers = range(min(self.threads, self.most_parallel), 0, -1)
             self.parallel = max(numbers, key=lambda n: (n > 1, self.threads // n * n))
         options.intra_op_num_threads = self.threads // self.parallel
-        # A U-Net is a chain: operators run one after the other, each on all threads.
+        # A U-Net is a chain, so operators run one after the other, each on all threads.
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = 3  # errors only: its warnings are about its own graph optimizer
+        options.log_severity_level = 3  # errors only; the warnings concern the internal graph optimizer
         model = load_model(self.path, self.spec, self.name)
         self._session: Any = ort.InferenceSession(model, options, providers=self._providers())
         return _tensors(self._session.get_inputs()), _tensors(self._session.get_outputs())

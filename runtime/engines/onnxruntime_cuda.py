@@ -1,4 +1,4 @@
-"""ONNX Runtime's CUDA provider: for NVIDIA GPUs without an engine file, and those that TensorRT-RTX skips (Hopper)."""
+"""ONNX Runtime's CUDA provider: for NVIDIA GPUs without an engine file, or without TensorRT-RTX support (Hopper)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROVIDER = "CUDAExecutionProvider"
 
 
 class OnnxRuntimeCudaEngine(OnnxRuntimeEngine):
-    """The first GPU. Nothing falls back to the CPU behind the user's back, but for what the provider has no kernel for."""
+    """Runs on the first GPU. Only operators without a CUDA kernel run on the CPU; there is no other silent fallback."""
 
     name: ClassVar[str] = "onnxruntime-cuda"
     device_kind: ClassVar[str] = "GPU"
@@ -43,15 +43,15 @@ class OnnxRuntimeCudaEngine(OnnxRuntimeEngine):
         return f"{self.device_kind}, {devices[0]['name'] if devices else 'unknown'}"
 
     def _providers(self) -> list[Any]:
-        # Searching for the fastest convolution takes seconds at the start and pays for itself in every frame after it.
+        # The exhaustive search takes seconds at the start, and makes every later frame faster.
         return [(PROVIDER, {"device_id": 0, "cudnn_conv_algo_search": "EXHAUSTIVE"}), "CPUExecutionProvider"]
 
     def _open(self) -> tuple[list[Tensor], list[Tensor]]:
-        found = super()._open()
-        # Where CUDA's or cuDNN's libraries don't load, ONNX Runtime only warns and takes the CPU.
+        signature = super()._open()
+        # If the CUDA or cuDNN libraries don't load, ONNX Runtime only warns and uses the CPU.
         if self._session.get_providers()[0] != PROVIDER:
             raise EngineError(
                 f"engine {self.name}: ONNX Runtime {self.version} can't start CUDA (its libraries don't load); "
                 "install the versions that it was built for, or take `engine='onnxruntime'`"
             )
-        return found
+        return signature

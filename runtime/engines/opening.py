@@ -1,4 +1,4 @@
-"""Engines by name: which are available, which one is the fastest here, and opening a model with it."""
+"""Opens models with engines by name; lists the available engines and chooses the fastest."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class EngineInfo:
     """One row of the list of engines.
 
     Attributes:
-        name: As :func:`open_engine` takes it.
-        available: Whether it can be used here.
-        reason: Why not, with the remedy; empty where it can.
-        version: The backend's version, where it was found.
+        name: The name for :func:`open_engine`.
+        available: Whether the engine can be used on this machine.
+        reason: Why it can't be used, with the remedy; empty if it can.
+        version: Version of the backend; None if unknown.
     """
 
     name: str
@@ -34,13 +34,13 @@ class EngineInfo:
 
 
 def engine_class(name: str) -> type[Engine]:
-    """The class behind a name; imports its module, not the backend.
+    """The class of an engine by name; imports the engine's module, not the backend.
 
     Raises:
-        UnknownNameError: no such engine.
+        UnknownNameError: the name is unknown.
     """
     if name.startswith(SERVERS):
-        from .http_v2 import server_engine  # here: nobody else needs an HTTP client
+        from .http_v2 import server_engine  # late, because other engines need no HTTP client
 
         return server_engine(name)
     if name not in TABLE:
@@ -51,10 +51,10 @@ def engine_class(name: str) -> type[Engine]:
 
 
 def engines(reading: str | None = None) -> list[EngineInfo]:
-    """Every engine, fastest first; one that is missing stays listed, with its reason.
+    """All engines, fastest first. Unavailable engines are listed with the reason.
 
     Args:
-        reading: Only those that open files with this suffix (``".onnx"``, ``".engine"``).
+        reading: List only engines that open files with this suffix (``".onnx"``, ``".engine"``).
 
     >>> [row.name for row in engines(".onnx") if row.available][-1]
     'onnxruntime'
@@ -73,15 +73,15 @@ def open_engine(path: str | Path, engine: str = AUTO, threads: int | None = None
         path: An ONNX file that seg-edge exported, an engine file that seg-edge built, an artefact folder, or the
             name of a shipped model.
         engine: A name of :data:`TABLE`, ``http://HOST:PORT/MODEL`` for a server of the Open Inference Protocol, or
-            ``"auto"``: the fastest one available. ``Engine.why`` says the choice.
-            A model that the fastest engine can't open is an error; no other engine is tried without a word.
+            ``"auto"``: the fastest available engine. ``Engine.why`` states the reason for the choice. If the chosen
+            engine can't open the model, an error is raised; there is no silent fallback to another engine.
         threads: CPU threads; None is every core.
-        throughput: Compute several requests side by side, where the engine can; see :class:`Engine`.
+        throughput: Compute several requests in parallel, if the engine supports it; see :class:`Engine`.
 
     Raises:
         ModelFileError: the file is missing, damaged or not exported by seg-edge.
-        UnknownNameError: no such engine.
-        EngineError: no engine is available, or this one can't open the model.
+        UnknownNameError: the engine's name is unknown.
+        EngineError: no engine is available, or the engine can't open the model.
     """
     path = shipped(path)
     if engine != AUTO:
@@ -102,18 +102,18 @@ def _info(name: str) -> EngineInfo:
 
 
 def _fastest(path: Path) -> tuple[type[Engine], Path, str]:
-    """The first engine that is available and has a file to open at ``path``; that file; and why it was taken."""
+    """The first available engine that can open a file at ``path``, the file, and the reason for the choice."""
     if not path.is_dir():
-        resolve_model(path)  # says what is missing
+        resolve_model(path)  # raises if there is no model
     candidates = [name for name in TABLE if path.is_dir() or (path.suffix in PLAN_SUFFIXES) == (name in FLAVOURS)]
-    if is_plan(path):  # only the one that built it can open it
+    if is_plan(path):  # only the flavour that built the file can open it
         flavour = read_plan(path)[1].flavour
         candidates = [name for name in candidates if name == flavour]
     gpu_here = bool(gpu_support.libcuda()["devices"])
     why = [f"the first available of {', '.join(candidates)}"]
     for name in candidates:
-        # Asking imports the backend, so no engine is asked that can't be taken: none behind the first one that is
-        # available, and none for a GPU where there is no GPU.
+        # The check imports the backend, so engines that can't be chosen are not checked: those after the first
+        # available one, and GPU engines on a machine without a GPU.
         if TABLE[name].gpu and not gpu_here:
             continue
         info = _info(name)
@@ -125,10 +125,10 @@ def _fastest(path: Path) -> tuple[type[Engine], Path, str]:
 
 
 def _file_for(kind: type[Engine], path: Path) -> Path | None:
-    """What an engine opens at a path: the path itself or a file of the folder; None if there is nothing for it.
+    """The file that an engine opens for a path: the path itself or a file in the folder; None if there is none.
 
     Raises:
-        ModelFileError: nothing there at all.
+        ModelFileError: the path does not exist, or the folder holds no model.
     """
     if not path.is_dir():
         return (
@@ -136,7 +136,7 @@ def _file_for(kind: type[Engine], path: Path) -> Path | None:
         )
     if kind.name not in FLAVOURS:
         return resolve_model(path)
-    host = getattr(kind, "host")()  # noqa: B009  # only these have one
+    host = getattr(kind, "host")()  # noqa: B009  # only the TensorRT engines have this method
     return find_plan(path, host)
 
 

@@ -1,4 +1,4 @@
-"""Inference requests in flight: started in one thread, waited for in another."""
+"""Inference requests in flight: one thread starts them, another waits for them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-#: Seconds that a closing engine waits for the network that is just being computed.
+#: Seconds that a closing engine waits for the current computation.
 _JOIN_S = 0.3
 
 
 @dataclass(eq=False)
 class Ticket:
-    """One request that was started and not yet released.
+    """A request that was started and not yet released.
 
     Attributes:
-        slot: Which of the engine's requests it is, from 0.
-        frames: Its input; held until the release, because the backend may read it without a copy.
-        started_s: ``time.perf_counter`` when it was handed over.
-        computed_s: When its output was there; 0 before :meth:`seg_edge.runtime.Engine.wait` returned.
-        handle: The backend's own reference to it.
+        slot: Number of the request in the engine, from 0.
+        frames: The input; kept until the release, because the backend may read it without a copy.
+        started_s: Time of the submission (``time.perf_counter``).
+        computed_s: Time at which the output was ready; 0 before :meth:`seg_edge.runtime.Engine.wait` returns.
+        handle: The backend's reference to the request.
     """
 
     slot: int
@@ -38,30 +38,30 @@ class Ticket:
 
 
 class Worker:
-    """Computes the requests of a backend whose own call waits, in a thread; they begin in the order in which they came.
+    """Computes requests in threads, for backends with blocking calls. Requests begin in the order of submission.
 
     Args:
-        compute: Frames → output; called in the thread.
-        name: Of the thread.
-        count: Threads, so that as many requests are computed side by side; ``compute`` must allow it.
+        compute: Frames → output; called in the threads.
+        name: Name of the threads.
+        count: Number of threads, hence of parallel requests; ``compute`` must be thread-safe if it is above 1.
     """
 
     def __init__(self, compute: Callable[[npt.NDArray[np.uint8]], Any], name: str, count: int = 1) -> None:
         self._compute = compute
         self._jobs: queue.SimpleQueue[tuple[Future[Any], npt.NDArray[np.uint8]] | None] = queue.SimpleQueue()
-        # A network that never comes back must not keep the process from ending.
+        # Daemon threads, so that a hanging network can't keep the process from ending.
         self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for _ in range(count)]
         for thread in self._threads:
             thread.start()
 
     def submit(self, frames: npt.NDArray[np.uint8]) -> Future[Any]:
-        """Queues a request. Its future holds the output and when it was there (``perf_counter``)."""
+        """Queues a request. The result of the future is the output and its completion time (``perf_counter``)."""
         future: Future[Any] = Future()
         self._jobs.put((future, frames))
         return future
 
     def close(self) -> None:
-        """Cancels what has not begun and ends the threads."""
+        """Cancels requests that have not begun, and ends the threads."""
         with contextlib.suppress(queue.Empty):
             while (job := self._jobs.get_nowait()) is not None:
                 job[0].cancel()
@@ -82,7 +82,7 @@ class Worker:
                 future.set_exception(error)
             else:
                 future.set_result((output, perf_counter()))
-            del job, future, frames  # the next wait may be long
+            del job, future, frames  # free the memory, because the next wait may be long
 
 
 __all__ = ["CancelledError", "Ticket", "Worker"]

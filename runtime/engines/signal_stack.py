@@ -1,4 +1,4 @@
-"""The calling thread's alternate signal stack, kept from libraries that replace it."""
+"""Protects the calling thread's alternate signal stack from libraries that replace it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ class _Stack(ctypes.Structure):
 
 
 def signal_stack() -> tuple[int | None, int]:
-    """Address and size of the calling thread's alternate signal stack; (None, 0) if it has none."""
+    """Address and size of the calling thread's alternate signal stack; (None, 0) if there is none."""
     stack = _exchange(None)
     return (None, 0) if stack.flags & _SS_DISABLE else (stack.sp, stack.size)
 
 
 @contextmanager
 def kept_signal_stack() -> Iterator[None]:
-    """Gives the thread, at the end, the alternate signal stack that it had at the beginning.
+    """Restores the thread's alternate signal stack at the end of the block.
 
-    OpenVINO's CPU plugin sets one of its own when it is loaded (Intel AMX wants a large one) and frees it with its last
-    model. Freed in another order than made, or on another thread, the thread is left with a stack that is gone, and the next
-    signal that Python handles (Ctrl-C, SIGTERM, the end of a loader process) kills the process with SIGSEGV.
+    OpenVINO's CPU plugin installs its own stack when it is loaded, because Intel AMX needs a large one, and frees it
+    with the last model. If models are freed in another order or on another thread, the thread keeps a pointer to freed
+    memory. The next signal that Python handles (Ctrl-C, SIGTERM, the end of a loader process) then kills the process
+    with SIGSEGV.
     """
     if not sys.platform.startswith("linux"):
         yield

@@ -1,20 +1,20 @@
-"""The engines by name: where each lives and what it opens. Only the standard library is needed to read it."""
+"""The table of engines: module, class and file suffixes by name. Imports the standard library only."""
 
 from __future__ import annotations
 
 import platform
 from typing import NamedTuple
 
-#: The name that means: the fastest engine available.
+#: The name for the fastest available engine.
 AUTO = "auto"
-#: How the address of a server begins that is named instead of an engine: ``http://HOST:PORT/MODEL``.
+#: Prefixes of server addresses, which may stand in place of an engine's name: ``http://HOST:PORT/MODEL``.
 SERVERS = ("http://", "https://")
 
 
 class Row(NamedTuple):
-    """One engine: its module in this package, its class, the suffixes of the files that it opens, whether it needs a GPU.
+    """One engine: its module in this package, its class, the suffixes of its files, whether it needs a GPU.
 
-    Tests hold suffixes and kind equal to what the class says.
+    Tests check that suffixes and device match the class.
     """
 
     module: str
@@ -26,9 +26,9 @@ class Row(NamedTuple):
 _X86 = platform.machine().lower() in ("x86_64", "amd64")
 _PLANS = (".engine", ".plan")
 
-#: Name → row, fastest first; modules are imported when they are asked about. GPUs come before CPUs; TensorRT opens engine
-#: files only. OpenVINO is about twice as fast as ONNX Runtime on x86-64; elsewhere that has not been measured, so the engine
-#: that every installation has goes first.
+#: Name → row, fastest first, GPUs before CPUs. Modules are imported on first use. TensorRT opens engine files only.
+#: OpenVINO is about twice as fast as ONNX Runtime on x86-64. On other CPUs this was not measured, so ONNX Runtime,
+#: which every installation has, goes first.
 TABLE: dict[str, Row] = dict(
     sorted(
         {
@@ -47,7 +47,7 @@ def names(reading: str | None = None) -> tuple[str, ...]:
     """Names of the engines, fastest first.
 
     Args:
-        reading: Only those that open files with this suffix (``".onnx"``, ``".engine"``).
+        reading: List only engines that open files with this suffix (``".onnx"``, ``".engine"``).
 
     >>> names(".engine")
     ('tensorrt', 'rtx')
@@ -56,9 +56,9 @@ def names(reading: str | None = None) -> tuple[str, ...]:
 
 
 def choices() -> tuple[str, ...]:
-    """What an option that names an engine takes: ``"auto"`` and the names."""
+    """Values of an option that names an engine: ``"auto"`` and the names."""
     return (AUTO, *TABLE)
 
 
-#: All of them; those that open ONNX files; those that open engine files, which ``seg-edge build`` makes.
+#: All engines; engines that open ONNX files; engines that open engine files, which ``seg-edge build`` makes.
 ENGINES, GRAPH_ENGINES, PLAN_ENGINES = names(), names(".onnx"), names(".engine")

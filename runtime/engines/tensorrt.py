@@ -1,8 +1,8 @@
 """TensorRT and TensorRT-RTX on NVIDIA GPUs: two modules with one API, behind one class.
 
-Memory is pinned and allocated once; one stream carries the frame up, the network, and its output down. On boards whose GPU
-shares the processor's memory (Jetson) the buffers are mapped instead, and nothing is copied. Where it is possible the whole
-network is one CUDA graph: TensorRT-RTX does that itself when it is told to; for TensorRT the stream is captured
+Memory is pinned and allocated once. One stream uploads the frame, runs the network and downloads the output. On boards
+whose GPU shares the CPU's memory (Jetson), the buffers are mapped and nothing is copied. If possible, the whole network
+runs as one CUDA graph: TensorRT-RTX has an option for it; for TensorRT the stream is captured
 (:mod:`seg_edge.runtime.cuda.graph`).
 """
 
@@ -31,7 +31,7 @@ from .trt_log import Log, listen
 
 
 class TensorRtEngine(Engine):
-    """An engine file on the first GPU."""
+    """Runs a TensorRT engine file on the first GPU."""
 
     name: ClassVar[str] = "tensorrt"
     device_kind: ClassVar[str] = "GPU"
@@ -41,7 +41,7 @@ class TensorRtEngine(Engine):
 
     @classmethod
     def available(cls) -> Availability:
-        # What fails fast is asked first: the module alone takes half a second to load.
+        # Fast checks first, because loading the module takes half a second.
         library = gpu_support.libcuda()
         if not library["devices"]:
             return Availability(False, f"no NVIDIA GPU can be used here ({library['reason']})")
@@ -49,13 +49,13 @@ class TensorRtEngine(Engine):
             return Availability(False, f"pycuda is not installed; {gpu_support.MODULES['pycuda']}")
         try:
             import_module("pycuda.driver")
-        except Exception as error:  # its native part raises what its loader raises
+        except Exception as error:  # loading a native module may raise anything
             return Availability(False, f"pycuda can't be imported ({' '.join(str(error).split())[:200]})")
         return nvinfer.module_available(cls.name)
 
     @classmethod
     def host(cls) -> PlanHost:
-        """What this machine has, as far as it can be known without TensorRT's libraries being loaded twice."""
+        """Hardware and software of this machine, as far as known without loading TensorRT's libraries twice."""
         library = gpu_support.libcuda()
         gpu = library["devices"][0] if library["devices"] else {"name": None, "compute_capability": None}
         version = nvinfer.module_available(cls.name).version or ""
@@ -89,7 +89,7 @@ class TensorRtEngine(Engine):
                     backend, self.path.read_bytes(), record.version_compatible, record.dla_core, self._log
                 )
                 inputs, outputs = tensors(backend.trt, self._plan)
-                if self.fits(inputs, outputs):  # else the base class refuses it, with the names
+                if self.fits(inputs, outputs):  # otherwise the base class raises an error that lists the tensors
                     self._mapped = bool(gpu.get_attribute(self._cuda.device_attribute.INTEGRATED))
                     self._start(backend, [*inputs, *outputs])
         except BaseException:
@@ -98,11 +98,11 @@ class TensorRtEngine(Engine):
         return inputs, outputs
 
     def fits(self, inputs: list[Tensor], outputs: list[Tensor]) -> bool:
-        """Whether buffers can be made: one input and one output, of fixed sizes but for the batch."""
+        """Whether buffers can be allocated: one input and one output, with fixed sizes except the batch."""
         return len(inputs) == len(outputs) == 1 and None not in (*inputs[0].shape[1:], *outputs[0].shape[1:])
 
     def _start(self, backend: nvinfer.Backend, both: list[Tensor]) -> None:
-        """Makes the execution context, the buffers and the stream; runs once, because the first run allocates."""
+        """Creates the execution context, the buffers and the stream; runs the network once, because this allocates."""
         self._stream = self._cuda.Stream()
         self._context = execution_context(backend, self._plan)
         if self._context is None:
@@ -120,7 +120,7 @@ class TensorRtEngine(Engine):
             self._graph = CudaGraph.capture(int(self._stream.handle), self._enqueue)
 
     def frame_path(self) -> FrameProcessor | None:
-        """The kernels around the network, compiled for this GPU; without nvcc None, and :attr:`why` says so."""
+        """The kernels around the network, compiled for this GPU; None without nvcc (:attr:`why` states the reason)."""
         if self.spec.output != "logits" or self.batch not in (1, None):
             return None
         try:
@@ -143,7 +143,7 @@ class TensorRtEngine(Engine):
                 return self._path.process(*arguments)
             except (TypeError, ValueError):
                 raise
-            except Exception as error:  # pycuda's errors share no base class with anything
+            except Exception as error:  # pycuda's errors have no common base class
                 raise EngineError(f"engine {self.name}: {self.path} failed: {' '.join(str(error).split())[:300]}") from error
 
     def _run(self) -> None:
@@ -174,13 +174,13 @@ class TensorRtEngine(Engine):
             if self._graph is not None:
                 self._graph.close()
             self._path = None
-            # In this order: what uses memory goes before the memory.
+            # The order matters: users of the memory are freed before the memory.
             self._graph = self._context = self._plan = self._runtime = self._stream = None
             self._buffers.clear()
 
     @contextmanager
     def _current(self) -> Iterator[None]:
-        """The GPU's context is the calling thread's: pipelines infer in a thread of their own."""
+        """Makes the GPU's context current in the calling thread: pipelines run inference in their own threads."""
         self._cuda_context.push()
         try:
             yield
@@ -189,16 +189,16 @@ class TensorRtEngine(Engine):
 
 
 class TensorRtRtxEngine(TensorRtEngine):
-    """The same on TensorRT-RTX."""
+    """Runs a TensorRT-RTX engine file on the first GPU."""
 
     name: ClassVar[str] = "rtx"
 
 
 @cache
 def primary_context(cuda: Any) -> Any:
-    """The first GPU's primary context, which every library of the process shares.
+    """The primary context of the first GPU, which all libraries of the process share.
 
-    Kept until the process ends: pycuda (2026.1) leaves a context that it detaches on the thread's stack.
+    It is kept until the process ends, because pycuda (2026.1) leaves a detached context on the thread's stack.
     """
     return cuda.Device(0).retain_primary_context()
 
@@ -206,15 +206,17 @@ def primary_context(cuda: Any) -> Any:
 def deserialize(
     backend: nvinfer.Backend, plan: bytes, version_compatible: bool, dla_core: int | None, log: Log
 ) -> tuple[Any, Any]:
-    """TensorRT's runtime, which must outlive the network, and the network of a plan.
+    """Deserializes a plan; returns TensorRT's runtime, which must outlive the network, and the network.
 
     Args:
-        version_compatible: Such a plan holds code of its own, which TensorRT only runs when it is told that it may.
+        backend: The TensorRT module.
+        plan: Content of the engine file.
+        version_compatible: The plan was built version-compatible. It then contains host code, which must be allowed.
         dla_core: The DLA core to run on, or None.
-        log: Gets what TensorRT says.
+        log: Receives TensorRT's messages.
 
     Raises:
-        EngineError: TensorRT refuses it; the text is its own first error.
+        EngineError: TensorRT rejects the plan; the text includes TensorRT's errors.
     """
     trt = backend.trt
 
@@ -234,7 +236,7 @@ def deserialize(
 
 
 def execution_context(backend: nvinfer.Backend, network: Any) -> Any:
-    """An execution context; TensorRT-RTX is told to capture the network as one CUDA graph."""
+    """Creates an execution context; with TensorRT-RTX, one that captures the whole network as a CUDA graph."""
     if graphs_itself(backend):
         config = network.create_runtime_config()
         config.cuda_graph_strategy = backend.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
@@ -243,18 +245,18 @@ def execution_context(backend: nvinfer.Backend, network: Any) -> Any:
 
 
 def graphs_itself(backend: nvinfer.Backend) -> bool:
-    """Whether the version captures CUDA graphs on its own (TensorRT-RTX)."""
+    """Whether this version can capture CUDA graphs by itself (TensorRT-RTX)."""
     return hasattr(backend.trt, "CudaGraphStrategy") and hasattr(backend.trt.ICudaEngine, "create_runtime_config")
 
 
 def tensors(trt: Any, network: Any) -> tuple[list[Tensor], list[Tensor]]:
-    """Inputs and outputs of a network as the base class compares them."""
-    found: tuple[list[Tensor], list[Tensor]] = ([], [])
+    """Inputs and outputs of a network, in the form that the base class checks."""
+    signature: tuple[list[Tensor], list[Tensor]] = ([], [])
     for i in range(network.num_io_tensors):
         name = network.get_tensor_name(i)
         shape = tuple(None if side < 0 else int(side) for side in network.get_tensor_shape(name))
         dtype = str(network.get_tensor_dtype(name)).rpartition(".")[2].lower()
         dtype = {"float": "float32", "half": "float16", "bool": "bool"}.get(dtype, dtype)
         is_input = network.get_tensor_mode(name) == trt.TensorIOMode.INPUT
-        found[0 if is_input else 1].append(Tensor(name, dtype, shape))
-    return found
+        signature[0 if is_input else 1].append(Tensor(name, dtype, shape))
+    return signature

@@ -1,4 +1,4 @@
-"""What TensorRT says. It keeps a process's first logger for all that follows, so there is one for all."""
+"""TensorRT's log messages. TensorRT keeps the first logger of a process for all later calls, so there is only one."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 
 @dataclass(eq=False)
 class Log:
-    """What TensorRT said while one of these was kept.
+    """TensorRT's messages during the lifetime of this object.
 
     Attributes:
-        errors, warnings: In order, each as one line.
+        errors, warnings: The messages in order, one line each.
     """
 
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
-#: By the module's id: the module (kept, so that the id stays its own), its logger, and who listens.
+#: Id of a module → the module (kept, so that the id is not reused), its logger, and the listening logs.
 _LOGGERS: dict[int, tuple[Any, Any, weakref.WeakSet[Log]]] = {}
 
 
 def listen(trt: Any, log: Log) -> Any:
-    """The process's logger for a TensorRT module; it prints nothing, and fills ``log`` for as long as that is kept.
+    """The process's logger for a TensorRT module. It prints nothing, and fills ``log`` during the lifetime of ``log``.
 
-    With several listeners each hears everything: TensorRT doesn't say whose message it is.
+    All logs receive all messages, because TensorRT does not state the origin of a message.
     """
     if id(trt) not in _LOGGERS:
         listeners: weakref.WeakSet[Log] = weakref.WeakSet()

@@ -1,4 +1,4 @@
-"""Where frames come from: a camera, a stream, a GStreamer pipeline, a video file, a folder of images, one image."""
+"""Sources of frames: a camera, a stream, a GStreamer pipeline, a video file, a folder of images, one image."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
     "source_path",
 ]
 
-# Loaded on first use: a run imports the module of its own source only, and names need no OpenCV.
+# Loaded on first use: a run imports only the module of its source, and names need no OpenCV.
 _HOMES = {
     "CameraOptions": ".options",
     "ImageSource": ".files",

@@ -1,4 +1,4 @@
-"""The base class of sources: frames, one after the other."""
+"""The base class of sources, and the frames that they deliver."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from ..frame import kernels
 
 logger = logging.getLogger(__name__)
 
-# OpenCV reads this once, when it first uses FFmpeg, so it can't be set around a call. A user's own setting stays.
+# OpenCV reads this variable once, when it first uses FFmpeg, so it can't be set around a call. A user's setting is
+# kept.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
 
 
 @dataclass(frozen=True)
 class SourceFrame:
-    """One frame.
+    """A frame from a source.
 
     Attributes:
-        image: uint8, each row contiguous, owned by the receiver; (H, W, 3), or as ``pixel_format`` says.
-        index: Its number in the source, from 0.
-        name: A name for files made from it, unique within the source.
-        captured_s: ``time.perf_counter`` when it was in memory.
-        origin: Number of its source where several are read together, else 0.
-        pixel_format: ``"bgr"``, or what a camera or decoder delivers: ``"nv12"`` (3*H/2, W), ``"yuyv"`` (H, W, 2).
+        image: uint8, each row contiguous, owned by the receiver. The shape depends on ``pixel_format``.
+        index: Number of the frame in the source, from 0.
+        name: Name for output files, unique within the source.
+        captured_s: Time at which the frame was in memory (``time.perf_counter``).
+        origin: Number of the source if several are read together, else 0.
+        pixel_format: ``"bgr"`` (H, W, 3), ``"nv12"`` (3*H/2, W) or ``"yuyv"`` (H, W, 2).
     """
 
     image: npt.NDArray[np.uint8]
@@ -51,20 +52,20 @@ class SourceFrame:
 
     @cached_property
     def image_bgr(self) -> npt.NDArray[np.uint8]:
-        """uint8 (H, W, 3): the image itself where it came as BGR; else converted, when first asked for."""
+        """uint8 (H, W, 3): the image itself if its format is BGR; otherwise converted on first access."""
         return self.image if self.pixel_format == "bgr" else kernels.to_bgr(self.image, self.pixel_format)
 
 
 class Source(ABC):
-    """Frames, one after the other. Iterate it once, in one thread.
+    """An iterable of frames. Iterate only once, in one thread.
 
     Attributes:
-        text: The name that the user gave, without a password.
-        live: Frames come at their own pace, so a late reader must skip some.
-        fps: Frames per second that it states, or None.
-        count: Frames that it will deliver, or None where that isn't known.
-        corrupt: Frames that could not be decoded so far.
-        reconnects: Times the source was lost and found again.
+        text: The name given by the user, without a password.
+        live: Frames arrive in real time, so a slow reader must skip frames.
+        fps: Frame rate that the source states, or None.
+        count: Number of frames that the source will deliver; None if unknown.
+        corrupt: Number of frames so far that could not be decoded.
+        reconnects: Number of times that a lost connection was restored.
     """
 
     live = False
@@ -81,11 +82,11 @@ class Source(ABC):
         """Yields frames until the source ends.
 
         Raises:
-            SourceError: it stopped delivering, or not one frame could be decoded.
+            SourceError: the source stopped delivering, or no frame could be decoded.
         """
 
     def health(self) -> list[dict[str, Any]]:
-        """The state of each source: the ``sources`` of ``run --json``. May be called from any thread."""
+        """The state of the source: its rows in ``sources`` of ``run --json``. May be called from any thread."""
         return [
             {
                 "source": self.text,
@@ -98,10 +99,10 @@ class Source(ABC):
             }
         ]
 
-    def cancel(self) -> None:  # noqa: B027  # a source that never waits long has nothing to wake
-        """Ends the iteration as soon as it can. May be called from any thread, and twice."""
+    def cancel(self) -> None:  # noqa: B027  # not needed by sources that never wait long
+        """Ends the iteration as soon as possible. May be called from any thread, and twice."""
 
-    def close(self) -> None:  # noqa: B027  # not every source holds something
+    def close(self) -> None:  # noqa: B027  # not every source holds a resource
         """Releases the device or file. May be called twice, and while another thread waits for a frame."""
 
     def __enter__(self) -> Source:
@@ -113,7 +114,7 @@ class Source(ABC):
 
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
-    """Silences OpenCV: the SourceError says what the user needs to know."""
+    """Silences OpenCV's log, because the SourceError contains the information for the user."""
     log: Any = cv2.utils.logging
     level = log.setLogLevel(log.LOG_LEVEL_SILENT)
     try:

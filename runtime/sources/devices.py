@@ -1,4 +1,4 @@
-"""Cameras of this machine, by number or device file."""
+"""Opens local cameras, by number or device file, and GStreamer pipelines."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .options import CameraOptions, LiveOptions
 
 
 def open_camera(text: str, number: int, options: CameraOptions, live: LiveOptions) -> LiveSource:
-    """Opens a camera; one that is unplugged later is waited for.
+    """Opens a camera. If the camera is unplugged later, the source waits for its return.
 
     Raises:
-        SourceError: no such camera, no permission, or it is in use.
+        SourceError: the camera does not exist, is in use, or the user lacks the permission.
     """
     device = Path(f"/dev/video{number}")
     linux = Path("/dev").is_dir()
     if linux and not os.access(device, os.R_OK | os.W_OK):
         raise SourceError(_why_no_camera(text, device))
-    # The pixel format goes first: which sizes and rates there are depends on it.
+    # The pixel format goes first, because the available sizes and rates depend on it.
     properties: dict[str, float] = {}
     if options.pixel_format:
         properties["CAP_PROP_FOURCC"] = sum(ord(letter) << 8 * i for i, letter in enumerate(options.pixel_format))
@@ -34,7 +34,7 @@ def open_camera(text: str, number: int, options: CameraOptions, live: LiveOption
         properties["CAP_PROP_FPS"] = options.fps
 
     def connect(wake: Wake) -> Feed:
-        # Other systems' backends say nothing reliable about their raw frames.
+        # Backends of other systems don't describe their raw frames reliably.
         return GrabberFeed(number, "CAP_V4L2" if linux else "CAP_ANY", wake, properties=properties, retry=True, raw=linux)
 
     def knock(_wake: Wake) -> str | None:
@@ -50,10 +50,10 @@ def open_camera(text: str, number: int, options: CameraOptions, live: LiveOption
 
 
 def open_csi(text: str, rest: str, options: CameraOptions, live: LiveOptions) -> LiveSource:
-    """Opens ``csi://N``, a camera on a Jetson's CSI port.
+    """Opens ``csi://N``, a camera on a CSI port of a Jetson.
 
     Raises:
-        SourceError: no number, no GStreamer, or the pipeline does not start.
+        SourceError: the number is invalid, GStreamer is missing, or the pipeline does not start.
     """
     if not re.fullmatch(r"\d{1,2}", rest):
         raise SourceError(f"source {text}: expected the camera's number, such as csi://0")
@@ -61,10 +61,10 @@ def open_csi(text: str, rest: str, options: CameraOptions, live: LiveOptions) ->
 
 
 def open_gst(text: str, pipeline: str, options: CameraOptions, live: LiveOptions) -> LiveSource:
-    """Opens ``gst://PIPELINE``, whatever GStreamer can deliver.
+    """Opens ``gst://PIPELINE``, any GStreamer pipeline that delivers video.
 
     Raises:
-        SourceError: no GStreamer, or the pipeline does not start.
+        SourceError: GStreamer is missing, or the pipeline does not start.
     """
 
     def connect(wake: Wake) -> Feed:
@@ -72,7 +72,7 @@ def open_gst(text: str, pipeline: str, options: CameraOptions, live: LiveOptions
 
     def why_not(reason: str) -> str:
         hint = "; it comes with JetPack, on a Jetson" if "nvarguscamerasrc" in reason else ""
-        if 'element "rtp' in reason:  # what the frames are taken with, see gst_stream.py
+        if 'element "rtp' in reason:  # elements that this package appends, see gst_stream.py
             hint = "; apt-get install gstreamer1.0-plugins-good"
         trial = f"try it: gst-launch-1.0 -v {pipeline} ! fakesink"
         return f"source {text}: the GStreamer pipeline does not start: {reason}{hint}; {trial}"
@@ -83,8 +83,8 @@ def open_gst(text: str, pipeline: str, options: CameraOptions, live: LiveOptions
 def _why_no_camera(text: str, device: Path) -> str:
     if device.exists() and not os.access(device, os.R_OK | os.W_OK):
         return f"source {text}: no permission for {device}; add this user to its group (sudo usermod -aG video $USER)"
-    found = sorted(path.name for path in Path("/dev").glob("video*"))
-    has = f"this machine has {', '.join('/dev/' + name for name in found)}" if found else "this machine has no /dev/video*"
+    names = sorted(path.name for path in Path("/dev").glob("video*"))
+    has = f"this machine has {', '.join('/dev/' + name for name in names)}" if names else "this machine has no /dev/video*"
     number = device.name.removeprefix("video")
     busy = "it is in use by another program, or not a capture device" if device.exists() else "no such camera"
     return f"source {text}: camera {number} can't be opened: {busy} ({has}); pass another `source`"

@@ -1,4 +1,4 @@
-"""One connection to a live source: a process that writes frames to a pipe, read with deadlines and always stoppable."""
+"""A connection to a live source: a child process writes frames to a pipe. Reads have deadlines and can be cancelled."""
 
 from __future__ import annotations
 
@@ -24,31 +24,32 @@ import numpy.typing as npt
 
 from . import grabber
 
-#: Seconds that a connection's process gets to say goodbye before it is killed.
+#: Seconds that a connection's process gets to exit before it is killed.
 GOODBYE_S = 0.4
-#: A pipe's own buffer: larger ones need privileges, smaller ones cost a system call for every 64 KiB.
+#: Buffer size of pipes. Larger buffers need privileges; the default of 64 KiB needs a system call for every 64 KiB.
 PIPE_BYTES = 1 << 20
-#: Larger sides are not accepted: a process that writes something else must not cause a huge allocation.
+#: Maximum width and height, so that invalid data in the pipe can't cause a huge allocation.
 MAX_SIDE = 16384
 _MAX_TEXT = 1 << 16
 
 
 def grow_pipe(fd: int) -> None:
-    """Gives a pipe the largest buffer that needs no privileges, where the system can."""
+    """Sets the buffer of a pipe to the largest size that needs no privileges, if the system supports it."""
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with contextlib.suppress(OSError):
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-#: Seconds in which a process that has closed its pipe may still say why.
+#: Seconds to wait for the last messages of a process that has closed its pipe.
 _LAST_WORDS_S = 0.3
 
 
 class FeedLost(Exception):
-    """The connection is gone; ``str(error)`` says why.
+    """The connection is lost; ``str(error)`` states the reason.
 
     Args:
-        silent: The connection stands, but nothing came in time.
+        why: The reason.
+        silent: The connection is open, but no frame arrived in time.
         final: Another attempt would fail in the same way.
     """
 
@@ -58,11 +59,11 @@ class FeedLost(Exception):
 
 
 class Cancelled(Exception):
-    """Somebody else ended the wait."""
+    """Another thread cancelled the wait."""
 
 
 class Wake:
-    """Ends waits of another thread: a pipe that polls include. Once set it stays set."""
+    """A flag that ends the waits of another thread: polls include its pipe. Once set, it stays set."""
 
     def __init__(self) -> None:
         self.fd, self._write = os.pipe()
@@ -74,23 +75,23 @@ class Wake:
             os.write(self._write, b"x")
 
     def sleep(self, seconds: float) -> None:
-        """Waits.
+        """Waits for the given time.
 
         Raises:
-            Cancelled: it was or is set.
+            Cancelled: the flag is set, or is set during the wait.
         """
         if select.select([self.fd], [], [], max(seconds, 0))[0]:
             raise Cancelled
 
     def close(self) -> None:
-        """Only when nobody waits any more."""
+        """Closes the pipe. Call this only when no thread waits any more."""
         os.close(self.fd)
         os.close(self._write)
 
 
 @dataclass(frozen=True)
 class About:
-    """What a connection says about its frames: ``fps`` or None; ``count`` of a stream that has an end; ``fourcc``."""
+    """Properties of a connection: ``fps`` or None, ``count`` (None for a stream without an end), size, ``fourcc``."""
 
     fps: float | None = None
     count: int | None = None
@@ -99,7 +100,7 @@ class About:
 
 
 class FeedFrame(NamedTuple):
-    """A frame as it came: uint8 in ``pixel_format``, rows contiguous, owned by the receiver; and when it was in memory."""
+    """A received frame and its arrival time. The image is uint8 in ``pixel_format``, with contiguous rows."""
 
     image: npt.NDArray[np.uint8]
     captured_s: float
@@ -107,17 +108,20 @@ class FeedFrame(NamedTuple):
 
 
 class Feed(ABC):
-    """A child process in a session of its own (Ctrl-C in a terminal doesn't reach it) and the pipe that it writes frames to.
+    """A child process and the pipe that it writes frames to.
+
+    The child runs in its own session, so that Ctrl-C in a terminal doesn't reach it.
 
     Args:
-        command: The process, given the file descriptor that it shall write to.
+        command: Returns the command line, given the file descriptor to write to.
         wake: Ends every wait.
-        config: A line for its standard input, which stays open: the child ends when it is closed. None: no standard input.
-        env: Variables beside this process's own.
-        goodbye: The signal that asks it to end; None: closing its pipes does.
+        config: Sent as one line of JSON to the standard input, which stays open: the child exits when it is closed.
+            None: no standard input.
+        env: Environment variables in addition to those of this process.
+        goodbye: Signal that asks the child to exit; None: closing its pipes is enough.
     """
 
-    #: The beginning of a message after which further attempts are useless.
+    #: Prefix of messages after which further attempts are useless.
     FINAL: ClassVar[str] = ""
 
     def __init__(
@@ -158,16 +162,17 @@ class Feed(ABC):
         for fd in (self._fd, self._said, wake.fd):
             self._poll.register(fd, select.POLLIN)
         if config is not None and self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # it died at once; reading says so
+            with contextlib.suppress(BrokenPipeError):  # the child has exited; reading reports it
                 self._process.stdin.write(json.dumps(config).encode() + b"\n")
                 self._process.stdin.flush()
 
     @abstractmethod
     def opened(self, until_s: float) -> About:
-        """Waits until the connection stands.
+        """Waits until the connection is open.
 
         Raises:
-            FeedLost, Cancelled: it will not; ``until_s`` (``perf_counter``) passed; another thread ended the wait.
+            FeedLost: the connection failed, or ``until_s`` (``perf_counter``) has passed.
+            Cancelled: another thread ended the wait.
         """
 
     @abstractmethod
@@ -194,7 +199,7 @@ class Feed(ABC):
         self._process.stdout.close()
 
     def _fill(self, until_s: float, *views: memoryview) -> None:
-        """Reads until the views are full, one after the other."""
+        """Fills the views one after the other. Raises as :meth:`opened` does."""
         left = list(views)
         while left:
             if self._ready(until_s):
@@ -207,7 +212,7 @@ class Feed(ABC):
                     left[0] = left[0][read:]
 
     def _ready(self, until_s: float) -> bool:
-        """Waits until the pipe has data or ends; False: the process wrote a message instead."""
+        """Waits for the pipe. True: it has data or has ended; False: the process wrote a message instead."""
         left_s = until_s - perf_counter()
         ready = {fd for fd, _ in self._poll.poll(max(1e3 * left_s, 0))}
         if self._wake.fd in ready:
@@ -219,7 +224,7 @@ class Feed(ABC):
         return self._fd in ready
 
     def _end(self) -> NoReturn:
-        # Frames and words come on two pipes: the end of the first may be seen before the reason.
+        # Frames and messages use two pipes, so the end of the frames may be seen before the reason.
         until_s = perf_counter() + _LAST_WORDS_S
         while self._said >= 0 and select.select([self._said], [], [], max(until_s - perf_counter(), 0))[0]:
             self._listen()
@@ -249,15 +254,17 @@ class Feed(ABC):
 
 
 class GrabberFeed(Feed):
-    """What OpenCV opens, in a ``grabber.py`` process.
+    """A camera or stream that OpenCV reads in a ``grabber.py`` process.
 
     Args:
-        address: A camera's number or a stream's address. It travels by pipe: a password shows in no list of processes.
+        address: Number of a camera, or address of a stream. It is sent through a pipe, so that a password does not
+            appear in process lists.
         backend: Name of an OpenCV backend (``"CAP_FFMPEG"``, ``"CAP_V4L2"``, ``"CAP_ANY"``).
         wake: Ends every wait.
-        parameters: For opening, OpenCV's names → values. properties: set after opening.
-        retry: A frame that fails to decode is passed over, a few times.
-        raw: Frames that the device delivers as NV12 or YUYV are not converted.
+        parameters: Parameters for opening: OpenCV's names → values.
+        properties: Properties that are set after opening: OpenCV's names → values.
+        retry: Skip a limited number of frames that fail to decode.
+        raw: Don't convert frames that the device delivers as NV12 or YUYV.
     """
 
     def __init__(
@@ -283,7 +290,7 @@ class GrabberFeed(Feed):
                 "retry": retry,
                 "raw": raw,
             },
-            # 16 is AV_LOG_ERROR: why a server refuses is in these lines.
+            # 16 is AV_LOG_ERROR: these messages contain the reason why a server refuses.
             env={"OPENCV_FFMPEG_LOGLEVEL": "16", "OPENCV_LOG_LEVEL": "SILENT", "PYTHONUNBUFFERED": "1"},
         )
         self._header = bytearray(grabber.HEADER.size)
@@ -309,7 +316,7 @@ class GrabberFeed(Feed):
         if not fits or not length:
             raise FeedLost("its process wrote something else than frames")
         body = np.empty(length, np.uint8)
-        # The rest of a record that has begun comes at once, or the process hangs.
+        # The rest of a record follows immediately, unless the process hangs.
         self._fill(max(until_s, perf_counter() + 1), body.data)
         if kind == wanted:
             return pixel_format, (height, width), captured_s, body

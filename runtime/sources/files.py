@@ -1,4 +1,4 @@
-"""Sources that wait to be read: a video file, a folder of images, one image."""
+"""Sources that are read from files: a video, a folder of images, one image."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from .options import CameraOptions, LiveOptions
 
 
 class ImageSource(Source):
-    """Image files, in order. One that can't be decoded is counted, named on stderr and left out, unless none can.
+    """Image files, in order.
+
+    An image that can't be decoded is skipped, counted and logged. If no image can be decoded, iterating raises a
+    SourceError.
 
     Args:
-        text: The name that the user gave.
+        text: The name given by the user.
         paths: The files, with unique stems.
     """
 
@@ -48,7 +51,7 @@ class ImageSource(Source):
 
 
 class VideoSource(Source):
-    """A video file: every frame, as fast as they are taken."""
+    """A video file. Delivers every frame, as fast as the reader takes them."""
 
     def __init__(self, text: str) -> None:
         with quiet_opencv():
@@ -62,7 +65,7 @@ class VideoSource(Source):
             )
         count = self._positive(cv2.CAP_PROP_FRAME_COUNT)
         super().__init__(text, self._positive(cv2.CAP_PROP_FPS), round(count) if count else None)
-        # Held while a frame is read: releasing a capture during a read crashes the process.
+        # Held during a read, because releasing a capture during a read crashes the process.
         self._reading = threading.Lock()
 
     def __iter__(self) -> Iterator[SourceFrame]:
@@ -83,7 +86,7 @@ class VideoSource(Source):
         check_count(self.text, index, self.count)
 
     def close(self) -> None:
-        # A reader that hangs in a dead network drive holds the capture for ever; waiting for it would hang too.
+        # A read from a dead network drive may hang forever. Then the capture stays open, so that close() does not hang.
         if self._reading.acquire(timeout=0.1):
             try:
                 self._capture.release()
@@ -96,7 +99,7 @@ class VideoSource(Source):
 
 
 def check_count(text: str, delivered: int, stated: int | None) -> None:
-    """Warns about a video that lost its tail. Containers often state a frame or two too many; damaged ones lack far more."""
+    """Warns about a truncated video. Containers often state a frame or two too many; damaged files lack many more."""
     if stated and delivered < 0.98 * stated - 2:
         logger.warning(
             "seg-edge: %s ended after %d of the %d frames that it states; it may be damaged", text, delivered, stated
@@ -107,7 +110,7 @@ def open_file(text: str) -> Source:
     """Opens a video, an image or a folder of images.
 
     Raises:
-        SourceError: missing, empty or not readable.
+        SourceError: the path is missing, empty or not readable.
     """
     path = Path(text)
     if path.is_dir():
@@ -123,7 +126,7 @@ def open_file(text: str) -> Source:
 
 
 def open_file_address(_text: str, rest: str, _camera: CameraOptions, _live: LiveOptions) -> Source:
-    """``file:///PATH``; raises as :func:`open_file` does."""
+    """Opens ``file:///PATH``. Raises as :func:`open_file` does."""
     return open_file(unquote(rest))
 
 

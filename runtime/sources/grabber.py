@@ -1,10 +1,10 @@
-"""The program that holds a camera or stream: reads it with OpenCV, writes every frame to a pipe. Run as a script.
+"""Script that reads a camera or stream with OpenCV and writes every frame to a pipe.
 
-A driver or a network library that hangs, or crashes on a damaged stream, can't be stopped inside a process; a process can
-always be killed. So everything live is read by this one, and the runtime supervises it (``feed.py``, ``live.py``).
+A driver or network library may hang, or crash on a damaged stream. A thread can't be stopped then, but a process can be
+killed. Therefore this process reads all live sources, and the runtime supervises it (``feed.py``, ``live.py``).
 
-It gets one line of JSON on standard input and writes records to the file descriptor that is its argument: HEADER, then
-``length`` bytes. It imports nothing of seg_edge, so that it starts in the time that OpenCV takes.
+The script reads one line of JSON from standard input. It writes records to the file descriptor in its argument: HEADER,
+then ``length`` bytes. It does not import seg_edge, so that it starts as fast as OpenCV loads.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from typing import Any
 HEADER = struct.Struct("<4sBBxxIIdQ")
 MAGIC = b"SegF"
 OPENED, FRAME, FAILED = 1, 2, 3
-#: Pixel formats, by their number in a record.
+#: Pixel formats; a record holds the index.
 FORMATS = ("bgr", "nv12", "yuyv")
-#: What a camera may deliver that needs no conversion here: OpenCV's name → ours. The network's resize reads it as it is.
+#: Camera formats that are not converted here, because the network's resize reads them: OpenCV's name → ours.
 RAW = {"NV12": "nv12", "YUYV": "yuyv", "YUY2": "yuyv"}
-#: Seconds from the parent's leaving to the end of this process, whatever its driver does.
+#: Seconds from the parent's exit to the forced end of this process.
 GRACE_S = 0.3
-#: Frames that fail to decode one after the other until the connection counts as lost.
+#: Consecutive decoding failures after which the connection counts as lost.
 _MISSES = 30
 
 
 def shape(pixel_format: str, height: int, width: int) -> tuple[int, ...]:
-    """Shape of the array that holds an image."""
+    """Shape of the array for an image of ``height`` × ``width`` pixels."""
     if pixel_format == "nv12":
         return height * 3 // 2, width
     return height, width, 3 if pixel_format == "bgr" else 2
@@ -47,7 +47,7 @@ def send(
     captured_s: float = 0.0,
     pixel_format: str = "bgr",
 ) -> None:
-    """Writes one record. ``body`` is any C-contiguous buffer; it is not copied."""
+    """Writes one record. ``body`` is any C-contiguous buffer and is not copied."""
     view = memoryview(body).cast("B")
     code = FORMATS.index(pixel_format)
     parts = [memoryview(HEADER.pack(MAGIC, kind, code, *size_hw, captured_s, len(view))), view]
@@ -60,7 +60,7 @@ def send(
 
 
 def grab(fd: int, config: dict[str, Any], leaving: threading.Event) -> None:
-    """Opens what ``config`` says (address, backend, parameters, properties) and sends frames until it ends."""
+    """Opens the source that ``config`` describes (see ``GrabberFeed``) and sends frames until the source ends."""
     import cv2
     import numpy as np
 
@@ -87,17 +87,17 @@ def grab(fd: int, config: dict[str, Any], leaving: threading.Event) -> None:
         "fourcc": fourcc,
     }
     send(fd, OPENED, json.dumps(about).encode())
-    # Files and streams are decoded to BGR anyway; a camera's own format is taken as it is, where we can read it.
+    # Files and streams are always decoded to BGR. A camera's format is passed through if the kernels can read it.
     raw = RAW.get(fourcc or "") if config["raw"] else None
     if raw is not None and not capture.set(cv2.CAP_PROP_CONVERT_RGB, 0):
         raw = None
     image, misses = None, 0
     try:
         while not leaving.is_set():
-            more, image = capture.read(image)  # into the last frame's memory: it has been written
+            more, image = capture.read(image)  # reuses the memory of the last frame, which has been sent
             now = time.perf_counter()
             if more and raw is not None and not _is_raw(image, raw, size_hw):
-                # Not what the driver said, or padded rows: OpenCV knows how to read it.
+                # The frame differs from the stated format, or has padded rows: let OpenCV convert it.
                 raw, image = None, None
                 capture.set(cv2.CAP_PROP_CONVERT_RGB, 1)
             elif more:
@@ -107,33 +107,33 @@ def grab(fd: int, config: dict[str, Any], leaving: threading.Event) -> None:
                 send(fd, FAILED, b"ended")
                 return
     finally:
-        capture.release()  # a server learns of our leaving
+        capture.release()  # tells a server that the client leaves
 
 
 def _is_raw(image: Any, pixel_format: str, size_hw: tuple[int, int]) -> bool:
-    """Whether OpenCV's unconverted frame holds the image as it is read here; it may have an axis of one."""
+    """Whether an unconverted frame has the expected layout; OpenCV may add an axis of size 1."""
     even = size_hw[1] % 2 == 0 and (pixel_format == "yuyv" or size_hw[0] % 2 == 0)
     expected = shape(pixel_format, *size_hw)
     return even and image.dtype == "uint8" and image.shape in (expected, (*expected, 1))
 
 
 def _watch_parent(leaving: threading.Event) -> None:
-    sys.stdin.buffer.read()  # until the parent closes it, or is gone
+    sys.stdin.buffer.read()  # returns when the parent closes the pipe or exits
     leaving.set()
     time.sleep(GRACE_S)
     os._exit(0)
 
 
 def main() -> None:
-    sys.path.pop(0)  # this folder: its files would hide modules of the same names
+    sys.path.pop(0)  # this folder, whose files would hide modules with the same names
     config = json.loads(sys.stdin.buffer.readline())
     leaving = threading.Event()
     threading.Thread(target=_watch_parent, args=(leaving,), daemon=True).start()
     try:
         grab(int(sys.argv[1]), config, leaving)
     except BrokenPipeError:
-        pass  # the parent has left
-    os._exit(0)  # the watcher sits in a read that would hold up the interpreter's end
+        pass  # the parent has exited
+    os._exit(0)  # the watcher thread blocks in a read, which would delay a normal exit
 
 
 if __name__ == "__main__":

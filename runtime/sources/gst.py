@@ -1,7 +1,7 @@
 """GStreamer pipelines and CSI cameras: ``gst-launch-1.0 … ! fdsink`` writes frames to a pipe.
 
-It works with any build of OpenCV (PyPI's has no GStreamer), and a pipeline that hangs is killed as any other process. How
-the frames lie in the pipe is in ``gst_stream.py``.
+This works with any build of OpenCV (PyPI's has no GStreamer), and a pipeline that hangs can be killed like any process.
+``gst_stream.py`` describes the format of the data in the pipe.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from .gst_stream import HEADER, MAX_TEXT, MTU, Caps, NotFrames, Packet
 from .options import CameraOptions
 
 TOOL = "gst-launch-1.0"
-# Frames in BGR, or as cameras and decoders have them where the kernels read them right: BT.601 and limited range, even
-# sides. The numbers are range, matrix, transfer and primaries, of which the first two count. videoconvert passes on what
-# fits, and converts the rest (BT.709, full range, other layouts).
+# Frames are BGR, or in a camera or decoder format that the kernels support: BT.601, limited range, even sides. The
+# numbers are range, matrix, transfer and primaries; only the first two matter here. videoconvert passes matching frames
+# through and converts all others (BT.709, full range, other layouts).
 _COLORIMETRY = "bt601,2:4:7:1,2:4:5:1,2:4:16:1,2:4:16:4,2:4:5:4,2:4:1:1"
 _RAW = f"format=(string){{NV12,YUY2}},colorimetry=(string){{{_COLORIMETRY}}},width=(int)[2,16384,2],height=(int)[2,16384,2]"
-#: What takes the frames out of a pipeline.
+#: Elements at the end of every pipeline, which write the frames to a pipe.
 TAIL = (
     f'! videoconvert ! "video/x-raw,format=BGR;video/x-raw,{_RAW}" ! rtpgstpay mtu={MTU} ! rtpstreampay ! fdsink sync=false'
 )
-#: What gst-launch-1.0 says about a pipeline that can't run, without its own file names and line numbers.
+#: Error messages of gst-launch-1.0, without its source file names and line numbers.
 _TROUBLE = re.compile(r"(?:ERROR|WARNING): (?:(?:from element|pipeline could not be constructed:?) ?)?(.*)")
 
 
 def csi_pipeline(number: int, options: CameraOptions) -> str:
-    """The pipeline of a CSI camera on a Jetson: NVIDIA's capture and its colour conversion, then plain memory."""
+    """The pipeline for a CSI camera on a Jetson: NVIDIA's capture and colour conversion, then plain memory."""
     width, height = options.size_wh or (1280, 720)
     return (
         f"nvarguscamerasrc sensor-id={number} ! "
@@ -44,15 +44,15 @@ def csi_pipeline(number: int, options: CameraOptions) -> str:
 
 
 class GstFeed(Feed):
-    """A GStreamer pipeline. Every frame is what the stream itself says: its size and format may change at any frame.
+    """A GStreamer pipeline. The stream states size and format, which may change at any frame.
 
     Args:
-        text: The name that the user gave, for errors.
-        pipeline: In gst-launch's syntax, up to the last element before the frames are taken.
+        text: The name given by the user, for errors.
+        pipeline: The pipeline in gst-launch's syntax, without a sink.
         wake: Ends every wait.
 
     Raises:
-        SourceError: gst-launch-1.0 is not installed, or the pipeline has an open quotation.
+        SourceError: gst-launch-1.0 is not installed, or the pipeline has an unclosed quotation.
     """
 
     FINAL = "erroneous pipeline"
@@ -67,7 +67,7 @@ class GstFeed(Feed):
             raise SourceError(f"source {text}: the pipeline can't be read ({error}); close the quotation") from error
         self._caps: Caps | None = None
         self._header = bytearray(HEADER.size)
-        self._packet: Packet | None = None  # a frame's first one, whose header was read
+        self._packet: Packet | None = None  # the first packet of the next frame, if its header was read already
         # SIGINT lets the camera's daemon close its session.
         super().__init__(lambda fd: [tool, *words, f"fd={fd}"], wake, goodbye=signal.SIGINT)
 
@@ -80,7 +80,7 @@ class GstFeed(Feed):
         self._packet = None
         data = np.empty(caps.size, np.uint8)
         view, filled = data.data, 0
-        # The rest of a frame that has begun comes at once, or the process hangs.
+        # The rest of a frame follows immediately, unless the process hangs.
         until_s = max(until_s, perf_counter() + 1)
         try:
             while True:
@@ -89,7 +89,7 @@ class GstFeed(Feed):
                 if packet.last:
                     self._fill(until_s, piece)
                     break
-                self._fill(until_s, piece, memoryview(self._header))  # with the header of the piece that follows
+                self._fill(until_s, piece, memoryview(self._header))  # and the header of the next packet
                 filled += len(piece)
                 packet = Packet.parse(self._header).after(packet)
         except NotFrames as error:
@@ -100,7 +100,7 @@ class GstFeed(Feed):
         return FeedFrame(caps.image(data), now, caps.pixel_format)
 
     def _begin(self, until_s: float) -> tuple[Caps, Packet]:
-        """Reads up to the first bytes of a frame, and the caps that stand before it."""
+        """Reads the caps before a frame, and the header of its first packet."""
         if self._packet is not None and self._caps is not None:
             return self._caps, self._packet
         while True:
@@ -120,7 +120,7 @@ class GstFeed(Feed):
             return self._caps, packet
 
     def _number(self, packet: Packet, until_s: float) -> int:
-        """A length in groups of seven bits, the highest first; all but the last group have the eighth bit set."""
+        """Reads a length in groups of seven bits, highest first; all groups but the last have the eighth bit set."""
         number, byte = 0, bytearray(1)
         while True:
             packet.take(1)

@@ -1,8 +1,8 @@
-"""Frames of a GStreamer pipeline in a pipe: the stream itself says what each one is.
+"""The format of GStreamer frames in a pipe. The stream itself describes each frame.
 
-``rtpgstpay ! rtpstreampay`` (GStreamer's good plugins) cut a frame into packets and put its caps (size, format, rate) in
-front of the first frame and of every frame whose caps differ. So there is nothing to guess and nothing to wait for, and a
-frame's bytes are still read straight into its own array. A packet is (RFC 4571, RFC 3550, gstrtpgstpay.c):
+``rtpgstpay ! rtpstreampay`` (from GStreamer's good plugins) split a frame into packets. They put the caps (size,
+format, rate) before the first frame and before every frame with other caps. Thus the reader always knows the format,
+and reads the bytes of a frame directly into its array. A packet consists of (RFC 4571, RFC 3550, gstrtpgstpay.c):
 
     length of what follows   2 bytes
     RTP                      12: version 2 in the first byte; the marker, in the second, ends a frame or an event
@@ -22,24 +22,24 @@ import numpy.typing as npt
 from .feed import MAX_SIDE
 
 HEADER = struct.Struct(">HBB10xBBxxI")
-#: Bytes of a packet, its length not counted: as many as 16 bits can say, less some reserve.
+#: Maximum bytes of a packet without its length field: slightly below the limit of 16 bits.
 MTU = 65000
-#: A caps text or an event is shorter than this.
+#: Maximum bytes of caps or an event.
 MAX_TEXT = 1 << 14
 
 _OVERHEAD = HEADER.size - 2
 _FIELD = re.compile(r"\b(format|width|height|framerate)=\((?:string|int|fraction)\)([\w/]+)")
-#: GStreamer's formats that are asked for → ours, and the bytes of a pixel in the first plane.
+#: Requested GStreamer formats → our names, and the bytes per pixel in the first plane.
 _FORMATS = {"BGR": ("bgr", 3), "NV12": ("nv12", 1), "YUY2": ("yuyv", 2)}
 
 
 class NotFrames(Exception):
-    """Bytes that are not the stream they should be."""
+    """The bytes are not a valid stream of frames."""
 
 
 @dataclass(frozen=True)
 class Caps:
-    """What frames are: our name of their format, width and height in pixels, frames per second or None."""
+    """Properties of frames: our name of the format, width and height in pixels, frames per second or None."""
 
     pixel_format: str
     width: int
@@ -48,31 +48,31 @@ class Caps:
 
     @classmethod
     def parse(cls, text: str) -> Caps:
-        """Reads GStreamer's own text.
+        """Parses GStreamer's text form of caps.
 
         Raises:
-            NotFrames: no raw video, or a format that was not asked for.
+            NotFrames: the caps are not raw video, or have a format that was not requested.
         """
-        found = dict(_FIELD.findall(text))
+        values = dict(_FIELD.findall(text))
         try:
-            pixel_format = _FORMATS[found["format"]][0]
-            width, height = int(found["width"]), int(found["height"])
+            pixel_format = _FORMATS[values["format"]][0]
+            width, height = int(values["width"]), int(values["height"])
         except (KeyError, ValueError):
             raise NotFrames(f"frames of another kind than was asked for: {text[:200]}") from None
         if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
             raise NotFrames(f"frames of {width}x{height}; sides may be 1 to {MAX_SIDE}")
-        over, _, under = found.get("framerate", "0/1").partition("/")
+        over, _, under = values.get("framerate", "0/1").partition("/")
         return cls(pixel_format, width, height, int(over) / int(under or 1) or None)
 
     @property
     def stride(self) -> int:
-        """Bytes from row to row: GStreamer's rows begin at multiples of four bytes."""
+        """Bytes from row to row. GStreamer aligns rows to multiples of four bytes."""
         pixel = next(size for name, size in _FORMATS.values() if name == self.pixel_format)
         return (pixel * self.width + 3) & ~3
 
     @property
     def rows(self) -> int:
-        """Rows of the array: those of chroma, half as many, follow those of luma."""
+        """Rows of the array. With NV12, the chroma rows (half as many) follow the luma rows."""
         return self.height * 3 // 2 if self.pixel_format == "nv12" else self.height
 
     @property
@@ -81,7 +81,7 @@ class Caps:
         return self.rows * self.stride
 
     def image(self, data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """The frame in ``data``, uint8 (size,): a view, without the bytes between the rows."""
+        """The frame in ``data``, uint8 (size,), as a view without the padding of the rows."""
         rows = data.reshape(self.rows, self.stride)
         if self.pixel_format == "nv12":
             return rows[:, : self.width]
@@ -94,7 +94,7 @@ class Caps:
 
 @dataclass
 class Packet:
-    """One packet's header. ``length``: its bytes that have not been taken yet; ``offset``: where they begin in the frame."""
+    """The header of a packet. ``length``: bytes that are not yet read; ``offset``: their position in the frame."""
 
     length: int
     last: bool
@@ -105,10 +105,10 @@ class Packet:
 
     @classmethod
     def parse(cls, header: bytes | bytearray) -> Packet:
-        """Reads :data:`HEADER`'s bytes.
+        """Parses the bytes of a :data:`HEADER`.
 
         Raises:
-            NotFrames: they are something else.
+            NotFrames: the bytes are not a valid header.
         """
         total, version, marker, flags, event, offset = HEADER.unpack(header)
         if version >> 6 != 2 or total < _OVERHEAD or (event and total - _OVERHEAD > MAX_TEXT):
@@ -117,10 +117,10 @@ class Packet:
         return cls(total - _OVERHEAD, bool(marker & 0x80), has_caps, event != 0, offset)
 
     def take(self, count: int) -> int:
-        """Counts bytes before the frame's own as read; returns how many.
+        """Marks ``count`` bytes of caps as read; returns ``count``.
 
         Raises:
-            NotFrames: the packet has fewer.
+            NotFrames: the packet has fewer bytes, or ``count`` is out of range.
         """
         if not 0 < count <= min(self.length, MAX_TEXT):
             raise NotFrames("its process wrote something else than frames")
@@ -130,15 +130,15 @@ class Packet:
         return count
 
     def after(self, first: Packet) -> Packet:
-        """The same packet, as one that goes on with a frame."""
+        """Returns this packet, marked as a continuation of the frame that began with ``first``."""
         self.caps_bytes = first.caps_bytes
         return self
 
     def check(self, room: int, filled: int) -> None:
-        """Whether the packet goes on where the frame stands.
+        """Checks that the packet continues the frame at ``filled`` bytes.
 
         Raises:
-            NotFrames: bytes are missing, or there are too many for the frame's caps.
+            NotFrames: bytes are missing, or there are more than the caps allow.
         """
         if self.is_event or self.offset != filled + self.caps_bytes:
             raise NotFrames("a frame with a piece missing")

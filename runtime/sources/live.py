@@ -1,4 +1,4 @@
-"""A live source that survives failures of its camera: it notices silence, connects again and reports its state."""
+"""A live source that survives failures of its camera or stream: it detects stalls, reconnects and reports its state."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .files import check_count
 from .options import LiveOptions
 from .table import redact
 
-#: Opens one connection; every wait in it ends when the wake is set.
+#: Opens a connection; setting the wake ends all of its waits.
 Connect = Callable[[Wake], Feed]
-#: Asks, cheaply and quickly, whether the server answers: why not, or None. Saves a process per attempt in a long outage.
+#: A quick check whether the server answers: the reason why not, or None. Avoids a process per attempt in a long outage.
 Knock = Callable[[Wake], "str | None"]
 
 _FIRST_PAUSE_S = 0.25
@@ -26,22 +26,23 @@ _FIRST_PAUSE_S = 0.25
 class LiveSource(Source):
     """Frames of a camera or stream, until the reader stops.
 
-    States: ``connecting`` (before the first connection stands), ``live``, ``stalled`` (no frame for ``stall_s``: the
-    connection was given up, a new one is being tried), ``reconnecting`` (attempts follow each other with growing pauses),
-    ``ended``. While it is not live, **no frame is emitted**: nothing old is ever shown as new. The frames of a new
-    connection may have another size.
+    States: ``connecting`` (before the first connection), ``live``, ``stalled`` (no frame for ``stall_s``: the
+        connection was
+    closed, and a new one is being opened), ``reconnecting`` (repeated attempts with growing pauses), ``ended``. **No
+    frame is emitted** outside of ``live``, so old frames are never shown as new. A new connection may have another
+    frame size.
 
-    A stream that states how many frames it has (a video served over HTTP) is no live source: it loses no frame and ends.
+    A stream that states its number of frames (a video served over HTTP) is not live: it drops no frames, and it ends.
 
     Args:
-        text: The name that the user gave, without a password.
+        text: The name given by the user, without a password.
         connect: Opens a connection.
-        knock: Asks whether an attempt is worthwhile.
-        options: Its patience.
-        why_not: The error line for a first connection that failed, given the reason.
+        knock: Checks whether an attempt is worthwhile; None attempts always.
+        options: The time limits.
+        why_not: Reason → error text, for a first connection that failed.
 
     Raises:
-        SourceError: no connection within ``start_s``.
+        SourceError: no connection could be opened within ``start_s``.
     """
 
     live = True
@@ -59,7 +60,7 @@ class LiveSource(Source):
         self._connect, self._knock = connect, knock
         self._options = options or LiveOptions()
         self._wake = Wake()
-        # Held while the feed is used: a feed can't be closed under its reader.
+        # Held while the feed is used, so that it is not closed during a read.
         self._using = threading.Lock()
         self._feed: Feed | None = None
         self._closed = False
@@ -136,7 +137,8 @@ class LiveSource(Source):
                 try:
                     if self._feed is None:
                         self._feed = self._attempt(perf_counter() + self._options.attempt_s)[0]
-                    # The first frame of a connection may need a key frame; those after it come at their rate.
+                    # The first frame of a connection may have to wait for a key frame; later frames follow at the
+                    # stated rate.
                     patience_s = self._options.stall_s if self._lost_at is None else self._options.attempt_s
                     received = self._feed.next(perf_counter() + patience_s)
                     break
@@ -189,8 +191,8 @@ class LiveSource(Source):
         self.attempts = 0
         self.state = "stalled" if error.silent else "reconnecting"
         self.stalls += error.silent
-        what = f"no frame for {self._options.stall_s:g} s" if error.silent else self.reason
-        logger.warning("seg-edge: source %s: %s; connecting again", self.text, what)
+        event = f"no frame for {self._options.stall_s:g} s" if error.silent else self.reason
+        logger.warning("seg-edge: source %s: %s; connecting again", self.text, event)
 
     def _found(self, size_hw: tuple[int, int]) -> None:
         self._last_s = now = perf_counter()
@@ -211,7 +213,7 @@ class LiveSource(Source):
             self._feed = None
 
     def _pause_s(self) -> float:
-        """Exponential back-off with jitter, so that clients of a returning server don't all connect at one instant."""
+        """Exponential back-off with jitter, so that clients of a returning server don't connect simultaneously."""
         if not self.attempts:
             return 0.0
         pause_s = min(_FIRST_PAUSE_S * 2.0 ** min(self.attempts - 1, 16), self._options.longest_pause_s)

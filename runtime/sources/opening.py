@@ -1,4 +1,4 @@
-"""Opens sources by what they are called; only the module of the source that is asked for is imported."""
+"""Opens sources by name; imports only the module of the requested source."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from .table import SCHEME, SCHEMES, camera_number, redact
 
 
 def open_source(source: str | Path | int, camera: CameraOptions | None = None, live: LiveOptions | None = None) -> Source:
-    """Opens a source by what it is called.
+    """Opens a source by name.
 
     >>> with open_source("street.mp4") as source:
     ...     next(iter(source)).image.shape
     (64, 96, 3)
 
     Args:
-        source: ``0`` or ``/dev/video0`` (camera), an image file, a folder of images (sorted by name), a video file, or an
-            address of :data:`SCHEMES`: ``rtsp://HOST/PATH``, ``http://HOST/PATH``, ``csi://0`` (Jetson), ``gst://PIPELINE``.
+        source: ``0`` or ``/dev/video0`` (camera), an image file, a folder of images (sorted by name), a video file, or
+            an address of :data:`SCHEMES`: ``rtsp://HOST/PATH``, ``http://HOST/PATH``, ``csi://0`` (Jetson),
+            ``gst://PIPELINE``.
         camera: Size, rate and pixel format of a camera.
-        live: How a camera or stream is supervised.
+        live: Time limits for cameras and streams.
 
     Raises:
-        SourceError: missing, empty, or not readable; nothing is printed beside it.
+        SourceError: the source is missing, empty or not readable.
     """
     text = str(source)
     camera, live = camera or CameraOptions(), live or LiveOptions()

@@ -1,4 +1,4 @@
-"""What a user may say about a camera or stream beside its address."""
+"""Options for cameras and streams."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SIZE = re.compile(r"(\d{1,5})[xX×](\d{1,5})")
 
 
 def parse_size_wh(text: str) -> tuple[int, int]:
-    """``"1280x720"`` → (1280, 720): width x height, as cameras state it.
+    """``"1280x720"`` → (1280, 720): width x height, the usual order for cameras.
 
     Raises:
-        InputError: anything else.
+        InputError: the text has another form.
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None:
@@ -24,13 +24,13 @@ def parse_size_wh(text: str) -> tuple[int, int]:
 
 @configuration
 class CameraOptions(Options):
-    """How a camera of this machine shall deliver. Where it can't, it delivers the nearest that it can.
+    """The requested format of a local camera. The camera uses the nearest values that it supports.
 
     >>> CameraOptions(size_wh=(1280, 720), pixel_format="MJPG").fps is None
     True
 
     Raises:
-        InputError: a value that no camera can have.
+        InputError: a value is out of range.
     """
 
     size_wh: tuple[int, int] | None = option(
@@ -54,7 +54,7 @@ class CameraOptions(Options):
 
     @classmethod
     def parse(cls, size: str | None = None, fps: float | None = None, pixel_format: str | None = None) -> CameraOptions:
-        """From texts: ``"1280x720"`` (width x height, as cameras state it), 30.0, ``"mjpg"``.
+        """Makes options from texts: ``"1280x720"`` (width x height), 30.0, ``"mjpg"``.
 
         Raises:
             InputError: see the class.
@@ -66,19 +66,19 @@ class CameraOptions(Options):
         return cls(size_wh=size_wh, fps=fps, pixel_format=pixel_format.upper() if pixel_format else None)
 
 
-#: Prints the sizes, rates and pixel formats of a camera.
+#: Command that prints the sizes, rates and pixel formats of a camera.
 _LISTED_BY = "v4l2-ctl --list-formats-ext"
 
 
 @configuration
 class LiveOptions(Options):
-    """How a live source is supervised; every value is in seconds.
+    """Time limits for live sources, in seconds.
 
     >>> LiveOptions(start_s=60).stall_s
     3.0
 
     Raises:
-        InputError: a value that is not positive.
+        InputError: a value is not positive.
     """
 
     stall_s: float = option(3.0, help="Without a frame for so long, the connection is given up and made anew.")

@@ -1,9 +1,9 @@
-"""Streams from the network.
+"""Network streams.
 
-They are read by OpenCV's FFmpeg in a process of their own (``grabber.py``). Inside this process a connection that hangs in
-name resolution or a decoder that crashes on a damaged stream would take the pipeline with it. FFmpeg's own program could be
-killed as well, but an edge device would need it installed. Where a stream changes its resolution within a connection, OpenCV
-scales to the size that the connection began with; a new connection has the new size.
+OpenCV's FFmpeg reads them in a separate process (``grabber.py``). In this process, a hanging name resolution or a
+decoder that crashes on a damaged stream would stop the pipeline. The ``ffmpeg`` program would work as well, but edge
+devices would have to install it. If a stream changes its resolution during a connection, OpenCV scales the frames to
+the first size; a new connection uses the new size.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _KNOCK_S = 1.0
 
 
 def open_stream(text: str, _rest: str, _camera: CameraOptions, live: LiveOptions) -> LiveSource:
-    """Opens ``rtsp://``, ``http://`` and the like.
+    """Opens a network stream, such as ``rtsp://`` or ``http://``.
 
     Raises:
-        SourceError: nobody answers within ``live.start_s``, or what answers sends no video.
+        SourceError: no server answers within ``live.start_s``, or the server sends no video.
     """
     shown = redact(text)
     ms = 1e3 * live.attempt_s
@@ -43,27 +43,27 @@ def open_stream(text: str, _rest: str, _camera: CameraOptions, live: LiveOptions
             "longer with `start_s`"
         )
 
-    # Other protocols aren't asked: for a server that takes one client only, the question would be that client.
+    # Only RTSP is checked first: for a server of another protocol that accepts a single client, the check would be it.
     return LiveSource(
         shown, connect, knock=knock if text.lower().startswith("rtsp://") else None, options=live, why_not=why_not
     )
 
 
 def rtsp_knock(url: str, wake: Wake, limit_s: float = _KNOCK_S) -> str | None:
-    """Whether an RTSP server answers OPTIONS (RFC 2326, 10.1) within ``limit_s``: why not, or None.
+    """Checks that an RTSP server answers OPTIONS (RFC 2326, 10.1) within ``limit_s``: the reason if not, else None.
 
-    A host that is switched off lets a connection attempt hang for minutes, a stopped process accepts it and says nothing:
-    short questions, asked anew, find its return within a second or two.
+    An attempt to connect to a host that is switched off may hang for minutes, and a stopped server process accepts
+    connections without an answer. Short repeated requests detect the return of the server within a second or two.
 
     Raises:
-        Cancelled: the wake was set meanwhile.
+        Cancelled: the wake was set during the check.
     """
     parts = urlsplit(url)
     until_s = perf_counter() + limit_s
     try:
         port = parts.port or 554
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, address = found[0]
+        addresses = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = addresses[0]
     except (OSError, ValueError) as error:
         return f"the host {parts.hostname} is not found ({error})"
     with socket.socket(family, kind, protocol) as link:

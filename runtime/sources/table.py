@@ -1,4 +1,4 @@
-"""What a source may be called. Only the standard library is needed to read it."""
+"""Names of sources. Imports the standard library only."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-#: Scheme of an address → (module of this package, function that opens it, given the whole text, what stands behind ``://``
-#: and the options).
+#: Scheme of an address → (module of this package, function that opens it). The function takes the whole text, the part
+#: after ``://``, and the options.
 SCHEMES = {
     "csi": (".devices", "open_csi"),
     "file": (".files", "open_file_address"),
@@ -28,18 +28,18 @@ _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
 
 
 def camera_number(text: str) -> int | None:
-    """The number of a camera (``"0"``, ``"/dev/video0"``, a link to it such as those of ``/dev/v4l/by-id``), or None."""
+    """Number of a camera (``"0"``, ``"/dev/video0"``, or a link to it as in ``/dev/v4l/by-id``); None for others."""
     if Path(text).is_file():
-        return None  # a video that is called "0"
+        return None  # a file with the name "0"
     resolved = str(Path(text).resolve()) if text.startswith("/dev/") else text
     match = _CAMERA.fullmatch(resolved)
     return int(match[1]) if match else None
 
 
 def names_files(source: str | Path | int) -> bool:
-    """Whether :func:`open_source` would read files, which wait for a late reader; other frames come at their own pace.
+    """Whether a source is a file or a folder of files; cameras and streams deliver in real time.
 
-    Nothing is opened; whether it exists shows when it is.
+    The source is not opened, and need not exist.
 
     >>> names_files("street.mp4"), names_files("rtsp://camera/1"), names_files(0)
     (True, False, False)
@@ -48,12 +48,12 @@ def names_files(source: str | Path | int) -> bool:
 
 
 def names_camera(source: str | Path | int) -> bool:
-    """Whether :class:`CameraOptions` apply to the source: a camera of this machine."""
+    """Whether the source is a local camera, to which :class:`CameraOptions` apply."""
     return camera_number(str(source)) is not None or str(source).lower().startswith("csi://")
 
 
 def source_path(source: str | Path | int) -> Path | None:
-    """The file or folder that a source's name means, whether it exists or not; None for a camera or a stream.
+    """The file or folder of a source, which need not exist; None for a camera or a stream.
 
     >>> source_path("file:///data/street%20one.mp4")
     PosixPath('/data/street one.mp4')
@@ -66,7 +66,7 @@ def source_path(source: str | Path | int) -> Path | None:
 
 
 def redact(text: str) -> str:
-    """An address, or text that contains some, without passwords: for logs, errors and statistics.
+    """Replaces passwords in an address, or in a text with addresses, for logs, errors and statistics.
 
     >>> redact("rtsp://me:secret@camera/1")
     'rtsp://me:***@camera/1'
