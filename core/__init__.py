@@ -1,1 +1,1 @@
-"""The nouns that every stage shares: model spec, labels, metrics, datasets, errors."""
+"""Types that all stages share: model spec, labels, metrics, options, reports, errors."""

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: atomic writes, hashes, the names inside an artefact folder."""
+"""Atomic writes, hashes, and the file names inside an artefact folder."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ GOLDEN_DIR = "golden"
 
 
 def onnx_name(precision: str) -> str:
-    """File name of the ONNX model of a precision inside an artefact folder: ``model.int8.onnx``."""
+    """File name of the ONNX model of a precision in an artefact folder, e.g. ``model.int8.onnx``."""
     return f"model.{precision}.onnx"
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path in the target's folder; on success it is flushed to disk and renamed to ``path``.
+    """Yields a temporary path in the folder of ``path``; on success the file is flushed to disk and renamed to
+    ``path``.
 
-    If the block raises (Ctrl-C included), the temporary file is removed and ``path`` stays as it was. The temporary
-    name keeps the target's suffix, because writers such as OpenCV choose the format by it.
+    If the block raises (Ctrl-C included), the temporary file is removed and ``path`` stays unchanged. The temporary
+    name has the same suffix, because writers such as OpenCV choose the format by the suffix.
 
     Raises:
         InputError: ``path`` is a folder or device, its folder can't be created or written, or the disk is full.
@@ -47,7 +48,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
     except OSError as error:
-        # Whatever else the block runs into (a missing input, say) is not about this file.
+        # Other errors of the block, such as a missing input file, don't concern this file.
         if not written and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise InputError(
@@ -58,32 +59,32 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: str | Path, names: Iterable[str]) -> list[Path]:
-    """Removes what a killed process left behind while :func:`atomic_path` wrote files in a folder; returns what it was.
+    """Removes temporary files that :func:`atomic_path` left in a folder when a process was killed; returns their paths.
 
     Args:
-        folder: May be missing.
-        names: Of the files, such as ``last.pt``. Nobody else may be writing them now.
+        folder: The folder; may be missing.
+        names: Names of the target files, such as ``last.pt``. No other process may be writing them.
     """
     wanted = {(Path(name).stem, Path(name).suffix) for name in names}
-    found = []
+    leftovers = []
     for path in Path(folder).glob(".*.tmp*"):
         match = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}\.tmp(\.[^.]+)?", path.name)
         if match and (match[1], match[2] or "") in wanted:
             path.unlink(missing_ok=True)
-            found.append(path)
-    return found
+            leftovers.append(path)
+    return leftovers
 
 
 def check_writable(path: str | Path) -> None:
-    """Raises InputError now if ``path`` could not be written: to be asked before the long work whose result goes there."""
+    """Raises InputError if ``path`` can't be written. Call it before long work whose result goes there."""
     _temporary(Path(path)).unlink()
 
 
 def _temporary(target: Path) -> Path:
-    """A new, empty file beside ``target``; raises InputError where there can't be one."""
+    """Creates an empty file in the folder of ``target``; raises InputError if that is not possible."""
     if target.is_dir():
         raise InputError(f"{target}: is a folder; expected a file's name")
-    if target.exists() and not target.is_file():  # renaming would put a file in the place of /dev/null
+    if target.exists() and not target.is_file():  # renaming would replace a device such as /dev/null by a file
         raise InputError(f"{target}: is a device or pipe; expected a file's name")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ def _temporary(target: Path) -> Path:
 
 
 def _umask() -> int:
-    # mkstemp makes files private (0600); artefacts are meant to be read by others, as open() would make them.
+    # mkstemp creates private files (0600); artefacts get the usual permissions of new files.
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -108,12 +109,12 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, data: Any) -> None:
-    """Writes indented JSON atomically. NaN and infinity are refused: a value that can't be measured is null."""
+    """Writes indented JSON atomically. NaN and infinity raise ValueError: use null for values that are unknown."""
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 
 def sha256(path: str | Path) -> str:
-    """Hex digest of a file's content."""
+    """SHA-256 hex digest of a file's content."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

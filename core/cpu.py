@@ -1,4 +1,4 @@
-"""The processors that this process may use."""
+"""The CPUs that this process may use."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .errors import InputError
 
 
 def usable_cpus() -> set[int]:
-    """Numbers of the logical processors that the process may run on (``taskset`` and containers may leave it a few)."""
+    """Numbers of the logical CPUs that the process may run on; ``taskset`` and containers may restrict them."""
     if hasattr(os, "sched_getaffinity"):
         return set(os.sched_getaffinity(0))
     return set(range(os.cpu_count() or 1))
 
 
 def resolve_threads(threads: int | None) -> int:
-    """The number of CPU threads that a request means: None is every core that this process may use.
+    """Resolves a number of CPU threads: None is the number of physical cores that this process may use.
 
     Raises:
-        InputError: below 1, or so many that starting them would hang the machine.
+        InputError: the number is below 1, or so high that starting the threads would hang the machine.
     """
     if threads is None:
         return _physical_cores()
@@ -34,7 +34,7 @@ def resolve_threads(threads: int | None) -> int:
 
 
 def _physical_cores() -> int:
-    # Two hardware threads of one core share its vector units: counting both makes inference slower, not faster.
+    # The hardware threads of a core share its vector units, so that using both makes inference slower.
     cpus = usable_cpus()
     cores = set()
     for cpu in cpus:

@@ -22,8 +22,8 @@ from collections.abc import Iterable
 class SegEdgeError(Exception):
     """An error that the user can fix. ``str(error)`` is one line: what, where, received, expected, remedy.
 
-    Arguments and options are named as Python has them, in backticks: ```max_drop```, ```head='labels'```. The command says
-    them as its own options: ``--max-drop``, ``--head labels``.
+    The text names arguments and options as in Python, in backticks: ```max_drop```, ```head='labels'```. The command
+    line replaces them by its options: ``--max-drop``, ``--head labels``.
     """
 
     exit_code = 1
@@ -37,9 +37,9 @@ class UnknownNameError(InputError):
     """A name that is not in a table.
 
     Args:
-        kind: What the name stands for, in the user's words (``"model"``, ``"engine"``).
-        name: What was received.
-        valid: The names that exist.
+        kind: Kind of the name, for the message (``"model"``, ``"engine"``).
+        name: The received name.
+        valid: The valid names.
     """
 
     def __init__(self, kind: str, name: str, valid: Iterable[str]) -> None:
@@ -73,8 +73,8 @@ class ProcessError(SegEdgeError):
     """Another process of the same training ended, or can't be reached.
 
     Args:
-        text: The line.
-        said: The other process has printed the line itself.
+        text: The message.
+        said: The other process has already printed the message.
     """
 
     def __init__(self, text: str, said: bool = False) -> None:

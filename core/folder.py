@@ -1,4 +1,4 @@
-"""Artefact folders that are either whole or not there."""
+"""Artefact folders that are replaced atomically."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 from .artefact import REPORT_JSON, SPEC_FILE
 from .errors import InputError
 
-#: Inside an artefact folder: the report of an export that broke a limit.
+#: Folder inside an artefact folder for the report of an export that broke a limit.
 FAILED_DIR = "failed"
 
 
 def check_target(out: Path) -> None:
-    """Raises InputError if ``out`` holds anything that an export must not replace."""
+    """Raises InputError if ``out`` contains files that an export must not replace."""
     if out.is_dir():
-        found = sorted(path.name for path in out.iterdir())
-        if found and found != [FAILED_DIR] and not {REPORT_JSON, SPEC_FILE} <= set(found):
+        names = sorted(path.name for path in out.iterdir())
+        if names and names != [FAILED_DIR] and not {REPORT_JSON, SPEC_FILE} <= set(names):
             raise InputError(
-                f"`out` {out}: this folder holds other files ({found[0]}, …) and no earlier export; "
+                f"`out` {out}: this folder holds other files ({names[0]}, …) and no earlier export; "
                 "choose an empty or new folder"
             )
     elif out.exists():
@@ -31,12 +31,12 @@ def check_target(out: Path) -> None:
 
 @contextmanager
 def replaced_folder(out: Path) -> Iterator[Path]:
-    """Yields an empty folder beside ``out``; on success it takes the place of ``out``.
+    """Yields an empty folder beside ``out``; on success the folder replaces ``out``.
 
-    If the block raises (Ctrl-C included), the folder is removed and ``out`` stays as it was.
+    If the block raises (Ctrl-C included), the new folder is removed and ``out`` stays unchanged.
 
     Raises:
-        InputError: ``out`` can't be written, or is no artefact.
+        InputError: ``out`` can't be written, or is not an artefact folder.
     """
     check_target(out)
     try:
@@ -44,7 +44,7 @@ def replaced_folder(out: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
     except OSError as error:
         raise InputError(f"`out` {out}: can't be written ({error.strerror}); choose another folder") from error
-    # mkdtemp makes folders private; an artefact is meant to be read by others, as mkdir would make it.
+    # mkdtemp creates private folders; artefact folders get the usual permissions of new folders.
     umask = os.umask(0)
     os.umask(umask)
     temporary.chmod(0o777 & ~umask)
@@ -59,7 +59,7 @@ def _swap(new: Path, out: Path) -> None:
     if not out.exists():
         os.rename(new, out)
         return
-    # A folder can't be renamed over a full one: the old one steps aside, and comes back if the new one can't take its place.
+    # A folder can't be renamed over a non-empty one. The old folder is moved aside first, and moved back if that fails.
     old = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".old.tmp", dir=out.parent))
     aside = old / out.name
     os.rename(out, aside)

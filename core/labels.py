@@ -23,7 +23,7 @@ class Labels:
     Attributes:
         names: One name per class; label value ``i`` is ``names[i]``.
         palette: One RGB colour per class, 0 to 255.
-        ignore_index: The label value of pixels that count nowhere (void). Never a class.
+        ignore_index: The label value of void pixels, which metrics and losses ignore. Never a class.
     """
 
     names: tuple[str, ...]
@@ -51,8 +51,8 @@ class Labels:
 
     @property
     def palette_bgr(self) -> npt.NDArray[np.uint8]:
-        """uint8, (classes, 3), in the channel order of frames."""
-        import numpy as np  # only frames need it: reading a spec must be quick
+        """The palette as uint8 (classes, 3), in the channel order of frames."""
+        import numpy as np  # late, because reading a spec must be fast
 
         return np.ascontiguousarray(np.array(self.palette, np.uint8)[:, ::-1])
 
@@ -61,16 +61,17 @@ class Labels:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Labels:
-        """Reads ``{"names": […], "palette": [[r, g, b], …], "ignore_index": n}``; palette and ignore_index may be left out.
+        """Reads ``{"names": […], "palette": [[r, g, b], …], "ignore_index": n}``; palette and ignore_index may be left
+        out.
 
         Raises:
-            DataError: a key that is unknown, or a value of the wrong kind.
+            DataError: a key is unknown, or a value is of the wrong kind.
         """
         unknown = set(data) - {"names", "palette", "ignore_index"}
         if unknown:
             raise DataError(f"classes: unknown key {sorted(unknown)[0]!r}; valid keys: names, palette, ignore_index")
         try:
-            if isinstance(data["names"], str):  # would be taken apart into letters
+            if isinstance(data["names"], str):  # tuple() would split it into letters
                 raise DataError(f"classes: names must be a list, got {data['names']!r}")
             names = tuple(str(name) for name in data["names"])
             palette = tuple((int(r), int(g), int(b)) for r, g, b in data.get("palette") or default_palette(len(names)))
@@ -82,12 +83,12 @@ class Labels:
 
     @classmethod
     def numbered(cls, count: int, ignore_index: int = 255) -> Labels:
-        """``count`` classes without known names: ``class0``, ``class1``, …"""
+        """``count`` classes with generated names: ``class0``, ``class1``, …"""
         return cls(tuple(f"class{i}" for i in range(count)), default_palette(count), ignore_index)
 
 
 def default_palette(count: int) -> tuple[RGB, ...]:
-    """Colours that neighbours can be told apart by: hues at the golden angle, lightness in three steps."""
+    """Colours with good contrast between neighbours: hues at the golden angle, lightness in three steps."""
     colours: list[RGB] = []
     for i in range(count):
         r, g, b = colorsys.hls_to_rgb((i * 0.61803398875) % 1.0, (0.45, 0.62, 0.32)[i % 3], 0.75)
@@ -95,7 +96,7 @@ def default_palette(count: int) -> tuple[RGB, ...]:
     return tuple(colours)
 
 
-#: The 11 classes of CamVid as SegNet uses them (Badrinarayanan et al., 2017), void = 11.
+#: The 11 classes of CamVid as in SegNet (Badrinarayanan et al., 2017), void = 11.
 CAMVID = Labels(
     names=(
         "sky", "building", "pole", "road", "pavement", "tree", "sign symbol", "fence", "car", "pedestrian", "bicyclist",
@@ -122,14 +123,14 @@ CITYSCAPES = Labels(
 
 
 def _voc_palette(count: int) -> tuple[RGB, ...]:
-    """Pascal VOC's colours: bit 3k + c of a class's number is bit 7 − k of channel c."""
+    """Pascal VOC's colours: bit 3k + c of the class number is bit 7 − k of channel c."""
     return tuple(
         tuple(sum((number >> 3 * k + channel & 1) << 7 - k for k in range(3)) for channel in range(3))  # type: ignore[misc]
         for number in range(count)
     )
 
 
-#: The 20 classes of Pascal VOC and background (Everingham et al., 2010). Object borders are void, drawn in VOC_VOID_RGB.
+#: The 20 classes of Pascal VOC and background (Everingham et al., 2010). Borders of objects are void, in VOC_VOID_RGB.
 VOC = Labels(
     names=(
         "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
@@ -139,7 +140,7 @@ VOC = Labels(
 )  # fmt: skip
 VOC_VOID_RGB: RGB = (224, 224, 192)
 
-#: Carvana's masks: car or not.
+#: The classes of Carvana: background and car.
 CARVANA = Labels(("background", "car"), ((0, 0, 0), (255, 255, 255)))
 
 PRESETS: dict[str, Labels] = {"camvid": CAMVID, "carvana": CARVANA, "cityscapes": CITYSCAPES, "voc": VOC}
@@ -149,7 +150,7 @@ def preset(name: str) -> Labels:
     """The class list of a known dataset.
 
     Raises:
-        UnknownNameError: no such preset.
+        UnknownNameError: the name is unknown.
     """
     if name not in PRESETS:
         raise UnknownNameError("class list", name, PRESETS)
@@ -157,7 +158,7 @@ def preset(name: str) -> Labels:
 
 
 def colorize(mask: npt.NDArray[np.integer[Any]], colours: Sequence[RGB]) -> npt.NDArray[np.uint8]:
-    """Paints a mask: integer (H, W) → uint8 (H, W, 3) in the colours' own order; values beyond the list are black."""
+    """Colours a mask: integer (H, W) → uint8 (H, W, 3), in the channel order of ``colours``; other values are black."""
     import numpy as np
 
     table = np.zeros((256, 3), np.uint8)

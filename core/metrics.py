@@ -1,4 +1,4 @@
-"""Segmentation metrics, all from one confusion matrix."""
+"""Segmentation metrics, computed from a confusion matrix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Counts = npt.NDArray[np.int64]
 
 
 class ConfusionMatrix:
-    """Counts of pixels: row = true class, column = predicted class.
+    """Pixel counts: row = true class, column = predicted class.
 
     Args:
         classes: Number of classes; label values from ``classes`` up (void) are not counted.
@@ -31,8 +31,8 @@ class ConfusionMatrix:
             target: integer, same shape.
 
         Raises:
-            TypeError: masks that are not integers.
-            ValueError: shapes differ, or a value is out of range.
+            TypeError: a mask is not of integers.
+            ValueError: the shapes differ, or a value is out of range.
         """
         for name, mask in (("predicted", predicted), ("target", target)):
             if mask.dtype.kind not in "ui":
@@ -60,13 +60,13 @@ class ConfusionMatrix:
 
     @property
     def iou(self) -> npt.NDArray[np.float64]:
-        """Intersection over union per class, (classes,); NaN where a class is neither true nor predicted anywhere."""
+        """Intersection over union per class, (classes,); NaN for classes that are neither true nor predicted."""
         hit = np.diag(self.counts)
         return _ratio(hit, self.counts.sum(0) + self.counts.sum(1) - hit)
 
     @property
     def miou(self) -> float:
-        """Mean IoU over the classes that occur, 0..1; NaN if no pixel was counted."""
+        """Mean IoU over the classes with a defined IoU, 0..1; NaN if no pixel was counted."""
         return _mean(self.iou)
 
     @property
@@ -107,7 +107,7 @@ class ConfusionMatrix:
 
 
 def agreement(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    """Share of equal elements of two masks of one shape, 0..1."""
+    """Share of equal elements of two masks, 0..1. Raises ValueError if the shapes differ."""
     if a.shape != b.shape:
         raise ValueError(f"agreement: masks must have one shape, got {a.shape} and {b.shape}")
     return float(np.mean(a == b))

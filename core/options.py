@@ -13,7 +13,7 @@ Traceback (most recent call last):
     ...
 seg_edge.core.errors.InputError: `radius`: expected at least 1, got 0
 
-A module with configuration classes imports the standard library and ``core`` only: ``--help`` reads it.
+Modules with configuration classes import the standard library and ``core`` only, because ``--help`` loads them.
 """
 
 from __future__ import annotations
@@ -44,31 +44,31 @@ else:
 C = TypeVar("C", bound="type[Any]")
 T = TypeVar("T")
 _KEY = "option"
-#: Types of fields that are numbers.
+#: Numeric types of fields.
 _NUMBERS = (int, float)
-#: Kind → what an error expects.
+#: Type → its name in errors.
 _CALLED = {bool: "True or False", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
-# Resolving type hints is slow, and every object of a class asks for them.
+# Cache, because resolving type hints is slow and every new object needs them.
 _declared: dict[type[Any], tuple[tuple[str, OptionInfo, Any], ...]] = {}
 
 
 @dataclass(frozen=True)
 class OptionInfo:
-    """What a field of a configuration class says about itself beside its type and default.
+    """Metadata of a field of a configuration class, in addition to its type and default.
 
     Attributes:
-        help: What it does, with its unit. Names of ``choices`` are appended.
-        flag: The command's option; default: the field's name, ``max_drop`` → ``--max-drop``.
-        aliases: Further names of it on the command line.
-        metavar: What stands for the value in the command's help.
-        choices: Gives the valid names; an unknown one is answered with the nearest.
-        kind: What a name of ``choices`` is called in errors; default: the field's name.
-        parse: Text of the command line → value, for types that have no text form of their own.
-        show: Value → text of the command line, for the default of a field with ``parse``.
-        percent: The field is a fraction; the command takes percent or percentage points.
-        low, high: The bounds of a number, inclusive.
-        above: The bound of a number that it must exceed.
-        infinite: Infinity is a value too.
+        help: The help text, with the unit. The names of ``choices`` are appended.
+        flag: The command-line option; default: from the field's name, ``max_drop`` → ``--max-drop``.
+        aliases: Further names of the option.
+        metavar: Placeholder of the value in the command's help.
+        choices: Returns the valid names; an error about an unknown name suggests the nearest one.
+        kind: Kind of the names in ``choices``, for errors; default: the field's name.
+        parse: Converts command-line text to a value, for types without a standard text form.
+        show: Converts a default value to command-line text, for fields with ``parse``.
+        percent: The field is a fraction; the command line takes percent or percentage points.
+        low, high: Inclusive bounds of a number.
+        above: Exclusive lower bound of a number.
+        infinite: Positive infinity is valid.
     """
 
     help: str
@@ -90,7 +90,7 @@ def option(default: Any = dataclasses.MISSING, *, help: str, **about: Any) -> An
     """Declares an option: a field of a configuration class.
 
     Args:
-        default: Its default; left out, the option must be given.
+        default: The default; without one, the option is required.
         help, about: See :class:`OptionInfo`.
     """
     return field(default=default, metadata={_KEY: OptionInfo(help, **about)})
@@ -98,9 +98,10 @@ def option(default: Any = dataclasses.MISSING, *, help: str, **about: Any) -> An
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Base of configuration classes: converts and checks values, names and bounds, then calls :meth:`check`.
+    """Base of configuration classes: converts values, checks names and bounds, then calls :meth:`check`.
 
-    A text becomes a path or a size where the field is one; a single value becomes a tuple where the field has several.
+    Texts are converted to the field's type, such as a path or a size. For a tuple field, a single value becomes a
+    tuple.
     """
 
     def __post_init__(self) -> None:
@@ -115,10 +116,10 @@ class Options:
         self.check()
 
     def check(self) -> None:
-        """Rules between fields.
+        """Checks rules between fields; subclasses override it.
 
         Raises:
-            InputError: a combination that can't be; the text names the fields in backticks.
+            InputError: an invalid combination; the text names the fields in backticks.
         """
 
     def with_(self, **changes: Any) -> Self:
@@ -126,10 +127,10 @@ class Options:
         return dataclasses.replace(self, **changes)
 
 
-# Without field_specifiers: type checkers take a default from those only by keyword, and `option(240, …)` has it first.
+# No field_specifiers: type checkers then expect the default as a keyword, but `option(240, …)` passes it first.
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def configuration(decorated: C) -> C:
-    """Makes a class a frozen dataclass with keyword arguments only; its docstring lists them with their help."""
+    """Makes a class a frozen, keyword-only dataclass and appends the fields with their help to its docstring."""
     made = dataclass(frozen=True, kw_only=True)(decorated)
     lines = [f"    {name}: {described(info, default)}" for name, info, default in _with_defaults(made)]
     if lines:
@@ -138,7 +139,7 @@ def configuration(decorated: C) -> C:
 
 
 def declared(owner: type[Any]) -> tuple[tuple[str, OptionInfo, Any], ...]:
-    """The options of a configuration class: (name, about, type)."""
+    """The options of a configuration class: (name, metadata, type)."""
     if owner not in _declared:
         hints = typing.get_type_hints(owner)
         _declared[owner] = tuple((f.name, f.metadata[_KEY], hints[f.name]) for f in fields(owner) if _KEY in f.metadata)
@@ -146,7 +147,7 @@ def declared(owner: type[Any]) -> tuple[tuple[str, OptionInfo, Any], ...]:
 
 
 def described(info: OptionInfo, default: Any = dataclasses.MISSING) -> str:
-    """The help of an option with the names that it takes, and its default where that says something."""
+    """The help of an option with its valid names, and with its default unless that is None or False."""
     text = info.help
     if info.choices is not None:
         text = f"{text.rstrip('.:')}: {', '.join(info.choices())}."
@@ -156,7 +157,7 @@ def described(info: OptionInfo, default: Any = dataclasses.MISSING) -> str:
 
 
 def default_of(owner: type[Any], name: str) -> Any:
-    """The default of a field; ``dataclasses.MISSING`` where it must be given."""
+    """The default of a field; ``dataclasses.MISSING`` if the field is required."""
     entry = next(f for f in fields(owner) if f.name == name)
     return entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory()
 
@@ -175,7 +176,7 @@ def parse_size(text: str) -> tuple[int, int]:
     ((352, 480), (480, 480))
 
     Raises:
-        InputError: anything else.
+        InputError: the text has another form.
     """
     match = re.fullmatch(r"(\d{1,5})(?:[xX×](\d{1,5}))?", text.strip())
     if not match or int(match[1]) < 1 or int(match[2] or 1) < 1:
@@ -189,10 +190,10 @@ def show_size(size_hw: tuple[int, int]) -> str:
 
 
 def parse_range(text: str) -> tuple[float, float]:
-    """``"0.75,2"`` → (0.75, 2.0); a single number stands for both ends.
+    """``"0.75,2"`` → (0.75, 2.0); a single number is used for both ends.
 
     Raises:
-        InputError: anything else, or ends in falling order.
+        InputError: the text has another form, or the ends are in falling order.
     """
     try:
         ends = [float(part) for part in text.split(",")]
@@ -209,7 +210,7 @@ def show_range(ends: tuple[float, float]) -> str:
 
 
 def _with_defaults(owner: type[Any]) -> Iterable[tuple[str, OptionInfo, Any]]:
-    # Not `declared`: type hints of the module can't be resolved before it is whole.
+    # `declared` can't be used here, because type hints can't be resolved while the module is still being imported.
     return ((f.name, f.metadata[_KEY], f.default) for f in fields(owner) if _KEY in f.metadata)
 
 
@@ -228,12 +229,12 @@ def _check_number(name: str, value: float, info: OptionInfo) -> None:
 
 
 def _digits(number: float | None) -> str:
-    """A number without ".0"; whole ones with all their digits, which ``:g`` would round to six."""
+    """A number without ".0"; integers keep all digits, which ``:g`` would round to six."""
     return f"{number:g}" if isinstance(number, float) else str(number)
 
 
 def several(values: T | Iterable[T]) -> list[T]:
-    """A single path or name as a list of one; several as a list.
+    """Converts a single path or name, or an iterable of them, to a list.
 
     >>> several("model.onnx"), several(("a.onnx", "b.onnx"))
     (['model.onnx'], ['a.onnx', 'b.onnx'])
@@ -244,10 +245,10 @@ def several(values: T | Iterable[T]) -> list[T]:
 
 
 def _fitted(name: str, value: Any, info: OptionInfo, hint: Any) -> Any:
-    """A value in the type of its field.
+    """Converts a value to the type of its field.
 
     Raises:
-        InputError: it is of another kind.
+        InputError: the value has another type.
     """
     kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
     if value is None and type(None) in kinds:
@@ -269,7 +270,7 @@ def _fitted(name: str, value: Any, info: OptionInfo, hint: Any) -> Any:
 
 def _plain_value(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
     if not {*kinds} <= {bool, int, float, str, Path}:
-        return value  # of a kind that its own class checks
+        return value  # the type of the field checks its own values
     if isinstance(value, bool) or bool in kinds:
         if bool in kinds and isinstance(value, bool):
             return value

@@ -1,4 +1,4 @@
-"""How a stage tells its caller what it is doing: the one progress protocol of all stages."""
+"""The progress protocol of all stages."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
-#: Called with (done, total); ``total`` is None where it is not known yet.
+#: Called with (done, total); ``total`` is None if it is not known yet.
 Count = Callable[[int, "int | None"], None]
 
 
 class Progress(Protocol):
-    """Receiver of progress. The command draws bars; a program may pass its own, or None.
+    """Receives progress. The command line draws bars; a program may pass its own receiver, or None.
 
     >>> class Printer(Silent):
     ...     def say(self, text: str) -> None:
@@ -23,7 +23,7 @@ class Progress(Protocol):
     """
 
     def say(self, text: str) -> None:
-        """Takes one line: a step that begins, or a decision and its reason."""
+        """Receives one line of text: a step that begins, or a decision and its reason."""
 
     def track(self, items: Sequence[T], what: str) -> Iterable[T]:
         """Wraps a loop over ``items``; ``what`` names it."""
@@ -32,7 +32,7 @@ class Progress(Protocol):
         """Returns a callback for (done, total) of the work that ``what`` names."""
 
     def aside(self) -> AbstractContextManager[None]:
-        """A context in which something else draws on the terminal, such as the bars of a training."""
+        """A context in which other code may draw on the terminal, such as the bars of a training."""
 
 
 class Silent:

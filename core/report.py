@@ -1,4 +1,4 @@
-"""What every stage returns: a report that writes itself as JSON and shows itself in a terminal and in a notebook."""
+"""Reports, which all stages return: they can be written as JSON and shown in a terminal or a notebook."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any
 
 from .artefact import write_json
 
-#: Titles of the columns, and the rows of cells under them.
+#: Titles of the columns, and rows of cells.
 Cells = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 
 class Report(ABC):
     """The result of a stage.
 
-    ``repr`` and a notebook show :meth:`title` and :meth:`table`. Subclasses give both and :meth:`to_dict`.
+    ``repr`` and notebooks show :meth:`title` and :meth:`table`. Subclasses implement both, and :meth:`to_dict`.
     """
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON values: exactly what the command's ``--json`` writes."""
+        """The report as JSON values: the content of the command's ``--json`` file."""
 
     @abstractmethod
     def title(self) -> str:
-        """One line that says what was done, and to what."""
+        """A one-line summary: what was done, and to what."""
 
     def table(self) -> Cells | None:
-        """The figures as cells of text; None where the title says everything."""
+        """The figures as cells of text; None if the title contains everything."""
         return None
 
     def write(self, path: str | Path) -> None:
@@ -51,7 +51,7 @@ class Report(ABC):
 
 
 class MappingReport(Report, Mapping[str, Any]):
-    """A report that is kept as the dictionary that it writes: ``report["rows"]`` reads it.
+    """A report that stores the dictionary of its JSON form; ``report["rows"]`` reads a key.
 
     >>> class Counted(MappingReport):
     ...     def title(self) -> str:
@@ -78,7 +78,7 @@ class MappingReport(Report, Mapping[str, Any]):
 
 
 def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns padded to their widest cell; those that hold only numbers are aligned to the right.
+    """A text table. Columns are padded to their widest cell; columns of numbers are aligned to the right.
 
     >>> print(text_table(["class", "IoU %"], [["road", "94.1"], ["sky", "9.0"]]))
     class  IoU %
@@ -99,7 +99,7 @@ def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def html_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The same as an HTML table, escaped."""
+    """The same table in HTML, escaped."""
 
     def line(cells: Sequence[str], tag: str) -> str:
         return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"

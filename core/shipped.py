@@ -1,22 +1,22 @@
-"""The models that come with the package, by name: ``seg-edge run --source 0`` works before anything is trained."""
+"""Models that are shipped with the package, by name, so that ``seg-edge run --source 0`` works without a training."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
 
-#: One folder each: an artefact (INT8) and ``checkpoint.pt``, the weights it was exported from.
+#: One folder per model: an INT8 artefact and ``checkpoint.pt``, the weights that it was exported from.
 FOLDER = Path(__file__).parents[1] / "models"
-#: What ``run`` and ``predict`` take where no model is named: street scenes in CamVid's 11 classes.
+#: Default model of ``run`` and ``predict``: street scenes in CamVid's 11 classes.
 DEFAULT = "unet-s-camvid"
 CHECKPOINT = "checkpoint.pt"
 _MODELS = {".onnx", ".pt", ".engine", ".plan"}
 
 
 def shipped(path: str | Path, file: str = "") -> Path:
-    """The folder of the shipped model of that name, or a file in it; ``path`` itself where it is no such name.
+    """The folder of the shipped model ``path``, or ``file`` in it; ``path`` itself if it is not a shipped model's name.
 
-    A file of that name in the working folder, or a folder that holds a model, comes first.
+    A file ``path`` in the working folder, or a folder ``path`` that contains a model, takes precedence.
 
     >>> shipped("unet-s-camvid", CHECKPOINT).name
     'checkpoint.pt'
@@ -30,11 +30,11 @@ def shipped(path: str | Path, file: str = "") -> Path:
 
 
 def names() -> list[str]:
-    """Of all shipped models."""
+    """Names of all shipped models."""
     return sorted(file.parent.name for file in FOLDER.glob(f"*/{CHECKPOINT}"))
 
 
 def hint(path: Path) -> str:
-    """For an error about a file that is not there: the shipped model whose name was meant, or nothing."""
+    """Suffix for errors about a missing file: the shipped model with a similar name, or an empty text."""
     near = get_close_matches(str(path), names(), 1)
     return f"; or did you mean {near[0]}, which comes with the package?" if near else ""

@@ -1,4 +1,4 @@
-"""ModelSpec: everything that travels with the weights, written once and restated nowhere."""
+"""ModelSpec: the metadata that is stored with the weights."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ PRECISIONS = ("fp32", "fp16", "int8")
 #: The key of the JSON text in an ONNX file's ``metadata_props``.
 METADATA_KEY = "seg_edge.spec"
 
-# ImageNet statistics in RGB order (the field's common choice), on the 0..255 scale that frames have.
+# ImageNet statistics in RGB order, the common choice, on the 0..255 scale of frames.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a runtime must know about a network beside its weights.
+    """Everything that the runtime must know about a network besides its weights.
 
     Attributes:
         name: Model name, e.g. ``"unet-s"``.
         labels: Class names, palette, ignore index.
         input_hw: Height and width of the network's input, pixels.
-        resize: How a frame is brought to ``input_hw``: ``"area"`` (exact box average when shrinking, bilinear when
-            enlarging) or ``"bilinear"`` stretch it; ``"letterbox"`` is ``"area"`` with the frame's aspect ratio kept, in
-            the middle of a grey input.
-        color_order: Channel order of the network's input frames. The exported graph always takes BGR.
-        mean, std: Per-channel RGB normalization on the 0..255 scale. It is inside the exported graph; recorded here.
+        resize: How a frame is resized to ``input_hw``. ``"area"`` (exact box average when shrinking, bilinear when
+            enlarging) and ``"bilinear"`` stretch the frame. ``"letterbox"`` is ``"area"`` with the aspect ratio kept,
+            in the middle of a grey input.
+        color_order: Channel order of the network's input. The exported graph always takes BGR.
+        mean, std: Per-channel RGB normalization on the 0..255 scale; part of the exported graph, recorded here.
         output: ``"logits"`` (float, N×C×h×w at ``output_stride``) or ``"labels"`` (uint8, N×H×W).
         output_stride: Input pixels per output pixel along each axis.
         precision: ``"fp32"``, ``"fp16"`` or ``"int8"``.
-        provenance: Dataset, split, metrics, seed, versions: JSON values, for people and reports.
+        provenance: Dataset, split, metrics, seed and versions as JSON values, for reports.
     """
 
     name: str
@@ -107,7 +107,7 @@ class ModelSpec:
         """Reads what :meth:`to_dict` wrote.
 
         Raises:
-            ModelFileError: another format number, an unknown or missing key, or a value of the wrong kind.
+            ModelFileError: the format number differs, a key is unknown or missing, or a value is of the wrong kind.
         """
         if data.get("format") != FORMAT:
             raise ModelFileError(
@@ -148,10 +148,10 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str, where: str | Path = "model spec") -> ModelSpec:
-        """Reads :meth:`to_json`'s text; ``where`` names its file in errors.
+        """Reads the text of :meth:`to_json`; ``where`` names the file in errors.
 
         Raises:
-            ModelFileError: text that is not a spec.
+            ModelFileError: the text is not a spec.
         """
         try:
             data = json.loads(text)
