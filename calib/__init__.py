@@ -1,1 +1,1 @@
-"""Calibration: real frames → activation statistics → scales, bias correction, and the cache that remembers them."""
+"""Calibration: real frames → activation statistics → scales and corrected biases, with a cache."""

@@ -1,9 +1,10 @@
 """Bias correction: quantization must not shift the mean of a channel.
 
-Rounding weights to 8 bits shifts the expected output of each channel; through a network's depth the shifts add up to most
-of what INT8 loses. The remedy is Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction"
-(ICCV 2019), section 4.2, in its empirical variant (appendix D): measure each convolution's shift on calibration frames and
-take it off the bias, one convolution after the other, because each correction changes what the next ones see.
+Rounding weights to 8 bits shifts the mean output of each channel. Over the depth of a network, these shifts add up to
+most of the accuracy that INT8 loses. The remedy is the empirical bias correction of Nagel et al., "Data-Free
+Quantization Through Weight Equalization and Bias Correction" (ICCV 2019), section 4.2 and appendix D: measure the shift
+of each convolution on calibration frames and subtract it from the bias. Convolutions are corrected one after the other,
+because each correction changes the input of the following ones.
 """
 
 from __future__ import annotations
@@ -39,14 +40,15 @@ def correct_biases(
 ) -> dict[str, Bias]:
     """Corrects the biases of ``quantized`` in place.
 
-    Each convolution runs once: what the corrected ones computed is kept for those that read it, which takes about
-    5 MB a frame for a compact U-Net at 352x480.
+    Each convolution runs once. The outputs of corrected convolutions stay in memory for their readers, about 5 MB per
+    frame for a compact U-Net at 352x480.
 
     Args:
-        reference: Float graph; every convolution has a bias that is an initializer.
-        quantized: The same graph with Q/DQ on activations and weights; convolutions keep their names and their float bias.
+        reference: Float graph; the bias of every convolution is an initializer.
+        quantized: The same graph with Q/DQ on activations and weights; names and float biases of convolutions are the
+            same.
         frames: uint8 (N, H, W, 3) each.
-        track: Progress over the convolutions.
+        track: Wraps the loop over the convolutions, to show progress.
 
     Returns:
         The corrected biases, float32 (O,) by initializer name.
@@ -67,7 +69,7 @@ def correct_biases(
         corrected[name] = (biases[name] - shift).astype(np.float32)
         set_weight(quantized, name, corrected[name])
         for each in values:
-            each -= shift.astype(np.float32).reshape(1, -1, 1, 1)  # what the corrected bias gives
+            each -= shift.astype(np.float32).reshape(1, -1, 1, 1)  # the output with the corrected bias
         kept[output] = values
         pending.remove(output)
         needed = ancestors(quantized, pending, kept)

@@ -1,4 +1,4 @@
-"""The calibration cache: scales and corrected biases, reused only for exactly what they were computed from."""
+"""The calibration cache: scales and corrected biases, reused only for exactly the same inputs."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from .scales import QuantParams
 
 CACHE_FILE = "calib.cache"
 FORMAT = 1
-#: Raised whenever the same inputs give another calibration, whatever the version number says.
+#: Version of the method: increased whenever the same inputs give another calibration.
 METHOD = 2
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What calibration computes.
+    """The result of calibration.
 
     Attributes:
-        activations: Mapping of each quantized tensor, by name.
+        activations: Scale and zero point of each quantized tensor, by tensor name.
         biases: Corrected biases, float32 (O,), by initializer name; empty without bias correction.
     """
 
@@ -44,14 +44,14 @@ def cache_key(
     algorithm: dict[str, Any],
     preprocessing: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything that a calibration depends on, part by part, so that a mismatch can be named.
+    """Everything that a calibration depends on, in named parts, so that a message can name a mismatch.
 
     Args:
-        model: The float graph. Its metadata is left out: a new provenance doesn't change scales.
+        model: The float graph. Metadata is left out, because a new provenance doesn't change scales.
         frames: The calibration frames at the network's input size.
         algorithm: Observer and options.
-        preprocessing: How frames get to the network. Its effect is in the graph and in the frames' bytes, too; it is here so
-            that a rebuild names the cause.
+        preprocessing: The conversion of frames to the network's input. Graph and frames already contain its effect; as
+            a part of the key, it can be named as the cause of a new calibration.
     """
     from ..core.version import __version__
 
@@ -81,7 +81,7 @@ def cache_key(
 
 def save(path: str | Path, key: dict[str, Any], calibration: Calibration) -> None:
     """Writes a calibration as JSON."""
-    # float32 → Python float → float32 is exact, so a reused calibration gives the same bytes as the one it was saved from.
+    # float32 → Python float → float32 is exact, so a reused calibration gives the same bytes as a new one.
     data = {
         "format": FORMAT,
         "key": key,
@@ -92,10 +92,10 @@ def save(path: str | Path, key: dict[str, Any], calibration: Calibration) -> Non
 
 
 def load(path: str | Path, key: dict[str, Any]) -> tuple[Calibration | None, str]:
-    """Reads a calibration if it was made from ``key``.
+    """Reads a calibration if its key equals ``key``.
 
     Returns:
-        The calibration and an empty text; or None and the reason why it must be made again.
+        The calibration and an empty text; or None and the reason for a new calibration.
     """
     path = Path(path)
     if not path.is_file():
@@ -116,7 +116,7 @@ def load(path: str | Path, key: dict[str, Any]) -> tuple[Calibration | None, str
 
 
 def _describe(part: str, old: Any, new: Any) -> str:
-    # Hashes tell a reader nothing; everything else is worth showing, and of several values those that differ.
+    # Hashes are not shown, because they don't help a reader. Of several values, only those that differ are shown.
     if isinstance(new, str):
         return part
     if isinstance(old, dict) and isinstance(new, dict):

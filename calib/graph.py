@@ -1,4 +1,4 @@
-"""Reading and running ONNX graphs: what calibration and the export steps share."""
+"""Reading and running ONNX graphs, for calibration and the steps of an export."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def weights(model: onnx.ModelProto) -> dict[str, Array]:
 
 def set_weight(model: onnx.ModelProto, name: str, value: Array) -> None:
     """Replaces the initializer ``name``, or adds it."""
-    # Not np.ascontiguousarray: it makes scalars one-dimensional, and scales of a whole tensor must be scalars.
+    # Not np.ascontiguousarray, which makes scalars one-dimensional: the scale of a whole tensor must be a scalar.
     tensor = numpy_helper.from_array(np.asarray(value, order="C"), name)
     for old in model.graph.initializer:
         if old.name == name:
@@ -53,7 +53,7 @@ def set_weight(model: onnx.ModelProto, name: str, value: Array) -> None:
 
 
 def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
-    """Tensor name → the node that makes it. Graph inputs and initializers have none."""
+    """Tensor name → the node that computes it. Graph inputs and initializers are not included."""
     return {output: node for node in model.graph.node for output in node.output if output}
 
 
@@ -67,7 +67,7 @@ def consumers(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
 
 
 def convolutions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The convolutions, in the order in which they run."""
+    """The convolutions in graph order."""
     return [node for node in model.graph.node if node.op_type == "Conv"]
 
 
@@ -80,7 +80,7 @@ def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
 
 
 def ancestors(model: onnx.ModelProto, outputs: Sequence[str], stop: Iterable[str] = ()) -> set[str]:
-    """Names of the tensors that ``outputs`` are computed from, themselves included; not of what lies behind ``stop``."""
+    """Names of ``outputs`` and of all tensors that they depend on; the search ends at the tensors ``stop``."""
     made_by = producers(model)
     known = set(stop)
     needed: set[str] = set()
@@ -97,7 +97,7 @@ def up_to(model: onnx.ModelProto, outputs: Sequence[str], start: Iterable[str] =
     """The part of a graph that computes the float32 tensors ``outputs`` from its inputs.
 
     Args:
-        start: float32 tensors inside the graph that are given from outside: they become inputs of the part.
+        start: float32 tensors inside the graph that become additional inputs of the part.
     """
     given = list(start)
     needed = ancestors(model, outputs, given)
@@ -126,12 +126,12 @@ def _keep(field: Any, items: Iterable[Any]) -> None:
 
 
 def session(model: onnx.ModelProto, *, threads: int = 0, fuse_quantized: bool = True) -> Any:
-    """Opens a model in ONNX Runtime on the CPU, without its chatter.
+    """Opens a model in ONNX Runtime on the CPU, with warnings disabled.
 
     Args:
         threads: Threads of one operator; 0 = all cores.
-        fuse_quantized: False computes Q/DQ graphs in float, node by node as they are written, instead of by 8-bit kernels,
-            whose rounding (and on processors without VNNI, saturation) is this machine's own.
+        fuse_quantized: False computes Q/DQ graphs in float, node by node, instead of with 8-bit kernels. The rounding
+            of these kernels, and their saturation on processors without VNNI, depend on the machine.
 
     Raises:
         ModelFileError: ONNX Runtime refuses the graph.
@@ -155,10 +155,10 @@ def run(opened: Any, frames: Frames) -> list[Array]:
 
 
 def get_spec(model: onnx.ModelProto, where: str | Path = "model") -> ModelSpec:
-    """The spec that travels inside an ONNX model.
+    """The spec in the metadata of an ONNX model.
 
     Raises:
-        ModelFileError: there is none, or it can't be read.
+        ModelFileError: the model has no spec, or the spec can't be read.
     """
     for item in model.metadata_props:
         if item.key == METADATA_KEY:

@@ -1,9 +1,9 @@
-"""Names that options take; the modules that implement them have the same ones in their tables."""
+"""Names that options accept, the same as in the tables of the modules that implement them."""
 
 from __future__ import annotations
 
-#: Of :data:`seg_edge.calib.observers.OBSERVERS`.
+#: The names in :data:`seg_edge.calib.observers.OBSERVERS`.
 OBSERVERS = ("minmax", "percentile", "mse", "entropy")
-#: How weights may use their levels: ``"portable"`` computes the same on every processor, ``"full"`` is finest and needs one
-#: with 32-bit accumulation (VNNI, ARM, GPUs).
+#: Ranges of weights: ``"portable"`` computes the same on every processor; ``"full"`` has the finest steps and needs a
+#: processor with 32-bit accumulation (VNNI, ARM, GPUs).
 WEIGHTS = ("portable", "full")

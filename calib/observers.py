@@ -1,7 +1,7 @@
-"""Observers: from a tensor's statistics to the range that its 256 levels should cover.
+"""Observers: choose the range that the 256 levels of a tensor cover, from the tensor's statistics.
 
-A range narrower than the extremes clips outliers and gives every other value a finer step; observers differ in how they
-weigh the two.
+A range narrower than the extremes clips outliers and gives all other values a finer step. Observers differ in how they
+weigh clipping against resolution.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from .statistics import TensorStatistics
 Range = tuple[float, float]
 Observer = Callable[[TensorStatistics], Range]
 
-# Share of values kept by the percentile observer: 1 of 10 000 is clipped, the common setting for 8-bit activations
-# (Wu et al., "Integer Quantization for Deep Learning Inference", 2020, table 4).
+# Share of values inside the range of the percentile observer. 1 of 10 000 is clipped, the common setting for 8-bit
+# activations (Wu et al., "Integer Quantization for Deep Learning Inference", 2020, table 4).
 KEPT = 0.9999
-# Candidate ranges of the searches, as shares of the extremes. Below a third, clipping always costs more than it gains.
+# Candidate ranges of the searches, as shares of the extremes. Ranges below a third always lose more than they gain.
 SHARES = np.linspace(1.0, 0.34, 67)
 LEVELS = 256
 
 
 def minmax(stats: TensorStatistics) -> Range:
-    """The extremes: nothing is clipped."""
+    """The extremes of the values, without clipping."""
     return stats.minimum, stats.maximum
 
 
 def percentile(stats: TensorStatistics) -> Range:
-    """Clips the most extreme 0.01 % of the values, shared between both ends where there are negative ones."""
+    """Clips the most extreme 0.01 % of the values; half at each end if there are negative values."""
     total = stats.counts.sum()
     ends = 2 if stats.minimum < 0 else 1
     allowed = total * (1 - KEPT) / ends
@@ -55,8 +55,8 @@ def mse(stats: TensorStatistics) -> Range:
 def entropy(stats: TensorStatistics) -> Range:
     """The range whose quantized histogram loses the least information (Kullback-Leibler divergence).
 
-    After Migacz, "8-bit Inference with TensorRT" (GTC 2017): clipped values pile up in the last bin, the kept ones are
-    smeared evenly over the bins of their level.
+    After Migacz, "8-bit Inference with TensorRT" (GTC 2017): clipped values are counted in the last bin, the other
+    values are spread evenly over the bins of their level.
     """
     return _best(stats, _divergence)
 
@@ -65,7 +65,7 @@ OBSERVERS: dict[str, Observer] = {"minmax": minmax, "percentile": percentile, "m
 
 
 def observer(name: str) -> Observer:
-    """The observer of a name.
+    """The observer with this name.
 
     Raises:
         UnknownNameError: no such observer.
@@ -81,7 +81,7 @@ def _best(stats: TensorStatistics, cost: Callable[[TensorStatistics, Range], flo
         return full
     ranges = [(full[0] * share, full[1] * share) for share in SHARES]
     costs = [cost(stats, each) for each in ranges]
-    return ranges[int(np.argmin(costs))]  # the first of equals: the widest
+    return ranges[int(np.argmin(costs))]  # of equal costs, the first: the widest range
 
 
 def _squared_error(stats: TensorStatistics, limits: Range) -> float:
@@ -92,7 +92,7 @@ def _squared_error(stats: TensorStatistics, limits: Range) -> float:
 def _divergence(stats: TensorStatistics, limits: Range) -> float:
     params = activation_params(*limits)
     level = params.quantize(stats.centers)
-    # Zero is left out: after ReLU half of all values are 0, which every range represents; they would drown the rest.
+    # Zero is left out: after ReLU, half of all values are 0. Every range represents 0, and its count would dominate.
     counts = np.where(level == params.zero_point, 0, stats.counts).astype(np.float64)
     low, high = params.limits
     inside = (stats.centers >= low) & (stats.centers <= high)

@@ -1,4 +1,4 @@
-"""Scales and zero points: how real values map to 8-bit ones, ``real = scale * (level - zero_point)``."""
+"""Scales and zero points: the mapping of real values to 8-bit levels, ``real = scale * (level - zero_point)``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy.typing as npt
 from ..core.errors import UnknownNameError
 from .names import WEIGHTS
 
-#: Greatest level of a symmetric int8 weight.
+#: Largest level of a symmetric int8 weight.
 LEVELS = 127
-# Two weights that add up to this many levels add up to 128 at most after rounding, and 255 * 128 fits int16.
+# If two weights add up to this many levels, their rounded levels add up to at most 128, and 255 * 128 fits int16.
 _PAIR = 127.5
-# Half of int32's range leaves room for the sum of products that the bias is added to.
+# Limit of a bias in levels: half of the range of int32, the other half is for the sum of products.
 _BIAS_LIMIT = 2**30
 
 
@@ -25,8 +25,8 @@ class QuantParams:
 
     Attributes:
         scale: Width of one level, > 0.
-        zero_point: 0 for tensors without negative values, else 128. Only these two, because both have an exact int8 twin
-            with zero point 0 or a rescaling to it, which is all that TensorRT knows.
+        zero_point: 0 for tensors without negative values, else 128. Both can be converted to int8 with zero point 0,
+            the only kind that TensorRT supports.
     """
 
     scale: float
@@ -34,16 +34,16 @@ class QuantParams:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The least and the greatest value that a level stands for."""
+        """The smallest and the largest real value of a level."""
         return -self.zero_point * self.scale, (255 - self.zero_point) * self.scale
 
     def quantize(self, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-        """Real values → levels, as ONNX's QuantizeLinear: ties to even, saturating."""
+        """Real values → levels, as in ONNX's QuantizeLinear: ties to even, saturating."""
         levels: npt.NDArray[np.float64] = np.rint(values / self.scale) + self.zero_point
         return np.asarray(np.clip(levels, 0, 255), np.uint8)
 
     def fake(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Real values → the real values that their levels stand for."""
+        """Real values → the real values of their levels."""
         return np.asarray((self.quantize(values).astype(np.float64) - self.zero_point) * self.scale)
 
 
@@ -57,12 +57,12 @@ def activation_params(low: float, high: float) -> QuantParams:
 def weight_scales(weight: npt.NDArray[np.float32], kind: str = "portable") -> npt.NDArray[np.float32]:
     """Symmetric scale of each output channel.
 
-    x86 processors without VNNI multiply uint8 by int8 and add the products of two neighbouring weights in int16 (pmaddubsw),
-    which saturates silently: 255 * (127 + 127) is twice what fits. ``"portable"`` widens a channel's scale just until no two
-    neighbours can, so that every processor computes the same; that costs 0.7 of the 8 bits on trained networks, where
-    halving all weights, the usual remedy, costs 1.
+    x86 processors without VNNI multiply uint8 by int8 and add the products of two neighbouring weights in int16
+    (pmaddubsw). The sum saturates silently: 255 * (127 + 127) is twice the range of int16. ``"portable"`` widens the
+    scale of a channel until no two neighbours can saturate, so that every processor computes the same. On trained
+    networks this costs 0.7 of the 8 bits; halving all weights, the usual remedy, costs 1 bit.
 
-    Neighbours are taken along input channels and along the kernel's columns, the two orders in which kernels store weights.
+    Neighbours are adjacent input channels or adjacent columns, because kernels store weights in either of these orders.
 
     Args:
         weight: float32 (O, I, kh, kw).
@@ -90,7 +90,7 @@ def weight_scales(weight: npt.NDArray[np.float32], kind: str = "portable") -> np
 def fit_bias(scales: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], input_scale: float) -> npt.NDArray[np.float32]:
     """Widens the weight scales of channels whose bias would not fit int32 at ``input_scale * scale``.
 
-    That happens to channels with vanishing weights: batch normalization has switched them off and only their bias is left.
+    Such channels have weights close to 0: batch normalization has disabled them, and only the bias is left.
     """
     return np.maximum(scales, (np.abs(bias) / (input_scale * _BIAS_LIMIT)).astype(np.float32))
 
@@ -102,5 +102,5 @@ def quantize_weight(weight: npt.NDArray[np.float32], scales: npt.NDArray[np.floa
 
 
 def _positive(scale: float) -> float:
-    # A tensor that is always 0 has no range; any scale represents it.
+    # A tensor that is always 0 has no range; every scale can represent it.
     return float(np.float32(scale)) if np.float32(scale) > 0 else 1.0

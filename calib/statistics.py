@@ -1,4 +1,4 @@
-"""Activation statistics: what values each tensor takes over the calibration frames."""
+"""Activation statistics: the distribution of each tensor's values over the calibration frames."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import onnx
 from ..core.errors import DataError
 from .graph import Frames, run, session, up_to
 
-# 2048 bins over the full range leave 8 to one of the 256 levels: enough for clipping searches, as in TensorRT's calibrator.
+# 2048 bins are 8 per level over the full range: enough for clipping searches, and the number of TensorRT's calibrator.
 BINS = 2048
 
-# A frame whose colours spread less than this many grey levels (standard deviation) shows nothing; noise alone is about 2.
+# Below this standard deviation of the colours, in grey levels, a frame counts as empty. Noise alone gives about 2.
 FLAT = 4.0
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ Track = Callable[[Sequence[T], str], Iterable[T]]
 
 
 def silent(items: Sequence[T], _what: str) -> Iterable[T]:
-    """The :data:`Track` that shows nothing."""
+    """A :data:`Track` without output."""
     return items
 
 
@@ -34,7 +34,7 @@ class TensorStatistics:
     """Values of one tensor over all calibration frames.
 
     Attributes:
-        minimum, maximum: Extremes.
+        minimum, maximum: Smallest and largest value.
         counts: int64 (BINS,), values per bin; the bins divide ``minimum..maximum`` evenly.
     """
 
@@ -50,12 +50,12 @@ class TensorStatistics:
 
 
 def check_frames(frames: Sequence[Frames]) -> None:
-    """Refuses calibration frames that show nothing: a lens cap, a dead camera, a decoder that failed.
+    """Rejects calibration frames of a single colour, as from a lens cap, a broken camera or a failed decoder.
 
-    Ranges from such frames clip everything that the network will see.
+    Ranges from such frames would clip most values of real frames.
 
     Raises:
-        DataError: more than half of the frames are of nearly one colour.
+        DataError: more than half of the frames have nearly one colour.
     """
     empty = sum(float(frame.std((0, 1, 2)).max()) < FLAT for frame in frames)
     if 2 * empty > len(frames):
@@ -72,16 +72,16 @@ def collect(
     *,
     track: Track[Frames] = silent,
 ) -> dict[str, TensorStatistics]:
-    """Runs the frames through the float graph twice: first for the extremes, then for the histograms between them.
+    """Runs the frames through the float graph twice: the first pass finds extremes, the second fills histograms.
 
     Args:
         model: Float graph with one input, ``frames``.
-        tensors: Names of float32 tensors in it.
+        tensors: Names of float32 tensors in the graph.
         frames: uint8 (N, H, W, 3) each, at the network's input size.
-        track: Progress of each pass.
+        track: Wraps the loop of each pass, to show progress.
 
     Raises:
-        DataError: no frames, or a tensor takes a value that is not finite.
+        DataError: no frames, or a tensor has a value that is not finite.
     """
     if not frames:
         raise DataError("calibration: got 0 frames; pass a data set as `data`")
@@ -103,7 +103,7 @@ def collect(
 
 
 def _histogram(values: npt.NDArray[np.float32], low: float, high: float) -> npt.NDArray[np.int64]:
-    # np.histogram sorts out edges in float64 and takes four times as long; a bin more or less at an edge changes nothing.
+    # np.histogram resolves bin edges in float64 and takes four times as long. That precision makes no difference here.
     if high <= low:
         counts = np.zeros(BINS, np.int64)
         counts[0] = values.size

@@ -1,7 +1,7 @@
-"""TensorRT's calibration cache, written from our own statistics: for DLA, which rejects Q/DQ graphs.
+"""TensorRT's calibration cache from our own statistics, for DLA, which rejects Q/DQ graphs.
 
-Format, as TensorRT's own calibrators write it and ``trtexec --calib`` reads it: a title line with version and algorithm,
-then a line for each tensor, its name and the float32 width of one int8 level (greatest magnitude / 127) as big-endian hex.
+The format is that of TensorRT's calibrators and ``trtexec --calib``: a title line with version and algorithm, then a
+line for each tensor with its name and the width of one int8 level (largest magnitude / 127), float32 in big-endian hex.
 TensorRT 11 has no calibrators, and 10.7 is the last version with DLA on Jetson.
 """
 
@@ -22,15 +22,15 @@ from .observers import observer
 from .statistics import collect, silent
 
 TRT_CACHE_FILE = "calib.tensorrt.cache"
-#: JetPack 6, the newest with DLA, ships TensorRT 10.3.
+#: The TensorRT of JetPack 6, the newest JetPack with DLA.
 DEFAULT_VERSION = "10.3.0"
 _LEVELS = 127
-# Operations whose output has the range of their input: TensorRT runs them in 8 bits where both scales are the same.
+# Operations whose output has the range of their input. TensorRT runs them in 8 bits if both scales are equal.
 _KEEP_RANGE = ("Resize", "MaxPool", "Concat", "Transpose", "Identity", "Reshape", "Slice")
 
 
 def float_tensors(model: onnx.ModelProto) -> list[str]:
-    """Every float32 tensor that the graph computes, in graph order: TensorRT wants a scale for each."""
+    """Every float32 tensor that the graph computes, in graph order; TensorRT needs a scale for each."""
     inferred = onnx.shape_inference.infer_shapes(model)
     constants = set(weights(model))
     kinds = {value.name: value.type.tensor_type.elem_type for value in [*inferred.graph.value_info, *inferred.graph.output]}
@@ -44,12 +44,12 @@ def tensor_scales(
     """Symmetric int8 scales of every float tensor of a float graph.
 
     Args:
-        model: The fp32 graph, as DLA gets it.
+        model: The fp32 graph for DLA.
         frames: Calibration frames, uint8 (N, H, W, 3) each.
         rule: Name of the range rule, see :mod:`seg_edge.calib.observers`.
 
     Returns:
-        Tensor name → width of one level. Tensors on both sides of a concat, resize or pooling share one.
+        Tensor name → width of one level. Tensors on both sides of a concat, resize or pooling have the same width.
 
     Raises:
         UnknownNameError: no such rule.
@@ -61,7 +61,7 @@ def tensor_scales(
     peaks = {name: max(map(abs, ranges(statistics[name]))) for name in tensors}
     for group in _groups(model, tensors):
         peaks.update(dict.fromkeys(group, max(peaks[name] for name in group)))
-    # A tensor that is always 0 has no range; any scale represents it.
+    # A tensor that is always 0 has no range; every scale can represent it.
     return {name: (peak / _LEVELS if peak > 0 else 1.0) for name, peak in peaks.items()}
 
 
@@ -70,10 +70,10 @@ def text(scales: Mapping[str, float], version: str = DEFAULT_VERSION) -> str:
 
     Args:
         scales: Tensor name → width of one level.
-        version: Of the TensorRT that will read it.
+        version: Version of the TensorRT that will read the cache.
 
     Raises:
-        ModelFileError: a tensor's name can't stand in the format (a line break).
+        ModelFileError: the name of a tensor has a line break, which the format can't represent.
     """
     for name in scales:
         if "\n" in name or "\r" in name:
@@ -88,10 +88,10 @@ def write(path: str | Path, scales: Mapping[str, float], version: str = DEFAULT_
 
 
 def read(path: str | Path) -> dict[str, float]:
-    """The scales of a cache, ours or TensorRT's.
+    """The scales of a cache that seg-edge or TensorRT wrote.
 
     Raises:
-        ModelFileError: missing, or no calibration cache.
+        ModelFileError: missing, or not a calibration cache.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -104,13 +104,13 @@ def read(path: str | Path) -> dict[str, float]:
         match = re.fullmatch(r"(.+): ([0-9a-f]{1,8})", line)
         if not match:
             raise ModelFileError(f"{path}: line {number} is not NAME: HEXDIGITS ({line[:60]!r}); calibrate again")
-        # TensorRT leaves out leading zeros.
+        # TensorRT omits leading zeros.
         scales[match[1]] = struct.unpack(">f", bytes.fromhex(match[2].zfill(8)))[0]
     return scales
 
 
 def _version_number(version: str) -> str:
-    """8.6.1 → 8601; from 10 on two digits a part: 10.3.0 → 100300."""
+    """8.6.1 → 8601; from version 10 on with two digits per part: 10.3.0 → 100300."""
     major, minor, patch = (int(part) for part in (version.split(".") + ["0", "0"])[:3])
     return f"{major}{minor:02}{patch:02}" if major >= 10 else f"{major}{minor}{patch:02}"
 

@@ -1,1 +1,1 @@
-"""The forms in which a model leaves: engine files, OpenVINO IR, Triton repositories."""
+"""Formats for delivery: OpenVINO IR and Triton repositories."""

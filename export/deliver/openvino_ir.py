@@ -1,4 +1,4 @@
-"""OpenVINO's own format (IR): ``model.int8.xml`` and ``.bin``, for applications that read nothing else."""
+"""OpenVINO's own format (IR): ``model.int8.xml`` and ``.bin``, for applications that can't read ONNX."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...core.spec import METADATA_KEY, ModelSpec
 
 
 def write_ir(model: Path, spec: ModelSpec, target: Path) -> list[Path]:
-    """Converts an ONNX file.
+    """Converts an ONNX file to OpenVINO's IR.
 
     Args:
         model: An ONNX file of seg-edge.
@@ -37,6 +37,6 @@ def write_ir(model: Path, spec: ModelSpec, target: Path) -> list[Path]:
         text = " ".join(str(error).split())[:300]
         raise ModelFileError(f"`ir=True`: OpenVINO can't read {model.name} ({text}); report this") from error
     graph.set_rt_info(spec.to_json(), METADATA_KEY.split("."))
-    # Precision lives in the graph: left alone, weights would be stored in fp16.
+    # The graph defines the precision; by default, OpenVINO would store weights in fp16.
     ov.save_model(graph, str(target), compress_to_fp16=False)
     return [target, target.with_suffix(".bin")]

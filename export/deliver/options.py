@@ -1,4 +1,4 @@
-"""What an export writes beside the ONNX files."""
+"""Options: the files that an export writes beside the ONNX files."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ...core.options import Options, configuration, option
 from ...core.spec import OUTPUTS
 from ..trt.options import BuildOptions
 
-#: Smallest first: what an artefact was made for.
+#: Precisions, the smallest model first.
 SMALLEST = ("int8", "fp16", "fp32")
 
 
 @configuration
 class DeliverOptions(Options):
-    """What an export writes beside the ONNX files.
+    """The files that an export writes beside the ONNX files.
 
     >>> DeliverOptions(head="labels", ir=True).triton is None
     True

@@ -21,26 +21,26 @@ CONFIG = "config.pbtxt"
 
 
 def write_repository(model: str | Path, spec: ModelSpec, repository: str | Path, batch: int | None = 1) -> Path:
-    """Puts a model into a repository, as its version 1; what else is in the repository stays.
+    """Writes a model into a repository as version 1. Other models in the repository don't change.
 
     Args:
         model: An ONNX file or an engine file of TensorRT.
-        spec: What it is.
-        repository: Triton's ``--model-repository``.
-        batch: Frames per inference that the file fixes; None: it takes any number (an engine file: one).
+        spec: The spec of the model.
+        repository: The folder for Triton's ``--model-repository``.
+        batch: Fixed number of frames per inference; None is a free batch (of an engine file: one frame).
 
     Returns:
         The model's folder in the repository.
 
     Raises:
-        InputError: an engine of TensorRT-RTX (Triton has no backend for it), or a folder that can't be written.
+        InputError: an engine of TensorRT-RTX, for which Triton has no backend, or a folder that can't be written.
     """
     model = Path(model)
     platform, file = platform_of(model)
     folder = Path(repository) / model_name(spec)
     try:
         (folder / "1").mkdir(parents=True, exist_ok=True)
-        for old in (folder / "1").glob("model.*"):  # Triton refuses two models in one version
+        for old in (folder / "1").glob("model.*"):  # Triton rejects two models in one version
             old.unlink()
     except OSError as error:
         raise InputError(f"`triton='{repository}'`: can't be written ({error.strerror}); choose another folder") from error
@@ -51,7 +51,7 @@ def write_repository(model: str | Path, spec: ModelSpec, repository: str | Path,
 
 
 def to_triton(artefact: Path, repository: Path, spec: ModelSpec, batch: int | None) -> Path:
-    """Puts an artefact's TensorRT engine, or its smallest ONNX file, into a Triton model repository.
+    """Writes an artefact's TensorRT engine, or else its smallest ONNX file, into a Triton model repository.
 
     Returns:
         The model's folder in the repository.
@@ -63,7 +63,7 @@ def to_triton(artefact: Path, repository: Path, spec: ModelSpec, batch: int | No
     for path in engines:
         try:
             platform_of(path)
-        except InputError:  # of TensorRT-RTX: Triton takes the ONNX file
+        except InputError:  # an engine of TensorRT-RTX: use the ONNX file
             continue
         return write_repository(path, spec.with_(precision=path.name.split(".")[1]), repository, batch)
     precision = next(name for name in SMALLEST if (artefact / onnx_name(name)).is_file())
@@ -83,16 +83,16 @@ def platform_of(model: Path) -> tuple[str, str]:
 
 
 def model_name(spec: ModelSpec) -> str:
-    """The spec's name as a folder: letters, digits, ``_``, ``-`` and ``.``."""
+    """The spec's name as a folder name: letters, digits, ``_``, ``-`` and ``.``."""
     return re.sub(r"[^\w.-]", "_", spec.name)
 
 
 def config_text(spec: ModelSpec, platform: str, batch: int | None = 1) -> str:
     """The ``config.pbtxt`` of a model.
 
-    The batch is part of the shape (``max_batch_size: 0``): exported files fix it, or leave it to each request (-1).
+    The batch is part of the shape (``max_batch_size: 0``): a fixed number, or -1 where each request may choose.
     """
-    # Engine files of a free batch are built for one frame.
+    # Engine files of models with a free batch are built for one frame.
     size = batch or (1 if platform == "tensorrt_plan" else -1)
     height, width = spec.input_hw
     if spec.output == "labels":
@@ -123,5 +123,5 @@ def _parameter(key: str, value: str) -> str:
 
 
 def _text(value: str) -> str:
-    """A quoted string of protobuf's text format: JSON's escapes are a subset of its own, but for ``\\u``."""
+    """A quoted string in protobuf's text format, which accepts JSON's escapes except ``\\u``."""
     return json.dumps(value, ensure_ascii=False)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BuildOptions", "DlaLayer", "build_file", "build_plan", "dry_run", "for_tensorrt", "plan_name"]
 
-# Loaded on first use: options are read where neither onnx nor TensorRT is wanted.
+# Loaded on first use: reading options must import neither onnx nor TensorRT.
 _HOMES = {
     "BuildOptions": ".options",
     "DlaLayer": ".dla",

@@ -1,4 +1,4 @@
-"""Engine files beside the model that they were built from: the record in ``model.json``, the row in the report."""
+"""Engine files in an artefact: the build, the record in ``model.json``, and the row in the report."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class BuildReport(Report):
     """An engine file.
 
     Attributes:
-        path: Where it is.
-        record: What ``model.json`` says about it.
-        reused: It was there already, built from exactly this.
+        path: The engine file.
+        record: Its record in ``model.json``.
+        reused: Whether an existing file of the same model and options was reused.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class BuildReport(Report):
     reused: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``build --json`` writes."""
+        """The content of ``build --json``."""
         return {"file": str(self.path), "reused": self.reused, "record": self.record.to_dict()}
 
     def title(self) -> str:
@@ -69,11 +69,11 @@ def graph_of(model: Path, precision: str | None, *, dla: bool) -> Path:
 
     Args:
         model: An ONNX file, or an artefact folder.
-        precision: Which model of a folder; None is the smallest that it has.
-        dla: DLA rejects Q/DQ, so it gets the fp32 graph.
+        precision: Which model of a folder; None is the smallest model of the folder.
+        dla: Whether the graph is for DLA, which rejects Q/DQ and gets the fp32 graph.
 
     Raises:
-        InputError: no such precision, or one that the folder has not.
+        InputError: no such precision, or the folder has no model of that precision.
     """
     if precision is not None and precision not in PRECISIONS:
         raise InputError(f"`precision`: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -105,19 +105,20 @@ def build_engine(
 
     Args:
         model: An ONNX file of seg-edge, an artefact folder, or the name of a shipped model.
-        out: The engine file, ``.engine`` or ``.plan``; None is a name that says where it runs, beside the graph. Of a
-            shipped model: in a folder of its name.
-        precision: Which model of a folder; None is the smallest. With DLA: ``"int8"`` takes the artefact's cache.
-        force: Build even if the same engine is there.
+        out: The engine file, ``.engine`` or ``.plan``. None is a name with precision and device, beside the graph; for
+            a shipped model, in a folder of its name.
+        precision: Which model of a folder; None is the smallest. With DLA, ``"int8"`` uses the artefact's cache.
+        force: Build even if the same engine exists.
+        progress: Receives lines and counts; None is silent.
 
     Raises:
-        InputError: ``out`` is no engine file (``.engine``, ``.plan``), or is the model itself.
-        InputError, ModelFileError, EngineError: as :func:`seg_edge.export.trt.build_file` says.
+        InputError: ``out`` is not an engine file (``.engine``, ``.plan``), or is the model itself.
+        InputError, ModelFileError, EngineError: see :func:`seg_edge.export.trt.build_file`.
     """
     progress = progress or Silent()
     source = shipped(model)
     path = graph_of(source, precision, dla=options.dla_core is not None)
-    # Into a package nothing is written.
+    # Engine files of a shipped model go into the current folder, not into the installed package.
     folder = path.parent if source == Path(model) else Path(model)
     if out is not None:
         _check_out(Path(out), path)
@@ -143,7 +144,7 @@ def build_engine(
 
 
 def dla_report(model: str | Path, precision: str | None = None) -> DlaReport:
-    """What a DLA would take of a model's fp32 graph; see :func:`graph_of`."""
+    """The layers of a model's fp32 graph that DLA would run; see :func:`graph_of`."""
     graph = graph_of(shipped(model), precision, dla=True)
     return DlaReport(str(model), graph, dry_run(load(graph)))
 
@@ -157,20 +158,20 @@ def engine_row(target: Path, made: PlanRecord) -> StepRow:
 
 
 def engine_gate(precision: str) -> str:
-    """Name of the gate that an export holds its engine file to, where the engine can run."""
+    """Name of the gate for an export's engine file, measured where the engine can run."""
     return f"engine {precision}: parity"
 
 
 def earlier(folder: Path, name: str, expected: PlanRecord) -> tuple[PlanRecord | None, str]:
-    """The record of an engine file of an earlier export, if building it again would give the same.
+    """The record of an engine file of an earlier export, if a new build would give the same engine.
 
     Args:
-        folder: The artefact of that export; it need not be there.
+        folder: The artefact of that export, which may be missing.
         name: The engine's file name.
-        expected: What a build would be recorded as.
+        expected: The record of a new build.
 
     Returns:
-        The record and an empty text; or None and the reason why it must be built.
+        The record and an empty text; or None and the reason for a new build.
     """
     if not (folder / SPEC_FILE).is_file():
         return None, "no such engine yet"
@@ -182,7 +183,7 @@ def earlier(folder: Path, name: str, expected: PlanRecord) -> tuple[PlanRecord |
 
 
 def changes(old: PlanRecord, new: PlanRecord) -> list[str]:
-    """What makes a rebuild necessary, part by part."""
+    """The differences between two records that make a rebuild necessary."""
     parts: dict[str, Callable[[PlanRecord], object]] = {
         "TensorRT": lambda r: r.title,
         "CUDA": lambda r: r.cuda,
@@ -205,7 +206,7 @@ def changes(old: PlanRecord, new: PlanRecord) -> list[str]:
 
 
 def _check_out(out: Path, model: Path) -> None:
-    """Raises InputError where an engine file must not go: over its own graph, or under a name that no engine opens."""
+    """Raises InputError if ``out`` is the graph itself, or has a name that no engine opens."""
     if out.suffix not in PLAN_SUFFIXES or out.is_dir():
         problem = "is a folder" if out.is_dir() else f"ends in {out.suffix!r}" if out.suffix else "has no suffix"
         near = out / "model.engine" if out.is_dir() else out.with_suffix(".engine")
@@ -231,10 +232,10 @@ def _with_cache(options: BuildOptions, path: Path, precision: str | None) -> Bui
 
 
 def _spec_beside(folder: Path, spec: ModelSpec) -> ModelSpec:
-    """The spec in a folder's model.json, or that of the graph where there is none.
+    """The spec in a folder's model.json, or ``spec`` if there is none.
 
     Raises:
-        ModelFileError: it is that of another model.
+        ModelFileError: model.json describes another model.
     """
     file = folder / SPEC_FILE
     if not file.is_file():
@@ -250,7 +251,7 @@ def _spec_beside(folder: Path, spec: ModelSpec) -> ModelSpec:
 
 
 def _reusable(known: ModelSpec, target: Path, expected: PlanRecord) -> tuple[PlanRecord | None, str]:
-    """The record of an engine file that is there and as it would be built again; or None and the reason to build it."""
+    """The record of an existing engine file that a new build would equal; or None and the reason for a new build."""
     old, reason = _old_record(known, target)
     if old is None:
         return None, reason
@@ -275,7 +276,7 @@ def _old_record(known: ModelSpec, target: Path) -> tuple[PlanRecord | None, str]
 def _report(target: Path, made: PlanRecord, spec: ModelSpec) -> None:
     report = ExportReport.read(target.parent)
     report.spec = spec
-    if any(step.file == target.name for step in report.steps):  # its gate was another engine's
+    if any(step.file == target.name for step in report.steps):  # the gate belonged to the old engine
         report.gates = [gate for gate in report.gates if gate.name != engine_gate(made.precision)]
     report.steps = [step for step in report.steps if step.file != target.name]
     report.steps.append(engine_row(target, made))

@@ -1,4 +1,4 @@
-"""The module that builds engine files: loaded, and checked for all that the options need."""
+"""Loads the module that builds engine files, and checks that it supports the options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def open_backend(options: BuildOptions) -> Backend:
     """Loads TensorRT or TensorRT-RTX.
 
     Raises:
-        EngineError: it is missing, or its version lacks something; the text says which.
+        EngineError: the module is missing, or its version lacks a feature, which the text names.
     """
     backend = nvinfer.load(options.flavour)
     for wanted, feature, field in (

@@ -1,7 +1,8 @@
 """ONNX to an engine file, by TensorRT 8.6 to 11 or TensorRT-RTX, in one code path.
 
-Precision is taken from the graph: networks are strongly typed wherever the version knows that. TensorRT 8.6 doesn't; there
-the builder's flags allow the precision that the graph states. Q/DQ graphs are rewritten into TensorRT's dialect first.
+The graph defines the precision: networks are strongly typed wherever the version supports it. TensorRT 8.6 does not;
+there,
+builder flags allow the precision of the graph. Q/DQ graphs are first rewritten into TensorRT's dialect.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ class Built:
     """A plan in memory.
 
     Attributes:
-        plan: The bytes that belong into the engine file.
-        warnings: What TensorRT said on the way, each once.
-        on_gpu: With DLA: the layers that TensorRT left to the GPU.
-        in_float: Of an INT8 graph: the convolutions that TensorRT was given in float.
+        plan: The content of the engine file.
+        warnings: TensorRT's warnings, each once.
+        on_gpu: With DLA: the layers that TensorRT runs on the GPU.
+        in_float: The convolutions of an INT8 graph that are in float in TensorRT's network.
     """
 
     plan: bytes
@@ -57,14 +58,14 @@ def build_file(
 
     Args:
         model_path: An ONNX file that seg-edge exported.
-        out: The engine file; whole or not there.
+        out: The engine file, written atomically.
 
     Returns:
-        The record that belongs into ``model.json``.
+        The record for ``model.json``.
 
     Raises:
-        ModelFileError: not an exported model, or a graph that TensorRT can't take.
-        EngineError: TensorRT is missing, lacks what was asked for, or failed; the text holds its own first error.
+        ModelFileError: not an exported model, or a graph that TensorRT can't build.
+        EngineError: TensorRT is missing, lacks a feature, or failed; the text holds TensorRT's first error.
     """
     backend = open_backend(options)
     model_path = Path(model_path)
@@ -91,10 +92,10 @@ def build_plan(
 
     Args:
         model: fp32, fp16 (cast graph) or int8 (Q/DQ) with a uint8 input ``frames``. Not changed.
-        backend: The module; None loads it.
+        backend: The module of TensorRT; None loads it.
 
     Raises:
-        ModelFileError, EngineError: as :func:`build_file` says.
+        ModelFileError, EngineError: see :func:`build_file`.
     """
     backend = backend or open_backend(options)
     trt, log = backend.trt, Log()
@@ -107,7 +108,7 @@ def build_plan(
     ours = for_tensorrt(model)
     if options.half_base and _precision(ours) != "int8":
         raise InputError("`half_base=True`: only an INT8 graph has a base to choose; build model.fp16.onnx instead")
-    if options.half_base and not backend.lacks("strongly typed"):  # else a flag says so
+    if options.half_base and not backend.lacks("strongly typed"):  # without strong types, a builder flag allows fp16
         ours = to_fp16(ours)
     if not parser.parse(ours.SerializeToString()):
         text = "; ".join(_parser_error(ours, parser.get_error(i)) for i in range(parser.num_errors))
@@ -116,7 +117,7 @@ def build_plan(
     _configure(backend, builder, network, config, options, _precision(model))
     phases = Phases(progress or Silent(), backend.title)
     if not backend.lacks("progress"):
-        watcher = monitor(backend, phases)  # kept: the config does not own it
+        watcher = monitor(backend, phases)  # a reference, because the config does not own the monitor
         config.progress_monitor = watcher
     calibrator = _calibrator(backend, options.calibration_cache)
     if calibrator is not None:
@@ -140,7 +141,7 @@ def build_plan(
 
 
 def _network_flags(backend: Backend, weak: bool) -> int:
-    """Strongly typed where the version can; DLA only takes weakly typed networks with precision flags."""
+    """Strongly typed where the version supports it; DLA needs weakly typed networks with precision flags."""
     kinds = backend.trt.NetworkDefinitionCreationFlag
     flags = 0
     if not weak and not backend.lacks("strongly typed"):
@@ -174,7 +175,7 @@ def _configure(backend: Backend, builder: Any, network: Any, config: Any, option
         if options.calibration_cache is not None:
             config.set_flag(trt.BuilderFlag.INT8)
     elif backend.lacks("strongly typed"):
-        # TensorRT 8.6: the flags allow what the graph states.
+        # TensorRT 8.6: flags allow the precision of the graph.
         if precision == "fp16" or options.half_base:
             config.set_flag(trt.BuilderFlag.FP16)
         if precision == "int8":
@@ -200,7 +201,7 @@ def _set_capabilities(backend: Backend, config: Any, options: BuildOptions) -> N
 
 
 def _calibrator(backend: Backend, cache: Path | None) -> Any:
-    """An IInt8EntropyCalibrator2 that has no data, only the scales of a cache, under the running version's title."""
+    """An IInt8EntropyCalibrator2 without data: returns the scales of a cache, with the title of the running version."""
     if cache is None:
         return None
     trt = backend.trt
@@ -225,12 +226,12 @@ def _calibrator(backend: Backend, cache: Path | None) -> Any:
 
 
 def _timing_cache(config: Any, path: Path | None, say: Callable[[str], None]) -> Any:
-    """The cache of a file, given to the config; a new one where there is no file, or one that TensorRT refuses."""
+    """Sets the timing cache of a file in the config; a new cache if the file is missing or TensorRT rejects it."""
     if path is None:
         return None
     content = path.read_bytes() if path.is_file() else b""
     cache = config.create_timing_cache(content)
-    # Times of another GPU or version mean nothing here: mismatches are not ignored.
+    # Times of another GPU or version are invalid here, so mismatches are not ignored.
     if content and (cache is None or not config.set_timing_cache(cache, False)):
         say(f"timing cache: {path} is of another GPU or version of TensorRT, or damaged: measuring anew")
         content, cache = b"", config.create_timing_cache(b"")
@@ -248,7 +249,7 @@ def _precision(model: onnx.ModelProto) -> str:
 
 
 def _made(thing: Any, backend: Backend, log: Log) -> Any:
-    if thing is None:  # an empty network is false
+    if thing is None:  # not truth: an empty network is false
         raise EngineError(f"{backend.title} can't start here: {_line('; '.join(log.errors) or 'no reason given')}")
     return thing
 

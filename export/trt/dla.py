@@ -1,9 +1,9 @@
-"""Which layers a Jetson's DLA will take, and which it will leave to the GPU: a dry run on the graph, without TensorRT.
+"""Which layers run on a Jetson's DLA and which on the GPU: a dry run on the graph, without TensorRT.
 
 Source of the rules: NVIDIA, "DLA Supported Layers and Restrictions", TensorRT documentation,
 https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/dla-layer-restrictions.html (general restrictions and
-table of layers; read on 2026-11-21). The compiler of a real DLA may refuse more, when a part does not fit its memory.
-``seg-edge build --dla-core`` on the device lists what TensorRT itself leaves to the GPU.
+table of layers; read on 2026-11-21). The compiler of a real DLA may reject more layers, when a part does not fit its
+memory. ``seg-edge build --dla-core`` on the device lists the layers that TensorRT runs on the GPU.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class DlaLayer:
 
     Attributes:
         name, op: The node and its ONNX operation.
-        refused: Why it will run on the GPU; empty where DLA takes it.
+        refused: Why the layer will run on the GPU; empty if it runs on DLA.
     """
 
     name: str
@@ -44,10 +44,10 @@ class DlaLayer:
 
 @dataclass(repr=False)
 class DlaReport(Report):
-    """Which layers DLA would take.
+    """The layers that would run on DLA.
 
     Attributes:
-        model: What was asked about, as it was named.
+        model: The model, as the caller named it.
         graph: The ONNX file.
         layers: Every node that computes something, in graph order.
     """
@@ -57,7 +57,7 @@ class DlaReport(Report):
     layers: list[DlaLayer]
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``build --dry-run --json`` writes."""
+        """The content of ``build --dry-run --json``."""
         rows = [
             {"name": layer.name, "op": layer.op, "device": layer.device, "refused": layer.refused or None}
             for layer in self.layers
@@ -80,7 +80,7 @@ class _Node:
 
     @property
     def inputs(self) -> list[Shape]:
-        """Shapes of what is computed, not of constants; of a convolution only the image, not weights behind Q/DQ."""
+        """Shapes of the inputs without constants; of a convolution only the image: weights may be behind Q/DQ."""
         names = list(self.node.input[:1] if self.node.op_type in ("Conv", "ConvTranspose") else self.node.input)
         return [self.shapes[name] for name in names if name in self.shapes and name not in self.known]
 
@@ -90,10 +90,10 @@ class _Node:
 
 
 def dry_run(model: onnx.ModelProto) -> list[DlaLayer]:
-    """Every node that computes something, in graph order, with DLA's answer.
+    """Every node that computes something, in graph order, and whether DLA can run it.
 
     Args:
-        model: The graph; for INT8 on DLA that is the fp32 one, with a calibration cache.
+        model: The graph. INT8 on DLA uses the fp32 graph with a calibration cache.
     """
     inferred = onnx.shape_inference.infer_shapes(for_one_frame(model))
     values = [*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output]
@@ -232,7 +232,7 @@ def _elementwise(n: _Node) -> str:
     shapes = [n.shapes.get(name) or known.get(name, ()) for name in n.node.input]
     big = n.shapes[n.node.output[0]]
     for shape in shapes:
-        # Whole images, one value a channel, or one value an image.
+        # Whole images, one value per channel, or one value per image.
         if shape not in (big, (big[0], big[1], 1, 1), (big[0], 1, 1, 1)):
             return f"it broadcasts {shape} over {big}: DLA takes (N, C, H, W), (N, C, 1, 1) and (N, 1, 1, 1)"
     return ""

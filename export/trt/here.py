@@ -1,4 +1,4 @@
-"""Whether an engine file can be tried on the machine that built it: builders need no GPU, or build for another one."""
+"""Whether an engine file can run on the machine that built it, which may have no GPU or another one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ...runtime.modelfile.plan import FLAVOURS, PlanHost, PlanRecord, mismatches
 
 
 def why_not_here(made: PlanRecord) -> str | None:
-    """Why an engine can't run on this machine, whatever is in its file; None if it should."""
+    """Why an engine can't run on this machine, judged from its record alone; None if it should run."""
     state = engine_class(made.flavour).available()
     if not state.ok:
         return f"engine {made.flavour}: not available: {state.reason}"
@@ -16,15 +16,15 @@ def why_not_here(made: PlanRecord) -> str | None:
 
 
 def host_of(flavour: str) -> PlanHost:
-    """What this machine has for engine files of a flavour, which must be available."""
+    """Versions and GPU of this machine for engine files of a flavour, which must be available."""
     host: PlanHost = getattr(engine_class(flavour), "host")()  # noqa: B009  # only these engines have one
     return host
 
 
 def unknown_gpu(made: PlanRecord) -> str | None:
-    """Why an engine for "every GPU that the builder supports" may be refused on this one; None where it must not be.
+    """Why this GPU may reject an engine for "every GPU that the builder supports"; None if a rejection is an error.
 
-    TensorRT-RTX names the GPUs that it builds for, and this need not be one of them (H100 and H200 are none, in 1.7).
+    TensorRT-RTX lists the GPUs that it builds for. The list may lack this machine's GPU; 1.7 lacks H100 and H200.
     """
     capability = host_of(made.flavour).compute_capability
     if made.compute_capabilities or capability is None:

@@ -1,4 +1,4 @@
-"""How to build an engine file."""
+"""The options of building an engine file."""
 
 from __future__ import annotations
 

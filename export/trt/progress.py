@@ -1,4 +1,4 @@
-"""TensorRT's progress, shown by the chain's own."""
+"""Shows the progress of TensorRT's builder through the common protocol."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...runtime.engines.nvinfer import Backend
 
 
 class Phases:
-    """Bars of nested phases. An exception in a callback (Ctrl-C) stops the build; :meth:`reraise` raises it afterwards."""
+    """Bars of nested phases. An exception in a callback (Ctrl-C) stops the build; :meth:`reraise` raises it later."""
 
     def __init__(self, progress: Progress, title: str) -> None:
         self._progress, self._title = progress, title
@@ -30,7 +30,7 @@ class Phases:
         show(total, total)
 
     def guarded(self, call: Callable[..., None], *arguments: Any) -> bool:
-        """Runs a callback; False if the build must stop. An exception must not travel through TensorRT's C++ frames."""
+        """Runs a callback; False if the build must stop. An exception must not unwind through TensorRT's C++ frames."""
         if self._error is None:
             try:
                 call(*arguments)
@@ -39,7 +39,7 @@ class Phases:
         return self._error is None
 
     def reraise(self) -> None:
-        """Raises what a callback ran into, if anything."""
+        """Raises the exception of a callback, if there was one."""
         if self._error is not None:
             raise self._error
 

@@ -1,4 +1,4 @@
-"""What an engine file is called, and what is written down about it."""
+"""File name and record of an engine file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .options import BuildOptions, capability
 
 
 def plan_name(precision: str, options: BuildOptions, version: str, gpu_capability: str | None = None) -> str:
-    """File name of an engine: ``model.int8.sm89.rtx1.7.1.engine``; it says where it runs."""
+    """File name of an engine, with precision, GPU and builder: ``model.int8.sm89.rtx1.7.1.engine``."""
     targets = [capability(text) for text in options.compute_capabilities] or ([gpu_capability] if gpu_capability else [])
     where = "_".join("sm" + target.replace(".", "") for target in targets) or "any"
     if options.dla_core is not None:
@@ -26,7 +26,7 @@ def plan_name(precision: str, options: BuildOptions, version: str, gpu_capabilit
 def record(
     model_path: Path, precision: str, digest: str, options: BuildOptions, backend: Backend, here: list[dict[str, Any]]
 ) -> PlanRecord:
-    """What a build from ``model_path`` with these options is (or would be: then ``digest`` is empty)."""
+    """The record of a build from ``model_path`` with these options; ``digest`` is empty before the build."""
     targets = [capability(text) for text in options.compute_capabilities]
     if not targets and options.flavour == "tensorrt" and here and here[0]["compute_capability"]:
         targets = [here[0]["compute_capability"]]
@@ -47,7 +47,7 @@ def record(
             "workspace_mib": options.workspace_mib,
             "half_base": options.half_base,
             "calibration_cache_sha256": sha256(options.calibration_cache) if options.calibration_cache else None,
-            # Its rewrites of the graph (dialect, fp16 base) are part of what was built.
+            # The version of seg-edge, because its rewrites (dialect, fp16 base) change the built graph.
             "seg_edge": __version__,
         },
     )

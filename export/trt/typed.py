@@ -1,7 +1,7 @@
-"""What TensorRT's builder is given, after its own parser: which convolutions of an INT8 network stay in float.
+"""The convolutions that are in float in TensorRT's network of an INT8 graph, after TensorRT's parser.
 
-In a strongly typed network the graph decides: a convolution computes in 8 bits where its input and its weights come from
-levels. What a built engine executed, its inspector says on a GPU only.
+In a strongly typed network, a convolution computes in 8 bits if its input and weights come from DequantizeLinear. The
+precisions that a built engine uses are visible through its inspector, but only on a GPU.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def float_layers(network: Any) -> list[str]:
-    """Names of the convolutions (transposed ones included) whose input or weights are no dequantized levels.
+    """Names of the convolutions, transposed ones included, whose input or weights are not dequantized 8-bit values.
 
     Args:
         network: A ``tensorrt.INetworkDefinition`` (or of ``tensorrt_rtx``) that a parser has filled.
@@ -27,6 +27,6 @@ def float_layers(network: Any) -> list[str]:
 
 
 def _inputs(layer: Any) -> set[str]:
-    """Names of the tensors of input and weights. Constant weights are no input: an empty name stands for them."""
+    """Names of the tensors of input and weights; an empty name for constant weights, which are not an input."""
     names = [tensor.name if (tensor := layer.get_input(i)) is not None else "" for i in range(min(layer.num_inputs, 2))]
     return {*names, *([""] if len(names) < 2 else [])}
