@@ -1,4 +1,4 @@
-"""From a checkpoint to what devices run: pruned, quantized, exported, built into engine files, verified.
+"""From a checkpoint to a deployed model: pruning, quantization, export, engine files, verification.
 
 >>> from seg_edge.export import ExportOptions, export
 >>> report = export("runs/street/best.pt", "street", ExportOptions(int8=True, data="camvid"))  # doctest: +SKIP
@@ -31,7 +31,7 @@ __all__ = [
     "verify",
 ]
 
-# Loaded on first use; none of them needs torch or onnx before a stage has checked what can be checked without them.
+# Loaded on first use. No stage imports torch or onnx before it has checked its inputs.
 _HOMES = {
     "BuildOptions": ".trt.options",
     "DeliverOptions": ".deliver.options",

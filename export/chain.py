@@ -1,6 +1,7 @@
-"""The chain: checkpoint → ONNX → simplified → INT8, each step measured against the one before it.
+"""The chain: checkpoint → ONNX → simplified → INT8, with each step compared with the step before.
 
-The artefact is built in a folder beside its final place and takes it only when it is whole and every gate has passed.
+The artefact is built in a temporary folder, which is moved to its final place when all files are complete and all gates
+have passed.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 def export_checkpoint(
     checkpoint: str | Path, out: str | Path, options: ExportOptions, progress: Progress | None = None
 ) -> ExportReport:
-    """Exports a checkpoint, pruned first if the options say so; see :func:`seg_edge.export.export`."""
+    """Exports a checkpoint, after pruning if the options ask for it; see :func:`seg_edge.export.export`."""
     from ..train.checkpoint import load_checkpoint
 
     if options.prune is None:
@@ -73,23 +74,23 @@ def export_network(
 
     Args:
         network: In eval mode: float32 (1, 3, H, W), RGB, normalized → logits (1, C, H/stride, W/stride).
-        spec: Of the network.
-        out: The artefact; an earlier one there is replaced when the new one is whole.
+        spec: The spec of the network.
+        out: The artefact folder. An earlier artefact is replaced when the new one is complete.
         options: What to export.
-        progress: Is told what goes on; None tells nobody.
+        progress: Receives lines and counts; None is silent.
         simplifier: See :func:`seg_edge.export.graph.simplify.simplify`.
-        before: Rows of what was done to the network before; they open the report.
+        before: Rows of earlier steps, such as pruning; the report starts with them.
 
     Returns:
         The report, also in ``out/report.json``.
 
     Raises:
-        ModelFileError, DataError, InputError, UnknownNameError, EngineError: what can't be used.
-        BrokenGateError: a limit was broken; the report is in ``out/failed``, an earlier export stays as it was.
+        ModelFileError, DataError, InputError, UnknownNameError, EngineError: an input or engine can't be used.
+        BrokenGateError: a limit was broken. The report is in ``out/failed``; an earlier export is not changed.
     """
     engines = measured_engines(options.measured_on)
     if options.plan is not None:
-        open_backend(options.plan)  # what an installed version lacks is said before any work is done
+        open_backend(options.plan)  # raises before the work if the installed version lacks a feature
     spec = _described(network, spec.with_(input_hw=options.input_hw or spec.input_hw, precision="fp32"))
     out, progress = Path(out), progress or Silent()
     with replaced_folder(out) as folder:
@@ -108,7 +109,7 @@ def export_network(
 
 
 def _run(network: torch.nn.Module, context: Context, judge: Judge, simplifier: Simplifier | None) -> None:
-    """The chain, from top to bottom."""
+    """All steps of the chain, in order."""
     models = _make_models(network, context, judge, simplifier)
     judge.engines(models)
     if context.options.batch != 1:
@@ -129,7 +130,7 @@ def _run(network: torch.nn.Module, context: Context, judge: Judge, simplifier: S
 def _make_models(
     network: torch.nn.Module, context: Context, judge: Judge, simplifier: Simplifier | None
 ) -> dict[str, onnx.ModelProto]:
-    """The models for one frame, with logits: fp32, and fp16 and int8 if they are wanted."""
+    """The models for one frame, with logits: fp32, and fp16 and int8 if the options ask for them."""
     report = judge.report
     raw, row = export_onnx(network, context)
     judge.compare(row, judge.reference, logits(raw, context), ROUNDING)
@@ -175,7 +176,7 @@ def _with_labels(model: onnx.ModelProto, precision: str, context: Context, judge
 
 
 def _deliver(models: dict[str, onnx.ModelProto], context: Context, judge: Judge) -> None:
-    """What other tools and devices get: OpenVINO IR and an engine file."""
+    """Writes the files for other tools and devices: OpenVINO IR and an engine file."""
     options, report = context.options.deliver, judge.report
     for precision in models if options.ir else ():
         for row in convert_to_ir(precision, report.spec, context):
@@ -187,7 +188,7 @@ def _deliver(models: dict[str, onnx.ModelProto], context: Context, judge: Judge)
 
 
 def _described(network: torch.nn.Module, spec: ModelSpec) -> ModelSpec:
-    """The spec with the network's size, and with the versions of what exports it."""
+    """The spec with the network's size and the versions of the exporting packages."""
     import torch
 
     from ..core.version import __version__

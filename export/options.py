@@ -1,4 +1,4 @@
-"""What an export can be told."""
+"""The options of an export."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class ExportOptions(Options):
 
     Attributes:
         quant: How to quantize (:class:`~seg_edge.export.QuantOptions`).
-        qat: How to fine-tune with fake quantization where INT8 breaks a limit, or in any case where none is stated
-            (:class:`~seg_edge.export.QatOptions`); None never does.
+        qat: How to fine-tune with fake quantization (:class:`~seg_edge.export.QatOptions`) if INT8 breaks a limit, or
+            if no limit is stated; None never fine-tunes.
         deliver: What to write beside the ONNX files (:class:`~seg_edge.export.DeliverOptions`).
-        prune: How to prune first (:class:`~seg_edge.export.PruneOptions`); the pruned checkpoint is kept beside the
-            artefact. None doesn't.
+        prune: How to prune first (:class:`~seg_edge.export.PruneOptions`); None does not prune. The pruned checkpoint
+            is kept beside the artefact.
     """
 
     int8: bool = option(False, help="Also write model.int8.onnx; needs `data`.")
@@ -109,7 +109,7 @@ class ExportOptions(Options):
 
     @property
     def float_precision(self) -> str:
-        """What layers that go back compute in."""
+        """The precision of layers that go back to float."""
         plan = self.plan
         return self.fallback_precision or ("fp16" if plan is not None and plan.dla_core is None else "fp32")
 

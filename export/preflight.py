@@ -1,4 +1,4 @@
-"""What can be said about a stage's inputs before anything heavy is imported."""
+"""Checks of a stage's inputs before any heavy import."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..core.shipped import CHECKPOINT, hint, shipped
 
 
 def check_checkpoint(path: str | Path) -> None:
-    """Raises ModelFileError if there is no checkpoint file of that name, nor a shipped model."""
+    """Raises ModelFileError unless the path is a checkpoint file or the name of a shipped model."""
     file = shipped(path, CHECKPOINT)
     if not file.is_file():
         problem = "is a folder" if file.is_dir() else "no such file"
@@ -22,7 +22,7 @@ def check_checkpoint(path: str | Path) -> None:
 
 
 def check_data(root: Path | None) -> None:
-    """Raises DataError if a dataset is named that is not there or may not be read."""
+    """Raises DataError if a dataset is given, but missing or not readable."""
     if root is None:
         return
     if not root.exists():
@@ -32,7 +32,7 @@ def check_data(root: Path | None) -> None:
 
 
 def check_out(out: Path) -> None:
-    """Raises InputError if ``out`` holds files that must not be replaced, or can't be written."""
+    """Raises InputError if ``out`` can't be written, or has files that must not be replaced."""
     check_target(out)
     parent = next(folder for folder in (out.absolute().parent, *out.absolute().parents) if folder.exists())
     if not parent.is_dir():
@@ -42,14 +42,14 @@ def check_out(out: Path) -> None:
 
 
 def check_model(path: str | Path) -> None:
-    """Raises InputError if there is no model file or folder of that name, nor a shipped model."""
+    """Raises InputError unless the path is a model file, a folder or the name of a shipped model."""
     file = shipped(path)
     if not file.exists():
         raise InputError(f"{file}: no such file; expected an ONNX file or an artefact folder of seg-edge export{hint(file)}")
 
 
 def check_artefact(path: str | Path) -> None:
-    """Raises ModelFileError if a folder is no artefact, and the name no shipped model's."""
+    """Raises ModelFileError unless the path is an artefact folder or the name of a shipped model."""
     folder = shipped(path)
     if not (folder / REPORT_JSON).is_file():
         problem = "no such folder" if not folder.exists() else f"no {REPORT_JSON} here"

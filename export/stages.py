@@ -1,6 +1,6 @@
-"""The stages of shrinking and exporting, as Python and the command call them.
+"""The stages of pruning, exporting, building and verifying: the functions of the Python surface and the command.
 
-Each says what is wrong with its inputs as far as that needs no heavy library, and imports those only afterwards.
+Each stage first checks its inputs as far as possible without heavy libraries, and imports those afterwards.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ def export(
     *,
     progress: Progress | None = None,
 ) -> ExportReport:
-    """Exports a checkpoint into an artefact folder: ONNX, simplified, INT8; each step gated and reported.
+    """Exports a checkpoint into an artefact folder: ONNX, simplification, INT8, with gates and a report.
 
-    Every step is compared with the one before it and with torch, evaluated on the val split, and timed; a step that breaks
-    a limit of the options ends the export. The artefact holds ``model.fp32.onnx`` (and ``model.fp16.onnx``,
-    ``model.int8.onnx``, engine files, OpenVINO IR if the options say so), ``model.json``, golden frames for
-    :func:`verify`, ``report.json`` and ``report.md``.
+    Every step is compared with the step before and with torch, evaluated on the val split, and timed. A step that
+    breaks a limit of the options ends the export. The artefact holds ``model.fp32.onnx``, ``model.json``, golden frames
+    for :func:`verify`, ``report.json`` and ``report.md``; depending on the options also ``model.fp16.onnx``,
+    ``model.int8.onnx``, engine files and OpenVINO IR.
 
     Args:
         checkpoint: A ``.pt`` file of :func:`seg_edge.train.fit`, or a shipped model's name.
-        out: The artefact; an earlier one there is replaced when the new one is whole.
+        out: The artefact folder. An earlier artefact is replaced when the new one is complete.
         options: What to export, what to deliver, and which limits must hold; see
             :class:`~seg_edge.export.ExportOptions` for its fields. The default is fp32, without limits.
-        progress: Is told what goes on; None tells nobody.
+        progress: Receives lines and counts; None is silent.
 
     Returns:
         The report: a row for each step and file, gates, engines, sensitivity. ``to_dict()`` is ``out/report.json``.
 
     Raises:
         InputError: ``out`` can't be written, or packages are missing (``pip install 'seg-edge[export]'``).
-        ModelFileError: the checkpoint is missing, damaged or of another kind, or its network can't be exported.
+        ModelFileError: the checkpoint is missing, damaged or not a checkpoint, or its network can't be exported.
         DataError: the dataset is missing, unreadable, or has other classes.
         EngineError: an engine is not available here, or fails.
-        GateError: a limit was broken, by ``max_drop`` for example. It has the ``report`` until then, which is also in
-            ``out/failed``; an earlier export stays as it was.
+        GateError: a limit such as ``max_drop`` was broken. Its ``report`` holds the measurements until then and is also
+            in ``out/failed``; an earlier export is not changed.
 
     Example:
         >>> from seg_edge.export import ExportOptions, export
@@ -79,24 +79,24 @@ def export(
 def prune(
     checkpoint: str | Path, out: str | Path, options: PruneOptions, *, progress: Progress | None = None
 ) -> PruneReport:
-    """Removes whole channels of a trained network: by share, MACs, parameters or measured latency; fine-tuned and gated.
+    """Removes whole channels of a trained network to reach a share, MACs, parameters or a latency; then fine-tunes.
 
     Args:
         checkpoint: A ``.pt`` file of :func:`seg_edge.train.fit` or of an earlier pruning, or a shipped model's name.
-        out: Folder that gets ``best.pt``, ``model.json``, ``report.json`` and ``report.md``; an earlier result there is
-            replaced when the new one is whole.
-        options: The goal, which channels go, what is trained and measured; see
+        out: Folder for ``best.pt``, ``model.json``, ``report.json`` and ``report.md``. An earlier result is replaced
+            when the new one is complete.
+        options: The goal, the choice of channels, fine-tuning and measurements; see
             :class:`~seg_edge.export.PruneOptions` for its fields.
-        progress: Is told what goes on; None tells nobody.
+        progress: Receives lines and counts; None is silent.
 
     Returns:
-        The report: a row for the network as it was and one for each step. ``to_dict()`` is ``out/report.json``.
+        The report: a row for the unpruned network and a row for each step. ``to_dict()`` is ``out/report.json``.
 
     Raises:
         InputError: the goal can't be reached, ``out`` can't be written, or packages are missing.
         ModelFileError, DataError, EngineError: the checkpoint, the dataset or an engine can't be used.
-        GateError: a limit was broken. It has the ``report``, which is also in ``out/failed`` with the checkpoint; an
-            earlier result stays as it was.
+        GateError: a limit was broken. Its ``report`` is also in ``out/failed``, with the checkpoint; an earlier result
+            is not changed.
 
     Example:
         >>> from seg_edge.export import PruneOptions, prune
@@ -129,22 +129,22 @@ def build(
 
     Args:
         model: An artefact folder of :func:`export`, one of its ONNX files, or a shipped model's name.
-        out: The engine file, ``.engine`` or ``.plan``; None is a name that says where it runs, beside the graph (of a
-            shipped model: in a folder of its name).
+        out: The engine file, ``.engine`` or ``.plan``. None is a name with precision and device, beside the graph; for
+            a shipped model, in a folder of its name.
         options: How to build; see :class:`~seg_edge.export.BuildOptions` for its fields.
-        precision: Which model of a folder: ``"int8"``, ``"fp16"`` or ``"fp32"``; None is the smallest that it has. With
-            DLA, ``"int8"`` takes the artefact's calibration cache.
-        force: Build even if the same engine is there.
-        dry_run: With ``dla_core``: only list what DLA would take. Needs no TensorRT.
-        progress: Is told what goes on; None tells nobody.
+        precision: Which model of a folder: ``"int8"``, ``"fp16"`` or ``"fp32"``; None is the smallest model of the
+            folder. With DLA, ``"int8"`` uses the artefact's calibration cache.
+        force: Build even if the same engine exists.
+        dry_run: With ``dla_core``: only list the layers that would run on DLA. Needs no TensorRT.
+        progress: Receives lines and counts; None is silent.
 
     Returns:
-        What was built or was there already; with ``dry_run``, what DLA would take.
+        The new or reused engine file; with ``dry_run``, the layers that would run on DLA.
 
     Raises:
         InputError: no such file, or a name for ``out`` that no engine opens.
-        ModelFileError: not an exported model, or a graph that TensorRT can't take.
-        EngineError: TensorRT is missing, lacks what was asked for, or failed; the text holds its own first error.
+        ModelFileError: not an exported model, or a graph that TensorRT can't build.
+        EngineError: TensorRT is missing, lacks a feature, or failed; the text holds TensorRT's first error.
 
     Example:
         >>> from seg_edge.export import BuildOptions, build
@@ -171,18 +171,18 @@ def verify(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
-    """Replays an artefact's golden frames: does this machine compute what the export machine computed?
+    """Replays an artefact's golden frames, to check that this machine computes the same masks as the export machine.
 
     Args:
         artefact: An artefact folder of :func:`export`, or a shipped model's name; None is the shipped default.
-        engine: Engine to replay on. ``"tensorrt"`` and ``"rtx"`` replay their engine files. ``"auto"`` is the fastest one
-            available for the ONNX files, and all engine files that fit this machine's GPU.
+        engine: Engine to replay on. ``"tensorrt"`` and ``"rtx"`` replay their engine files. ``"auto"`` is the fastest
+            available engine for the ONNX files, and all engine files that fit this machine's GPU.
         threads: CPU threads; None is every core.
-        progress: Is told what goes on; None tells nobody.
+        progress: Receives lines and counts; None is silent.
 
     Returns:
-        One row for each model and frame. A mask that differs is a row that did not pass: ``report.passed`` tells, and
-        ``report.check()`` raises a GateError.
+        One row for each model and frame. A mask that differs is a row that did not pass. ``report.passed`` is True if
+        all passed; otherwise ``report.check()`` raises a GateError.
 
     Raises:
         ModelFileError: not an artefact, a file is missing or damaged, or a model has no golden masks; the text names it.
@@ -204,7 +204,7 @@ def verify(
 
 @contextmanager
 def _packages(stage: str, extra: str) -> Iterator[None]:
-    """Says which packages to install where an import fails."""
+    """Turns a failed import into an InputError that names the packages to install."""
     try:
         yield
     except ImportError as error:

@@ -1,1 +1,1 @@
-"""What every step of the chain is judged by: comparison, accuracy, latency, golden frames, replay on a device."""
+"""Checks of every step of an export: comparison, accuracy, latency, golden frames, replay on a device."""

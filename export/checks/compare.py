@@ -1,4 +1,4 @@
-"""How far two models' logits are apart."""
+"""Difference between the logits of two models."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ...core.metrics import agreement as equal_share
 
 @dataclass(frozen=True)
 class Difference:
-    """Between two lists of logits.
+    """The difference between two lists of logits.
 
     Attributes:
         agreement: Share of output pixels with the same highest class, 0..1.
-        max_abs_error: Largest difference of a logit; NaN if any is not finite.
+        max_abs_error: Largest difference of a logit; NaN if a logit is not finite.
         peak: Largest magnitude of a reference logit.
     """
 
@@ -26,7 +26,7 @@ class Difference:
     peak: float
 
     def within(self, tolerance: float) -> bool:
-        """Whether no logit is off by more than ``tolerance``, relative to the largest one where that is above 1."""
+        """Whether no logit differs by more than ``tolerance``, relative to the largest logit if that is above 1."""
         return self.max_abs_error <= tolerance * max(1.0, self.peak)
 
 

@@ -1,8 +1,8 @@
-"""Which convolutions an engine really computes in float, from its own record of what it executed.
+"""The convolutions that an engine computes in float, from the engine's record of executed kernels.
 
-A graph whose Q/DQ pairs are all there can still run in float where an engine finds no 8-bit kernel for a pattern; only
-what was executed tells. (TensorRT keeps such a record on a GPU only: what its builder is given is checked by
-:func:`seg_edge.export.trt.typed.float_layers`.)
+A complete Q/DQ graph may still run in float where an engine has no 8-bit kernel for a pattern. Only the executed
+kernels show this. TensorRT has such a record only on a GPU; :func:`seg_edge.export.trt.typed.float_layers` checks its
+network instead.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from ...runtime.modelfile.modelfile import read_spec
 
 
 def float_kernels(path: Path, engine: str = "onnxruntime") -> list[str]:
-    """The convolutions that an engine computes in float, transposed ones included, from one run of the model in its dialect.
+    """Convolutions that an engine computes in float, transposed ones included; runs the model once in its dialect.
 
     Args:
         path: An exported ONNX file.
         engine: A name of :data:`RECORDS`.
 
     Returns:
-        Names of what ran; empty where every convolution ran on integers.
+        Names of the executed nodes; empty if every convolution ran on integers.
 
     Raises:
-        KeyError: the engine keeps no such record.
+        KeyError: the engine has no such record.
         ModelFileError: the file can't be read.
     """
     return RECORDS[engine](path)
@@ -63,7 +63,7 @@ def _openvino(path: Path) -> list[str]:
     request = compiled.create_infer_request()
     batch = compiled.inputs[0].get_partial_shape()[0]
     request.infer([_frames(None if batch.is_dynamic else batch.get_length(), spec.input_hw)])
-    # A kernel's name ends with the type that it computes in: jit_avx2_I8, brgemm_avx512_FP32.
+    # The suffix of a kernel's name is its data type: jit_avx2_I8, brgemm_avx512_FP32.
     return [
         info.node_name.removesuffix("/WithoutBiases")
         for info in request.profiling_info

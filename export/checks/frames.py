@@ -1,4 +1,4 @@
-"""The frames that a chain measures and calibrates on, made by exactly the runtime's own resize."""
+"""The frames for measurements and calibration in an export, resized exactly as in the runtime."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ GOLDEN_FRAMES = 3
 
 @dataclass(frozen=True)
 class ChainData:
-    """What a chain runs on.
+    """The frames and splits of an export.
 
     Attributes:
-        parity: uint8 (1, H, W, 3) each, at the network's input size: every step is compared with the one before it on these.
-        golden: uint8 (H, W, 3) each, as the camera gave them.
-        val: Split that mIoU is measured on, or None.
-        train: Split that INT8 is calibrated on, or None.
+        parity: Frames to compare consecutive steps, uint8 (1, H, W, 3) each, at the network's input size.
+        golden: Frames in the camera's size, uint8 (H, W, 3) each.
+        val: The split for mIoU, or None.
+        train: The split for the calibration of INT8, or None.
     """
 
     parity: list[Frame]
@@ -38,7 +38,7 @@ class ChainData:
 
 
 def open_data(root: str | Path | None, spec: ModelSpec, *, calibrate: bool) -> ChainData:
-    """Opens the splits of a dataset; without one, the frames are generated.
+    """Opens the splits of a dataset; without a dataset, the frames are generated.
 
     Raises:
         DataError: no such dataset, a split is missing, or it has other classes than the model.
@@ -53,12 +53,12 @@ def open_data(root: str | Path | None, spec: ModelSpec, *, calibrate: bool) -> C
 
 
 def network_inputs(dataset: SegDataset, spec: ModelSpec, count: int) -> list[Frame]:
-    """Up to ``count`` frames, evenly spaced over a split, as the network gets them: uint8 (1, H, W, 3) each."""
+    """Up to ``count`` frames, evenly spaced over a split, at the network's input size: uint8 (1, H, W, 3) each."""
     return [network_input(dataset.read(i)[0], spec) for i in evenly_spaced(len(dataset), count)]
 
 
 def preprocessing(spec: ModelSpec) -> dict[str, Any]:
-    """What turns a camera's frame into what the network computes on, for the key of the calibration cache."""
+    """The conversion of a camera's frame to the network's input, as a part of the calibration cache's key."""
     return {
         "input": "x".join(map(str, spec.input_hw)), "resize": spec.resize, "color_order": spec.color_order,
         "mean": list(spec.mean), "std": list(spec.std),
@@ -66,20 +66,20 @@ def preprocessing(spec: ModelSpec) -> dict[str, Any]:
 
 
 def network_input(frame_bgr: Frame, spec: ModelSpec) -> Frame:
-    """One frame as the network gets it: uint8 (1, H, W, 3)."""
+    """One frame at the network's input size: uint8 (1, H, W, 3)."""
     if frame_bgr.shape[:2] == spec.input_hw:
         return frame_bgr[None]
     return kernels.resize(frame_bgr, spec.input_hw, spec.resize)[None]
 
 
 def evenly_spaced(total: int, count: int) -> list[int]:
-    """Up to ``count`` different indices below ``total``, from the first on, evenly spaced."""
+    """Up to ``count`` different indices below ``total``, evenly spaced, starting at 0."""
     count = min(total, count)
     return [i * total // count for i in range(count)]
 
 
 def generated_frames(size_hw: tuple[int, int]) -> list[Frame]:
-    """Frames for parity checks where there is no data: noise, gradients, black, white. They tell nothing about accuracy."""
+    """Frames for parity checks without data: noise, gradients, black, white. Not suitable for accuracy."""
     height, width = size_hw
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (height, width, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Golden frames: what the export machine computed, so that any other machine can be held against it."""
+"""Golden frames: frames and masks of the export machine, for comparison on any other machine."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .frames import Frame, network_input
 
 MANIFEST = "golden.json"
 FORMAT = 1
-#: The engine that every installation has; the expected masks are its own.
+#: The engine of the expected masks, which every installation has.
 REFERENCE = "onnxruntime"
-# Least share of equal pixels on another machine or engine. Float engines differ in rounding only; 8-bit ones also in
-# where they requantize, which turns pixels on the border between two classes.
+# Least share of equal pixels on another machine or engine. Float engines differ in rounding only. 8-bit engines also
+# requantize at different places, which changes pixels on the border between two classes.
 MIN_AGREEMENT = {"fp32": 0.999, "fp16": 0.995, "int8": 0.98}
-# Where the engines of the export machine already differ more than that, another machine may differ this many times as much.
+# If the engines of the export machine differ by more, another machine may differ by this multiple of their difference.
 _MARGIN = 3.0
 
 Mask = npt.NDArray[np.uint8]
@@ -50,15 +50,15 @@ class Golden:
 
 
 def masks(engine: Engine, frames_bgr: Sequence[Frame]) -> list[Mask]:
-    """Frames of any size → class numbers at their own resolution, as Segmenter does; takes models of any batch size."""
+    """Masks at the resolution of the frames, as in Segmenter, for frames of any size and models of any batch."""
     results: list[Mask] = []
     for frame in frames_bgr:
         network_frame = network_input(frame, engine.spec)
-        # A model of batch 4 sees the frame four times.
+        # A model of batch 4 gets the frame four times.
         output = engine.infer(np.ascontiguousarray(np.repeat(network_frame, engine.batch or 1, 0)))[0]
         size_hw = frame.shape[:2]
         window = frame_window(engine.spec, size_hw)
-        if engine.spec.output == "labels":  # as Segmenter does
+        if engine.spec.output == "labels":  # as in Segmenter
             shown = output if window is None else output[window.slices]
             full = cv2.resize(shown, size_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
             results.append(np.array(full, np.uint8))
@@ -81,8 +81,8 @@ def write_golden(
         folder: The artefact.
         frames_bgr: uint8 (H, W, 3) each.
         models: Precision → model file.
-        engines: Engines to measure how far they are from the reference.
-        progress: Called with (runs done, runs in all), a run being a model on an engine.
+        engines: Engines whose difference from the reference is measured.
+        progress: Called with (runs done, runs in all); a run is one model on one engine.
     """
     target = folder / GOLDEN_DIR
     target.mkdir()
@@ -135,7 +135,7 @@ def read_golden(folder: Path) -> Golden:
             raise
         raise ModelFileError(f"{manifest}: damaged ({type(error).__name__}: {error}); copy the artefact again") from error
     if not names or not precisions:
-        # Whatever replays nothing would pass.
+        # A replay without frames would always pass.
         raise ModelFileError(
             f"{manifest}: lists no {'precisions' if names else 'frames'}, so there is nothing to compare with; "
             "copy the artefact again"
@@ -153,7 +153,7 @@ def read_golden(folder: Path) -> Golden:
 
 
 def check_hash(path: Path, expected: str, listed_in: str) -> None:
-    """Raises ModelFileError if a file is missing or its content is not what it was."""
+    """Raises ModelFileError if a file is missing or its hash differs."""
     if not path.is_file():
         raise ModelFileError(f"{path}: missing, but {listed_in} lists it; copy the artefact again")
     if (digest := sha256(path)) != expected:

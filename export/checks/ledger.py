@@ -1,4 +1,4 @@
-"""The last lines of the parity ledger: what each engine makes of the files, against what their graphs say."""
+"""The last part of the parity checks: the output of each engine for each file, against the graph of the file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from ...runtime.modelfile.dialect import DIALECTS, translate
 from .compare import compare
 from .measure import worst_class
 
-#: Least share of pixels in which an engine must agree with the graph computed as it is written. Below lies no rounding but
-#: another network: a kernel that saturates, or a plugin that computes in half precision unasked.
+#: Least share of pixels in which an engine must agree with the node-by-node result of the graph. Rounding causes
+#: smaller differences; causes of larger ones are a kernel that saturates, or a plugin that computes in half precision
+#: by default.
 MIN_AGREEMENT = {"fp32": 0.99, "fp16": 0.98, "int8": 0.95}
-#: The engine that the dialects of absent engines run on.
+#: The engine that computes the dialects of engines that are not available.
 SIMULATOR = "onnxruntime"
 
 Evaluation = Mapping[str, Any]
@@ -32,14 +33,14 @@ class EngineRow:
     """One file on one engine. Fractions 0..1; None = not measured.
 
     Attributes:
-        precision: Of the file.
+        precision: Precision of the file.
         engine: Name of the engine.
-        version: Its version; None for one that is simulated.
-        agreement: Share of output pixels with the class that the graph gives, computed in float as it is written.
+        version: Version of the engine; None for a simulated engine.
+        agreement: Share of output pixels with the same class as the graph, computed in float node by node.
         max_abs_error: Largest difference of a logit.
-        miou: On the val split.
+        miou: mIoU on the val split.
         worst_class: ``{name, delta}`` against fp32 on the same engine; None for fp32 itself.
-        simulated: The engine's dialect was computed by another engine, because this one is not here.
+        simulated: Whether another engine computed this engine's dialect, because this engine is not available.
     """
 
     precision: str
@@ -53,7 +54,7 @@ class EngineRow:
 
     @property
     def name(self) -> str:
-        """How gates and messages call it: ``"int8 on openvino"``."""
+        """Name in gates and messages: ``"int8 on openvino"``."""
         return f"{self.precision} on {self.engine}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,19 +62,19 @@ class EngineRow:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> EngineRow:
-        """Reads what :meth:`to_dict` wrote."""
+        """Reads the result of :meth:`to_dict`."""
         error = row["max_abs_error"]
         return cls(**{**row, "max_abs_error": math.nan if error is None else error})
 
 
 def graph_logits(model: onnx.ModelProto, frames: Sequence[Frames], threads: int | None) -> list[Array]:
-    """What the graph says: every node in float, one by one, Q/DQ pairs as they are written."""
+    """Logits of the graph, computed in float node by node, Q/DQ pairs included."""
     opened = session(model, threads=threads or 0, fuse_quantized=False)
     return [run(opened, frame)[0] for frame in frames]
 
 
 def engine_logits(path: Path, engine: str, frames: Sequence[Frames], threads: int | None) -> list[Array]:
-    """What an engine computes."""
+    """Logits of an engine."""
     with open_engine(path, engine, threads) as opened:
         return [opened.infer(frame).copy() for frame in frames]
 
@@ -86,16 +87,16 @@ def engine_rows(
     evaluate: Callable[[Path, str, str], Evaluation | None],
     progress: Progress,
 ) -> Iterator[tuple[EngineRow, Evaluation | None]]:
-    """Measures each file on each engine, and INT8 also in the dialects of engines that are not here.
+    """Measures each file on each engine, and INT8 also in the dialects of engines that are not available.
 
     Args:
         files: Precision → file and its graph, fp32 first.
-        engines: Engines that are here.
+        engines: The available engines.
         frames: uint8 (1, H, W, 3) each, at the network's input size.
-        evaluate: (file, precision, engine) → its evaluation, or None where there is no val split.
+        evaluate: (file, precision, engine) → the evaluation, or None without a val split.
 
     Yields:
-        Each row, and the evaluation of fp32 on the same engine that it is held against (None for fp32 itself).
+        Each row, and the evaluation of fp32 on the same engine for comparison (None for fp32 itself).
     """
     fp32: dict[str, Evaluation | None] = {}
     for precision, (path, model) in files.items():

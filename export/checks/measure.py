@@ -1,4 +1,4 @@
-"""Accuracy and speed of the chain's models, through the runtime."""
+"""Accuracy and speed of the models of an export, through the runtime."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...runtime.engines import AUTO, engine_class, engines
 from ...runtime.segmenter import Segmenter
 from .frames import Frame
 
-#: The turns in which models are timed that are reported or judged.
+#: The turns for timings that are reported or compared with a limit.
 TURNS = THOROUGH
 
 
@@ -24,11 +24,11 @@ def measured_engines(name: str) -> list[str]:
     """The engines to time, fastest first; mIoU is measured on the first.
 
     Args:
-        name: An engine, or ``"auto"``: every one available.
+        name: An engine, or ``"auto"`` for every available engine.
 
     Raises:
         UnknownNameError: no such engine.
-        EngineError: it is not available here, or none is.
+        EngineError: the engine is not available here, or no engine is.
     """
     if name != AUTO:
         state = engine_class(name).available()
@@ -51,18 +51,19 @@ def accuracy(
 
 @dataclass(frozen=True)
 class Latencies:
-    """How long the models of one export take, measured in turns against each other.
+    """Inference times of the models of one export, measured in alternating turns.
 
     Attributes:
         table: Median milliseconds of one inference, ``[model][engine]``.
-        warnings: What to say about a figure that other processes disturbed, ``[model][engine]``; empty strings elsewhere.
+        warnings: Warnings about measurements that other processes disturbed, ``[model][engine]``; empty without
+            disturbance.
     """
 
     table: dict[str, dict[str, float]]
     warnings: dict[str, dict[str, str]]
 
     def warning(self, *models: str, engine: str | None = None) -> str:
-        """What to say about some models, or all of them, on an engine, or on all of them; empty if nothing disturbed."""
+        """Warnings about the given models (default: all) on an engine (default: all); empty without disturbance."""
         texts = [
             text
             for model in models or self.warnings
@@ -85,10 +86,10 @@ def latencies(
 
     Args:
         paths: Model files by name.
-        frames: uint8 (N, H, W, 3) that all of them take.
+        frames: Input of all models, uint8 (N, H, W, 3).
         names: Engines.
         count: Called with (turns done, turns in all).
-        quick: In few, short turns: to choose among many models, not to report or judge one.
+        quick: Few, short turns: for a choice among many models, not for reports and limits.
     """
     pairs = [(model, engine) for engine in names for model in paths]
     candidates = [Candidate(paths[model], engine, threads, frames) for model, engine in pairs]

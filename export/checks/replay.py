@@ -1,4 +1,4 @@
-"""Replays an artefact's golden frames: does this machine compute what the export machine computed?"""
+"""Replays an artefact's golden frames, to check that this machine computes the same masks as the export machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .golden import check_hash, masks, read_golden
 
 @dataclass(frozen=True)
 class Replay:
-    """One golden frame on one model: share of pixels equal to the expected mask, and the least share that passes."""
+    """One golden frame on one model: share of pixels equal to the expected mask, and the required share."""
 
     file: str
     precision: str
@@ -43,11 +43,11 @@ class Replay:
 
 @dataclass(repr=False)
 class VerifyReport(Report):
-    """Whether this machine computes what the export machine computed.
+    """Whether this machine computes the same masks as the export machine.
 
     Attributes:
-        artefact: What was replayed, as it was named.
-        rows: One for each model and golden frame.
+        artefact: The artefact, as the caller named it.
+        rows: One row for each model and golden frame.
     """
 
     artefact: str
@@ -55,11 +55,11 @@ class VerifyReport(Report):
 
     @property
     def passed(self) -> bool:
-        """Whether every mask agrees well enough."""
+        """Whether every mask has the required share of equal pixels."""
         return all(row.passed for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``verify --json`` writes."""
+        """The content of ``verify --json``."""
         return {"artefact": self.artefact, "passed": self.passed, "frames": [row.to_dict() for row in self.rows]}
 
     def title(self) -> str:
@@ -92,16 +92,16 @@ def replay(
     Args:
         folder: An artefact folder, or the name of a shipped model.
         engine: The engine to replay on. ``"tensorrt"`` and ``"rtx"`` replay their engine files. ``"auto"`` is the fastest
-            one available for the ONNX files, and all engine files that fit this machine's GPU.
+            available engine for the ONNX files, and all engine files that fit this machine's GPU.
         threads: CPU threads; None is every core.
-        progress: Is told what is replayed; None tells nobody.
+        progress: Receives lines and counts; None is silent.
 
     Returns:
-        One row for each model and frame; a disagreement is a row that did not pass.
+        One row for each model and frame. A mask that differs is a row that did not pass.
 
     Raises:
         ModelFileError: not an artefact, a file is missing or damaged, or a model has no golden masks; the text names it.
-        UnknownNameError, EngineError: as :func:`seg_edge.runtime.engines.open_engine` says.
+        UnknownNameError, EngineError: see :func:`seg_edge.runtime.engines.open_engine`.
     """
     folder = shipped(folder)
     models = check_files(folder)
@@ -133,7 +133,7 @@ def _plans(folder: Path, engine: str) -> list[tuple[str, Path, str]]:
     """Precision, file and flavour of the engine files to replay.
 
     Raises:
-        ModelFileError: one flavour was asked for, and there is no engine file of it.
+        ModelFileError: ``engine`` is a flavour, and the artefact has no engine file of that flavour.
     """
     spec = ModelSpec.from_json((folder / SPEC_FILE).read_text(encoding="utf-8"), folder / SPEC_FILE)
     records = {name: PlanRecord.from_dict(data, str(folder / SPEC_FILE)) for name, data in plan_records(spec).items()}
@@ -149,20 +149,20 @@ def _plans(folder: Path, engine: str) -> list[tuple[str, Path, str]]:
                 f"{folder}: has no engine file of {FLAVOURS[flavour][1]}; build one: "
                 f"seg-edge build {folder} `engine='{flavour}'`"
             )
-        # Asked for by name, one that doesn't fit is opened all the same: that says why.
+        # For an engine that the caller named, an unsuitable file is opened too: the error gives the reason.
         names = fitting or list(mine)[:1] if engine == flavour else fitting
         jobs += [(mine[name].precision, folder / name, flavour) for name in names]
     return jobs
 
 
 def _host(flavour: str) -> PlanHost | None:
-    """What this machine can run engine files of a flavour with; None if it can't run any."""
+    """Versions and GPU of this machine for engine files of a flavour; None if it can't run any."""
     kind = engine_class(flavour)
     return getattr(kind, "host")() if kind.available().ok else None  # noqa: B009  # only these two have one
 
 
 def check_files(folder: Path) -> dict[str, Path]:
-    """Compares the models with the hashes in the report, and the spec with the report's.
+    """Compares the models with the hashes in the report, and the spec with the spec in the report.
 
     Returns:
         The model files by precision.
@@ -194,5 +194,5 @@ def check_files(folder: Path) -> dict[str, Path]:
         raise ModelFileError(
             f"{folder / SPEC_FILE}: damaged or replaced: it is not the spec of {report}; copy the artefact again"
         )
-    # Engine files and IR are checked as files only.
+    # Engine files and IR only have their hashes checked.
     return {precision: folder / file for file, precision in precisions.items() if file == onnx_name(precision)}

@@ -1,4 +1,4 @@
-"""The report of an export: its rows, as JSON and as a page for people."""
+"""The report of an export: its rows, as JSON and as Markdown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .rows import Gate, StepRow
 
 
 class BrokenGateError(GateError):
-    """A step broke a limit; ``report`` is everything measured until then, the broken gate last."""
+    """A step broke a limit; ``report`` holds all measurements until then, the broken gate last."""
 
     def __init__(self, text: str, report: ExportReport) -> None:
         super().__init__(text)
@@ -28,15 +28,15 @@ class BrokenGateError(GateError):
 
 @dataclass(repr=False)
 class ExportReport(Report):
-    """What an export measured.
+    """The measurements of an export.
 
     Attributes:
-        spec: Of the artefact.
+        spec: The spec of the artefact.
         steps: A row for each step and file.
-        gates: The limits, in the order in which they were measured.
-        sensitivity: What each convolution alone costs in INT8.
+        gates: The limits, in the order of their measurement.
+        sensitivity: The cost of each convolution alone in INT8.
         fallback: The mixtures of float and INT8 that were tried.
-        engines: What each engine makes of each file.
+        engines: The results of each file on each engine.
     """
 
     spec: ModelSpec
@@ -48,11 +48,11 @@ class ExportReport(Report):
 
     @property
     def first_bad_step(self) -> str | None:
-        """The step of the first gate that is broken, e.g. ``"int8"`` or ``"int8 on openvino"``; None if all hold."""
+        """The step of the first broken gate, e.g. ``"int8"`` or ``"int8 on openvino"``; None if all gates hold."""
         return next((gate.name.split(":")[0] for gate in self.gates if not gate.passed), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``export --json`` writes."""
+        """The content of ``export --json``."""
         data: dict[str, Any] = {
             "name": self.spec.name,
             "spec": self.spec.to_dict(),
@@ -81,7 +81,7 @@ class ExportReport(Report):
                 spec=ModelSpec.from_dict(data["spec"]),
                 steps=[StepRow.from_dict(row) for row in data["steps"]],
                 gates=[Gate.from_dict(row) for row in data["gates"]],
-                # Absent in reports that are older than they are, or that have none.
+                # Absent in old reports, and in reports without INT8.
                 sensitivity=[LayerCost.from_dict(row) for row in data.get("sensitivity", [])],
                 fallback=[Trial.from_dict(row) for row in data.get("fallback", [])],
                 engines=[EngineRow.from_dict(row) for row in data.get("engines", [])],
@@ -97,7 +97,7 @@ class ExportReport(Report):
         """Records a gate.
 
         Raises:
-            BrokenGateError: it is broken; ``text`` says by what.
+            BrokenGateError: the gate is broken; ``text`` gives the reason.
         """
         self.gates.append(gate)
         if not gate.passed:
@@ -115,7 +115,7 @@ class ExportReport(Report):
         write_text(folder / REPORT_MD, self.to_markdown())
 
     def to_markdown(self) -> str:
-        """The same for people; accuracy in %."""
+        """The report as Markdown; accuracy in %."""
         lines = [
             *page.heading(self.spec),
             *page.step_section(self.steps),

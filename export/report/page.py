@@ -1,4 +1,4 @@
-"""The report of an export as a page for people; accuracy in %."""
+"""The report of an export as Markdown; accuracy in %."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .rows import Gate, StepRow
 
 
 def percent(value: float | None, digits: int = 2) -> str:
-    """``0.6425`` → ``"64.25"``; None, which was not measured, is a dash."""
+    """``0.6425`` → ``"64.25"``; None (not measured) is a dash."""
     return "–" if value is None else f"{100 * value:.{digits}f}"
 
 
@@ -43,7 +43,7 @@ COLUMNS: tuple[tuple[str, Callable[[StepRow], str]], ...] = (
 
 
 def heading(spec: ModelSpec) -> list[str]:
-    """What the network is, and what the columns of the step table mean."""
+    """A description of the network, and the meaning of the step table's columns."""
     height, width = spec.input_hw
     return [
         f"# {spec.name}",
@@ -55,12 +55,12 @@ def heading(spec: ModelSpec) -> list[str]:
 
 
 def step_section(steps: Sequence[StepRow]) -> list[str]:
-    """A line for each step."""
+    """The table of steps."""
     return markdown_table([title for title, _ in COLUMNS], ([cell(row) for _, cell in COLUMNS] for row in steps), left=1)
 
 
 def engine_section(engines: Sequence[EngineRow]) -> list[str]:
-    """What each engine makes of each file."""
+    """The table of files on engines."""
     if not engines:
         return []
     titles = ["file", "engine", "agreement %", "logit error", "mIoU %", "worst class"]
@@ -87,13 +87,13 @@ def engine_section(engines: Sequence[EngineRow]) -> list[str]:
 
 
 def note_section(steps: Sequence[StepRow]) -> list[str]:
-    """What is worth knowing about single steps."""
+    """Notes on single steps."""
     notes = [f"- {row.step}: {note}" for row in steps for note in row.notes]
     return ["", "## Notes", "", *notes] if notes else []
 
 
 def gate_section(gates: Sequence[Gate], first_bad_step: str | None) -> list[str]:
-    """The limits, and which step broke one first."""
+    """The table of limits, and the first step that broke a limit."""
     if not gates:
         return []
     verdict = "Every limit holds." if first_bad_step is None else f"The first bad step is **{first_bad_step}**."
@@ -101,7 +101,7 @@ def gate_section(gates: Sequence[Gate], first_bad_step: str | None) -> list[str]
 
 
 def gate_table(gates: Sequence[Gate]) -> list[str]:
-    """A line for each limit."""
+    """The rows of the table of limits."""
     rows = [
         [
             gate.name,
@@ -115,7 +115,7 @@ def gate_table(gates: Sequence[Gate]) -> list[str]:
 
 
 def sensitivity_section(costs: Sequence[LayerCost]) -> list[str]:
-    """What each convolution alone costs in INT8."""
+    """The cost of each convolution alone in INT8."""
     if not costs:
         return []
     titles = ["layer", "error of the logits", "agreement %", "max error", "computed in"]
@@ -135,7 +135,7 @@ def sensitivity_section(costs: Sequence[LayerCost]) -> list[str]:
 
 
 def fallback_section(trials: Sequence[Trial]) -> list[str]:
-    """Which mixtures of float and INT8 were tried."""
+    """The mixtures of float and INT8 that were tried."""
     if not trials:
         return []
     rows = [
@@ -166,7 +166,7 @@ def file_section(steps: Sequence[StepRow]) -> list[str]:
 def markdown_table(
     titles: Sequence[str], rows: Iterable[Sequence[object]], *, left: int, last_left: bool = False
 ) -> list[str]:
-    """The lines of a table: the first ``left`` columns aligned to the left, and the last one too with ``last_left``."""
+    """The lines of a table. The first ``left`` columns are left-aligned; with ``last_left``, the last column is too."""
     last = len(titles) - 1
     rule = ["---" if i < left or (last_left and i == last) else "---:" for i in range(len(titles))]
     return [_line(titles), _line(rule), *map(_line, rows)]

@@ -1,4 +1,4 @@
-"""The rows of an export's report: one for each step, and one for each limit."""
+"""The rows of an export's report: steps and limits."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ...core.artefact import sha256
 
 @dataclass
 class StepRow:
-    """One step of the chain. Fractions 0..1, milliseconds, bytes; None = not measured, and then a note says why.
+    """One step of an export. Fractions 0..1, milliseconds, bytes; None = not measured, with the reason in a note.
 
     Attributes:
         step: Name of the step.
-        file: Name inside the artefact; None for an intermediate that is not kept.
-        agreement: Share of output pixels with the same class as the step before.
-        miou: On the val split.
+        file: Name inside the artefact; None for an intermediate model that is not kept.
+        agreement: Share of output pixels with the same class as in the step before.
+        miou: mIoU on the val split.
         worst_class: ``{name, delta}``: the class that lost most IoU against the step before.
-        max_abs_error: Largest difference of a logit against the step before.
-        against_torch: ``{agreement, max_abs_error}`` against the network in torch: what all steps together changed.
-        latency_ms: Median of one inference, engine by engine.
+        max_abs_error: Largest difference of a logit from the step before.
+        against_torch: ``{agreement, max_abs_error}`` against the network in torch: the effect of all steps together.
+        latency_ms: Median time of one inference on each engine.
     """
 
     step: str
@@ -41,14 +41,14 @@ class StepRow:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> StepRow:
-        """Reads what :meth:`to_dict` wrote."""
+        """Reads the result of :meth:`to_dict`."""
         values = dict(row)
         note = values.pop("note", None)
         return cls(**values, notes=[note] if note else [])
 
     @classmethod
     def of(cls, step: str, path: Path, precision: str, *, kept: bool = True) -> StepRow:
-        """A row of a file, with its hash and size."""
+        """The row of a file, with its hash and size."""
         return cls(step, path.name if kept else None, sha256(path), path.stat().st_size, precision)
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,9 +82,9 @@ class Gate:
 
     Attributes:
         name: Step and option, e.g. ``"int8: max_drop"``.
-        limit, value: In the same unit; fractions for accuracy, a ratio for speed.
-        at_least: True if the value must reach the limit, False if it must not exceed it.
-        note: What makes the value doubtful, e.g. another program that ran while it was measured; else empty.
+        limit, value: The limit and the measured value, in the same unit: fractions for accuracy, a ratio for speed.
+        at_least: True if the value must reach the limit, False if the value must not exceed it.
+        note: A reason to doubt the value, e.g. another program that ran during the measurement; else empty.
     """
 
     name: str
@@ -99,13 +99,13 @@ class Gate:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Gate:
-        """Reads what :meth:`to_dict` wrote."""
+        """Reads the result of :meth:`to_dict`."""
         value = math.nan if row["value"] is None else float(row["value"])
         at_least = row["passed"] != (value <= row["limit"])
         return cls(row["name"], row["limit"], value, at_least=at_least, note=row.get("note", ""))
 
     def to_dict(self) -> dict[str, Any]:
-        # JSON has no NaN and no infinity.
+        # JSON can't represent NaN and infinity.
         value = self.value if math.isfinite(self.value) else None
         row = {"name": self.name, "limit": self.limit, "value": value, "passed": self.passed}
         return row | {"note": self.note} if self.note else row

@@ -1,1 +1,1 @@
-"""The steps of an export: each takes a model and the context and gives the next model and its row of the report."""
+"""The steps of an export. Each takes a model and the context, and returns the next model and its row of the report."""

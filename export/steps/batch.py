@@ -1,4 +1,4 @@
-"""The batch axis of the files."""
+"""The step that sets the batch size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .context import Context
 
 
 def set_batch(model: onnx.ModelProto, precision: str, context: Context) -> tuple[onnx.ModelProto, StepRow]:
-    """Writes a model's file for the batch that was asked for."""
+    """Writes a model's file for the batch of the options."""
     batch = context.options.batch
     context.progress.say(f"batch: {batch or FREE}, {precision}")
     result = with_batch(model, batch)

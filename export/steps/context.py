@@ -1,4 +1,4 @@
-"""What the steps of one export share."""
+"""The context of an export: folders, options, engines and data for all steps."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from ..report.rows import StepRow
 if TYPE_CHECKING:
     from ..options import ExportOptions
 
-#: The steps that write a model's file, in order: the network itself, its batch axis, its head. A later one replaces the
-#: file of an earlier one.
+#: The steps that write a model's file, in order: the network, its batch size, its head. A later step replaces the file
+#: of an earlier step.
 Stage = Literal["network", "batch", "head"]
 
 
 @dataclass(frozen=True)
 class Context:
-    """What one export works with; no step changes it.
+    """The context of one export; no step changes it.
 
     Attributes:
-        folder: The artefact that is being built.
-        out: Where it will lie, and where an earlier one may lie now.
-        spec: Of the network, fp32.
-        options: What was asked for.
+        folder: The temporary folder of the new artefact.
+        out: The final folder, which may hold an earlier artefact.
+        spec: The spec of the network, fp32.
+        options: The options of the export.
         engines: Engines to measure on; accuracy is measured on the first.
         data: Frames and splits.
-        progress: Is told what goes on.
+        progress: Receives lines and counts.
     """
 
     folder: Path
@@ -50,7 +50,7 @@ class Context:
         return self.folder / onnx_name(precision)
 
     def saved(self, model: onnx.ModelProto, step: str, precision: str, stage: Stage = "network") -> StepRow:
-        """Writes a model's file and gives its row, which says whether the file is kept."""
+        """Writes a model's file and returns its row, which records whether the file is kept."""
         path = save(model, self.file(precision))
         why = self._why_intermediate(stage)
         row = StepRow.of(step, path, precision, kept=not why)
@@ -67,7 +67,7 @@ class Context:
 
 
 def save(model: onnx.ModelProto, path: Path) -> Path:
-    """Writes a model whole or not at all; returns its path."""
+    """Writes a model atomically; returns its path."""
     with atomic_path(path) as temporary:
         onnx.save(model, str(temporary))
     return path

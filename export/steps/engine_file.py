@@ -1,4 +1,4 @@
-"""An engine file of TensorRT or TensorRT-RTX."""
+"""The step that builds an engine file of TensorRT or TensorRT-RTX."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class EngineFile:
     """An engine file in the artefact.
 
     Attributes:
-        path: Where it is.
-        precision: Of the graph that it was built from.
-        record: What ``model.json`` says about it.
-        spec: The artefact's, with the record.
+        path: The file.
+        precision: Precision of the graph that it was built from.
+        record: Its record in ``model.json``.
+        spec: The spec of the artefact, with the record.
     """
 
     path: Path
@@ -42,13 +42,13 @@ class EngineFile:
 def build_engine_file(
     precisions: Collection[str], spec: ModelSpec, options: BuildOptions, context: Context
 ) -> tuple[EngineFile, StepRow]:
-    """Builds the engine file of the smallest model, or takes that of an earlier export if a build would give the same.
+    """Builds the engine file of the smallest model, or reuses an equal engine file of an earlier export.
 
-    Also writes ``model.json``, which the engine is opened with.
+    Also writes ``model.json``, which is needed to open the engine file.
 
     Args:
-        precisions: Of the models that there are.
-        spec: The artefact's.
+        precisions: Precisions of the exported models.
+        spec: The spec of the artefact.
     """
     precision, options = _graph_for(precisions, options, context.folder)
     backend, here = open_backend(options), gpus()
@@ -73,5 +73,5 @@ def _graph_for(precisions: Collection[str], options: BuildOptions, folder: Path)
     if options.dla_core is None:
         precision = next(name for name in SMALLEST if name in precisions)
         return precision, replace(options, half_base=options.half_base or (precision == "int8" and "fp16" in precisions))
-    cache = folder / TRT_CACHE_FILE  # DLA rejects Q/DQ: it gets fp32 and the scales
+    cache = folder / TRT_CACHE_FILE  # DLA rejects Q/DQ: build from fp32 and scales
     return "fp32", replace(options, calibration_cache=options.calibration_cache or (cache if cache.is_file() else None))

@@ -1,4 +1,4 @@
-"""The cast graph in half precision."""
+"""The step that converts a model to half precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch → ONNX."""
+"""The step from torch to ONNX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .context import Context, save
 if TYPE_CHECKING:
     import torch
 
-#: The exporter's graph, an intermediate.
+#: File name of the exporter's graph, an intermediate model.
 RAW = "raw.onnx"
 
 
@@ -33,7 +33,7 @@ def export_onnx(network: torch.nn.Module, context: Context) -> tuple[onnx.ModelP
 
 
 def torch_logits(network: torch.nn.Module, spec: ModelSpec, frames: Sequence[Frames]) -> list[Array]:
-    """What the network computes in torch.
+    """The logits of the network in torch.
 
     Args:
         network: float32 (1, 3, H, W), RGB, normalized → logits.

@@ -1,4 +1,4 @@
-"""Another head: upsampling and argmax inside the graph."""
+"""The step that adds upsampling and argmax to the graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .context import Context
 
 
 def add_labels_head(model: onnx.ModelProto, precision: str, context: Context) -> tuple[onnx.ModelProto, StepRow]:
-    """Writes a model's file anew, with class numbers as its output."""
+    """Writes a model's file again, with class numbers as its output."""
     context.progress.say(f"labels: {precision}")
     result = with_labels(model)
     row = context.saved(result, "labels", precision, "head")

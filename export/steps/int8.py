@@ -1,4 +1,4 @@
-"""INT8: calibrated, fine-tuned and mixed with float layers until the limits hold, as far as that was asked for."""
+"""The INT8 step: calibration, then fine-tuning and float layers where the options allow them and a limit needs them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Build = Callable[[onnx.ModelProto, cache.Calibration, QuantOptions, dict[str, An
 
 @dataclass(frozen=True)
 class Quantized:
-    """An INT8 model and how it came about.
+    """An INT8 model and the measurements that led to it.
 
     Attributes:
-        model: Its graph, in the int8 file.
-        evaluation: Of the file, on the val split.
-        sensitivity: What each convolution alone costs, and what the model computes it in.
-        fallback: The mixtures that were tried, the one that was taken last; empty where the first one held.
-        hint: What was tried in vain, for the text of a broken gate; else empty.
+        model: The graph in the int8 file.
+        evaluation: Evaluation of the file on the val split.
+        sensitivity: The cost of each convolution alone, and its precision in the model.
+        fallback: The mixtures that were tried, the chosen one last; empty if the first one kept the limits.
+        hint: Remedies that failed, for the text of a broken gate; else empty.
     """
 
     model: onnx.ModelProto
@@ -51,7 +51,7 @@ def quantize_to_int8(model: onnx.ModelProto, before: Evaluation, context: Contex
 
     Args:
         model: The simplified fp32 graph.
-        before: Its evaluation, which the limits are measured from.
+        before: The evaluation of ``model``, the reference for the limits.
     """
     options, progress, data = context.options, context.progress, context.data
     assert data.train is not None
@@ -91,7 +91,7 @@ def quantize_to_int8(model: onnx.ModelProto, before: Evaluation, context: Contex
 
 
 def _calibrated(model: onnx.ModelProto, frames: list[Frames], context: Context) -> cache.Calibration:
-    """The calibration of a prepared graph: that of an earlier export where nothing that it depends on has changed."""
+    """The calibration of a prepared graph; that of an earlier export is reused if its key is the same."""
     quant, progress = context.options.quant, context.progress
     key = cache.cache_key(model, frames, quant.algorithm(), preprocessing(context.spec))
     calibration, reason = cache.load(context.out / cache.CACHE_FILE, key)
@@ -113,7 +113,7 @@ def _write_dla_cache(model: onnx.ModelProto, frames: Sequence[Frames], context: 
 
 
 def _builder(context: Context, frames: Sequence[Frames], before: Evaluation, limits: Limits) -> Build:
-    """A function that sets up the INT8 models of a graph; each that it tries is written to the int8 file and evaluated."""
+    """A function that sets up the INT8 mixtures of a graph. Each trial writes the int8 file and evaluates it."""
     path, spec, precision = context.file("int8"), context.spec, context.options.float_precision
 
     def build(
@@ -131,7 +131,7 @@ def _builder(context: Context, frames: Sequence[Frames], before: Evaluation, lim
 
 
 def _float_layer_notes(precisions: Mapping[str, str], total: int, context: Context) -> list[str]:
-    """Which convolutions went back to float."""
+    """Notes on the convolutions that went back to float."""
     notes = []
     for kind in ("fp16", "fp32"):
         if names := [name for name, precision in precisions.items() if precision == kind]:
@@ -142,7 +142,7 @@ def _float_layer_notes(precisions: Mapping[str, str], total: int, context: Conte
 
 
 def _plot_note(costs: Sequence[LayerCost], context: Context) -> list[str]:
-    """Draws the sensitivity; says so where that can't be done."""
+    """Draws the sensitivity; returns a note if that is not possible."""
     try:
         write_plot(context.folder / PLOT_FILE, costs)
     except ImportError as error:
@@ -151,7 +151,7 @@ def _plot_note(costs: Sequence[LayerCost], context: Context) -> list[str]:
 
 
 def _profile_notes(context: Context, *, warn: bool) -> list[str]:
-    """What engines really compute in float, by their own records; ``warn``: nothing was meant to be float."""
+    """Notes on the convolutions that engines compute in float, by their records; ``warn``: none should be in float."""
     notes = []
     for engine in (name for name in context.engines if name in RECORDS):
         names = float_kernels(context.file("int8"), engine)

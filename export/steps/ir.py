@@ -1,4 +1,4 @@
-"""OpenVINO's own format."""
+"""The step that writes OpenVINO's own format."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .context import Context
 
 
 def convert_to_ir(precision: str, spec: ModelSpec, context: Context) -> list[StepRow]:
-    """Writes the OpenVINO IR of a model; gives a row for each of its two files.
+    """Writes the OpenVINO IR of a model; returns a row for each of its two files.
 
     Args:
-        spec: The artefact's.
+        spec: The spec of the artefact.
     """
     source = context.file(precision)
     context.progress.say(f"ir: {source.stem}.xml")

@@ -1,4 +1,4 @@
-"""The one judge of an export: compares each step with the one before, evaluates it, times it, holds it to the limits."""
+"""Measures the steps of an export: compares each with the step before, evaluates it, times it and checks the limits."""
 
 from __future__ import annotations
 
@@ -27,30 +27,31 @@ from ..trt.here import unknown_gpu, why_not_here
 from .context import Context
 from .engine_file import EngineFile
 
-#: What :func:`seg_edge.measure.evaluation.evaluate_split` gives.
+#: The result of :func:`seg_edge.measure.evaluation.evaluate_split`.
 Evaluation = Mapping[str, Any]
 
-#: Parity of a graph that computes the same: float32 sums in another order differ in the last bits; through twenty layers
-#: that stays far below this share of the logits.
+#: Tolerance for an equivalent graph, as a share of the largest logit. Float32 sums in another order differ in the last
+#: bits; after twenty layers the difference is still far below this share.
 ROUNDING = 1e-3
-#: Parity of a float16 graph: every value is rounded to 11 bits; twenty layers of it stay within a few hundredths of the
-#: largest logit. A value beyond 65504 overflows to inf, which propagates.
+#: Tolerance for a float16 graph, as a share of the largest logit. Every value is rounded to 11 bits, which adds up to a
+#: few hundredths over twenty layers. A value beyond 65504 overflows to inf, which propagates.
 HALF_ROUNDING = 0.05
-# Trained networks keep more than 98 % of their masks in INT8; whoever stated no limit is told about less than this.
+# Trained networks keep more than 98 % of their masks in INT8. Without a stated limit, a lower share than this is
+# reported.
 _SUSPICIOUS = 0.9
 
 
 class Judge:
-    """Every row of the report comes through here.
+    """Collects the rows of the report, and checks each row against the limits.
 
     Args:
-        context: Of the export.
-        before: Rows that open the report.
+        context: The context of the export.
+        before: The first rows of the report.
         reference: Logits of the network in torch for the context's parity frames, float32 (1, C, h, w) each.
 
     Attributes:
-        report: What was measured until now.
-        evaluations: Step → its evaluation on the val split, on the first engine.
+        report: The measurements so far.
+        evaluations: Step → evaluation on the val split, on the first engine.
     """
 
     def __init__(self, context: Context, before: Sequence[StepRow], reference: Sequence[Array]) -> None:
@@ -64,10 +65,10 @@ class Judge:
 
         Args:
             before, after: float32 (1, C, h, w) for each parity frame.
-            parity: Largest difference of a logit that is allowed, as a share of the largest one; None: any.
+            parity: Largest allowed difference of a logit, as a share of the largest logit; None is no limit.
 
         Raises:
-            BrokenGateError: the difference is larger.
+            BrokenGateError: the difference is larger than ``parity``.
         """
         self.report.steps.append(row)
         difference, whole = compare(before, after), compare(self.reference, after)
@@ -84,14 +85,14 @@ class Judge:
     def evaluate(
         self, row: StepRow, file: Path, since: str | None = None, evaluation: Evaluation | None = None, hint: str = ""
     ) -> None:
-        """Measures a step's accuracy on the val split, if there is one, and holds it to the limits.
+        """Measures a step's accuracy on the val split, if there is one, and checks the limits.
 
         Args:
-            row: Of the step.
+            row: The row of the step.
             file: The model.
-            since: The step that accuracy is compared with; None: none.
-            evaluation: What was measured already; None measures.
-            hint: For the text of a broken limit.
+            since: The step that accuracy is compared with; None compares with no step.
+            evaluation: An evaluation that exists already; None evaluates the file.
+            hint: A hint for the text of a broken limit.
 
         Raises:
             BrokenGateError: a limit is broken.
@@ -108,7 +109,7 @@ class Judge:
             self._accuracy_gates(row.step, row.miou, row.worst_class, before["miou"], hint)
 
     def warn_of_few_equal_pixels(self, row: StepRow) -> None:
-        """Says when a compared step gives so many pixels another class that something must be wrong."""
+        """Warns if a step changes the class of so many pixels that an error is likely."""
         if row.agreement is None or row.agreement >= _SUSPICIOUS:
             return
         warning = f"only {100 * row.agreement:.1f} % of the pixels have fp32's class: are the calibration frames typical?"
@@ -116,10 +117,10 @@ class Judge:
         self._context.progress.say(f"warning: {row.step}: {warning}")
 
     def masks(self, row: StepRow, agreement: float, least: float) -> None:
-        """Appends the row of a model with labels, and holds it to the masks of the runtime's kernel.
+        """Appends the row of a model with labels, and compares its masks with those of the runtime's kernel.
 
         Raises:
-            BrokenGateError: fewer pixels than ``least`` (a share, 0..1) are equal.
+            BrokenGateError: the share of equal pixels is below ``least``, 0..1.
         """
         self.report.steps.append(row)
         row.agreement = agreement
@@ -133,10 +134,10 @@ class Judge:
         """Measures each file on each engine against its graph.
 
         Args:
-            models: Precision → graph, fp32 first; the files hold them.
+            models: Precision → graph of the file, fp32 first.
 
         Raises:
-            BrokenGateError: an engine computes another network, or loses more accuracy than a limit allows.
+            BrokenGateError: an engine's output differs too much from the graph, or its accuracy breaks a limit.
         """
         context = self._context
         step_of = {"fp32": "simplify", "fp16": "fp16", "int8": "int8"}
@@ -155,17 +156,17 @@ class Judge:
                 self._engine_gates(row, before)
 
     def record(self, row: StepRow) -> None:
-        """Appends the row of a file that holds what an earlier row was measured on."""
+        """Appends the row of a file whose model an earlier row has measured."""
         self.report.steps.append(row)
 
     def engine_file(self, row: StepRow, built: EngineFile, model: onnx.ModelProto) -> None:
-        """Appends the row of an engine file; where this machine can run the file, compares it with its graph and times it.
+        """Appends the row of an engine file; if this machine can run it, compares it with its graph and times it.
 
         Args:
             model: The graph that the file was built from.
 
         Raises:
-            BrokenGateError: the file fails, or computes another network.
+            BrokenGateError: the engine fails, or its output differs too much from the graph.
         """
         self.report.steps.append(row)
         context, made = self._context, built.record
@@ -190,7 +191,7 @@ class Judge:
                 Gate(gate, least, nan, at_least=True),
                 f"step engine, {made.precision}: {built.path.name} can't be run on the machine that built it: {error}",
             )
-            raise  # add_gate has: nan reaches no limit
+            raise  # unreachable: add_gate raises, because nan reaches no limit
         expected = run_batched(model, context.data.parity, batch)
         if self.report.spec.output == "labels":
             row.agreement = agreement_of(expected, outputs)
@@ -209,13 +210,13 @@ class Judge:
         row.notes += filter(None, [measured.warning()])
 
     def time(self, files: Mapping[str, Path]) -> None:
-        """Times the files in turns on each engine and holds INT8 to its speedup.
+        """Times the files in alternating turns on each engine, and checks the speedup of INT8.
 
         Args:
-            files: Precision → model file that is kept.
+            files: Precision → model file.
 
         Raises:
-            BrokenGateError: INT8 is not as fast as was asked for.
+            BrokenGateError: INT8 is slower than the options require.
         """
         context = self._context
         context.progress.say(f"latency on {', '.join(context.engines)}")
@@ -285,13 +286,13 @@ class Judge:
 
 
 def logits(model: onnx.ModelProto, context: Context) -> list[Array]:
-    """What a graph gives for the parity frames: float32 (1, C, h, w) each."""
+    """The logits of a graph for the parity frames: float32 (1, C, h, w) each."""
     opened = session(model, threads=context.options.threads or 0)
     return [run(opened, frame)[0] for frame in context.data.parity]
 
 
 def evaluate(context: Context, file: Path, title: str, engine: str | None = None) -> Evaluation:
-    """The evaluation of a model file on the val split; ``engine``: None is the first."""
+    """The evaluation of a model file on the val split; ``engine=None`` is the first engine."""
     assert context.data.val is not None
     engine = engine or context.engines[0]
     count = context.progress.count(f"{title}: mIoU on {engine}")

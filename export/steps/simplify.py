@@ -1,4 +1,4 @@
-"""Constant folding and fusion."""
+"""The step of constant folding and fusion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .context import Context
 def simplify_graph(
     model: onnx.ModelProto, context: Context, simplifier: Simplifier | None = None
 ) -> tuple[onnx.ModelProto, StepRow]:
-    """Writes the simplified graph, or the graph as it was where the simplifier changed its outputs, as the fp32 file."""
+    """Writes the simplified graph, or the original graph if the simplifier changed its outputs, as the fp32 file."""
     context.progress.say("simplify")
     result, note = simplify(model, context.data.parity, simplifier)
     row = context.saved(result, "simplify", "fp32")
