@@ -71,7 +71,7 @@ class Labels:
         if unknown:
             raise DataError(f"classes: unknown key {sorted(unknown)[0]!r}; valid keys: names, palette, ignore_index")
         try:
-            if isinstance(data["names"], str):  # tuple() would split it into letters
+            if isinstance(data["names"], (str, dict)):  # tuple() would split it into letters, or take its keys
                 raise DataError(f"classes: names must be a list, got {data['names']!r}")
             names = tuple(str(name) for name in data["names"])
             palette = tuple((int(r), int(g), int(b)) for r, g, b in data.get("palette") or default_palette(len(names)))

@@ -23,6 +23,8 @@ from .layouts import SPLITS, find_layout
 from .merged import as_background, is_merged, splits_of
 from .opening import open_dataset
 from .options import CheckOptions
+from .palettes import Seen
+from .remarks import Remarks, decoder_warnings
 
 # Two images are alike if at most this many of the 256 bits of their hashes differ. On CamVid a copy at JPEG quality 60 or
 # at half the size differs in 5 and 3 bits (medians; at most 13), a frame and the next labelled one, a second later, in 86
@@ -172,13 +174,32 @@ def _check(root: Path, labels: str | None, progress: Progress) -> CheckReport:
     if not opened:
         raise DataError(reports[0].errors[0] if reports else f"dataset {root}: no splits; expected images/<split>")
     classes = max((data.labels for data in opened), key=len)
+    palettes: Seen = {}  # of all splits: what numbers its colours differently in val is wrong too
+    notes = list(dict.fromkeys(note for data in opened for note in data.notes))
     hashes: dict[str, npt.NDArray[np.uint8]] = {}
     for data in opened:
-        report, hashes[data.split] = _check_split(replace(as_background(data), labels=classes), progress)
+        report, hashes[data.split] = _check_split(
+            replace(as_background(data), labels=classes, palettes=palettes), progress, notes
+        )
         reports.append(report)
     files = {data.split: [path.name for path in data.images] for data in opened}
     duplicates = _duplicates(hashes, files)
-    return CheckReport(root, layout, classes, reports, duplicates, _warnings(reports, classes, duplicates))
+    for report in reports:
+        report.errors += _nothing_to_learn(report, classes)
+    if not any(report.name == "train" for report in reports):
+        notes.append("no split train: it can be evaluated, but a training needs one")
+    warnings = [*notes, *_warnings(reports, classes, duplicates)]
+    return CheckReport(root, layout, classes, reports, duplicates, warnings)
+
+
+def _nothing_to_learn(report: SplitReport, labels: Labels) -> list[str]:
+    """What a training would say of a split whose labels hold less than two classes."""
+    used = [name for name, count in zip(labels.names, report.pixels, strict=False) if count]
+    if report.name != "train" or not report.images or report.errors or len(used) > 1:
+        return []
+    alone = f"its labels hold class {used[0]} alone, so there is nothing to tell apart" if used else ""
+    what = alone or "every label pixel is void"
+    return [f"{report.name}: {what}; check what the label files' values mean"]
 
 
 def _layout(root: Path) -> tuple[str, list[str]]:
@@ -186,19 +207,24 @@ def _layout(root: Path) -> tuple[str, list[str]]:
     return layout.name, layout.splits(root)
 
 
-def _check_split(data: SegDataset, progress: Progress) -> tuple[SplitReport, npt.NDArray[np.uint8]]:
+def _check_split(data: SegDataset, progress: Progress, notes: list[str]) -> tuple[SplitReport, npt.NDArray[np.uint8]]:
     report = SplitReport(data.split)
     pixels, seen = np.zeros(256, np.int64), np.zeros(256, np.int64)
     hashes = np.zeros((len(data), 32), np.uint8)
-    count = progress.count(data.split)
+    count, remarks = progress.count(data.split), Remarks()
     for index in range(len(data)):
+        image = data.images[index]
         try:
-            frame, mask = data.read(index)
+            with decoder_warnings() as warned:
+                frame, mask = data.read(index)
+            if warned:
+                raise DataError(f"{image}: damaged ({warned[0]}); replace or remove it")
         except DataError as error:
             report.errors.append(str(error))
             # An image that can't be read resembles no other.
             hashes[index] = np.frombuffer(hashlib.sha256(str(data.images[index]).encode()).digest(), np.uint8)
         else:
+            remarks.look(image)
             counts = np.bincount(mask.ravel(), minlength=256)
             pixels += counts
             seen += counts > 0
@@ -206,6 +232,7 @@ def _check_split(data: SegDataset, progress: Progress) -> tuple[SplitReport, npt
             report.sizes[f"{mask.shape[0]}x{mask.shape[1]}"] += 1
             hashes[index] = image_hash(frame)
         count(index + 1, len(data))
+    notes += [f"{data.split}: {line}" for line in remarks.lines()]
     report.pixels, report.seen_in = pixels[: len(data.labels)].tolist(), seen[: len(data.labels)].tolist()
     report.void = int(pixels[data.labels.ignore_index])
     return report, hashes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from struct import pack, unpack_from
-from typing import Any
+from typing import Any, ClassVar
 from zlib import crc32
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..core.errors import DataError
 from ..core.labels import RGB, Labels
+from . import palettes
 
 Mask = npt.NDArray[np.uint8]
 
@@ -27,10 +28,15 @@ class Coding:
         values: File value → class, for files of one 8-bit channel; None: the values are the classes. A value that is not in
             it is an error.
         colours: RGB colour → class, for coloured files; None: the colours of the classes' own palette.
+        void_rgb: Colour of void in coloured files, where ``colours`` is None and no class has it.
     """
 
     values: Mapping[int, int] | None = None
     colours: Mapping[RGB, int] | None = field(default=None)
+    void_rgb: RGB | None = None
+
+    #: Whether files in lossy formats, whose values are about right, will do.
+    takes_lossy: ClassVar[bool] = False
 
     def decode(self, raw: npt.NDArray[Any], labels: Labels, path: Path) -> Mask:
         """
@@ -67,6 +73,19 @@ class Coding:
             )
         return np.ascontiguousarray(self._table[raw])
 
+    def of_palette(
+        self, numbers: Mask, palette: list[RGB], labels: Labels, path: Path, seen: palettes.Seen
+    ) -> tuple[Mask, bool]:
+        """The pixels of a file with a palette, as :func:`.palettes.resolve` says, and whether they are class numbers.
+
+        Raises:
+            DataError: nothing decides what the indices mean.
+        """
+        if self.values is None:
+            valid = {*range(len(labels)), labels.ignore_index}
+            return palettes.resolve(numbers, palette, labels, valid, path, seen), True
+        return palettes.resolve(numbers, palette, None, self.values, path, seen), False
+
     @cached_property
     def _known_values(self) -> npt.NDArray[np.bool_]:
         known = np.zeros(256, np.bool_)
@@ -82,6 +101,8 @@ class Coding:
 
     def _of_colours(self, raw: npt.NDArray[Any], labels: Labels, path: Path) -> Mask:
         colours = self.colours if self.colours is not None else {c: i for i, c in enumerate(labels.palette)}
+        if self.colours is None and self.void_rgb is not None:
+            colours = {self.void_rgb: labels.ignore_index, **colours}
         keys = np.array([r << 16 | g << 8 | b for r, g, b in colours], np.uint32)
         order = np.argsort(keys)
         keys, numbers = keys[order], np.array(list(colours.values()), np.uint8)[order]

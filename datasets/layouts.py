@@ -35,6 +35,7 @@ class Layout:
         labels: root → its classes; None where the files must say.
         coding: root → what its label files' pixels mean.
         expects: (root, split) → the folder of the labels, for messages.
+        label_name: image → the name that its label file should have in there, for messages.
     """
 
     name: str
@@ -44,6 +45,11 @@ class Layout:
     labels: Callable[[Path], Labels | None] = lambda _root: None
     coding: Callable[[Path], Coding] = lambda _root: Coding()
     expects: Callable[[Path, str], Path] = lambda root, split: (_label_dir(root) or root / "labels") / split
+    label_name: Callable[[Path], str] = lambda image: f"{image.stem}.png"
+
+    def expected_label(self, root: Path, split: str, image: Path) -> Path:
+        """Where the label file of an image should lie."""
+        return self.expects(root, split) / self.label_name(image)
 
 
 def find_layout(root: Path) -> Layout:
@@ -109,6 +115,7 @@ SPLIT_FIRST = Layout(
     lambda root: any((p / "images").is_dir() and _label_dir(p) for p in folders(root) if p.name in (*SPLITS, "valid")),
     lambda root: [p.name for p in folders(root) if (p / "images").is_dir() and _label_dir(p)],
     lambda root, split: _pair(list_images(root / split / "images"), list_images(_label_dir(root / split) or root)),
+    expects=lambda root, split: _label_dir(root / split) or root / split / "labels",
 )
 
 # images/ + labels/ (or masks/, …) without splits.
@@ -120,15 +127,19 @@ FLAT = Layout(
         _pair(list_images(root / "images"), list_images(_label_dir(root) or root), lambda stem: stem.removesuffix("_mask")),
         split,
     ),
+    expects=lambda root, _split: _label_dir(root) or root / "labels",
 )
+
+
+def _cityscapes_label(image: Path) -> str:
+    return f"{image.parent.name}/{image.stem.removesuffix('_leftImg8bit')}_gtFine_labelIds.png"
 
 
 def _cityscapes(root: Path, split: str) -> Pairs:
     images = sorted((root / "leftImg8bit" / split).glob("*/*_leftImg8bit.*"))
     pairs: Pairs = []
     for image in images:
-        stem = image.stem.removesuffix("_leftImg8bit")
-        mask = root / "gtFine" / split / image.parent.name / f"{stem}_gtFine_labelIds.png"
+        mask = root / "gtFine" / split / _cityscapes_label(image)
         pairs.append((image, mask if mask.is_file() else None))
     return pairs
 
@@ -142,6 +153,8 @@ CITYSCAPES_LAYOUT = Layout(
     _cityscapes,
     lambda _root: CITYSCAPES,
     lambda _root: Coding({i: CITYSCAPES_IDS.index(i) if i in CITYSCAPES_IDS else 255 for i in (*range(34), 255)}),
+    lambda root, split: root / "gtFine" / split,
+    _cityscapes_label,
 )
 
 
@@ -187,11 +200,15 @@ VOC_LAYOUT = Layout(
 )
 
 
-def _is_ade(root: Path) -> bool:
-    return (root / "images/training").is_dir() and (root / "annotations/training").is_dir()
-
-
 _ADE_SPLITS = {"train": "training", "val": "validation"}
+
+
+def _is_ade(root: Path) -> bool:
+    """Whether there are the folders of the training split, or those of the validation split and no others."""
+    both = [name for name in _ADE_SPLITS.values() if (root / "images" / name).is_dir()]
+    if not any((root / "annotations" / name).is_dir() for name in both):
+        return False
+    return "training" in both or [path.name for path in folders(root / "images")] == ["validation"]
 
 
 def _ade_labels(root: Path) -> Labels:
@@ -219,6 +236,7 @@ ADE_LAYOUT = Layout(
     ),
     _ade_labels,
     lambda _root: Coding({0: 255} | {i: i - 1 for i in range(1, 151)}),
+    lambda root, split: root / "annotations" / _ADE_SPLITS.get(split, split),
 )
 
 CAMVID_SEGNET = Layout(
@@ -227,6 +245,7 @@ CAMVID_SEGNET = Layout(
     lambda root: [name for name in SPLITS if (root / name).is_dir() and (root / f"{name}annot").is_dir()],
     lambda root, split: _pair(list_images(root / split), list_images(root / f"{split}annot")),
     lambda _root: CAMVID,
+    expects=lambda root, split: root / f"{split}annot",
 )
 
 #: The 32 colours of CamVid's own labels (Brostow et al., 2009), in the 11 classes of SegNet.
@@ -259,6 +278,8 @@ CAMVID_ORIGINAL = Layout(
         colours={c: i for i, name in enumerate(CAMVID.names) for c in CAMVID_COLOURS[name]}
         | {(0, 0, 0): CAMVID.ignore_index}
     ),
+    lambda root, _split: root / _APPROVED,
+    lambda image: f"{image.stem}_L.png",
 )
 
 CARVANA_LAYOUT = Layout(
@@ -277,6 +298,8 @@ CARVANA_LAYOUT = Layout(
     ),
     lambda _root: CARVANA,
     lambda _root: Coding({0: 0, 1: 1, 255: 1}, {(0, 0, 0): 0, (255, 255, 255): 1}),
+    lambda root, _split: root / "train_masks",
+    lambda image: f"{image.stem}_mask.gif",
 )
 
 LAYOUTS = (

@@ -15,16 +15,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import DataError, InputError, UnknownNameError
-from ..core.labels import Labels, default_palette
+from ..core.labels import RGB, Labels, default_palette
 from .coding import Coding, Mask
 from .dataset import SegDataset
 from .layouts import LABEL_DIRS, SPLITS, folders
+from .palettes import Seen, grey_levels
 
 BACKGROUND = "background"
 DESCRIPTIONS = (".yaml", ".yml", ".json")
@@ -37,6 +38,17 @@ NO_CLASSES = (*SPLITS, "valid", "validation", "images", *LABEL_DIRS)
 @dataclass(frozen=True)
 class BinaryMask(Coding):
     """Masks of one class: 0 and 1, 0 and 255, or a colour on black."""
+
+    takes_lossy: ClassVar[bool] = True
+
+    def of_palette(self, numbers: Mask, palette: list[RGB], labels: Labels, path: Path, seen: Seen) -> tuple[Mask, bool]:
+        """Grey levels, or 1 where the colour is not black; indices where no entry is black."""
+        levels = grey_levels(numbers, palette)
+        if levels is not None:
+            return levels, False
+        black = [index for index, colour in enumerate(palette) if colour == (0, 0, 0)]
+        present = np.isin(numbers, black)
+        return (np.asarray(~present, np.uint8) if present.any() else numbers), False
 
     def decode(self, raw: npt.NDArray[Any], labels: Labels, path: Path) -> Mask:
         """uint8 (H, W) or (H, W, 3 or 4) → uint8 (H, W), 1 where the class is.

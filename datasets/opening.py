@@ -6,16 +6,17 @@ both live here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
+from os.path import commonprefix
 from pathlib import Path
 
 import numpy as np
 
 from ..core.errors import DataError, UnknownNameError
-from ..core.labels import CAMVID, Labels, preset
-from .dataset import CLASSES_FILE, SegDataset, read_classes, read_mask
+from ..core.labels import Labels, preset
+from .classes import CLASSES_FILE, read_classes
+from .dataset import SegDataset
 from .layouts import FOLDERS, IMAGE_SUFFIXES, SPLITS, Layout, find_layout, folders
 from .merged import (
     BACKGROUND,
@@ -28,10 +29,9 @@ from .merged import (
     open_description,
     whole_splits,
 )
+from .resolving import BINARY, resolve_classes
 
 _ALIASES = {"val": ("valid", "validation"), "valid": ("val",), "validation": ("val",)}
-# The four sequences that CamVid's frames are named after.
-_CAMVID_NAME = re.compile(r"^(0001TP|0006R0|0016E5|Seq05VD)_")
 
 
 def open_dataset(root: str | Path, split: str, labels: Labels | str | None = None) -> SegDataset:
@@ -87,7 +87,7 @@ def names_its_own(data: SegDataset, labels: Labels) -> bool:
     own = data.labels.names
     if own == labels.names or is_merged(data.root) or (data.root / CLASSES_FILE).is_file():
         return True
-    return all(names != Labels.numbered(len(names)).names for names in (own, labels.names))
+    return own != BINARY.names and all(names != Labels.numbered(len(names)).names for names in (own, labels.names))
 
 
 def with_names(numbers: SegDataset, labels: Labels) -> SegDataset:
@@ -107,13 +107,33 @@ def open_folder(root: Path, split: str, labels: Labels | str | None = None) -> S
         raise DataError(f"{where}: no images in this folder; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
     missing = [image for image, mask in pairs if mask is None]
     if missing:
+        expected = layout.expected_label(root, folder, missing[0])
         raise DataError(
-            f"{missing[0]}: has no label ({len(missing)} of {len(pairs)} images have none); "
-            f"expected {layout.expects(root, folder)}/{missing[0].stem}.png"
+            f"{missing[0]}: has no label ({len(missing)} of {len(pairs)} images have none); expected {expected}"
+            f"{_beside(expected, missing[0])}"
         )
     images = tuple(image for image, _ in pairs)
     masks = tuple(mask for _, mask in pairs if mask is not None)
-    return SegDataset(root, split, _resolve_labels(root, layout, images, masks, labels), images, masks, layout.coding(root))
+
+    def others() -> list[Path]:
+        rest = (layout.pairs(root, name) for name in layout.splits(root) if name != folder)
+        return [mask for pairs in rest for _, mask in pairs if mask is not None]
+
+    meaning = resolve_classes(root, layout, images, masks, labels, others)
+    return SegDataset(root, split, meaning.labels, images, masks, meaning.coding, notes=meaning.notes)
+
+
+def _beside(expected: Path, image: Path) -> str:
+    """Which files of this image there are instead of an expected label; nothing where there are none."""
+    if not expected.parent.is_dir():
+        return f"; there is no folder {expected.parent}"
+    stem = commonprefix([image.stem, expected.stem]).rstrip("_")
+    own = sorted(
+        path.name
+        for path in expected.parent.iterdir()
+        if path.name.startswith(stem) and not path.name[len(stem) : len(stem) + 1].isalnum()
+    )
+    return f"; there is {', '.join(own[:2])}" if stem and own else ""
 
 
 def open_merged(root: Path, split: str, labels: Labels | None = None) -> SegDataset:
@@ -161,28 +181,6 @@ def _split_name(root: Path, layout: Layout, split: str) -> str:
         raise DataError(f"dataset {root}: no split {split!r} ({has}); it lies there as {layout.name}")
     folder = "images" if found is None else layout.expects(root, found).parent.name
     raise DataError(f"dataset {root}: no folder {folder}/{split} ({has}); expected images/{split} and labels/{split}")
-
-
-def _resolve_labels(
-    root: Path, layout: Layout, images: tuple[Path, ...], masks: tuple[Path, ...], labels: Labels | str | None
-) -> Labels:
-    if isinstance(labels, Labels):
-        return labels
-    if labels is not None:
-        return preset(labels)
-    file = root / CLASSES_FILE
-    if file.is_file():
-        return read_classes(file)
-    known = layout.labels(root)
-    if known is not None:
-        return known
-    if all(_CAMVID_NAME.match(path.name) for path in images):
-        return CAMVID
-    highest = 0
-    for path in masks:
-        values = np.unique(read_mask(path))
-        highest = max(highest, int(values[values < 255].max(initial=0)))
-    return Labels.numbered(highest + 1)
 
 
 def _merge(root: Path, split: str, labels: Labels, parts: Sequence[Part]) -> MergedDataset:

@@ -103,6 +103,7 @@ def prepare(request: Request, group: Processes) -> Prepared:
     # Of all pixels, the unlabelled ones included: classes that few datasets label weigh more than by their true shares. True
     # shares (the most likely ones, by EM) were tried: in a small trial they learned slower, the background too.
     frequencies = class_frequencies(train, len(sets))
+    _check_labels(train, frequencies)
     teacher = open_teacher(config.distill.teacher, train.labels) if config.distill else None
     return Prepared(
         start, assumed, train, val, sets, earlier, shape, epoch, rows, size_hw, crop_hw, device, precision, frequencies,
@@ -192,6 +193,18 @@ def _check_shares(request: Request, train_images: int, val_images: int, group: P
         raise InputError(
             f"{config.val_split} has {val_images} images, and each of {group.count} processes needs one; start fewer"
         )
+
+
+def _check_labels(train: SegDataset, frequencies: npt.NDArray[np.float64]) -> None:
+    used = np.flatnonzero(frequencies)
+    if used.size > 1:
+        return
+    what = f"class {train.labels.names[used[0]]} alone" if used.size and used[0] < len(train.labels) else "one value alone"
+    raise DataError(
+        f"dataset {train.root}, {train.split}: "
+        + (f"its labels hold {what}, so there is nothing to tell apart" if used.size else "every label pixel is void")
+        + f"; check what the label files' values mean (seg-edge data check {train.root})"
+    )
 
 
 def _check_sizes(val: SegDataset) -> None:

@@ -134,6 +134,8 @@ def _network(
 ) -> tuple[SegmentationModule, dict[str, int]]:
     """The network with all that its training adds, and the size of the network that runs afterwards."""
     config, start, labels, size_hw = request.config, ready.start, ready.train.labels, ready.size_hw
+    for note in dict.fromkeys((*ready.train.notes, *ready.val.notes)):
+        progress.say(f"train: {request.data}: {note}")
     net = build(config.model, len(labels), ready.shape or (config_for(start, len(labels)) if start else None))
     if start:
         new = begin_with(net, start, labels)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -80,6 +81,98 @@ def test_a_split_without_labels_is_an_error_of_its_own(root):
     found = check(root)
     assert [split.name for split in found.splits] == ["val", "train"]
     assert "c.png: has no label (1 of 1 images have none)" in found.errors[0]
+
+
+def test_masks_of_0_and_255_are_said(tmp_path):
+    for split, values in (("train", (0, 255)), ("val", (255,))):
+        write(tmp_path / f"images/{split}/a.png", picture(3 + len(values)))
+        write(tmp_path / f"masks/{split}/a.png", np.resize(np.array(values, np.uint8), SIZE_HW))
+    found = check(tmp_path)
+    assert (found.labels.names, found.errors) == (("background", "foreground"), [])
+    assert [split.pixels for split in found.splits] == [[1536, 1536], [0, 3072]]
+    assert found.warnings[0].startswith("label values are 0 and 255 alone: 0 is taken as background, 255 as foreground")
+
+
+@pytest.mark.parametrize(("value", "text"), [(0, "hold class road alone, so there"), (255, "label pixel is void")])
+def test_nothing_to_learn(root, value, text):
+    for name in ("a", "b"):
+        write(root / f"labels/train/{name}.png", np.full(SIZE_HW, value, np.uint8))
+    errors = check(root).errors
+    assert len(errors) == 1
+    assert text in errors[0]
+
+
+def test_no_training_split(root):
+    for kind in ("images", "labels"):
+        shutil.rmtree(root / kind / "train")
+    assert check(root).warnings[0] == "no split train: it can be evaluated, but a training needs one"
+
+
+def test_palettes_differ_between_splits(root):
+    from tests.datasets.test_palettes import png
+
+    (root / "classes.json").write_text('{"names": ["road", "car"]}')
+    for split, name, colours in (("train", "a", [(9, 0, 0), (0, 9, 0)]), ("val", "c", [(0, 9, 0), (9, 0, 0)])):
+        (root / f"labels/{split}/{name}.png").write_bytes(png([[0, 1] * 32] * 48, 8, colours))
+    errors = check(root).errors
+    assert len(errors) == 1
+    assert "c.png: palette index 0 is (0, 9, 0) here and (9, 0, 0) in" in errors[0]
+
+
+def test_damaged_jpegs_are_named(root, capfd):
+    data = bytearray(cv2.imencode(".jpg", picture(7))[1].tobytes())
+    (root / "images/train/a.png").unlink()
+    (root / "images/train/a.jpg").write_bytes(data)
+    assert check(root).errors == []
+    middle = len(data) * 3 // 4
+    data[middle : middle + 3] = b"\xff\xd3\x00"
+    (root / "images/train/a.jpg").write_bytes(data)
+    errors = check(root).errors
+    assert len(errors) == 1
+    assert errors[0].startswith(f"{root}/images/train/a.jpg: damaged (")
+    assert capfd.readouterr().err == ""
+
+
+def test_16_bit_images_are_refused(root):
+    thermal = np.linspace(7000, 8000, 48 * 64).reshape(SIZE_HW).astype(np.uint16)
+    assert cv2.imwrite(str(root / "images/train/a.png"), thermal)
+    assert check(root).errors == [
+        f"{root}/images/train/a.png: the image has uint16 values from 7000 to 8000; expected 8 bits: map the range that "
+        "matters to 0..255 first, the same for every image"
+    ]
+
+
+def test_remarks_on_image_files(root):
+    image = pytest.importorskip("PIL.Image", reason="Pillow comes with the train extra")
+    rgba = np.dstack([picture(0), np.full(SIZE_HW, 200, np.uint8)])
+    write(root / "images/train/a.png", rgba)
+    (root / "images/train/b.png").unlink()
+    image.fromarray(picture(1)).convert("CMYK").save(root / "images/train/b.jpg")
+    (root / "images/val/c.png").unlink()
+    photo = image.fromarray(picture(2))
+    exif = photo.getexif()
+    exif[0x112] = 3
+    photo.save(root / "images/val/c.jpg", exif=exif)
+    found = check(root)
+    assert found.errors == []
+    assert found.warnings[:3] == [
+        "train: 1 image has an alpha channel, which is dropped (a.png)",
+        "train: 1 image has CMYK colours, which are converted to RGB without their profile (b.jpg)",
+        "val: 1 image has EXIF orientation 3: read as viewers show it, rotated by 180°; labels must be drawn that way "
+        "(c.jpg)",
+    ]
+
+
+def test_exif_is_named_where_sizes_differ(root):
+    image = pytest.importorskip("PIL.Image", reason="Pillow comes with the train extra")
+    (root / "images/val/c.png").unlink()
+    photo = image.fromarray(picture(2))
+    exif = photo.getexif()
+    exif[0x112] = 6
+    photo.save(root / "images/val/c.jpg", exif=exif)
+    (error,) = check(root).errors
+    assert "label is 64x48 but its image c.jpg is 48x64" in error
+    assert "EXIF orientation 6 of the image says rotated by 90°" in error
 
 
 def test_no_split_at_all(root):

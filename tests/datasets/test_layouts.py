@@ -103,6 +103,39 @@ def test_ade20k(tmp_path):
         open_dataset(tmp_path, "train")
 
 
+def test_ade20ks_validation_alone(tmp_path):
+    write(tmp_path / "images/validation/ADE_00000001.png")
+    write(tmp_path / "annotations/validation/ADE_00000001.png", [[0, 1, 2, 150]] * 2)
+    assert only(tmp_path, "val") == [255, 0, 1, 149]
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("leftImg8bit/train/x/x_0_leftImg8bit.png", "gtFine/train/x/x_0_gtFine_labelIds.png"),
+        ("train/images/a.png", "train/labels/a.png"),
+        ("images/a.png", "masks/a.png"),
+        ("images/training/a.png", "annotations/training/a.png"),
+        ("train/a.png", "trainannot/a.png"),
+        ("701_StillsRaw_full/a_0001.png", "LabeledApproved_full/a_0001_L.png"),
+        ("train/a_01.png", "train_masks/a_01_mask.gif"),
+    ],
+)
+def test_where_a_missing_label_is_expected(tmp_path, image, expected):
+    write(tmp_path / image)
+    (tmp_path / expected).parent.mkdir(parents=True)
+    with pytest.raises(DataError, match=f"{image}: has no label .*; expected {tmp_path}/{expected}$"):
+        open_dataset(tmp_path, "train")
+
+
+def test_what_lies_there_instead_of_a_label(tmp_path):
+    write(tmp_path / "leftImg8bit/train/x/x_0_leftImg8bit.png")
+    write(tmp_path / "gtFine/train/x/x_0_gtFine_labelTrainIds.png")
+    write(tmp_path / "gtFine/train/x/x_01_gtFine_labelTrainIds.png")
+    with pytest.raises(DataError, match="x_0_gtFine_labelIds.png; there is x_0_gtFine_labelTrainIds.png$"):
+        open_dataset(tmp_path, "train")
+
+
 def test_camvid_of_segnets_tutorial(tmp_path):
     write(tmp_path / "val/0016E5_07959.png")
     write(tmp_path / "valannot/0016E5_07959.png", [[0, 8, 10, 11]] * 2)

@@ -1,0 +1,200 @@
+"""Which classes a dataset has and what its label files' values mean: by the user's files, the layout, or the values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core.errors import DataError
+from ..core.labels import CAMVID, VOC_VOID_RGB, Labels, default_palette, preset
+from . import labelmap
+from .classes import CLASSES_FILE, ClassList, read_class_list
+from .coding import Coding, Mask
+from .dataset import read_mask
+from .labelmap import read_label_map
+from .layouts import Layout
+from .palettes import Seen
+
+# The four sequences that CamVid's frames are named after.
+_CAMVID_NAME = re.compile(r"^(0001TP|0006R0|0016E5|Seq05VD)_")
+#: Classes of masks that hold 0 and 255 alone, where nothing names them.
+BINARY = Labels(("background", "foreground"), ((0, 0, 0), (255, 255, 255)))
+_BINARY_CODING = Coding({0: 0, 255: 1}, {(0, 0, 0): 0, (255, 255, 255): 1})
+# So many label files show whether masks may be of 0 and 255; then all are read.
+_SAMPLE = 4
+# More values than this, or more than the second number with gaps, are looked at for smoothing.
+_MANY_VALUES, _MANY_WITH_GAPS = 16, 8
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What is known of a dataset's label files.
+
+    Attributes:
+        labels: The classes.
+        coding: What values and colours mean.
+        notes: What was assumed, one line each.
+        says_void: Whether the user's file says which value is void.
+    """
+
+    labels: Labels
+    coding: Coding
+    notes: tuple[str, ...] = ()
+    says_void: bool = False
+
+
+def resolve_classes(
+    root: Path,
+    layout: Layout,
+    images: Sequence[Path],
+    masks: Sequence[Path],
+    labels: Labels | str | None,
+    others: Callable[[], Iterable[Path]],
+) -> Meaning:
+    """The classes and the coding of one split.
+
+    Args:
+        root: The dataset's folder.
+        layout: How it lies on disk.
+        images: Images of the split.
+        masks: Label files of the split.
+        labels: Classes that the user named; None lets the dataset say.
+        others: Label files of the other splits, asked for where this split's values leave a doubt.
+
+    Raises:
+        DataError: a file of classes that is wrong, smoothed labels, or labels of one value.
+        UnknownNameError: no such preset.
+    """
+    meaning = _said(root, layout, images, preset(labels) if isinstance(labels, str) else labels)
+    if meaning is not None:
+        two = len(meaning.labels) == 2 and meaning.labels.ignore_index == 255 and meaning.coding == Coding()
+        if two and not meaning.says_void and _may_be_binary(masks) and _is_binary(masks, others):
+            return Meaning(meaning.labels, _BINARY_CODING, (*meaning.notes, _binary_note(root, meaning.labels)))
+        return meaning
+    values = _values(masks)
+    if _only(values, 0, 255):
+        if _is_binary(masks, others):
+            return Meaning(BINARY, _BINARY_CODING, (_binary_note(root, BINARY),))
+        values |= _values(others())
+    highest = int(np.flatnonzero(values[:255]).max(initial=0))
+    _check_smoothing(masks, values)
+    return Meaning(Labels.numbered(highest + 1), Coding())
+
+
+def _said(root: Path, layout: Layout, images: Sequence[Path], wanted: Labels | None) -> Meaning | None:
+    """What the user's files and the layout say; None where values must tell."""
+    file, label_map = root / CLASSES_FILE, root / labelmap.FILE
+    own = read_class_list(file) if file.is_file() else None
+    if wanted is not None and (own is None or own.labels.names != wanted.names):
+        own = ClassList(wanted, None, wanted.palette != default_palette(len(wanted)))
+    if own is not None:
+        return Meaning(wanted or own.labels, _coding(own, layout, root), says_void=own.says_void)
+    if label_map.is_file():
+        content = read_label_map(label_map)
+        return Meaning(content.labels, content.coding)
+    known = layout.labels(root)
+    if known is not None:
+        return Meaning(known, layout.coding(root))
+    if all(_CAMVID_NAME.match(path.name) for path in images):
+        return Meaning(CAMVID, Coding())
+    return None
+
+
+def _coding(own: ClassList, layout: Layout, root: Path) -> Coding:
+    """What label files mean where the user names the classes: the layout's own coding holds for its own classes only."""
+    if own.values is not None:
+        return Coding(own.values)
+    if (root / labelmap.FILE).is_file():
+        known, coding = (lambda content: (content.labels, content.coding))(read_label_map(root / labelmap.FILE))
+    else:
+        layout_labels = layout.labels(root)
+        if layout_labels is None:
+            return Coding()
+        known, coding = layout_labels, layout.coding(root)
+    names = own.labels.names
+    if coding.values is not None and len(names) == len(known):
+        return coding  # Cityscapes' ids, ADE20K's numbers: the classes are renamed
+    if coding.colours is None:
+        return Coding()
+    if own.coloured and any(
+        colour != dict(zip(known.names, known.palette, strict=True)).get(name)
+        for name, colour in zip(names, own.labels.palette, strict=True)
+    ):
+        return Coding(void_rgb=VOC_VOID_RGB)
+    if not set(names) <= set(known.names):
+        return Coding(void_rgb=VOC_VOID_RGB)
+    numbers = {known.names.index(name): number for number, name in enumerate(names)} | {
+        known.ignore_index: own.labels.ignore_index
+    }
+    return Coding(colours={colour: numbers[number] for colour, number in coding.colours.items() if number in numbers})
+
+
+def _binary_note(root: Path, labels: Labels) -> str:
+    return (
+        f"label values are 0 and 255 alone: 0 is taken as {labels.names[0]}, 255 as {labels.names[1]}; "
+        f"to say otherwise, write values into {root / CLASSES_FILE}"
+    )
+
+
+def _may_be_binary(masks: Sequence[Path]) -> bool:
+    return _only(_values(masks[:_SAMPLE], strict=False), 0, 255)
+
+
+def _is_binary(masks: Sequence[Path], others: Callable[[], Iterable[Path]]) -> bool:
+    """Whether all splits together hold the values 0 and 255 and no others."""
+    values = np.zeros(256, np.bool_)
+    for path in (*masks, *others()):
+        values |= _values((path,), strict=False)
+        if not _only(values, 0, 255):
+            return False
+    return bool(values[0] and values[255])
+
+
+def _only(values: npt.NDArray[np.bool_], *allowed: int) -> bool:
+    return not np.delete(values, allowed).any()
+
+
+def _values(masks: Iterable[Path], strict: bool = True) -> npt.NDArray[np.bool_]:
+    """Which values occur: bool (256,). Files that can't be read are an error where ``strict``, else left out."""
+    values, seen = np.zeros(256, np.bool_), Seen()
+    for path in masks:
+        try:
+            mask = read_mask(path, seen)
+        except DataError:
+            if strict:
+                raise
+            continue
+        values |= np.bincount(mask.ravel(), minlength=256) > 0
+    return values
+
+
+def _check_smoothing(masks: Sequence[Path], values: npt.NDArray[np.bool_]) -> None:
+    """Raises where most of many values occur along borders only: smoothed masks, not class numbers."""
+    used = np.flatnonzero(values)
+    gaps = int(used[used < 255].max(initial=0)) >= 2 * used.size
+    if used.size <= (_MANY_WITH_GAPS if gaps else _MANY_VALUES):
+        return
+    inside = np.zeros(256, np.bool_)
+    for path in masks:
+        inside |= _inside(read_mask(path))
+        if inside.sum() * 2 >= used.size:
+            return
+    raise DataError(
+        f"{masks[0]} and others: label values are {used.size} different ones from {used[0]} to {used[-1]}, and "
+        f"{used.size - int(inside.sum())} of them occur along borders alone: masks with smoothed borders, not class "
+        "numbers; export them without anti-aliasing, or set each value to the nearest class first"
+    )
+
+
+def _inside(mask: Mask) -> npt.NDArray[np.bool_]:
+    """Values that cover some square of 3 × 3 pixels, bool (256,)."""
+    even = np.ones((max(0, mask.shape[0] - 2), max(0, mask.shape[1] - 2)), np.bool_)
+    for y in range(3):
+        for x in range(3):
+            even &= mask[y : y + even.shape[0], x : x + even.shape[1]] == mask[1:-1, 1:-1]
+    return np.bincount(mask[1:-1, 1:-1][even], minlength=256) > 0
