@@ -19,11 +19,11 @@ from ..core.labels import Labels, colorize
 from ..core.progress import Progress, Silent
 from ..core.report import Cells, Report
 from .dataset import SegDataset
+from .labelfiles.palettes import Seen
 from .layouts import SPLITS, find_layout
 from .merged import as_background, is_merged, splits_of
 from .opening import open_dataset
 from .options import CheckOptions
-from .palettes import Seen
 from .remarks import Remarks, decoder_warnings
 
 # Two images are alike if at most this many of the 256 bits of their hashes differ. On CamVid a copy at JPEG quality 60 or

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from ..core.errors import DataError
 from ..core.labels import Labels
-from .classes import CLASSES_FILE
-from .coding import Coding, Mask, palette_as_numbers
 from .exif import MEANINGS, orientation
-from .palettes import Seen, grey_step, palette_of, resolve
+from .labelfiles.classes import CLASSES_FILE
+from .labelfiles.coding import Coding, Mask, palette_as_numbers
+from .labelfiles.palettes import Seen, grey_step, palette_of, resolve
 
 Frame = npt.NDArray[np.uint8]
 

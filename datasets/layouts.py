@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ..core.errors import DataError
 from ..core.labels import CAMVID, CARVANA, CITYSCAPES, VOC, VOC_VOID_RGB, Labels, default_palette
-from . import labelmap
-from .coding import Coding
-from .labelmap import LabelMap, read_label_map
+from .labelfiles import labelmap
+from .labelfiles.coding import Coding
+from .labelfiles.labelmap import LabelMap, read_label_map
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val", "test")

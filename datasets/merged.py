@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 from ..core.errors import DataError, InputError, UnknownNameError
 from ..core.labels import RGB, Labels, default_palette
-from .coding import Coding, Mask
 from .dataset import SegDataset
+from .labelfiles.coding import Coding, Mask
+from .labelfiles.palettes import Seen, grey_levels
 from .layouts import LABEL_DIRS, SPLITS, folders
-from .palettes import Seen, grey_levels
 
 BACKGROUND = "background"
 DESCRIPTIONS = (".yaml", ".yml", ".json")

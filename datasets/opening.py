@@ -15,8 +15,8 @@ import numpy as np
 
 from ..core.errors import DataError, UnknownNameError
 from ..core.labels import Labels, preset
-from .classes import CLASSES_FILE, read_classes
 from .dataset import SegDataset
+from .labelfiles.classes import CLASSES_FILE, read_classes
 from .layouts import FOLDERS, IMAGE_SUFFIXES, SPLITS, Layout, find_layout, folders
 from .merged import (
     BACKGROUND,

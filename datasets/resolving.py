@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from ..core.errors import DataError
 from ..core.labels import CAMVID, VOC_VOID_RGB, Labels, default_palette, preset
-from . import labelmap
-from .classes import CLASSES_FILE, ClassList, read_class_list
-from .coding import Coding, Mask
 from .dataset import read_mask
-from .labelmap import read_label_map
+from .labelfiles import labelmap
+from .labelfiles.classes import CLASSES_FILE, ClassList, read_class_list
+from .labelfiles.coding import Coding, Mask
+from .labelfiles.labelmap import read_label_map
+from .labelfiles.palettes import Seen
 from .layouts import Layout
-from .palettes import Seen
 
 # The four sequences that CamVid's frames are named after.
 _CAMVID_NAME = re.compile(r"^(0001TP|0006R0|0016E5|Seq05VD)_")

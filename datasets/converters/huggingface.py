@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.errors import DataError, InputError
-from ..coding import palette_as_numbers
+from ..labelfiles.coding import palette_as_numbers
 from ..regions.images import Picture, Region, Source
 from ..regions.reading import SPLIT_NAMES, Reading, read_json
 from ..regions.shapes import decode_image, suffix_of

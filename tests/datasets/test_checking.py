@@ -12,6 +12,7 @@ from seg_edge.core.labels import Labels
 from seg_edge.core.progress import Count, Silent
 from seg_edge.datasets.checking import check, contact_sheet, image_hash
 from seg_edge.datasets.dataset import read_image, write_labels
+from seg_edge.datasets.encodings.png import encode_png, with_palette
 
 LABELS = Labels(("road", "car"), ((128, 64, 128), (0, 0, 142)))
 SIZE_HW = (48, 64)
@@ -109,11 +110,10 @@ def test_no_training_split(root):
 
 
 def test_palettes_differ_between_splits(root):
-    from tests.datasets.test_palettes import png
-
     (root / "classes.json").write_text('{"names": ["road", "car"]}')
     for split, name, colours in (("train", "a", [(9, 0, 0), (0, 9, 0)]), ("val", "c", [(0, 9, 0), (9, 0, 0)])):
-        (root / f"labels/{split}/{name}.png").write_bytes(png([[0, 1] * 32] * 48, 8, colours))
+        grey = encode_png(np.resize(np.array([0, 1], np.uint8), SIZE_HW))
+        (root / f"labels/{split}/{name}.png").write_bytes(with_palette(grey, np.array(colours, np.uint8)))
     errors = check(root).errors
     assert len(errors) == 1
     assert "c.png: palette index 0 is (0, 9, 0) here and (9, 0, 0) in" in errors[0]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...datasets.coding import Mask
 from ...datasets.dataset import Frame, SegDataset
+from ...datasets.labelfiles.coding import Mask
 
 #: The cache takes at most so many bytes, and at most this part of the free memory.
 LIMIT, PART = 2 << 30, 1 / 4

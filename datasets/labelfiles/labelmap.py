@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import DataError
-from ..core.labels import RGB, VOC, VOC_VOID_RGB, Labels
+from ...core.errors import DataError
+from ...core.labels import RGB, VOC, VOC_VOID_RGB, Labels
 from .coding import Coding
 
 FILE = "labelmap.txt"

@@ -13,8 +13,8 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from ..core.errors import DataError
-from ..core.labels import RGB, Labels
+from ...core.errors import DataError
+from ...core.labels import RGB, Labels
 from . import palettes
 
 Mask = npt.NDArray[np.uint8]

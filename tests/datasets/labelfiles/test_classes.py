@@ -7,7 +7,7 @@ import pytest
 
 from seg_edge.core.errors import DataError
 from seg_edge.core.labels import Labels
-from seg_edge.datasets.classes import ClassList, read_class_list
+from seg_edge.datasets.labelfiles.classes import ClassList, read_class_list
 
 
 def read(tmp_path: Path, data: object) -> ClassList:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import DataError
-from ..core.labels import Labels
+from ...core.errors import DataError
+from ...core.labels import Labels
 
 #: Optional file in a dataset's root: names, palette and ignore_index as :meth:`Labels.from_dict` reads them, and values.
 CLASSES_FILE = "classes.json"

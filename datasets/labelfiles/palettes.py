@@ -9,8 +9,8 @@ from struct import unpack_from
 import numpy as np
 import numpy.typing as npt
 
-from ..core.errors import DataError
-from ..core.labels import RGB, Labels, default_palette
+from ...core.errors import DataError
+from ...core.labels import RGB, Labels, default_palette
 
 Mask = npt.NDArray[np.uint8]
 #: Index → its colour and the file that says so.

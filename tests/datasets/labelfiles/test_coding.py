@@ -8,7 +8,7 @@ import pytest
 
 from seg_edge.core.errors import DataError
 from seg_edge.core.labels import Labels
-from seg_edge.datasets.coding import Coding, palette_as_numbers
+from seg_edge.datasets.labelfiles.coding import Coding, palette_as_numbers
 
 LABELS = Labels(("sky", "road", "car"), ((128, 128, 128), (128, 64, 128), (0, 0, 142)), 255)
 FILE = Path("labels/a.png")
