@@ -1,4 +1,4 @@
-"""Frame in, mask and overlay out: pre-processing, engine and post-processing as one call."""
+"""The Segmenter: pre-processing, engine and post-processing in one call."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ __all__ = ["Segmenter"]
 
 
 class Segmenter:
-    """A model that takes frames of any size. Not thread-safe, with one exception: one thread may :meth:`start` frames while
-    another finishes those before them.
+    """A model that segments frames of any size.
 
-    Frames are uint8 arrays with contiguous rows (a crop will do), in one of three pixel formats: ``"bgr"`` (H, W, 3), and
-    what cameras and decoders deliver, ``"nv12"`` (3*H/2, W) and ``"yuyv"`` (H, W, 2), BT.601, limited range. The latter go
-    straight into the network's resize; they are converted to BGR only for an overlay, in the overlay's own memory.
+    Not thread-safe, with one exception: one thread may :meth:`start` frames while another thread finishes earlier
+    frames.
+
+    Frames are uint8 arrays with contiguous rows, such as crops of larger frames. There are three pixel formats:
+    ``"bgr"`` (H, W, 3), and the formats of cameras and decoders, ``"nv12"`` (3*H/2, W) and ``"yuyv"`` (H, W, 2),
+    BT.601, limited range. The network's resize reads all three directly; only an overlay needs a conversion to BGR,
+    which is done in the overlay's memory.
 
     >>> import numpy as np
     >>> with Segmenter("unet-s-camvid") as seg:
@@ -40,18 +43,18 @@ class Segmenter:
         model: An exported ONNX file, an artefact folder, or an open engine (closed together with the segmenter).
         engine: A name from :func:`seg_edge.runtime.engines.engines`, or ``"auto"``.
         threads: CPU threads of the engine and of the kernels around it; None is every core (the kernels: at most 4).
-        alpha: Opacity of the overlay's colours, 0 to 1; or of some classes' by name (the others have 0.5).
-        classes: Names of the classes that the overlay colours; None is all. The mask always has all of them.
+        alpha: Opacity of the overlay's colours, 0 to 1; or opacities by class name (0.5 for other classes).
+        classes: Names of the classes that the overlay colours; None is all. The mask always contains all classes.
         contours: Whether the overlay draws the borders between classes.
-        smooth: Share of the new frame, above 0 to 1, in an exponential mean of the logits over the frames processed; for one
-            video, see :meth:`reset`. None: every frame by itself.
-        throughput: Let the engine compute several frames side by side, where it can: a file is done sooner, and each frame
-            takes longer. Of use only to :class:`seg_edge.runtime.Pipeline` and :meth:`stream`, not to frames one by one.
+        smooth: Weight of the new frame, above 0 to 1, in an exponential mean of the logits over the frames of one video
+            (see :meth:`reset`). None disables smoothing.
+        throughput: Let the engine compute several frames in parallel, if the engine supports it. Files are processed
+            faster, but each frame takes longer. Useful only for :class:`seg_edge.runtime.Pipeline` and :meth:`stream`.
 
     Raises:
-        ModelFileError, UnknownNameError, EngineError: as :func:`seg_edge.runtime.open_engine` says.
-        UnknownNameError: a class that the model doesn't have.
-        InputError: ``alpha`` or ``smooth`` out of range; ``smooth`` with a model that gives no logits.
+        ModelFileError, UnknownNameError, EngineError: as :func:`seg_edge.runtime.open_engine`.
+        UnknownNameError: the model has no class of that name.
+        InputError: ``alpha`` or ``smooth`` is out of range, or ``smooth`` is given for a model without logits.
     """
 
     runner_class: ClassVar[type[FrameRunner]] = FrameRunner
@@ -87,19 +90,20 @@ class Segmenter:
 
     @property
     def most_in_flight(self) -> int:
-        """How many frames may be in flight at the same time, see :meth:`start`; 1 where the device does their whole way."""
+        """Maximum number of frames in flight, see :meth:`start`; 1 if the device processes frames entirely."""
         return self._runner.most_in_flight
 
     def __call__(self, frame: Frame, out: Mask | None = None, *, pixel_format: str = "bgr") -> Mask:
-        """Class numbers at the frame's own resolution: uint8 (H, W), ``out`` or a new array.
+        """Class numbers at the frame's resolution: uint8 (H, W), ``out`` or a new array.
 
         Args:
             frame: See the class.
-            out: uint8 (H, W) to write into; None allocates one, which is then the caller's.
+            out: Output array, uint8 (H, W); None allocates an array, which the caller owns.
             pixel_format: ``"bgr"``, ``"nv12"`` or ``"yuyv"``.
 
         Raises:
-            UnknownNameError, TypeError, ValueError: no such pixel format; ``frame`` or ``out`` of another dtype or shape.
+            UnknownNameError: the pixel format is unknown.
+            TypeError, ValueError: ``frame`` or ``out`` has a wrong dtype or shape.
             EngineError: the engine failed or is closed.
         """
         mask = self.process(frame, overlay=False, mask_out=out, pixel_format=pixel_format).mask
@@ -107,16 +111,16 @@ class Segmenter:
         return mask
 
     def overlay(self, frame: Frame, out: Frame | None = None, *, pixel_format: str = "bgr") -> Frame:
-        """The frame with the classes' colours blended in: uint8 (H, W, 3), ``out`` or a new array. Raises as a call does."""
+        """The frame with the classes' colours blended in: uint8 (H, W, 3), ``out`` or a new array. Raises as a call."""
         overlay = self.process(frame, mask=False, out=out, pixel_format=pixel_format).overlay_bgr
         assert overlay is not None
         return overlay
 
     def logits(self, frame: Frame, *, pixel_format: str = "bgr") -> Logits:
-        """The network's own output for a frame: float32 (C, h, w), the caller's. Raises as a call does.
+        """The network's output for a frame: float32 (C, h, w), owned by the caller. Raises as a call does.
 
         Raises:
-            EngineError: the model was exported with ``head="labels"``: its logits don't leave the graph.
+            EngineError: the model was exported with ``head="labels"``, so the graph does not output logits.
         """
         return self._runner.logits(frame, pixel_format)
 
@@ -135,12 +139,13 @@ class Segmenter:
 
         Args:
             frame, pixel_format: See the class.
-            mask, overlay: What to compute; both cost one pass over the frame together.
-            mask_out, out: Arrays to write the mask and the overlay into; None allocates.
+            mask, overlay: Whether to compute the mask and the overlay; both together take one pass over the frame.
+            mask_out, out: Output arrays for the mask and the overlay; None allocates.
             about: ``index``, ``name``, ``captured_s`` and ``origin`` of the result.
 
         Raises:
-            UnknownNameError, TypeError, ValueError: no such pixel format; an array of another dtype or shape.
+            UnknownNameError: the pixel format is unknown.
+            TypeError, ValueError: an array has a wrong dtype or shape.
             EngineError: the engine failed or is closed.
         """
         return self._runner.process(frame, mask, overlay, (mask_out, out), pixel_format, **about)
@@ -150,7 +155,7 @@ class Segmenter:
         return self._runner.process_batch(frames, outs, **wanted)
 
     def start(self, frames: Sequence[SourceFrame]) -> Pending:
-        """Hands frames to the network and returns at once: see :meth:`.FrameRunner.start`."""
+        """Submits frames to the network and returns immediately: see :meth:`.FrameRunner.start`."""
         return self._runner.start(frames)
 
     def finish(self, pending: Pending, outs: Sequence[Outs], **wanted: Any) -> list[Result]:
@@ -166,13 +171,14 @@ class Segmenter:
         max_frames: int | None = None,
         in_flight: int | None = None,
     ) -> Generator[Result, None, None]:
-        """Results of a source's frames, in order; reading and inference overlap with the caller's loop.
+        """Yields the results of a source's frames, in order. Reading and inference overlap with the caller's loop.
 
         Args:
-            source: What :func:`seg_edge.runtime.open_source` takes (then closed at the end), or an open source (left open).
-            mask, overlay: What to compute.
+            source: An argument for :func:`seg_edge.runtime.open_source` (the source is closed at the end), or an open
+                source (left open).
+            mask, overlay: Whether to compute the mask and the overlay.
             max_frames: Stop after this many results.
-            in_flight: Frames on their way at the same time, see :class:`seg_edge.runtime.Pipeline`.
+            in_flight: Maximum number of frames in flight, see :class:`seg_edge.runtime.Pipeline`.
 
         Raises:
             SourceError, EngineError: the source can't be opened or fails; the engine failed.
@@ -182,11 +188,11 @@ class Segmenter:
         return stream(source, self, mask=mask, overlay=overlay, max_frames=max_frames, in_flight=in_flight)
 
     def warmup(self, count: int = 3) -> None:
-        """Runs ``count`` black frames, so that the first real one doesn't pay for lazy allocation."""
+        """Runs ``count`` black frames, so that lazy allocations don't delay the first real frame."""
         self._runner.warmup(count)
 
     def reset(self) -> None:
-        """Forgets the frames so far, where ``smooth`` remembers them: before another video, after a cut."""
+        """Resets the smoothing of ``smooth``. Call this before another video, or after a cut."""
         self._runner.painter.reset()
 
     def close(self) -> None:

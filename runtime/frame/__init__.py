@@ -1,1 +1,1 @@
-"""The work around the network on one frame: kernels, resize, style, text, smoothing, result."""
+"""Pre- and post-processing of a frame: kernels, resize, style, text, smoothing, result."""

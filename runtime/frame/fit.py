@@ -1,4 +1,4 @@
-"""Where a frame lies in a network's input: all over it (stretched), or in its middle, undistorted (letterboxed)."""
+"""Position of a frame in the network's input: it fills the input (stretched), or lies in the middle (letterboxed)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Window(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns of the rectangle, to index an image with."""
+        """Row and column slices of the rectangle, for indexing an image."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
 def letterbox(frame_hw: tuple[int, int], size_hw: tuple[int, int]) -> Window:
-    """The largest window with a frame's aspect ratio, in the middle; sides are rounded to nearest and at least 1.
+    """The largest centred window with a frame's aspect ratio; sides are rounded to the nearest integer, at least 1.
 
     >>> letterbox((720, 1280), (352, 480))
     Window(top=41, left=0, height=270, width=480, of_height=352, of_width=480)
@@ -38,7 +38,7 @@ def letterbox(frame_hw: tuple[int, int], size_hw: tuple[int, int]) -> Window:
 
 
 def frame_window(spec: ModelSpec, frame_hw: tuple[int, int]) -> Window | None:
-    """Where a frame lies in the input of a model; None where it fills it."""
+    """The window of a frame in the input of a model; None if the frame fills the input."""
     if spec.resize != "letterbox":
         return None
     window = letterbox(frame_hw, spec.input_hw)

@@ -1,4 +1,4 @@
-"""The head-up display: how the run does, drawn into the overlay."""
+"""The head-up display: statistics of the run, drawn into the overlay."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from .result import Result
 
-#: Seconds between two texts: faster ones can't be read.
+#: Seconds between updates of the text; faster updates would be hard to read.
 PERIOD_S = 0.5
-#: Height of the letters for a frame of 720 rows, in OpenCV's unit (1 is about 22 pixels).
+#: Font scale for a frame of 720 rows, in OpenCV's unit (1 is about 22 pixels).
 _SCALE_720 = 0.7
 
 
@@ -21,7 +21,7 @@ class Hud:
     """Draws two lines into the upper left corner.
 
     Args:
-        about: The constant part: engine and device.
+        about: The constant part of the text: engine and device.
     """
 
     def __init__(self, about: str) -> None:
@@ -35,9 +35,9 @@ class Hud:
         """Draws into ``result.overlay_bgr``, in place.
 
         Args:
-            result: Its overlay is uint8 (H, W, 3), C-contiguous, writable.
-            now_s: ``time.perf_counter``.
-            frames_in, dropped, reconnects: So far.
+            result: A result with an overlay, uint8 (H, W, 3), C-contiguous, writable.
+            now_s: Current time (``time.perf_counter``).
+            frames_in, dropped, reconnects: Totals so far.
         """
         assert result.overlay_bgr is not None
         if self._since_s is None:
@@ -59,7 +59,7 @@ class Hud:
 
 
 def write_lines(frame_bgr: npt.NDArray[np.uint8], lines: tuple[str, ...]) -> None:
-    """White letters with a dark edge, legible on any image; in place."""
+    """Draws white text with a dark edge, legible on any image, in place."""
     scale = max(_SCALE_720 * frame_bgr.shape[0] / 720, 0.3)
     thick = max(round(2 * scale), 1)
     for i, line in enumerate(lines):

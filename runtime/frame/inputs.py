@@ -1,4 +1,4 @@
-"""Network inputs: frames of any size and pixel format, resized into buffers that are reused."""
+"""Network inputs: frames of any size and pixel format, resized into reused buffers."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 class NetworkInputs:
-    """Makes the input of one network and owns the buffers.
+    """Prepares the input of a network and owns the buffers.
 
-    A BGR frame of the network's own size is the input itself: nothing is copied.
+    A BGR frame of the network's input size is used directly, without a copy.
 
     Args:
-        spec: The network.
-        threads: Threads of the resize; None is the kernels' own choice.
+        spec: Spec of the network.
+        threads: Threads of the resize; None is the kernels' default.
     """
 
     def __init__(self, spec: ModelSpec, threads: int | None) -> None:
         self._spec, self._threads = spec, threads
-        # For frames that are processed one at a time: (1, H, W, 3).
+        # For frames processed one at a time: (1, H, W, 3).
         self._single = np.zeros((1, *spec.input_hw, 3), np.uint8)
-        # Buffers of frames in flight, while no frame uses them.
+        # Unused buffers for frames in flight.
         self._pool: deque[Frame] = deque()
 
     def single(self, frame: Frame, pixel_format: str) -> Frame:
@@ -41,11 +41,11 @@ class NetworkInputs:
         return self._single
 
     def batch(self, frames: Sequence[SourceFrame]) -> tuple[Frame, Frame | None]:
-        """The input for frames that share an inference, of any sizes.
+        """The input for frames of any sizes that share an inference.
 
         Returns:
-            uint8 (N, H, W, 3), and the buffer to :meth:`give_back` once the network has read it; None where the input is
-            the frame's own memory.
+            uint8 (N, H, W, 3), and the buffer to :meth:`give_back` when the network has read it; None if the input is
+            the memory of the frame.
         """
         first = frames[0]
         if len(frames) == 1 and self._fits(first.image, first.pixel_format):
@@ -62,12 +62,12 @@ class NetworkInputs:
             self._pool.append(buffer)
 
     def resize(self, frame: Frame, pixel_format: str, out: Frame) -> None:
-        """Resizes a frame into ``out``, uint8 (H, W, 3), by the model's own rule."""
+        """Resizes a frame into ``out``, uint8 (H, W, 3), by the model's resize rule."""
         rule, size_hw = self._spec.resize, self._spec.input_hw
         kernels.resize(frame, size_hw, rule, out=out, pixel_format=pixel_format, threads=self._threads)
 
     def _fits(self, frame: Frame, pixel_format: str) -> bool:
-        """Whether the frame can be the network's input as it is."""
+        """Whether the frame can be used as the network's input without a conversion."""
         return pixel_format == "bgr" and frame.shape[:2] == self._spec.input_hw and frame.flags.c_contiguous
 
     def _take(self, count: int) -> Frame:

@@ -1,17 +1,18 @@
-"""The work around the network, in C: resize a frame, turn logits into a mask or an overlay, blend a mask over a frame.
+"""C kernels for pre- and post-processing: resize a frame, convert logits to a mask or an overlay, blend a mask over a
+frame.
 
-Arrays are never converted or copied: a wrong dtype raises TypeError, a wrong shape, layout or overlap ValueError, with the
-function, the argument, the rule, what was received and the remedy. A frame's rows may lie apart (a crop of a larger frame);
-all other arrays are C-contiguous. ``out`` is returned; pass the last call's to save an allocation. Sides may be 1 to 16384.
-Every function releases the GIL.
+Arrays are never converted or copied. A wrong dtype raises TypeError; a wrong shape, layout or overlap raises
+ValueError. The message names the function, the argument, the rule, the received value and the remedy. The rows of a
+frame may lie apart (a crop of a larger frame); all other arrays are C-contiguous. Functions return ``out``; pass the
+array of the last call to save an allocation. Sides may be 1 to 16384. Every function releases the GIL.
 
-The instruction set is chosen at import, the fastest that the CPU has; ``SEG_EDGE_ISA=scalar`` forces one. All of them return
-the same bytes, whatever the number of threads.
+The fastest instruction set of the CPU is chosen at import; ``SEG_EDGE_ISA`` forces one, e.g. ``SEG_EDGE_ISA=scalar``.
+All instruction sets return the same bytes, for any number of threads.
 
-``threads`` is the number of threads that share a call, 1 to 64; None is what :func:`set_threads` chose, else the
-environment's ``SEG_EDGE_THREADS``, else the cores that the process may use, at most 4 (the work is bound by memory). Small
-images are left to one. The threads belong to the process, start when first needed, sleep between calls and don't outlive a
-fork: a child starts its own.
+``threads`` is the number of threads that share a call, 1 to 64. None is the number from :func:`set_threads`, else from
+the environment variable ``SEG_EDGE_THREADS``, else the number of usable cores, at most 4 (the work is memory-bound).
+Small images use one thread. The threads belong to the process, start on first use, and sleep between calls. After a
+fork, the child starts new threads.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ Logits = npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8
 #: One opacity for all classes, or one per class.
 Alpha = float | Sequence[float] | npt.NDArray[np.floating[Any]]
 
-#: What :func:`resize` reads.
+#: Pixel formats that :func:`resize` reads.
 PIXEL_FORMATS = ("bgr", "nv12", "yuyv")
-#: What surrounds a letterboxed frame: the usual choice (YOLO's), near the mean of natural images.
+#: Grey level around a letterboxed frame: the usual choice (as in YOLO), near the mean of natural images.
 LETTERBOX_GREY = 114
 
 _MAX_SIDE = 16384  # SE_MAX_SIDE in segedge.h
@@ -79,10 +80,10 @@ _check_environment()
 
 
 def set_threads(count: int | None) -> None:
-    """How many threads share a call that names no number; None undoes it.
+    """Sets the default number of threads per call; None restores the initial default.
 
     Raises:
-        ValueError: not 1 to 64.
+        ValueError: the number is not 1 to 64.
     """
     if count is not None and not 1 <= count <= MAX_THREADS:
         raise ValueError(f"set_threads: expected 1 to {MAX_THREADS}, or None for the default, got {count}")
@@ -98,28 +99,29 @@ def resize(
     pixel_format: str = "bgr",
     threads: int | None = None,
 ) -> U8:
-    """Brings a frame to a network's input size, and to BGR.
+    """Resizes a frame to a network's input size, and converts it to BGR.
 
     Args:
-        frame: uint8, each row contiguous: ``"bgr"`` (H, W, 3); ``"nv12"`` (3*H/2, W), H rows of luma and then H/2 rows of
-            u v, H and W even; ``"yuyv"`` (H, W, 2), W even.
+        frame: uint8, each row contiguous: ``"bgr"`` (H, W, 3); ``"nv12"`` (3*H/2, W), H rows of luma and then H/2 rows
+            of u v, H and W even; ``"yuyv"`` (H, W, 2), W even.
         size_hw: Height h and width w of the result, pixels.
-        rule: ``"area"``: average of the box that an output pixel covers, where neither side grows; else, and with
-            ``"bilinear"``: bilinear between pixel centres, edges clamped. Within 1 grey level of exact arithmetic. Both
-            stretch the frame. ``"letterbox"`` is ``"area"`` with the aspect ratio kept, in the middle of a grey (114)
-            image: :func:`seg_edge.runtime.frame.fit.letterbox` says where.
+        rule: ``"area"`` averages the box that an output pixel covers; if a side grows, it is the same as
+            ``"bilinear"``. ``"bilinear"`` interpolates between pixel centres, with clamped edges. Both stretch the
+            frame, and are within 1 grey level of exact arithmetic. ``"letterbox"`` is ``"area"`` with the aspect ratio
+            kept, in the middle of a grey (114) image; see :func:`seg_edge.runtime.frame.fit.letterbox` for the
+            position.
         out: uint8, (h, w, 3), rows contiguous, no overlap with the frame; allocated if None.
-        pixel_format: What the frame's bytes mean. NV12 and YUYV are taken as BT.601, limited range, and each chroma sample
-            as that of all the pixels that share it, as ``cv2.cvtColor`` does (the same within 2 grey levels): rows are
-            averaged, converted with coefficients of 13 bits, rounded to 1/128 and clamped, then columns are averaged.
+        pixel_format: Pixel format of the frame. NV12 and YUYV are BT.601, limited range. All pixels that share a chroma
+            sample use its value, as in ``cv2.cvtColor`` (equal within 2 grey levels). Rows are averaged, converted with
+            13-bit coefficients, rounded to 1/128 and clamped; then columns are averaged.
         threads: See the module.
 
     Returns:
         uint8, (h, w, 3).
 
     Raises:
-        UnknownNameError: no such rule or format.
-        TypeError, ValueError: an array or size that does not fit.
+        UnknownNameError: the rule or the format is unknown.
+        TypeError, ValueError: an array or size is invalid.
     """
     if rule not in RESIZE_RULES:
         raise UnknownNameError("resize rule", rule, RESIZE_RULES)
@@ -141,12 +143,12 @@ def resize(
 
 
 def to_bgr(frame: U8, pixel_format: str, out: U8 | None = None, *, threads: int | None = None) -> U8:
-    """A frame of :func:`resize`'s formats as uint8 (H, W, 3), BGR, at its own size. Raises as :func:`resize` does."""
+    """Converts a frame to BGR, uint8 (H, W, 3), at its own size. Formats and errors as in :func:`resize`."""
     return resize(frame, frame_hw(frame, pixel_format), "bilinear", out, pixel_format=pixel_format, threads=threads)
 
 
 def frame_hw(frame: U8, pixel_format: str = "bgr") -> tuple[int, int]:
-    """Height and width of the image that a frame's array holds."""
+    """Height and width of the image in a frame's array, pixels."""
     height, width = np.shape(frame)[:2]
     return (height * 2 // 3 if pixel_format == "nv12" else height), width
 
@@ -159,22 +161,24 @@ def upsample_argmax(
     window: Window | None = None,
     threads: int | None = None,
 ) -> U8:
-    """The highest class per pixel of logits upsampled bilinearly (pixel centres, edges clamped), in one pass.
+    """The class with the highest logit per pixel, after bilinear upsampling (pixel centres, clamped edges), in one
+    pass.
 
     Args:
         logits_chw: float32 or float16, or the int8 or uint8 codes of a quantized tensor, (C, h, w), C-contiguous,
-            1 ≤ C ≤ 256. Codes need no scale and no zero point: with one of each for the tensor and a scale > 0, neither
-            changes which class is highest at a pixel.
+            1 ≤ C ≤ 256. Codes need neither scale nor zero point: with one of each per tensor and a scale > 0, they
+            don't change which class is highest.
         size_hw: Height H and width W of the mask, pixels; may be smaller than the logits.
         out: uint8, (H, W), C-contiguous; allocated if None.
-        window: Where in the network's input the image lies; None: all over it. The logits cover the whole input.
+        window: Position of the image in the network's input; None if it fills the input. The logits cover the whole
+            input.
         threads: See the module.
 
     Returns:
         uint8, (H, W): class numbers. Ties go to the lowest class; NaN counts as minus infinity.
 
     Raises:
-        TypeError, ValueError: an array or size that does not fit.
+        TypeError, ValueError: an array or size is invalid.
     """
     out = _output("upsample_argmax", out, _size("upsample_argmax", size_hw))
     _upsample_argmax(logits_chw, out, None, _threads("upsample_argmax", threads), window)
@@ -200,13 +204,15 @@ def upsample_overlay(
         logits_chw, window: As in :func:`upsample_argmax`.
         frame_bgr: uint8, (H, W, 3), each row contiguous.
         palette_bgr: uint8, (C, 3), C-contiguous.
-        alpha: Share of the colour, 0 to 1, rounded to 1/256: one for all, or C of them. A class with 0 stays uncoloured.
-        out: uint8, (H, W, 3), each row contiguous: the frame itself (painted in place) or an array that does not overlap
-            it; allocated if None.
-        mask_out: uint8, (H, W), C-contiguous: receives the mask that :func:`upsample_argmax` returns; None if not wanted.
-        line_palette_bgr: uint8, (C, 3), C-contiguous: draws contours. A pixel that has a neighbour of another class to the
-            left, right, above or below is painted with its class's row of this palette and ``line_alpha`` instead. A
-            border is so two pixels wide, one on each side. None draws none.
+        alpha: Opacity of the colours, 0 to 1, rounded to 1/256: one value, or one per class. 0 leaves a class
+            uncoloured.
+        out: uint8, (H, W, 3), each row contiguous: the frame itself (painted in place) or an array that does not
+            overlap it; allocated if None.
+        mask_out: uint8, (H, W), C-contiguous: receives the mask that :func:`upsample_argmax` returns; None if not
+            needed.
+        line_palette_bgr: Colours of contours, uint8, (C, 3), C-contiguous; None draws no contours. A pixel with a
+            4-neighbour of another class gets the contour colour of its own class and ``line_alpha``. Thus a border is
+            two pixels wide, one on each side.
         line_alpha: As ``alpha``, for the contours.
         threads: See the module.
 
@@ -214,7 +220,7 @@ def upsample_overlay(
         uint8, (H, W, 3): ``(frame * (256 - a) + colour * a + 128) >> 8`` with ``a = round(256 * alpha)``.
 
     Raises:
-        TypeError, ValueError: an array or alpha that does not fit.
+        TypeError, ValueError: an array or alpha is invalid.
     """
     out = _output("upsample_overlay", out, np.shape(frame_bgr))
     style = (_threads("upsample_overlay", threads), line_palette_bgr, _alpha("upsample_overlay", "line_alpha", line_alpha))
@@ -234,7 +240,7 @@ def blend(
     line_alpha: Alpha = 1.0,
     threads: int | None = None,
 ) -> U8:
-    """Paints a mask over a frame; pixels whose value has no colour (void) keep the frame.
+    """Paints a mask over a frame; pixels whose value has no colour (void) stay unchanged.
 
     Args:
         mask: uint8, (H, W), C-contiguous.
@@ -246,7 +252,7 @@ def blend(
         uint8, (H, W, 3), computed as in :func:`upsample_overlay`.
 
     Raises:
-        TypeError, ValueError: an array or alpha that does not fit.
+        TypeError, ValueError: an array or alpha is invalid.
     """
     out = _output("blend", out, np.shape(frame_bgr))
     style = (_threads("blend", threads), line_palette_bgr, _alpha("blend", "line_alpha", line_alpha))
@@ -261,7 +267,7 @@ def _threads(function: str, count: int | None) -> int:
 
 
 def _alpha(function: str, name: str, alpha: Alpha) -> float | npt.NDArray[np.uint16]:
-    """One number as it is (the kernels check it); one per class as uint16, (C,), 256 for 1."""
+    """A single number unchanged (the kernels check it); one per class as uint16 (C,), where 256 is opaque."""
     if isinstance(alpha, (float, int)):
         return alpha
     values = np.asarray(alpha, np.float64)

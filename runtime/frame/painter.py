@@ -1,4 +1,4 @@
-"""From the network's output to the mask and the overlay of a frame."""
+"""Converts the network's output to the mask and the overlay of a frame."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from .temporal import LogitsSmoother
 
 
 class Painter:
-    """Upsamples one network's logits or labels to the frame's size and paints them.
+    """Upsamples the logits or labels of a network to the frame's size and paints them.
 
     Args:
-        spec: The network.
+        spec: Spec of the network.
         style: Colours and opacities.
-        smooth: Share of the new frame in an exponential mean of the logits; None smooths nothing.
-        threads: Threads of the kernels; None is their own choice.
+        smooth: Weight of the new frame in an exponential mean of the logits; None disables smoothing.
+        threads: Threads of the kernels; None is their default.
 
     Raises:
-        InputError: ``smooth`` out of range.
+        InputError: ``smooth`` is out of range.
     """
 
     def __init__(self, spec: ModelSpec, style: Style, smooth: float | None, threads: int | None) -> None:
         self._spec, self._style, self._threads = spec, style, threads
-        # One for each source that frames come from. The first is made now, so that a wrong weight is refused now.
+        # One smoother per source. The first is created now, so that an invalid weight raises here.
         self._smoothers = (
             None if smooth is None else defaultdict(lambda: LogitsSmoother(smooth), {0: LogitsSmoother(smooth)})
         )
 
     def reset(self) -> None:
-        """Forgets the frames so far, where logits are smoothed."""
+        """Resets the smoothing of logits, if enabled."""
         for smoother in (self._smoothers or {}).values():
             smoother.reset()
 
@@ -53,25 +53,25 @@ class Painter:
         """Mask and overlay of one frame.
 
         Args:
-            output: float32 (C, h, w) logits or uint8 (H, W) labels, as the spec says; not changed.
+            output: float32 (C, h, w) logits or uint8 (H, W) labels, depending on the spec; not changed.
             frame, pixel_format: See :class:`seg_edge.runtime.Segmenter`.
-            mask, overlay: What to compute.
-            outs: Arrays to write the mask, uint8 (H, W), and the overlay, uint8 (H, W, 3), into.
-            origin: Number of the frame's source; each source has its own mean of the logits.
+            mask, overlay: Whether to compute the mask and the overlay.
+            outs: Output arrays for the mask, uint8 (H, W), and the overlay, uint8 (H, W, 3); None allocates.
+            origin: Number of the frame's source; logits are smoothed separately for each source.
 
         Returns:
-            The mask and the overlay; None where not computed.
+            The mask and the overlay; None if not computed.
 
         Raises:
-            TypeError, ValueError: an array of another dtype or shape.
+            TypeError, ValueError: an array has a wrong dtype or shape.
         """
         if pixel_format != "bgr":
             size_hw = kernels.frame_hw(frame, pixel_format)
-            if overlay:  # converted into the overlay and painted there: no further array, no further copy
+            if overlay:  # convert into the overlay's array and paint in place, without another copy
                 frame = kernels.to_bgr(frame, pixel_format, outs[1], threads=self._threads)
                 outs = outs[0], frame
             else:
-                frame = np.broadcast_to(np.uint8(0), (*size_hw, 3))  # only its size counts
+                frame = np.broadcast_to(np.uint8(0), (*size_hw, 3))  # only the size matters
         if self._spec.output == "labels":
             return self._from_labels(output, frame, mask, overlay, *outs)  # type: ignore[arg-type]
         if self._smoothers is not None:
@@ -106,12 +106,12 @@ class Painter:
     ) -> Outs:
         height, width = frame_bgr.shape[:2]
         if mask_out is not None and (mask_out.dtype != np.uint8 or mask_out.shape != (height, width)):
-            # OpenCV would allocate another array without a word and leave the caller's untouched.
+            # OpenCV would silently allocate another array and leave the caller's array unchanged.
             raise ValueError(f"process: mask_out must be uint8 ({height}, {width}), got {mask_out.dtype} {mask_out.shape}")
         window = frame_window(self._spec, (height, width))
         if window is not None:
             labels = labels[window.slices]
-        # EXACT: pixel centres map to pixel centres; plain INTER_NEAREST is off by up to half a pixel.
+        # EXACT maps pixel centres to pixel centres; plain INTER_NEAREST is off by up to half a pixel.
         resized = cv2.resize(labels, (width, height), dst=mask_out, interpolation=cv2.INTER_NEAREST_EXACT)
         full: Mask = np.asarray(resized, np.uint8)
         painted = None

@@ -1,4 +1,4 @@
-"""Frames as they may be given, and results."""
+"""Results of frames, and the check of input frames."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from . import kernels
 Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
 Logits = npt.NDArray[np.float32]
-#: Arrays to write a mask and an overlay into; None allocates one.
+#: Output arrays for a mask and an overlay; None allocates one.
 Outs = tuple["Mask | None", "Frame | None"]
 
-#: Format → shape, the word for people, and what to do with something else.
+#: Format → the expected layout, and the remedy for other arrays; both for errors.
 _LAYOUTS = {
     "bgr": ("(H, W, 3), BGR", "use cv2.cvtColor for grey or BGRA frames"),
     "nv12": ("(3*H/2, W), NV12, H and W even", "pass pixel_format for frames of another format"),
@@ -30,15 +30,15 @@ class Result:
     """Mask and overlay of one frame.
 
     Attributes:
-        frame: uint8, as it came, in ``pixel_format``.
-        mask: uint8 (H, W), one class number per pixel of the frame; None where it was not asked for.
-        overlay_bgr: uint8 (H, W, 3), the frame with the classes' colours blended in; None where it was not asked for.
-        stages_ms: ``pre`` (frame to network input), ``engine`` and ``post`` (network output to mask and overlay). Where
-            several frames are in flight also ``wait``: the network or the painter had not finished the one before.
+        frame: The input frame, uint8, in ``pixel_format``.
+        mask: uint8 (H, W), one class number per pixel of the frame; None if not requested.
+        overlay_bgr: uint8 (H, W, 3), the frame with the classes' colours blended in; None if not requested.
+        stages_ms: Milliseconds of ``pre`` (frame to network input), ``engine``, and ``post`` (network output to mask
+            and overlay). With several frames in flight also ``wait``, the time spent waiting for the previous frame.
         index: Number of the frame in its source, from 0.
-        name: A name for files made from it.
-        captured_s: ``time.perf_counter`` when the frame was in memory.
-        origin: Number of its source where several are read together, else 0.
+        name: Name for output files.
+        captured_s: Time at which the frame was in memory (``time.perf_counter``).
+        origin: Number of the source if several are read together, else 0.
         pixel_format: See :func:`seg_edge.runtime.frame.kernels.resize`.
     """
 
@@ -54,22 +54,22 @@ class Result:
 
     @cached_property
     def frame_bgr(self) -> Frame:
-        """uint8 (H, W, 3): the frame itself where it came as BGR; else converted, when first asked for."""
+        """uint8 (H, W, 3): the frame itself if its format is BGR; otherwise converted on first access."""
         return self.frame if self.pixel_format == "bgr" else kernels.to_bgr(self.frame, self.pixel_format)
 
     @property
     def latency_ms(self) -> float:
-        """Frame in memory to mask and overlay in memory."""
+        """Milliseconds from the frame in memory to mask and overlay in memory."""
         return sum(self.stages_ms.values())
 
 
 def check_frame(frame: Frame, pixel_format: str = "bgr") -> None:
-    """Refuses frames that the kernels can't take, with messages for callers of a Segmenter.
+    """Checks that the kernels support a frame. The messages are for callers of a Segmenter.
 
     Raises:
-        UnknownNameError: no such pixel format.
-        TypeError: not a uint8 array.
-        ValueError: another shape, or rows that are not contiguous.
+        UnknownNameError: the pixel format is unknown.
+        TypeError: the frame is not a uint8 array.
+        ValueError: the shape is wrong, or rows are not contiguous.
     """
     if pixel_format not in _LAYOUTS:
         raise UnknownNameError("pixel format", pixel_format, kernels.PIXEL_FORMATS)

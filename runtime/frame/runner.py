@@ -1,4 +1,4 @@
-"""Frames through one engine: input, network, mask and overlay, one at a time or several in flight."""
+"""Runs frames through an engine: input, network, mask and overlay; one at a time or several in flight."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pending:
-    """Frames that the network is computing: :meth:`FrameRunner.start` returns it, :meth:`FrameRunner.finish` takes it.
+    """Frames that the network is computing, from :meth:`FrameRunner.start`, for :meth:`FrameRunner.finish`.
 
     Attributes:
-        frames: As they were given.
+        frames: The frames.
         ticket: The engine's request.
-        buffer: The memory of its input; None where that is the frame itself.
-        pre_ms: How long it took to make its input.
+        buffer: The buffer of the network's input; None if the input is the memory of the frame.
+        pre_ms: Milliseconds for preparing the input.
     """
 
     frames: tuple[SourceFrame, ...]
@@ -40,18 +40,20 @@ class Pending:
 
 
 class FrameRunner:
-    """What a :class:`seg_edge.runtime.Segmenter` does. Not thread-safe, with one exception: one thread may :meth:`start`
-    frames while another finishes those before them.
+    """Implementation of :class:`seg_edge.runtime.Segmenter`.
+
+    Not thread-safe, with one exception: one thread may :meth:`start` frames while another thread finishes earlier
+    frames.
 
     Args:
-        engine: An open engine. It is not closed here.
+        engine: An open engine; the runner does not close it.
         style: Colours and opacities.
-        smooth: Share of the new frame in an exponential mean of the logits; None smooths nothing.
-        threads: CPU threads of the kernels, at most 64; None is their own choice.
+        smooth: Weight of the new frame in an exponential mean of the logits; None disables smoothing.
+        threads: CPU threads of the kernels, at most 64; None is their default.
 
     Raises:
-        EngineError: the model fixes a batch of several frames.
-        InputError: ``smooth`` out of range, or given for a model that has no logits.
+        EngineError: the model has a fixed batch of several frames.
+        InputError: ``smooth`` is out of range, or given for a model without logits.
     """
 
     painter_class: ClassVar[type[Painter]] = Painter
@@ -64,28 +66,28 @@ class FrameRunner:
                 "export it with `head='logits'`"
             )
         self.check_batch()
-        # Side by side, every core has a network of its own to compute: the kernels must not ask for several.
+        # With parallel requests the cores are busy with networks, so the kernels use only the threads of one request.
         share = engine.threads // engine.parallel if engine.parallel > 1 else threads
         share = None if share is None else min(share, kernels.MAX_THREADS)
         self.inputs = NetworkInputs(engine.spec, share)
         self.painter = self.painter_class(engine.spec, style, smooth, share)
-        # The device's kernels stretch, and paint every class with one opacity; the C kernels do everything else.
+        # The device's kernels only stretch frames and use one opacity; the C kernels support everything.
         plain = style.plain_alpha is not None and smooth is None and engine.spec.resize != "letterbox"
         self.device_path = engine.frame_path() if plain else None
         self._plain_alpha = style.plain_alpha
-        # When each of the requests that are computed side by side will have finished its last frame.
+        # For each parallel request, the time at which it finished its last frame.
         self._idle_s = [0.0] * engine.parallel
 
     @property
     def most_in_flight(self) -> int:
-        """How many frames may be in flight at the same time; 1 where the device does a frame's whole way."""
+        """Maximum number of frames in flight; 1 if the device processes frames entirely."""
         return 1 if self.device_path is not None else self.engine.most_in_flight
 
     def check_batch(self) -> None:
-        """Refuses a model that frames can't be run through one by one.
+        """Checks that the model accepts single frames.
 
         Raises:
-            EngineError: the file fixes a batch of several frames.
+            EngineError: the model has a fixed batch of several frames.
         """
         batch = self.engine.batch or 1
         if batch != 1:
@@ -140,9 +142,9 @@ class FrameRunner:
     def process_batch(
         self, frames: Sequence[SourceFrame], outs: Sequence[Outs], *, mask: bool = True, overlay: bool = True
     ) -> list[Result]:
-        """Mask and overlay of several frames, of any sizes, with one inference. The engine's batch must be free.
+        """Mask and overlay of several frames of any sizes, with one inference. The engine's batch must be free.
 
-        Args, Returns, Raises: as :meth:`start` and :meth:`finish`, which it calls; nothing waits, so there is no ``wait``.
+        Args, Returns, Raises: as :meth:`start` and :meth:`finish`. ``stages_ms`` has no ``wait``.
         """
         results = self.finish(self.start(frames), outs, mask=mask, overlay=overlay)
         for result in results:
@@ -150,15 +152,15 @@ class FrameRunner:
         return results
 
     def start(self, frames: Sequence[SourceFrame]) -> Pending:
-        """Hands frames to the network and returns at once. What is started must be finished, the oldest first.
+        """Submits frames to the network and returns immediately. Started frames must be finished, the oldest first.
 
         Args:
-            frames: One, or several of any sizes for one inference (the engine's batch must be free), from one source or
-                several. Their arrays must not change until they are finished.
+            frames: One frame, or several of any sizes for one inference (the engine's batch must be free), from any
+                sources. The arrays must not change until the frames are finished.
 
         Raises:
-            UnknownNameError, TypeError, ValueError: a frame that :meth:`process` would refuse.
-            EngineError: more than :attr:`most_in_flight`; the engine failed or is closed.
+            UnknownNameError, TypeError, ValueError: a frame is invalid, as in :meth:`process`.
+            EngineError: :attr:`most_in_flight` is exceeded; the engine failed or is closed.
         """
         started = perf_counter()
         for frame in frames:
@@ -176,20 +178,20 @@ class FrameRunner:
         overlay: bool = True,
         computed: Callable[[], None] | None = None,
     ) -> list[Result]:
-        """Mask and overlay of frames that were started. Whatever happens, they are not in flight any more afterwards.
+        """Mask and overlay of frames that were started. Afterwards they are no longer in flight, even after an error.
 
         Args:
-            pending: From :meth:`start`, the oldest one.
-            outs: For each frame the arrays to write the mask and the overlay into; None allocates.
-            mask, overlay: What to compute; neither just waits for the network.
-            computed: Called when the network has done its work, before anything is painted.
+            pending: The oldest return value of :meth:`start` that is not finished.
+            outs: For each frame, the output arrays for the mask and the overlay; None allocates.
+            mask, overlay: Whether to compute the mask and the overlay; with neither, only waits for the network.
+            computed: Called when the network is done, before the frames are painted.
 
         Returns:
-            A result for each frame. Its ``pre``, ``wait`` and ``engine`` are the whole batch's, its ``post`` lasts until it
-            was done itself: their sum is what the frame waited for.
+            A result for each frame. ``pre``, ``wait`` and ``engine`` are those of the whole batch. ``post`` ends when
+            the frame itself is painted. The sum is the frame's latency.
 
         Raises:
-            TypeError, ValueError, EngineError: as :meth:`process` says.
+            TypeError, ValueError, EngineError: as :meth:`process`.
         """
         ticket = pending.ticket
         try:
@@ -197,7 +199,7 @@ class FrameRunner:
             begun = perf_counter()
             if computed is not None:
                 computed()
-            # The network began with this request when an earlier one was done: the last one, if it takes one at a time.
+            # The network began this request when an earlier one ended; without parallel requests, the previous one.
             request = self._idle_s.index(min(self._idle_s))
             since = min(max(ticket.started_s, self._idle_s[request]), ticket.computed_s)
             self._idle_s[request] = ticket.computed_s
@@ -217,7 +219,7 @@ class FrameRunner:
             self.inputs.give_back(pending.buffer)
 
     def warmup(self, count: int) -> None:
-        """Runs ``count`` black frames and forgets them."""
+        """Runs ``count`` black frames and discards the results."""
         frame = np.zeros((*self.engine.spec.input_hw, 3), np.uint8)
         for _ in range(count):
             self.process(frame, True, True)
@@ -228,7 +230,7 @@ class FrameRunner:
 
 
 def about_frame(frame: SourceFrame) -> dict[str, Any]:
-    """What a result repeats of its frame."""
+    """The attributes that a result copies from its frame."""
     return {
         "index": frame.index,
         "name": frame.name,

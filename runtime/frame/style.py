@@ -1,4 +1,4 @@
-"""How classes are painted over a frame: opacity per class, which classes at all, contours."""
+"""Style of the overlay: opacity per class, selected classes, contours."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from ...core.labels import Labels
 
 @dataclass(frozen=True)
 class Style:
-    """An overlay's look, resolved once for a model's classes; ``arguments`` go to the kernels.
+    """The style of an overlay, resolved for the classes of a model.
 
     Attributes:
         palette_bgr: uint8 (C, 3).
-        alpha: Opacity of each class's colour, 0 to 1; 0 where a class stays uncoloured.
-        contours: Whether the borders between classes are drawn, in the classes' colours, opaque; beside a class that stays
-            uncoloured on the other side only.
+        alpha: Opacity of each class's colour, 0 to 1; 0 leaves a class uncoloured.
+        contours: Whether borders between classes are drawn, in the opaque colours of the classes. Next to an uncoloured
+            class, only the other side of the border is drawn.
+        arguments: Keyword arguments for the kernels.
     """
 
     palette_bgr: npt.NDArray[np.uint8]
@@ -30,7 +31,7 @@ class Style:
     arguments: dict[str, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # With one number the kernels take their faster path.
+        # The kernels have a faster path for a single number.
         arguments: dict[str, Any] = {"alpha": self.alpha[0] if len(set(self.alpha)) == 1 else self.alpha}
         if self.contours:
             arguments |= {
@@ -41,7 +42,7 @@ class Style:
 
     @property
     def plain_alpha(self) -> float | None:
-        """The one opacity of all classes; None where they differ or contours are drawn."""
+        """The common opacity of all classes; None if opacities differ or contours are drawn."""
         return self.alpha[0] if len(set(self.alpha)) == 1 and not self.contours else None
 
     @classmethod
@@ -52,17 +53,17 @@ class Style:
         classes: Iterable[str] | None = None,
         contours: bool = False,
     ) -> Style:
-        """Resolves names.
+        """Makes a style from names of classes.
 
         Args:
-            labels: The model's classes.
-            alpha: One opacity, 0 to 1, or some classes' (the others have 0.5).
-            classes: The classes to colour; None is all.
+            labels: The classes of the model.
+            alpha: One opacity, 0 to 1, or opacities by class name (0.5 for other classes).
+            classes: Names of the classes to colour; None is all.
             contours: See the class.
 
         Raises:
-            UnknownNameError: a class that the model doesn't have.
-            InputError: an opacity out of range; no class.
+            UnknownNameError: the model has no class of that name.
+            InputError: an opacity is out of range, or ``classes`` is empty.
         """
         each = dict(alpha) if isinstance(alpha, Mapping) else dict.fromkeys(labels.names, alpha)
         shown = list(labels.names) if classes is None else list(classes)

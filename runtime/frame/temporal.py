@@ -1,4 +1,4 @@
-"""Masks over time: logits smoothed from frame to frame, and how much masks flicker."""
+"""Temporal smoothing of logits, and a measure for the flicker of masks."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Mask = npt.NDArray[np.uint8]
 class LogitsSmoother:
     """Exponential mean of a video's logits, in float32: ``state = (1 - weight) * state + weight * logits``.
 
-    The first frame, and one of another shape, is taken as it is. A value that is not finite (an overflow in fp16) gives way
-    to the next frame's instead of staying for ever.
+    The first frame, and a frame of another shape, sets the state. Non-finite values (from an overflow in fp16) are
+    replaced by the values of the next frame; otherwise they would persist.
 
     Args:
-        weight: Share of the new frame, above 0 to 1. 1 smooths nothing; with 0.5 the mask follows a change within a frame or
-            two, and a share of 0.5 ** n is left of a frame n frames ago.
+        weight: Weight of the new frame, above 0 to 1. 1 disables smoothing. With 0.5 the mask follows a change within
+            one or two frames, and a frame n frames ago has a weight of 0.5 ** n relative to the newest frame.
 
     Raises:
-        InputError: ``weight`` out of range.
+        InputError: ``weight`` is out of range.
     """
 
     def __init__(self, weight: float) -> None:
@@ -36,17 +36,17 @@ class LogitsSmoother:
         self._scratch: F32 | None = None
 
     def __call__(self, logits_chw: Array) -> F32:
-        """The mean after one more frame.
+        """Adds a frame and returns the mean.
 
         Args:
-            logits_chw: float32, float16, int8 or uint8, (C, h, w). Codes of one scale and zero point need neither: the mean
-                of codes is the code of the mean.
+            logits_chw: float32, float16, int8 or uint8, (C, h, w). Quantized codes need neither scale nor zero point if
+                both are the same for all frames, because the mean of codes is the code of the mean.
 
         Returns:
-            float32, (C, h, w), C-contiguous: valid until the next call, not to be written to.
+            float32, (C, h, w), C-contiguous. Valid until the next call; read-only for the caller.
 
         Raises:
-            TypeError: another dtype.
+            TypeError: the dtype is not supported.
         """
         if logits_chw.dtype.name not in ("float32", "float16", "int8", "uint8"):
             raise TypeError(
@@ -67,16 +67,16 @@ class LogitsSmoother:
         return state
 
     def reset(self) -> None:
-        """Forgets the frames so far: another source, a cut."""
+        """Resets the state. Call this before another source, or after a cut."""
         self._state = self._scratch = None
 
 
 class FlickerMeter:
-    """Share of pixels whose class changes from one frame to the next, less what the scene itself changes.
+    """Share of pixels whose class changes between consecutive frames although the scene does not change there.
 
-    With ground truth, a pixel counts where its true class stayed the same over two frames (void counts nowhere): it flickers
-    if its predicted class did not. Without, every pixel counts, and motion counts as flicker: compare two ways of
-    segmenting one video then, not two videos.
+    With ground truth, only pixels count whose true class is the same in both frames (void is excluded). Such a pixel
+    flickers if its predicted class changes. Without ground truth, every pixel counts, and motion counts as flicker.
+    Then compare methods on the same video only, not different videos.
 
     Args:
         classes: Number of classes; true values from ``classes`` up are void.
@@ -89,18 +89,18 @@ class FlickerMeter:
         self._shares: list[float] = []
 
     def update(self, mask: Mask, truth: Mask | None = None) -> float | None:
-        """Takes the next frame's mask.
+        """Adds the mask of the next frame.
 
         Args:
-            mask: uint8 (H, W). After a frame of another size counting begins anew, as after :meth:`cut`.
-            truth: uint8 (H, W), or None if there is none; then for all frames.
+            mask: uint8 (H, W). A frame of another size restarts the comparison, as :meth:`cut` does.
+            truth: Ground truth, uint8 (H, W); None for all frames if there is none.
 
         Returns:
-            Share of the pixels that flickered since the frame before, 0 to 1; None where there is nothing to compare: the
-            first frame, or no pixel whose true class stayed.
+            Share of the pixels that flickered since the previous frame, 0 to 1. None if there is nothing to compare:
+            for the first frame, or if no true class stayed the same.
 
         Raises:
-            ValueError: ``truth`` of another shape than ``mask``.
+            ValueError: ``truth`` and ``mask`` have different shapes.
         """
         if truth is not None and truth.shape != mask.shape:
             raise ValueError(f"FlickerMeter.update: mask {mask.shape} and truth {truth.shape} must have one shape")
@@ -118,7 +118,7 @@ class FlickerMeter:
         return share
 
     def cut(self) -> None:
-        """The next frame shows another scene: it is compared with nothing."""
+        """Marks a cut: the next frame is not compared with the previous one."""
         self._mask = self._truth = None
 
     @property
