@@ -1,5 +1,4 @@
-"""C kernels for pre- and post-processing: resize a frame, convert logits to a mask or an overlay, blend a mask over a
-frame.
+"""C kernels for pre- and post-processing: resize frames, convert logits to masks or overlays, blend masks over frames.
 
 Arrays are never converted or copied. A wrong dtype raises TypeError; a wrong shape, layout or overlap raises
 ValueError. The message names the function, the argument, the rule, the received value and the remedy. The rows of a

@@ -1,1 +1,1 @@
-"""Source → segmenter → sinks: threads, queues, frames in flight, statistics."""
+"""The pipeline source → segmenter → sinks: threads, queues, frames in flight, statistics."""

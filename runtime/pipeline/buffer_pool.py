@@ -1,4 +1,4 @@
-"""Arrays that are reused instead of allocated again."""
+"""A pool of arrays for reuse."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Array = npt.NDArray[np.uint8]
 
 
 class BufferPool:
-    """Arrays that nobody uses any more, by shape. One thread gives them back, another takes them.
+    """Unused arrays by shape. Thread-safe: one thread may return arrays while another takes them.
 
     Args:
-        shapes: How many shapes are kept. The least recently used one is dropped, so that a folder of images of many sizes
-            doesn't fill the memory.
+        shapes: Maximum number of shapes. The least recently used shape is dropped, so that a folder of images of many
+            sizes doesn't fill the memory.
     """
 
     def __init__(self, shapes: int) -> None:
@@ -24,7 +24,7 @@ class BufferPool:
         self._lock = threading.Lock()
 
     def give(self, array: Array | None) -> None:
-        """Gives an array back, to be overwritten."""
+        """Returns an array to the pool; it may be overwritten from now on."""
         if array is None:
             return
         with self._lock:
@@ -36,7 +36,7 @@ class BufferPool:
                 del self._arrays[next(iter(self._arrays))]
 
     def take(self, shape: tuple[int, ...]) -> Array | None:
-        """An array of that shape, or None."""
+        """Takes an array of the given shape; None if there is none."""
         with self._lock:
             arrays = self._arrays.get(shape)
             return arrays.pop() if arrays else None

@@ -1,4 +1,4 @@
-"""A bounded queue between two threads of the pipeline that either side can close."""
+"""A bounded queue between threads of the pipeline, which either side can close."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ T = TypeVar("T")
 
 
 class Channel(Generic[T]):
-    """Any number of producers, one consumer. Iterating takes items until the channel is closed and empty, or aborted.
+    """A queue for any number of producers and one consumer.
+
+    Iterating takes items until the channel is closed and empty, or aborted.
 
     Args:
-        size: Most items waiting, of each key.
+        size: Maximum number of waiting items per key.
         drop_oldest: When full, :meth:`put` drops the oldest waiting item instead of blocking.
-        key: Items of one key share ``size`` places, those of another have their own: no producer crowds out another.
-            None: all share them.
+        key: Item → key. Each key has its own ``size`` places, so that no producer displaces the items of another. None:
+            all items share the places.
 
     Attributes:
-        dropped: Items that were put and never taken: pushed out by newer ones, or left when the channel was aborted.
+        dropped: Number of items that were put and never taken: displaced by newer items, or left at the abort.
     """
 
     def __init__(self, size: int, drop_oldest: bool = False, key: Callable[[T], int] | None = None) -> None:
@@ -36,7 +38,7 @@ class Channel(Generic[T]):
         self._changed = threading.Condition()
 
     def put(self, item: T) -> bool:
-        """Adds an item; blocks while the channel is full unless it drops. False: aborted, and the item counts as dropped."""
+        """Adds an item; blocks while the channel is full, unless it drops. False: the channel was aborted."""
         key = self._key(item)
         with self._changed:
             while not self._drop_oldest and self._waiting[key] >= self._size and not self._aborted:
@@ -54,7 +56,7 @@ class Channel(Generic[T]):
             return True
 
     def more(self, most: int) -> list[T]:
-        """Takes up to ``most`` items that wait already."""
+        """Takes up to ``most`` waiting items, without blocking."""
         with self._changed:
             taken = [self._take() for _ in range(min(most, len(self._items)))]
             self._changed.notify_all()
@@ -66,13 +68,13 @@ class Channel(Generic[T]):
         return item
 
     def close(self) -> None:
-        """No more items will come; those waiting can still be taken."""
+        """Marks the end of the items; waiting items can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def abort(self) -> None:
-        """Drops what is waiting and wakes both sides at once."""
+        """Drops all waiting items and wakes both sides immediately."""
         with self._changed:
             self._aborted = True
             self.dropped += len(self._items)
@@ -84,7 +86,7 @@ class Channel(Generic[T]):
         return self.each()
 
     def each(self, late_s: float = math.inf, on_late: Callable[[], None] | None = None) -> Iterator[T]:
-        """Takes items as iterating does. Calls ``on_late`` once if it still waits at ``late_s`` (``perf_counter``)."""
+        """Iterates over items. Calls ``on_late`` once if it is still waiting at ``late_s`` (``perf_counter``)."""
         while True:
             with self._changed:
                 while not self._items and not self._closed and not self._aborted:

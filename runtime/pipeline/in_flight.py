@@ -1,4 +1,4 @@
-"""Frames in flight: one thread prepares and starts them, another one paints them, the network computes in between."""
+"""Frames in flight: one thread prepares and starts them, the network computes them, another thread paints them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from ..segmenter import Segmenter
     from ..sources.base import SourceFrame
 
-#: Frames in flight by default. A file: one is computed, the next one waits ready behind it, the last one is painted. A live
-#: source: none waits; a newer frame may come at any moment.
+#: Default numbers of frames in flight. For files, one frame is computed, the next one is ready, and the last one is
+#: painted. For live sources no frame waits, because a newer frame may arrive at any moment.
 IN_FLIGHT_FILE, IN_FLIGHT_LIVE = 3, 2
 
 
 class InFlight:
-    """The frames that were started and are not yet painted, in their order.
+    """The started frames that are not yet painted, in order.
 
     Args:
-        segmenter: Computes and paints them.
-        most: How many (inferences, where several frames share one) there may be.
-        computing: How many of those the network may have, with the one it works on. A frame that waits there grows old, so
-            a live source hands over the next frame only when the network is free.
+        segmenter: Computes and paints the frames.
+        most: Maximum number of inferences in flight (several frames may share an inference).
+        computing: Maximum number of inferences that the network computes or queues. A queued frame becomes outdated, so
+            a live source submits the next frame only when the network is idle.
     """
 
     def __init__(self, segmenter: Segmenter, most: int, computing: int) -> None:
@@ -42,19 +42,19 @@ class InFlight:
 
     @property
     def abandoned(self) -> int:
-        """Frames that were taken in and will never come out: something failed, or the run was stopped."""
+        """Number of frames that were started but never delivered, because of an error or a stop."""
         with self._changed:
             return self._taken - self._given if self._aborted else self._refused
 
     def room(self) -> bool:
-        """Waits until another inference may be started. False: aborted, there never will be."""
+        """Waits until another inference may be started. False: aborted, so no more may be started."""
         with self._changed:
             while not self._aborted and (self._begun >= self._most or self._computing >= self._most_computing):
                 self._changed.wait()
             return not self._aborted
 
     def start(self, frames: Sequence[SourceFrame]) -> None:
-        """Takes frames in. Raises as :meth:`seg_edge.runtime.Segmenter.start` does."""
+        """Starts an inference. Raises as :meth:`seg_edge.runtime.Segmenter.start` does."""
         with self._changed:
             self._taken += len(frames)
         try:
@@ -73,13 +73,13 @@ class InFlight:
         self._discard(pending)
 
     def close(self) -> None:
-        """No more will be started; those in flight still come out."""
+        """Marks the end of the frames; frames in flight are still delivered."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def abort(self) -> None:
-        """Nothing more is started or painted."""
+        """Stops starting and painting."""
         with self._changed:
             self._aborted = True
             self._changed.notify_all()
@@ -89,10 +89,11 @@ class InFlight:
     ) -> Generator[list[Result], None, None]:
         """Yields the results of each inference, the oldest first, until closed and empty, or aborted.
 
-        At its end, however it comes, nothing is in flight any more: what is left is waited for and abandoned.
+        When the generator ends for any reason, nothing is in flight any more: it waits for the remaining inferences and
+        discards them.
 
         Raises:
-            Exception: as :meth:`seg_edge.runtime.Segmenter.finish` does.
+            Exception: as :meth:`seg_edge.runtime.Segmenter.finish`.
         """
         try:
             while (pending := self._oldest()) is not None:
@@ -102,7 +103,7 @@ class InFlight:
                     self._begun -= 1
                     self._given += len(made)
                     self._changed.notify_all()
-                del pending, arrays  # the next wait may be long, and the frames are large
+                del pending, arrays  # free the frames' memory, because the next wait may be long
                 yield made
                 del made
         finally:
@@ -124,16 +125,16 @@ class InFlight:
             self._changed.notify_all()
 
     def _discard(self, pending: Pending) -> None:
-        """The network must be done with a request before its memory can be used again."""
+        """Waits for a request and discards it; its memory can't be reused before the network is done."""
         with contextlib.suppress(Exception):  # the run fails for another reason, or was stopped
             self._segmenter.finish(pending, [(None, None)] * len(pending.frames), mask=False, overlay=False)
 
 
 def resolve_in_flight(wanted: int | None, segmenter: Segmenter, live: bool) -> int:
-    """How many frames may be in flight; None is a default for the kind of source.
+    """Resolves the number of frames in flight; None is a default for the kind of source.
 
     Raises:
-        InputError: below 1, or beyond what the segmenter allows.
+        InputError: ``wanted`` is below 1, or above the segmenter's maximum.
     """
     most = segmenter.most_in_flight
     if wanted is None:

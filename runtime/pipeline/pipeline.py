@@ -1,10 +1,11 @@
-"""Source → segmenter → sinks, all at once. The one place with threads and queues.
+"""The pipeline source → segmenter → sinks, whose stages run concurrently. Owns all threads and queues.
 
-    capture thread ──captured──▶ feeding thread ──in flight: the network──▶ painting thread ──results──▶ the caller's: sinks
+    capture thread ──captured──▶ feeding thread ──in flight: the network──▶ painting thread ──results──▶ the caller's:
+    sinks
 
-Feeding is the resize and the start of an inference, painting the post-processing: while the network computes a frame, the
-next one is prepared and the last one painted. With one frame in flight a single thread does all three, one after the other.
-The caller's own thread feeds the sinks, because windows must be drawn by the main thread and Ctrl-C arrives there.
+Feeding resizes a frame and starts its inference; painting is the post-processing. While the network computes a frame,
+the next one is prepared and the last one is painted. With one frame in flight, a single thread does all three in
+sequence. The caller's thread feeds the sinks, because the main thread must draw windows and receives Ctrl-C.
 """
 
 from __future__ import annotations
@@ -35,31 +36,34 @@ if TYPE_CHECKING:
 
 
 class Pipeline:
-    """One run of a source, or several, through a segmenter.
+    """A run of one or several sources through a segmenter.
 
-    Queues are bounded. A live source never waits: when inference or the sinks are late, the oldest waiting frame is dropped
-    and counted. A file waits instead, and drops none. An error in any stage stops all stages and is raised to the caller.
+    Queues are bounded. A live source never waits: when inference or the sinks are late, the oldest waiting frame is
+    dropped and counted. A file waits instead, and drops no frames. An error in any stage stops all stages and is raised
+    to the caller.
 
     Args:
-        source: An open one, or several: all live, or none. Each has its own places in the queues, and a thread that reads
-            it; frames of several that wait at the same time share one inference where the engine's batch is free.
-        segmenter, sinks: Open ones. The pipeline closes nothing of all that.
-        mask, overlay: What the segmenter computes; a mask also where a sink needs one.
+        source: An open source, or several that are all live or all files. Each source has its own places in the queues
+            and its own reading thread. If the engine's batch is free, waiting frames of several sources share an
+            inference.
+        segmenter, sinks: An open segmenter and open sinks. The pipeline closes neither these nor the sources.
+        mask, overlay: Whether the segmenter computes masks and overlays; masks also if a sink needs them.
         max_frames: Stop after this many results; None is no limit.
         duration_s: Stop after this many seconds; None is no limit.
-        queue_size: Frames that may wait between two stages. More of them cost memory and age, and give no speed.
+        queue_size: Maximum number of frames that wait between two stages. Higher values increase memory and frame age,
+            but not the speed.
         hud: Draw rate, latency, drops, engine and device into the overlay.
-        in_flight: Frames on their way through the segmenter at the same time, at least 1. None: 3 for files (one prepared or
-            waiting for the network, one computed, one painted; more where the engine computes several side by side), 2 for
-            live sources, 1 where the engine's device does a frame's whole way. A live source hands the network a frame only
-            when it is free, whatever the number: no frame grows old in front of it. ``self.in_flight`` holds the resolved
-            number.
+        in_flight: Maximum number of frames in the segmenter, at least 1. None is 3 for files (one prepared or waiting,
+            one computed, one painted; more if the engine computes several in parallel), 2 for live sources, and 1 if
+            the engine's device processes frames entirely. A live source always submits a frame only when the network is
+            idle, so that no frame becomes outdated while it waits. ``self.in_flight`` holds the resolved number.
 
     Attributes:
-        parallel: How many of them the engine computes side by side.
+        parallel: Number of frames that the engine computes in parallel.
 
     Raises:
-        InputError: a limit that is not positive; ``in_flight`` beyond what the segmenter allows.
+        InputError: a limit is not positive, ``in_flight`` is above the segmenter's maximum, live sources and files are
+            mixed, or an overlay is needed but ``overlay`` is False.
     """
 
     def __init__(
@@ -94,26 +98,27 @@ class Pipeline:
         self._max_frames, self._duration_s = max_frames, duration_s
         self._captured: Channel[SourceFrame] = Channel(queue_size, self._live, _origin)
         self._results: Channel[Result] = Channel(queue_size, self._live, _origin)
-        # A live source's frame must not wait in front of the network: see in_flight.
+        # A frame of a live source must not wait for the network, see in_flight.
         self._frames_in_flight = InFlight(segmenter, self.in_flight, 1 if self._live else self.in_flight)
         self._capturing = len(self._sources)
         self._stop = threading.Event()
         self._workers = Workers()
         self._lock = threading.Lock()
-        # What the sinks are done with, to be reused: a frame-sized allocation costs page faults every time.
+        # Arrays that the sinks have used, for reuse: every frame-sized allocation costs page faults.
         self._pool = BufferPool(2 * len(self._sources))
         self.state = "new"
         self._started = self._ended = 0.0
         self._frames_in = self._frames_out = self._abandoned = 0
-        # A live source's frames are computed one after the other, whatever the engine could.
+        # Frames of live sources are computed one after the other, even if the engine supports more.
         self.parallel = 1 if self._live else min(self.in_flight, segmenter.engine.parallel)
         self._timings = Timings(self.in_flight, self.parallel * self._batch())
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> dict[str, Any]:
-        """Runs to the end of the source, a limit, or a sink's wish to stop.
+        """Runs until the source ends, a limit is reached, or a sink requests a stop.
 
         Args:
-            on_result: Called after the sinks took a result. Its overlay and mask are overwritten then: copy what you keep.
+            on_result: Called with each result, after the sinks. Afterwards its overlay and mask are overwritten; copy
+                them to keep them.
 
         Returns:
             :meth:`stats`.
@@ -140,7 +145,7 @@ class Pipeline:
         return self.stats()
 
     def results(self) -> Generator[Result, None, None]:
-        """Yields results, each source's in its order. Leaving the loop early stops all stages.
+        """Yields results; those of each source are in order. Leaving the loop early stops all stages.
 
         Raises:
             Exception: the first error of any stage, as it was raised there.
@@ -179,13 +184,12 @@ class Pipeline:
         return self._timings.fps
 
     def stats(self) -> dict[str, Any]:
-        """What ``run --json`` writes; may be read while the pipeline runs and after it failed.
+        """The statistics that ``run --json`` writes. May be called during the run and after an error.
 
-        ``frames_in`` counts what the source delivered, corrupt frames included; ``frames_out`` what was handed to the
-        sinks. Once the pipeline has stopped, the difference is the sum of the drops: ``stale`` frames waited for inference
-        or were in flight,
-        ``queue`` frames for the sinks, when newer ones overtook them or the run was stopped. ``latency_ms``: frame in
-        memory to overlay in memory; ``frame_age_ms``: frame in memory to the last sink.
+        ``frames_in`` counts the frames from the sources, including corrupt ones; ``frames_out`` counts the frames for
+        the sinks. After the run, the difference is the sum of ``dropped``. ``stale`` frames were dropped before or
+        during the inference and ``queue`` frames before the sinks, because of newer frames or a stop. ``latency_ms`` is
+        the time from the frame in memory to the overlay in memory; ``frame_age_ms`` ends at the last sink.
         """
         corrupt = sum(each.corrupt for each in self._sources)
         return {
@@ -218,21 +222,21 @@ class Pipeline:
         self._timings.delivered(result, started, perf_counter())
 
     def _finish(self, state: str) -> None:
-        if self.state == "running":  # the first reason is the true one
+        if self.state == "running":  # keep the first reason
             self.state = state
 
     def _deadline(self) -> float:
         return self._started + self._duration_s if self._duration_s is not None else float("inf")
 
     def _halt(self) -> None:
-        """No more frames, also from a source that is silent."""
+        """Stops all sources, including those that are waiting for a frame."""
         self._stop.set()
         for each in self._sources:
             each.cancel()
 
     def _capture(self, origin: int) -> None:
         deadline = self._deadline()
-        # Files deliver exactly the frames that were asked for; live sources run on, because some of their frames drop.
+        # Files deliver exactly max_frames frames. Live sources deliver more, because some of their frames are dropped.
         limit = float("inf") if self._live or self._max_frames is None else self._max_frames
         asked = perf_counter()
         for frame in self._sources[origin]:
@@ -243,7 +247,7 @@ class Pipeline:
                 self._frames_in += 1
                 enough = self._frames_in >= limit
             if len(self._sources) > 1:
-                # Names are unique within a source only, and become file names.
+                # Names become file names, but are unique only within a source.
                 frame = replace(frame, origin=origin, name=f"{origin}_{frame.name}")
             if not self._captured.put(frame) or enough:
                 return
@@ -253,18 +257,18 @@ class Pipeline:
             asked = perf_counter()
 
     def _captured_all(self) -> None:
-        """A source has ended; the last one closes the queue."""
+        """Called when a source has ended; the last source closes the queue."""
         with self._lock:
             self._capturing -= 1
             last = not self._capturing
-        # A source that failed stops the others: the run has failed.
+        # If a source failed, the run has failed: stop the other sources.
         if self._workers.error is not None:
             self._halt()
         if last:
             self._captured.close()
 
     def _infer(self) -> None:
-        """All of it in one thread."""
+        """Feeding, inference and painting in one thread."""
         batch = self._batch()
         for frame in self._captured:
             frames = [frame, *self._captured.more(batch - 1)] if batch > 1 else [frame]
@@ -273,7 +277,7 @@ class Pipeline:
 
     def _feed(self) -> None:
         batch, captured = self._batch(), iter(self._captured)
-        # Room first, then the frame: a frame that was taken can't be replaced by a newer one.
+        # Wait for room before taking a frame, because a newer frame can't replace a taken one.
         while self._frames_in_flight.room():
             frame = next(captured, None)
             if frame is None:
@@ -288,11 +292,11 @@ class Pipeline:
                     return
 
     def _batch(self) -> int:
-        """Most frames that share an inference."""
+        """Maximum number of frames that share an inference."""
         return len(self._sources) if self._segmenter.engine.batch is None else 1
 
     def _hand_on(self, results: list[Result]) -> bool:
-        """Gives results to the sinks' queue. False: it takes no more, and they are accounted for."""
+        """Puts results into the queue for the sinks. False: the queue was aborted; the rest is counted as dropped."""
         for done, result in enumerate(results):
             self._timings.computed(result)
             if not self._results.put(result):
@@ -301,7 +305,7 @@ class Pipeline:
         return True
 
     def _outs(self, frame: SourceFrame) -> Outs:
-        """Arrays to write into, where the sinks have given some back."""
+        """Output arrays from the pool; None where the pool has none."""
         size_hw = frame.size_hw
         return (
             self._pool.take(size_hw) if self._mask else None,
@@ -332,12 +336,13 @@ class Pipeline:
 
 
 def stream(source: str | Path | int | Source, segmenter: Segmenter, **options: Any) -> Generator[Result, None, None]:
-    """Results of a source's frames, in order: what :meth:`seg_edge.runtime.Segmenter.stream` returns.
+    """Yields the results of a source's frames, in order; the implementation of
+    :meth:`seg_edge.runtime.Segmenter.stream`.
 
     Args:
-        source: What :func:`open_source` takes (then closed at the end), or an open source (left open).
-        segmenter: An open one.
-        options: Of :class:`Pipeline`.
+        source: An argument for :func:`open_source` (the source is closed at the end), or an open source (left open).
+        segmenter: An open segmenter.
+        options: Options of :class:`Pipeline`.
     """
     if isinstance(source, Source):
         yield from Pipeline(source, segmenter, **options).results()

@@ -1,4 +1,4 @@
-"""Percentiles and frame rates of a run, in bounded memory."""
+"""Percentiles and frame rates of a run, with bounded memory."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 PERCENTILES = (50, 95, 99)
-#: Samples that are kept for percentiles: half an hour at 30 frames per second. A run that lasts days must not grow.
+#: Samples for percentiles: half an hour at 30 frames per second. The limit keeps the memory of long runs constant.
 WINDOW = 1 << 16
 
 
 def percentiles(values: Iterable[float]) -> dict[str, float | None]:
-    """``{"p50": …, "p95": …, "p99": …}`` with linear interpolation; None where there are no values."""
+    """``{"p50": …, "p95": …, "p99": …}`` with linear interpolation; each None if there are no values."""
     data = np.fromiter(values, np.float64)
     if not data.size:
         return {f"p{p}": None for p in PERCENTILES}
@@ -22,14 +22,14 @@ def percentiles(values: Iterable[float]) -> dict[str, float | None]:
 
 
 def median_interval(values: Sequence[float], confidence: float = 0.95) -> list[float] | None:
-    """Interval of the median by order statistics: the k-th smallest and k-th largest value, k as large as possible.
+    """Confidence interval of the median from order statistics: the k-th smallest and k-th largest value, k maximal.
 
-    It holds the true median with at least ``confidence``, whatever the distribution, as long as the values are independent:
-    the number of values below the median is binomial (David and Nagaraja, Order Statistics, 2003, section 7.1). For 0.95 it
-    takes six values.
+    The interval contains the true median with a probability of at least ``confidence``, for any distribution of
+    independent values, because the number of values below the median is binomial (David and Nagaraja, Order Statistics,
+    2003, section 7.1). A confidence of 0.95 needs at least six values.
 
     Returns:
-        [low, high]; None where there are too few values.
+        [low, high]; None if there are too few values.
     """
     count = len(values)
     tail, k = 0.0, 0
@@ -45,21 +45,21 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> list[f
 
 
 def half_width(interval: Sequence[float] | None) -> float | None:
-    """Half the width of an interval by its middle: 0.02 is plus or minus two per cent. None for none."""
+    """Half the width of an interval relative to its middle: 0.02 is ± 2 %. None for None."""
     return None if interval is None else (interval[1] - interval[0]) / (interval[0] + interval[1])
 
 
 class Samples:
-    """Measured values; percentiles are of the latest :data:`WINDOW`, ``count`` is of all.
+    """Measured values. ``count`` includes all values, percentiles only the latest.
 
     Args:
-        window: How many values are kept.
+        window: Number of values for the percentiles.
     """
 
     def __init__(self, window: int = WINDOW) -> None:
         self.count = 0
         self._window = window
-        # Eight bytes each; a list of floats takes four times that, which shows in a run of days.
+        # Eight bytes per value; a list of floats needs four times as much.
         self._values = array("d")
 
     def add(self, value: float) -> None:
@@ -75,11 +75,12 @@ class Samples:
 
 
 class Rate:
-    """Frames per second as intervals ÷ elapsed time: n frames are n - 1 intervals; what came before the first counts not.
+    """Frames per second as intervals ÷ elapsed time. n frames are n - 1 intervals; time before the first frame is
+    excluded.
 
     Args:
-        together: Frames that are computed side by side come out side by side: counting begins with the last of the first
-            so many.
+        together: Number of frames that are computed in parallel and thus finish together. Counting begins with the last
+            frame of the first such group.
     """
 
     def __init__(self, together: int = 1) -> None:
@@ -87,7 +88,7 @@ class Rate:
         self._first = self._last = 0.0
 
     def tick(self, now_s: float) -> None:
-        """One frame at ``now_s`` (``time.perf_counter``)."""
+        """Counts a frame at ``now_s`` (``time.perf_counter``)."""
         self.count += 1
         if self.count == self.together:
             self._first = now_s
@@ -95,6 +96,6 @@ class Rate:
 
     @property
     def fps(self) -> float | None:
-        """None before the second frame; side by side, before the first that is not among the first ones."""
+        """Frames per second; None until a frame after the first group (``together`` frames) was counted."""
         elapsed = self._last - self._first
         return (self.count - self.together) / elapsed if self.count > self.together and elapsed > 0 else None

@@ -1,4 +1,4 @@
-"""How long the stages of a run take, how old its frames are, how many come out in a second."""
+"""Timings of a run: duration of the stages, latency, frame age, frames per second."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ STAGES = ("capture", "pre", "engine", "post", "sink")
 
 
 class Timings:
-    """Times of one run, in bounded memory. Each stage is written by one thread.
+    """Timings of a run, with bounded memory. Each stage is recorded by a single thread.
 
     Args:
-        in_flight: Frames in flight; with several there is a stage ``wait``.
-        together: Frames that come out at the same time, see :class:`Rate`.
+        in_flight: Number of frames in flight; above 1 there is a stage ``wait``.
+        together: Number of frames that finish together, see :class:`Rate`.
     """
 
     def __init__(self, in_flight: int, together: int) -> None:
@@ -30,24 +30,24 @@ class Timings:
         return self._rate.fps
 
     def captured(self, spent_ms: float) -> None:
-        """A source has delivered a frame."""
+        """Records that a source delivered a frame."""
         self._stages["capture"].add(spent_ms)
 
     def computed(self, result: Result) -> None:
-        """Mask and overlay of a frame are done."""
+        """Records that mask and overlay of a frame are done."""
         self._latency.add(result.latency_ms)
         for stage, spent_ms in result.stages_ms.items():
             if stage in self._stages:
                 self._stages[stage].add(spent_ms)
 
     def delivered(self, result: Result, started_s: float, now_s: float) -> None:
-        """The last sink has taken a result; the first one got it at ``started_s`` (``time.perf_counter``)."""
+        """Records that the last sink took a result at ``now_s``; the first sink got it at ``started_s``."""
         self._stages["sink"].add(1e3 * (now_s - started_s))
         self._age.add(1e3 * (now_s - result.captured_s))
         self._rate.tick(now_s)
 
     def report(self) -> dict[str, Any]:
-        """``fps``, ``latency_ms``, ``frame_age_ms``, ``stages_ms``; a ``note`` where the rate can't be measured."""
+        """``fps``, ``latency_ms``, ``frame_age_ms``, ``stages_ms``; a ``note`` if the rate can't be measured."""
         report: dict[str, Any] = {
             "fps": self._rate.fps,
             "latency_ms": self._latency.percentiles(),

@@ -1,4 +1,4 @@
-"""The threads of a run: started together, ended together, and the first error of any."""
+"""The threads of a run: started and joined together, with the first error of any thread."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable
 from time import perf_counter
 
-#: Seconds that a thread gets to come back after a stop; a camera driver may hang for longer than that.
+#: Seconds that all threads together get to end after a stop; a camera driver may hang longer.
 JOIN_S = 1.5
 
 
 class Workers:
-    """Daemon threads, each with a body and what comes after it.
+    """Daemon threads, each with a body and a function that runs after it.
 
     Attributes:
-        error: The first error that a body raised; None so far.
+        error: The first error that a body raised; None if there is none.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Workers:
         self._threads: list[threading.Thread] = []
 
     def add(self, name: str, body: Callable[[], None], after: Callable[[], None]) -> None:
-        """Adds a thread. ``after`` is called however ``body`` ends: it tells the next stage of the end."""
+        """Adds a thread. ``after`` is called when ``body`` ends, even with an error, to notify the next stage."""
         thread = threading.Thread(target=self._guard, args=(body, after), name=f"seg-edge-{name}", daemon=True)
         self._threads.append(thread)
 
@@ -33,7 +33,7 @@ class Workers:
             thread.start()
 
     def join(self) -> None:
-        """Waits for all threads, :data:`JOIN_S` together; one that hangs is left behind."""
+        """Waits for all threads, at most :data:`JOIN_S` in total; abandons threads that hang."""
         deadline_s = perf_counter() + JOIN_S
         for thread in self._threads:
             if thread.ident is not None:  # it was started

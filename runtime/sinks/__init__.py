@@ -1,4 +1,4 @@
-"""Where results go: a video file, a window, a browser, a server, a folder of images, another program, nowhere."""
+"""Sinks of results: a video file, a window, a browser, a server, a folder of images, another program, or none."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = [
     "written_by",
 ]
 
-# Loaded on first use: a run imports the module of its own sink only.
+# Loaded on first use: a run imports only the modules of its sinks.
 _HOMES = {
     "CallbackSink": ".base",
     "DEFAULT_FPS": ".base",

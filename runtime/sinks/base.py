@@ -1,4 +1,4 @@
-"""The base class of sinks, and the two that need nothing: no output, and a function."""
+"""The base class of sinks, and two simple sinks: no output, and a callback."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ logger = logging.getLogger(__name__)
 
 Frame = npt.NDArray[np.uint8]
 
-#: Frame rate of a recording whose source states none.
+#: Frame rate of a recording if the source states none.
 DEFAULT_FPS = 30.0
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a sink can ask about its run: the classes, and the statistics at any time."""
+    """Information for a sink about the run: the classes, and a function that returns the current statistics."""
 
     labels: Labels
     stats: Callable[[], dict[str, Any]]
 
 
 class Sink(ABC):
-    """Takes results, one after the other, in the thread that opened it.
+    """Receives results one after the other, in the thread that opened the sink.
 
     Attributes:
-        text: The name that the user gave, without a password.
-        about: How it works, for messages; may be empty.
-        mask, overlay: What it needs of a result; the pipeline computes nothing else.
-        stop: The user asked to stop (closed the window), or the reader of the output is gone.
-        dropped: Results that it skipped because its reader was late.
+        text: The name given by the user, without a password.
+        about: Description for messages; may be empty.
+        mask, overlay: Whether the sink needs masks and overlays; the pipeline computes nothing else.
+        stop: The user has requested a stop (closed the window), or the reader of the output has exited.
+        dropped: Number of results that were skipped because the reader was late.
     """
 
     mask = False
@@ -55,27 +55,27 @@ class Sink(ABC):
         self.stop = False
         self.dropped = 0
 
-    def start(self, run: Run) -> None:  # noqa: B027  # not every sink wants to know
+    def start(self, run: Run) -> None:  # noqa: B027  # not every sink needs it
         """Called once, before the first result."""
 
     def take(self, result: Result) -> None:
         """Takes a result. Its arrays are reused afterwards.
 
         Raises:
-            SinkError: it can't be written.
+            SinkError: the result can't be written.
         """
         assert result.overlay_bgr is not None
         self.write(result.overlay_bgr)
 
     @abstractmethod
     def write(self, frame_bgr: Frame) -> None:
-        """Takes a frame, uint8 (H, W, 3), C-contiguous; it is not kept.
+        """Takes a frame, uint8 (H, W, 3), C-contiguous; the sink does not keep it.
 
         Raises:
-            SinkError: it can't be written.
+            SinkError: the frame can't be written.
         """
 
-    def close(self) -> None:  # noqa: B027  # not every sink has something to finish
+    def close(self) -> None:  # noqa: B027  # not every sink needs it
         """Finishes the output. May be called twice.
 
         Raises:
@@ -90,18 +90,18 @@ class Sink(ABC):
 
 
 class NullSink(Sink):
-    """Takes frames and does nothing: measures the speed of everything else."""
+    """Discards all frames, to measure the speed of the other stages."""
 
     def write(self, frame_bgr: Frame) -> None:
         pass
 
 
 class CallbackSink(Sink):
-    """Calls a function with every result. The arrays are reused afterwards: copy what you keep.
+    """Calls a function with every result. The arrays are reused afterwards; copy them to keep them.
 
     Args:
-        function: What is called, in the thread that runs the pipeline.
-        mask, overlay: What it needs.
+        function: The function; called in the thread that runs the pipeline.
+        mask, overlay: Whether the function needs masks and overlays.
     """
 
     def __init__(self, function: Callable[[Result], None], *, mask: bool = True, overlay: bool = False) -> None:
@@ -117,10 +117,10 @@ class CallbackSink(Sink):
 
 
 def fitted(image: Frame, size_hw: tuple[int, int], text: str, live: bool) -> Frame:
-    """The frame or mask itself if it has the size that the output began with; that of a live source is scaled to it.
+    """Fits a frame or mask to the size of the output: unchanged if it has the size; scaled if the source is live.
 
     Raises:
-        SinkError: another size, and the source is not live.
+        SinkError: the size differs, and the source is not live.
     """
     if image.shape[:2] == size_hw:
         return image
@@ -130,6 +130,6 @@ def fitted(image: Frame, size_hw: tuple[int, int], text: str, live: bool) -> Fra
             f"sink {text}: a frame is {w}x{h}, but the video is {width}x{height}: a video has one size; "
             "write images of several sizes with: seg-edge predict"
         )
-    # Class numbers must not be mixed; frames are scaled as they come, the size changes rarely.
+    # Nearest for masks, because class numbers must not be averaged.
     rule = cv2.INTER_NEAREST_EXACT if image.ndim == 2 else cv2.INTER_AREA
     return np.asarray(cv2.resize(image, (width, height), interpolation=rule), np.uint8)

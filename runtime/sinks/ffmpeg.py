@@ -1,4 +1,4 @@
-"""FFmpeg's program as an encoder: raw frames go in by pipe, it writes or sends them."""
+"""The ``ffmpeg`` program as an encoder: it reads raw frames from a pipe, and writes or sends the video."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOOL = "ffmpeg"
 
 @cache
 def encoder() -> tuple[str, str] | None:
-    """The H.264 encoder (else the MPEG-4 one) of the installed ffmpeg, and its version; None where it is not installed."""
+    """Name of the installed ffmpeg's H.264 (else MPEG-4) encoder, and ffmpeg's version; None without ffmpeg."""
     if shutil.which(TOOL) is None:
         return None
     listed = run([TOOL, "-hide_banner", "-encoders"]) or ""
@@ -33,12 +33,12 @@ def encoder() -> tuple[str, str] | None:
 
 def _version() -> tuple[int, ...]:
     codec = encoder()
-    # A build from a repository has no number, and is newer than any.
+    # A build from the repository has no version number, and counts as newer than all releases.
     return tuple(map(int, re.findall(r"\d+", codec[1])[:2])) or (99,) if codec else ()
 
 
 def codec_options(name: str, fps: float, gop_s: float) -> list[str]:
-    """What an encoder is called with: no frame waits inside it, a key frame every ``gop_s`` seconds."""
+    """Options of an encoder: no internal frame delay, a key frame every ``gop_s`` seconds."""
     options = ["-c:v", name, "-g", str(max(round(fps * gop_s), 1))]
     if name == "libx264":
         return [*options, "-preset", "ultrafast", "-tune", "zerolatency", "-crf", "23"]
@@ -46,28 +46,28 @@ def codec_options(name: str, fps: float, gop_s: float) -> list[str]:
 
 
 class Encoder:
-    """A running ffmpeg. It ends by itself when its input is closed, also because this process was killed.
+    """A running ffmpeg process. It ends when its input is closed, even if this process was killed.
 
     Args:
-        size_hw: Of its frames.
+        size_hw: Height and width of the frames.
         fps: Frames per second.
-        live: Frames get the time at which they come; otherwise they are 1 / fps apart.
-        output: Options behind the input's.
+        live: Frames get their arrival time as timestamp; otherwise they are 1 / fps apart.
+        output: Output options of ffmpeg.
     """
 
     def __init__(self, size_hw: tuple[int, int], fps: float, live: bool, output: list[str]) -> None:
         height, width = size_hw
-        # Times are stored in units of the stated rate: 1000 gives live frames milliseconds.
+        # The stated rate is the resolution of timestamps: 1000 is milliseconds, for live frames.
         clock = ["-use_wallclock_as_timestamps", "1", "-framerate", "1000"] if live else ["-framerate", f"{fps:.6g}"]
         words = [TOOL, "-hide_banner", "-nostdin", "-loglevel", "error", "-y", "-f", "rawvideo", "-pixel_format", "bgr24"]
         words += ["-video_size", f"{width}x{height}", *clock, "-i", "pipe:0", "-an"]
-        # Chroma of half the size needs even sides.
+        # Chroma has half the size, so the sides must be even.
         words += ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p"]
         if live:
-            # Frames that waited while ffmpeg started arrive within one millisecond; by default all but one were dropped.
+            # Frames that wait for ffmpeg's start arrive within one millisecond; by default ffmpeg drops all but one.
             words += ["-fps_mode" if _version() >= (5, 1) else "-vsync", "passthrough"]
         words += output
-        # A session of its own: Ctrl-C in a terminal goes to us, and we close its input.
+        # Own session, so that Ctrl-C in a terminal reaches only this process, which then closes ffmpeg's input.
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         assert self._process.stdin is not None
         assert self._process.stderr is not None
@@ -82,19 +82,19 @@ class Encoder:
         self._open = True
 
     def write(self, frame_bgr: Frame, patience_s: float) -> bool:
-        """Hands a frame over, without a copy unless the reader takes only a part of it in time.
+        """Writes a frame, without a copy unless ffmpeg reads only a part of it in time.
 
         Args:
             frame_bgr: uint8 (H, W, 3), C-contiguous.
-            patience_s: How long to wait.
+            patience_s: Seconds to wait.
 
         Returns:
-            False: the reader is late, and the frame was left out as a whole.
+            False: ffmpeg is late, and the whole frame was skipped.
 
         Raises:
             BrokenPipeError: the process has ended.
         """
-        self.why()  # what nobody reads ends up in its way: after 64 KiB of messages it would wait for ever
+        self.why()  # read the messages: after 64 KiB of unread messages ffmpeg would block forever
         until_s = perf_counter() + patience_s
         if self._rest is not None:
             self._rest = self._push(self._rest, until_s)
@@ -108,17 +108,17 @@ class Encoder:
         return True
 
     def why(self) -> str:
-        """What the process said last, in one line."""
+        """The last messages of the process, in one line."""
         with contextlib.suppress(OSError):  # nothing new, or closed
             while data := os.read(self._said, 1 << 16):
                 self._messages.extend(line.strip() for line in data.decode(errors="replace").splitlines() if line.strip())
         return "; ".join(list(self._messages)[-2:]) or "it ended without a word"
 
     def close(self, limit_s: float) -> bool:
-        """Lets it finish; kills it after ``limit_s``. May be called twice.
+        """Waits for ffmpeg to finish; kills it after ``limit_s``. May be called twice.
 
         Returns:
-            Whether it finished by itself, without an error.
+            Whether ffmpeg finished by itself, without an error.
         """
         if self._open:
             self._open = False
@@ -141,7 +141,7 @@ class Encoder:
         return self._process.returncode == 0
 
     def _push(self, data: memoryview, until_s: float) -> memoryview | None:
-        """Writes until ``until_s``; what is left, or None."""
+        """Writes until ``until_s``; returns the unwritten rest, or None."""
         while True:
             left_ms = max(1e3 * (until_s - perf_counter()), 0)
             if not self._poll.poll(left_ms):

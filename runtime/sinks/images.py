@@ -1,4 +1,4 @@
-"""A folder of images: masks and overlays, one file for each frame."""
+"""A sink for folders of images: masks and overlays, one file per frame."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class ImageFolderSink(Sink):
-    """``masks/NAME.png`` (class numbers, one 8-bit channel), ``overlays/NAME.jpg`` and ``classes.json``, as ``predict``.
+    """Writes ``masks/NAME.png`` (class numbers, one 8-bit channel), ``overlays/NAME.jpg`` and ``classes.json``.
 
     Args:
-        path: The folder; made with the first frame.
-        masks, overlays: What to write.
+        path: The folder; created at the start of the run.
+        masks, overlays: Whether to write masks and overlays.
     """
 
     def __init__(self, path: str | Path, masks: bool = True, overlays: bool = True) -> None:

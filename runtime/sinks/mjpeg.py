@@ -1,4 +1,4 @@
-"""Overlays for a browser: motion JPEG, statistics and Prometheus metrics over HTTP.
+"""A web server for overlays: motion JPEG, statistics and Prometheus metrics over HTTP.
 
 /         a small page        /stats    the statistics as JSON
 /stream   motion JPEG         /metrics  the statistics as Prometheus text
@@ -26,7 +26,7 @@ from .prometheus import prometheus
 DEFAULT_PORT = 8080
 _QUALITY = 80
 _MOST_VIEWERS = 16
-#: A viewer that takes nothing for so long is disconnected.
+#: Seconds without progress after which a viewer is disconnected.
 _SEND_LIMIT_S = 10.0
 _BOUNDARY = "segedge"
 
@@ -47,16 +47,16 @@ s.sources.map(r=>`${r.source}: ${r.state}`).join(", ")}catch{document.getElement
 
 
 class MjpegSink(Sink):
-    """A web server. Each viewer gets the newest image as soon as it has taken the last one; a slow viewer sees fewer.
+    """A web server. Each viewer gets the newest image as soon as it has received the last one; slow viewers skip
+    images.
 
-    Images are encoded in a thread of the sink, and only while somebody watches. The run's own thread pays for
-    one copy.
+    A thread of the sink encodes the images, only while there are viewers. The thread of the run only copies the frame.
 
     Args:
-        text: ``mjpeg://HOST:PORT``; no host: all addresses of this machine; no port: 8080.
+        text: ``mjpeg://HOST:PORT``. Without a host: all addresses of this machine. Without a port: 8080.
 
     Raises:
-        SinkError: the address can't be read, or the port is taken.
+        SinkError: the address is invalid, or the port is in use.
     """
 
     def __init__(self, text: str) -> None:
@@ -119,11 +119,11 @@ class MjpegSink(Sink):
             thread.join(1)
 
     def stats(self) -> dict[str, Any] | None:
-        """The run's statistics; None before it has begun."""
+        """The statistics of the run; None before it has begun."""
         return self._run.stats() if self._run is not None else None
 
     def jpegs(self) -> Iterator[bytes]:
-        """The newest JPEG each time, until the sink is closed. For one viewer's thread."""
+        """Yields the newest JPEG each time, until the sink is closed. For the thread of one viewer."""
         seen = 0
         with self._changed:
             self.viewers += 1
@@ -170,7 +170,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # http.server's asks the name service for the machine's full name, which can take many seconds on a device.
+        # The method of http.server resolves the machine's full name, which can take many seconds on a device.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
@@ -183,10 +183,10 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A viewer that went away is not an error."""
+        """Ignores errors, because a viewer that disconnects is not an error."""
 
     def hang_up(self) -> None:
-        """Ends every connection: a thread may sit in a send to a viewer that takes nothing."""
+        """Ends every connection, because a thread may block in a send to a viewer that reads nothing."""
         for link in list(self._links):
             try:
                 link.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Opens sinks by what they are called; only the module of the sink that is asked for is imported."""
+"""Opens sinks by name; imports only the module of the requested sink."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://.*", re.IGNORECASE | re.DOTALL)
 
 
 def open_sink(text: str | Path, fps: float | None = None, live: bool = False) -> Sink:
-    """Opens a sink by what it is called.
+    """Opens a sink by name.
 
     >>> with open_sink("overlays/") as sink:
     ...     sink.about
     'masks as PNG, overlays as JPEG'
 
     Args:
-        text: ``"window"``, ``"none"``, a file name ending in .mp4, .m4v or .mov, a folder (it exists, or its name ends in
-            /), ``"pipe:"`` or ``"pipe:PATH"`` (raw masks), or an address of :data:`SCHEMES`.
-        fps: Frame rate that a recording states; None is 30.
-        live: The source is live: recordings keep its time, and frames of another size are scaled.
+        text: ``"window"``, ``"none"``, a file name ending in .mp4, .m4v or .mov, a folder (that exists, or whose name
+            ends in /), ``"pipe:"`` or ``"pipe:PATH"`` (raw masks), or an address of :data:`SCHEMES`.
+        fps: Frame rate of a recording; None is 30.
+        live: The source is live: recordings keep the arrival times, and frames of another size are scaled.
 
     Raises:
-        SinkError: unknown, or it can't be opened here.
+        SinkError: the name is unknown, or the sink can't be opened.
     """
     name = str(text)
     if name == "none":

@@ -1,4 +1,4 @@
-"""Refuses sinks that would write over what is being read."""
+"""Refuses sinks that would overwrite a source."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ WRITTEN = ("masks", "overlays")
 
 
 def refuse_overwrite(sources: Sequence[str | Path | int], files: Sequence[Path]) -> None:
-    """Checks that no source is among what will be written.
+    """Checks that no source would be overwritten.
 
     Args:
-        sources: As :func:`seg_edge.runtime.open_source` takes them; what is no file or folder is left out.
-        files: Files, and folders in which any file may be written; they need not exist.
+        sources: Sources as for :func:`seg_edge.runtime.open_source`; those that are not files or folders are ignored.
+        files: Files that will be written, and folders in which files will be written; they need not exist.
 
     Raises:
-        SinkError: one of them is a source, or holds one.
+        SinkError: a file or folder is a source, or contains one.
     """
     for path in filter(None, map(source_path, sources)):
         for file in files:
@@ -35,7 +35,7 @@ def refuse_overwrite(sources: Sequence[str | Path | int], files: Sequence[Path])
 
 
 def written_by(sink: str | Path) -> list[Path]:
-    """The file that a sink of this name would write, or the folders; none of a window, a server, a program's input."""
+    """The file or the folders that a sink of this name would write; empty for a window, a server or standard output."""
     name = str(sink)
     if name in ("none", "window", "pipe:") or "://" in name:
         return []

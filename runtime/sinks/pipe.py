@@ -1,4 +1,4 @@
-"""Raw masks for another program: ``pipe:`` (standard output) or ``pipe:PATH`` (a named pipe or file)."""
+"""Raw masks for other programs: ``pipe:`` (standard output) or ``pipe:PATH`` (a named pipe or file)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ _READER_S = 10.0
 
 
 class PipeSink(Sink):
-    """Class numbers, uint8, H x W bytes for each frame, row by row, without any header. A reader that leaves ends the run.
+    """Writes class numbers: uint8, H x W bytes per frame, row by row, without a header. The run ends when the reader
+    exits.
 
     Args:
         text: ``pipe:`` or ``pipe:PATH``.
-        live: Masks of another size than the first are scaled (nearest) to it.
+        live: Scale masks of another size than the first (nearest) to the first size.
 
     Raises:
-        SinkError: the path can't be opened, or nobody opens the named pipe for reading within 10 s.
+        SinkError: the path can't be opened, or no reader opens the named pipe within 10 s.
     """
 
     mask, overlay = True, False

@@ -1,15 +1,15 @@
-"""Statistics of a run as Prometheus text, exposition format 0.0.4."""
+"""Converts the statistics of a run to Prometheus text (exposition format 0.0.4)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-#: States of a source, and of a run, as ``run --json`` names them.
+#: States of a source in ``run --json``.
 SOURCE_STATES = ("file", "connecting", "live", "stalled", "reconnecting", "ended")
 
 
 def prometheus(stats: dict[str, Any]) -> str:
-    """The statistics of :meth:`seg_edge.runtime.Pipeline.stats` as metrics ``seg_edge_…``; what is null is left out."""
+    """The statistics of :meth:`seg_edge.runtime.Pipeline.stats` as metrics ``seg_edge_…``, without null values."""
     lines: list[str] = []
 
     def metric(name: str, kind: str, text: str, samples: list[tuple[dict[str, str], float | int | None]]) -> None:

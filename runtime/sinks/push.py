@@ -1,4 +1,4 @@
-"""Overlays sent to an RTSP or RTMP server, by ffmpeg."""
+"""Sends overlays to an RTSP or RTMP server with ffmpeg."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from .base import DEFAULT_FPS, Frame, Sink, fitted, logger
 from .ffmpeg import Encoder, codec_options, encoder
 
 _FORMATS = {"rtsp": ["-f", "rtsp", "-rtsp_transport", "tcp"], "rtmp": ["-f", "flv"]}
-#: A connection that ends before it lasted so long never was one.
+#: Seconds after which a connection counts as established.
 _PROOF_S = 3.0
 _LONGEST_PAUSE_S = 10.0
 
 
 class PushSink(Sink):
-    """Sends H.264 to a server. A slow network or a server that is away costs frames (``dropped``), never time of the run.
+    """Sends H.264 to a server. A slow network or an unreachable server drops frames (``dropped``), but never delays the
+    run.
 
-    The address stands on ffmpeg's command line, a password in it included.
+    The address, including a password, is visible on ffmpeg's command line.
 
     Args:
         url: ``rtsp://…``, ``rtsps://…``, ``rtmp://…`` or ``rtmps://…``.
         fps: Frame rate that the source states.
 
     Raises:
-        SinkError: ffmpeg is not installed; later: nobody took the stream from the beginning.
+        SinkError: ffmpeg is not installed. During the run: the first connection failed.
     """
 
     def __init__(self, url: str, fps: float | None = None) -> None:
@@ -56,10 +57,10 @@ class PushSink(Sink):
             self._encoder = Encoder(self._size_hw, self._fps, True, output)
             self._taken, self._since_s = 0, perf_counter()
         try:
-            # Longer than a frame lasts is not waited for: the source's next one is newer.
+            # Wait at most for the duration of a frame, because the next frame is newer.
             if self._encoder.write(fitted(frame_bgr, self._size_hw, self.text, True), 1 / self._fps):
                 self._taken += frame_bgr.nbytes
-                # The pipe takes frames while ffmpeg is still connecting; these say nothing.
+                # The pipe buffers frames while ffmpeg is still connecting, so the first frames prove nothing.
                 if self._taken > 2 * PIPE_BYTES and perf_counter() > self._since_s + _PROOF_S:
                     self._proven, self._pause_s = True, 0.0
             else:
@@ -71,7 +72,7 @@ class PushSink(Sink):
         if self._encoder is not None:
             finished, reason = self._encoder.close(0.8), self._encoder.why()
             self._encoder = None
-            # A short run may end before a connection has proved itself, or has even failed.
+            # A short run may end before the connection counts as established, or before it has failed.
             if not finished and not self._proven:
                 raise SinkError(
                     f"sink {self.text}: nothing could be sent: {redact(reason)}; check the address and the server"

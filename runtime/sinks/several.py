@@ -1,4 +1,4 @@
-"""Sinks of a run that has several sources: images side by side, or a sink for each source."""
+"""Sinks for runs with several sources: a mosaic of all sources, or a sink per source."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from ..frame.result import Result
     from ..sources.base import Source
 
-#: Seconds after which the image of a live source counts as old.
+#: Seconds after which the image of a live source counts as outdated.
 _OLD_S = 3.0
 
 
 class MosaicSink(Sink):
-    """Shows all sources in one image, side by side, and gives it to other sinks.
+    """Combines the overlays of all sources into one image and passes it to other sinks.
 
-    All cells have the size of the first frame; others are scaled into theirs, with bars. An image is passed on as soon as
-    every source has a new frame in it, or one source a second one: as often as the fastest source delivers. A live source's
-    cell that is older than 3 s is darkened: nothing old is shown as new.
+    All cells have the size of the first frame; frames of other sizes are scaled, with bars. The image is passed on when
+    every source has delivered a new frame, or one source a second one; hence at the rate of the fastest source. The
+    cell of a live source is darkened after 3 s without a frame, so that old frames are not mistaken for new ones.
 
     Args:
-        sinks: Open ones, which take images only. They are closed together with this one.
+        sinks: Open sinks that take images only. They are closed together with this sink.
         count: Number of sources.
-        live: They are live.
+        live: Whether the sources are live.
     """
 
     def __init__(self, sinks: Sequence[Sink], count: int, live: bool) -> None:
@@ -114,7 +114,7 @@ class MosaicSink(Sink):
 
 
 class OnlySink(Sink):
-    """Gives another sink the results of one source. It is closed together with this one."""
+    """Passes the results of one source to another sink, which is closed together with this sink."""
 
     def __init__(self, sink: Sink, origin: int) -> None:
         super().__init__(sink.text)
@@ -140,19 +140,19 @@ def open_sinks(texts: Sequence[str | Path], sources: Sequence[Source], stack: Ex
     """Opens the sinks of a run.
 
     Args:
-        texts: As :func:`seg_edge.runtime.open_sink` takes them. With several sources, ``{source}`` in one stands for a
-            source's number, and opens a sink for each; without it, sinks that show images get all sources in one, folders
-            get all.
-        sources: Open ones.
+        texts: Names as for :func:`seg_edge.runtime.open_sink`. A name with ``{source}`` opens a sink for each source
+            and stands for the source's number. Without it, sinks for images get a mosaic of all sources, and folders
+            get all frames.
+        sources: Open sources.
         stack: Closes the sinks.
 
     Returns:
-        The sinks for the pipeline, and those that were opened, for messages.
+        The sinks for the pipeline, and the opened sinks, for messages.
 
     Raises:
-        SinkError: one can't be opened, can't take several sources, or would write over a source.
+        SinkError: a sink can't be opened, can't take several sources, or would overwrite a source.
     """
-    # Of all of them before the first one is opened: opening a recording begins it.
+    # Check all names before opening the first sink, because opening a recording may replace a file.
     names = [text.replace(PLACEHOLDER, str(origin)) for text in map(str, texts) for origin in range(len(sources))]
     refuse_overwrite([source.text for source in sources], [path for name in names for path in written_by(name)])
     live = any(source.live for source in sources)

@@ -1,10 +1,10 @@
-"""What a sink may be called. Only the standard library is needed to read it."""
+"""Names of sinks. Imports the standard library only."""
 
 from __future__ import annotations
 
 #: Suffixes of recordings.
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
-#: Scheme of an address → (module of this package, what opens it there, given the text and the source's frame rate).
+#: Scheme of an address → (module of this package, function or class that opens it, given the text and the frame rate).
 SCHEMES = {
     "mjpeg": (".mjpeg", "open_mjpeg"),
     "rtmp": (".push", "PushSink"),
@@ -12,9 +12,9 @@ SCHEMES = {
     "rtsp": (".push", "PushSink"),
     "rtsps": (".push", "PushSink"),
 }
-#: Names that are no address, file or folder.
+#: Names that are not an address, file or folder.
 NAMES = ("window", "none", "pipe:")
-#: What stands for the number of a source in a sink's name.
+#: Placeholder for the number of a source in a sink's name.
 PLACEHOLDER = "{source}"
 #: Forms of a sink, for help texts.
 FORMS = "window, FILE.mp4, FOLDER/, mjpeg://HOST:PORT, rtsp://…, rtmp://…, pipe: (raw masks), none"

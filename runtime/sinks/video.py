@@ -1,4 +1,4 @@
-"""Recordings: MP4 files."""
+"""Sinks for recordings: MP4 files."""
 
 from __future__ import annotations
 
@@ -14,30 +14,29 @@ from .base import DEFAULT_FPS, Frame, Sink, fitted
 from .ffmpeg import Encoder, codec_options, encoder
 from .table import VIDEO_SUFFIXES
 
-#: Seconds of video in one piece of the file: what a kill or a power failure may lose.
+#: Seconds of video per fragment of the file: the most that a kill or a power failure may lose.
 _FRAGMENT_S = 0.5
-#: Seconds that the encoder may take for one frame before it counts as hung.
+#: Seconds without accepting a frame after which the encoder counts as hung.
 _PATIENCE_S = 10.0
-#: Seconds that it gets to finish the file; a run ends within two seconds of Ctrl-C.
+#: Seconds that the encoder gets to finish the file; a run must end within two seconds of Ctrl-C.
 _FINISH_S = 1.2
 
 
 def open_video(path: str | Path, fps: float | None = None, live: bool = False) -> Sink:
-    """A recording: by ffmpeg where it is installed, else by OpenCV."""
+    """Opens a recording: with ffmpeg if it is installed, otherwise with OpenCV."""
     return RecordingSink(path, fps, live) if encoder() else OpenCvVideoSink(path, fps, live)
 
 
 class RecordingSink(Sink):
-    """An MP4 file in pieces of half a second, written by ffmpeg: whatever happens, what is on disk plays.
+    """An MP4 file in fragments of half a second, written by ffmpeg. The data on disk is playable at any time.
 
-    It stands under its final name from the first frame on (which is when an existing file is replaced), so that a killed
-    process or a power failure leaves a video, not a hidden temporary file. If this process is killed, ffmpeg finishes the
-    file.
+    The file has its final name from the first frame on, when it replaces an existing file. Thus a killed process or a
+    power failure leaves a video, not a hidden temporary file. If this process is killed, ffmpeg finishes the file.
 
     Args:
         path: The file.
-        fps: Frame rate that the file states.
-        live: Frames get the time at which they come, so that dropped ones leave no time lapse; those of another size
+        fps: Frame rate of the file.
+        live: Frames get their arrival times, so that dropped frames don't speed up the video; frames of another size
             than the first are scaled.
 
     Raises:
@@ -57,7 +56,7 @@ class RecordingSink(Sink):
         self._failed = False
         refuse_folder(path)
         try:
-            # The folder is made, and tried, now: not after the first frame.
+            # Create the folder and check the permissions now, not with the first frame.
             self._path.parent.mkdir(parents=True, exist_ok=True)
             new = not self._path.exists()
             self._path.open("ab").close()
@@ -72,7 +71,7 @@ class RecordingSink(Sink):
             flags = "frag_keyframe+empty_moov+default_base_moof"
             output = codec_options(self._codec, self._fps, gop_s=1)
             output += ["-movflags", flags, "-frag_duration", str(round(1e6 * _FRAGMENT_S)), "-flush_packets", "1"]
-            # "file:" because a name may look like a protocol or an option.
+            # "file:", because a name may look like a protocol or an option.
             self._encoder = Encoder(self._size_hw, self._fps, self._live, [*output, "-f", "mp4", f"file:{self._path}"])
         frame_bgr = fitted(frame_bgr, self._size_hw, self.text, self._live)
         try:
@@ -88,21 +87,21 @@ class RecordingSink(Sink):
         if self._encoder is None:
             return
         encoder, self._encoder = self._encoder, None
-        # A file that was cut short plays; that its end is missing must be said, but not twice.
+        # A truncated file is playable, but the missing end is reported, unless an error was raised already.
         if not encoder.close(_FINISH_S) and not self._failed:
             raise SinkError(f"sink {self.text}: the end of the video could not be written: {encoder.why()}; free some space")
 
 
 class OpenCvVideoSink(Sink):
-    """An MP4 file (MPEG-4 part 2, which every OpenCV can write), where ffmpeg is not installed.
+    """An MP4 file (MPEG-4 part 2, which every OpenCV can write), for machines without ffmpeg.
 
-    It is written under a temporary name beside ``path`` and renamed by :meth:`close`, also after an error or Ctrl-C: a file
-    of the final name is whole and playable. Without a single frame no file is made.
+    The file is written under a temporary name in the same folder, and renamed by :meth:`close`, also after an error or
+    Ctrl-C. Thus a file with the final name is complete and playable. Without a frame, no file is created.
 
     Args:
-        path: The file; an existing one is replaced at the end.
-        fps: Frame rate that the file states.
-        live: Its frames may change their size: they are scaled to that of the first.
+        path: The file; an existing file is replaced at the end.
+        fps: Frame rate of the file.
+        live: Scale frames of another size to the size of the first frame.
 
     Raises:
         SinkError: the folder can't be written.
@@ -127,7 +126,7 @@ class OpenCvVideoSink(Sink):
         if self._writer is None:
             self._size_hw = (frame_bgr.shape[0], frame_bgr.shape[1])
             self._writer = self._create()
-        # OpenCV's writer would drop a frame of another size without a word.
+        # OpenCV's writer silently drops frames of another size.
         frame_bgr = fitted(frame_bgr, self._size_hw, self.text, self._live)
         self._writer.write(frame_bgr)
 
@@ -137,7 +136,7 @@ class OpenCvVideoSink(Sink):
         self._closed = True
         if self._writer is not None:
             self._writer.release()
-            # The writer reports no failure, not even a full disk; a file without its index can't be opened.
+            # The writer reports no errors, not even a full disk. A file without an index can't be opened.
             if not _playable(self._path):
                 self._discard()
                 raise SinkError(f"sink {self.text}: the video could not be finished (a full disk?); free some space")
@@ -146,7 +145,7 @@ class OpenCvVideoSink(Sink):
             self._discard()
 
     def _discard(self) -> None:
-        # Leaving with an error is how atomic_path is told to put no file there.
+        # Exiting with an error makes atomic_path discard the file.
         self._target.__exit__(SinkError, SinkError("discarded"), None)
 
     def _create(self) -> cv2.VideoWriter:
@@ -169,6 +168,6 @@ def _playable(path: Path) -> bool:
 
 
 def refuse_folder(path: str | Path) -> None:
-    """Raises SinkError where a folder has the file's name."""
+    """Raises SinkError if ``path`` is a folder."""
     if Path(path).is_dir():
         raise SinkError(f"sink {path}: this is a folder; expected a file name ending in {', '.join(VIDEO_SUFFIXES)}")

@@ -12,10 +12,10 @@ from .base import Frame, Sink
 
 
 class WindowSink(Sink):
-    """A window on the desktop. Escape, ``q`` or its close button stop the run.
+    """A window on the desktop. Escape, ``q`` or the close button stops the run.
 
     Raises:
-        SinkError: there is no display, or this OpenCV was built without windows.
+        SinkError: there is no display, or OpenCV was built without windows.
     """
 
     TITLE = "seg-edge"
@@ -47,7 +47,7 @@ class WindowSink(Sink):
 
 
 def _why_no_window() -> str | None:
-    """None if a window can be opened, else why not. Asked in another process: without a display Qt aborts its own."""
+    """Why no window can be opened; None if one can. Runs in another process, because Qt aborts without a display."""
     probe = "import cv2; cv2.namedWindow('probe'); cv2.destroyAllWindows()"
     try:
         done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=20, check=False)
