@@ -1,1 +1,1 @@
-"""The benchmark: what a model costs on this machine, engine alone and end to end."""
+"""The benchmark: time, memory and power of a model on this machine, engine alone and end to end."""

@@ -1,4 +1,4 @@
-"""Timing a block of runs: what every measurement of an engine or a segmenter is made of."""
+"""Timing of a block of runs, the unit of every measurement of an engine or a segmenter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .turns import Share
 
 @dataclass(frozen=True)
 class Block:
-    """Runs that followed one another without a pause.
+    """Consecutive runs without a pause.
 
     Attributes:
         times_ms: Milliseconds of each run.
@@ -33,10 +33,10 @@ class Block:
 
 
 def run_block(run: Callable[[], object], share: Share) -> Block:
-    """Runs for as long as ``share`` says, and times each run.
+    """Repeats a run for the length of ``share``, and times each run.
 
     Args:
-        run: One run; what it returns is not used.
+        run: One run; the return value is ignored.
         share: A number of runs, or seconds (then at least one run).
     """
     times_ms: list[float] = []

@@ -31,7 +31,7 @@ from .figures import Figures
 from .turns import REFILL, SETTLE_S, Share
 from .warmup import warm_up
 
-# A row is about one frame after the other on all of its threads; another mode would be another row.
+# A row measures one frame after the other on all threads; other modes are not part of a row.
 _FILE_NOTE = (
     "camera to sink of a file: the network computes one frame at a time on all of the row's threads "
     "(seg-edge run: several side by side, where the engine can)"
@@ -39,24 +39,24 @@ _FILE_NOTE = (
 
 
 class Configuration:
-    """Opens a model, is measured turn by turn, and keeps what was measured.
+    """Opens a model, measures it turn by turn, and keeps the results.
 
-    Whatever the user can fix ends in a note, not in an exception.
+    An error that the user can fix becomes a note instead of an exception.
 
     Args:
         path: An exported model file.
         engine: A name of the engines' table.
         threads: CPU threads.
-        root: Where ``proc`` and ``sys`` are looked for.
-        batch: Frames per inference; None is what the file fixes, else 1. Resolved by :meth:`open`.
+        root: Folder with ``proc`` and ``sys``.
+        batch: Frames per inference; None is the fixed batch of the file, else 1. Resolved by :meth:`open`.
 
     Attributes:
-        failed: Why it can't be measured, or None.
-        figures: What the turns gave.
-        fixed_batch: The batch that the file fixes; None where it is free or not known yet.
-        notes: Remarks for its row.
-        spec: Of the model, once it was read.
-        miou, camera: What :meth:`evaluate` and :meth:`watch` gave, else None.
+        failed: Why the configuration can't be measured, or None.
+        figures: The results of the turns.
+        fixed_batch: The fixed batch of the file; None if the batch is free or not known yet.
+        notes: Remarks for the row.
+        spec: The spec of the model, after it was read.
+        miou, camera: The results of :meth:`evaluate` and :meth:`watch`, else None.
         load, meter, vitals: The instruments: other processes, energy, heat and clocks.
     """
 
@@ -79,7 +79,7 @@ class Configuration:
 
     @property
     def title(self) -> str:
-        """For people, while it runs."""
+        """Title for progress bars."""
         return f"{self.path.name} on {self.engine}, {self.threads} threads, batch {self.batch}"
 
     def open(self, frames: list[Frame]) -> None:
@@ -108,8 +108,11 @@ class Configuration:
             self.vitals = Vitals(self.root, "CPU" not in segmenter.engine.device_kind.upper())
 
     def reopen(self) -> None:
-        """Loads the model anew, so that its memory lies elsewhere: some networks' speed depends on where (10 % and more, by
-        the caches), and stays what it is until they are closed. Start-up and cold rate remain those of :meth:`open`."""
+        """Loads the model again, which places its memory at other addresses.
+
+        The speed of some networks depends on the addresses through the caches, by 10 % and more, until the model is
+        closed. Start-up time and cold rate remain those of :meth:`open`.
+        """
         if self.failed is not None or self.spec is None or self._segmenter is None or self._workload is None:
             return
         with self._guard():
@@ -123,7 +126,8 @@ class Configuration:
 
         Args:
             share: The length of each block.
-            engine_first: Which block comes first; alternate it, so that neither is always measured on the warmer machine.
+            engine_first: Which block comes first. Alternate the order, so that neither block always has the warmer
+                machine.
         """
         workload = self._workload
         if self.failed is not None or workload is None:
@@ -161,12 +165,12 @@ class Configuration:
             self.notes.append(f"camera to sink not measured: {one_remark(error)}")
 
     def evaluate(self, data: Path, split: str) -> None:
-        """Measures mIoU on a dataset; a dataset that doesn't fit the model becomes a note."""
+        """Measures mIoU on a dataset. A dataset with other classes than the model adds a note instead."""
         segmenter = self._segmenter
         if self.failed is not None or segmenter is None:
             return
         if segmenter.spec.provenance.get("weights") == RANDOM:
-            return  # a mIoU of chance would look like one that was measured; the row's note says that the weights are random
+            return  # the mIoU of random weights, which the row's note mentions, is meaningless
         try:
             self.miou = evaluate_split(segmenter, _dataset_for(segmenter, data, split))["miou"]
         except SegEdgeError as error:
@@ -211,7 +215,7 @@ class Configuration:
 
     @property
     def _refill(self) -> int:
-        # A long run gains little from warm caches, and the time is better spent on a measured one.
+        # Long runs gain little from warm caches, so the time is better spent on measured runs.
         runs_per_second = self.figures.cold["fps"] / self.batch if self.figures.cold else 0.0
         return REFILL if runs_per_second > 20 else int(runs_per_second > 1)
 
@@ -225,7 +229,7 @@ class Configuration:
 
 
 def one_remark(error: object) -> str:
-    """An error or a text as one remark of a note, whose remarks are separated by semicolons."""
+    """An error or a text as one remark of a note. Commas replace semicolons, which separate remarks."""
     return " ".join(str(error).split()).replace("; ", ", ")
 
 
@@ -233,6 +237,6 @@ def _dataset_for(segmenter: Segmenter, data: Path, split: str) -> SegDataset:
     dataset = open_dataset(data, split)
     numbered = Labels.numbered(len(segmenter.labels))
     if len(dataset.labels) == len(numbered) and segmenter.labels.names == numbered.names:
-        # A model that names no classes (a peer) and has as many: taken to be in the dataset's order.
+        # A model without class names (a peer), but with as many classes: assume the order of the dataset.
         return replace(dataset, labels=replace(dataset.labels, names=numbered.names))
     return named_for(dataset, segmenter.labels)

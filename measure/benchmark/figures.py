@@ -1,4 +1,4 @@
-"""What was measured of one configuration: samples of all its runs, and one value a turn for the intervals."""
+"""The measurements of one configuration: samples of all runs, and one value per turn for the intervals."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .blocks import Block
 STAGES = ("pre", "engine", "post")
 #: The engine alone, and from frame to overlay.
 KINDS = ("engine", "e2e")
-#: What each turn yields one value of; intervals are over the turns.
+#: Quantities with one value per turn; intervals are over the turns.
 TURN_KEYS = ("engine_ms", "e2e_ms", "fps_engine", "fps_e2e")
 
 
 @dataclass
 class Energy:
-    """Energy of the blocks in which the instrument could be read, and what those blocks, not all of them, took and did."""
+    """Energy, duration and frames of the blocks with a reading of the instrument; other blocks don't count."""
 
     joules: float | None = None
     seconds: float = 0.0
@@ -25,7 +25,7 @@ class Energy:
     frames: int = 0
 
     def add(self, joules: float | None, seconds: float, frames: int) -> None:
-        """One block; ``joules`` is None where the instrument could not be read."""
+        """Adds one block; ``joules`` is None if the instrument could not be read."""
         if joules is not None:
             self.joules = (self.joules or 0.0) + joules
             self.seconds += seconds
@@ -49,9 +49,9 @@ class Figures:
 
     Attributes:
         samples: Milliseconds of all runs, by kind; ``stages`` those of the stages from frame to overlay.
-        turns: One value a turn for each of :data:`TURN_KEYS`; ``turns_at_s`` is the middle of each turn,
+        turns: One value per turn for each of :data:`TURN_KEYS`; ``turns_at_s`` is the middle of each turn,
             ``time.perf_counter``.
-        startup_ms, cold, model_bytes: What opening the model took, gave and left in memory.
+        startup_ms, cold, model_bytes: Time to open the model, rate of the first frames, and memory of the model.
     """
 
     def __init__(self, batch: int = 1) -> None:
@@ -67,7 +67,7 @@ class Figures:
         self.model_bytes: int | None = None
 
     def add(self, kind: str, block: Block) -> None:
-        """One block of ``kind``."""
+        """Adds one block of ``kind``."""
         for value in block.times_ms:
             self.samples[kind].add(value)
         self._elapsed_s[kind] += block.elapsed_s
@@ -75,7 +75,7 @@ class Figures:
         self.turns[f"fps_{kind}"].append(self._batch * block.rate)
 
     def add_stages(self, runs: Iterable[Mapping[str, float]]) -> None:
-        """Milliseconds of the stages, run by run."""
+        """Adds the milliseconds of the stages, run by run."""
         for stages_ms in runs:
             for stage in STAGES:
                 self.stages[stage].add(stages_ms[stage])
@@ -86,10 +86,10 @@ class Figures:
         return self._batch * self.samples[kind].count / elapsed_s if elapsed_s > 0 else None
 
     def spread(self) -> float | None:
-        """Half the interval of the end-to-end time by its middle; None before there are enough turns."""
+        """Half the width of the interval of the end-to-end time, divided by its middle; None with too few turns."""
         return half_width(median_interval(self.turns["e2e_ms"]))
 
     def uneven(self) -> bool:
-        """Whether stalls pull the mean rate below the interval of the turns."""
+        """Whether the mean rate is below the interval of the turns, because of stalls."""
         interval, fps = median_interval(self.turns["fps_e2e"]), self.fps("e2e")
         return interval is not None and fps is not None and fps < interval[0]

@@ -1,4 +1,4 @@
-"""Which model files paths stand for, and which engines each of them is measured on."""
+"""Resolves paths to model files, and chooses the engines to measure each file on."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ...runtime.modelfile.planfile import find_plan, is_plan, read_plan
 
 
 def find_models(paths: Iterable[str | Path], engine_names: Sequence[str] | None = None) -> list[Path]:
-    """The model files that paths stand for, in order, each once.
+    """The model files of paths, in order, each once.
 
-    A file stands for itself, an artefact folder for all its ``model.PRECISION.onnx`` and the engine file in it that this
-    machine can run, any other folder for the artefact folders in it.
+    A file is used as it is. Of an artefact folder, all ``model.PRECISION.onnx`` are used, and the engine file that this
+    machine can run. Of any other folder, the artefact folders in it are used.
 
     Args:
         paths: Files, folders, and shipped models' names.
-        engine_names: Engines that were asked for; None is every one. An engine file is left out unless its own is among
+        engine_names: The requested engines; None is every engine. An engine file is used only if its engine is among
             them.
 
     Raises:
-        ModelFileError: nothing there, or a folder without models.
-        InputError: no path at all.
+        ModelFileError: a missing path, or a folder without models.
+        InputError: no paths.
     """
     files: dict[Path, None] = {}
     for path in map(shipped, paths):
@@ -49,17 +49,18 @@ def find_models(paths: Iterable[str | Path], engine_names: Sequence[str] | None 
 
 
 def engines_of(files: Sequence[Path], names: Sequence[str] | None) -> dict[Path, list[str]]:
-    """The engines that each file is measured on. An engine file runs on the one that built it, which need not be named.
+    """The engines that each file is measured on. An engine file runs on the engine that built it, named or not.
 
-    Of the engines that were named, a file gets those that open its kind; where that is none, all: the rows say why not.
+    A file is measured on the named engines that can open files of its kind. If none of them can, the file gets a row
+    for each named engine, with the reason.
 
     Raises:
         UnknownNameError: no such engine.
-        EngineError: an ONNX file is there, none of the engines was named, and none is available.
+        EngineError: an ONNX file without named engines, and no engine is available.
     """
     for name in names or ():
         if name != AUTO:
-            engine_class(name)  # an unknown name is an error now
+            engine_class(name)  # raises for an unknown name
     usable: list[str] = []
     if any(not is_plan(path) for path in files) and (not names or AUTO in names):
         known = engines(".onnx")
@@ -70,7 +71,7 @@ def engines_of(files: Sequence[Path], names: Sequence[str] | None) -> dict[Path,
 
 
 def model_names(files: Iterable[Path]) -> Iterator[str]:
-    """Names under which files will have rows; a file that can't be read has its own, as its row will."""
+    """The names of files in the rows of the report; for a file that can't be read, the file's name."""
     for path in files:
         try:
             yield read_spec(path).name
@@ -89,7 +90,7 @@ def _engines_of_file(path: Path, names: Sequence[str] | None, usable: Sequence[s
 
 
 def _flavour(path: Path) -> str:
-    """The engine that built an engine file; one without a readable record stays ``auto``, and its row says what is wrong."""
+    """The engine that built an engine file; without a readable record ``auto``, and the row gives the reason."""
     try:
         return read_plan(path)[1].flavour
     except ModelFileError:
@@ -112,7 +113,7 @@ def _models_in(folder: Path, engine_names: Sequence[str] | None) -> list[Path]:
 
 
 def _plans_in(folder: Path, engine_names: Sequence[str] | None) -> Iterator[Path]:
-    """The engine file of each kind that runs here. Elsewhere it would only be a row without figures."""
+    """One engine file of each kind that this machine can run; other files would be rows without figures."""
     for name in FLAVOURS:
         kind = engine_class(name)
         if (not engine_names or {AUTO, name} & {*engine_names}) and kind.available().ok:

@@ -1,4 +1,4 @@
-"""A finished benchmark: its report, the limits that it is held against, and what to say about the machine it ran on."""
+"""A finished benchmark: its report, checks of its limits, and a warning about other load on the machine."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ Row = Mapping[str, Any]
 
 
 class BenchReport(MappingReport):
-    """The rows of a benchmark with machine, load, method and reference figures, as ``bench --json`` writes them. A
-    configuration that failed is a row of nulls with a note."""
+    """The rows of a benchmark with machine, load, method and reference figures, as in ``bench --json``.
+
+    A configuration that failed is a row of nulls with a note.
+    """
 
     def title(self) -> str:
         return tables.title(self)
@@ -26,7 +28,7 @@ class BenchReport(MappingReport):
 
 
 def require_measured(report: Mapping[str, Any]) -> None:
-    """Raises EngineError if no configuration could be measured; the error says why the first one couldn't.
+    """Raises EngineError if no configuration could be measured; the text gives the reason of the first one.
 
     >>> row = {"model": "a", "precision": "int8", "engine": "openvino", "threads": 1, "batch": 1, "fps_e2e": None}
     >>> require_measured({"rows": [row | {"note": "not measured: a.onnx: no such file"}]})
@@ -40,7 +42,7 @@ def require_measured(report: Mapping[str, Any]) -> None:
 
 
 def require_fps(report: Mapping[str, Any], min_fps: float) -> None:
-    """Raises GateError if a row is below ``min_fps`` end-to-end frames per second, or could not be measured.
+    """Raises GateError if a row has less than ``min_fps`` end-to-end frames per second, or could not be measured.
 
     >>> row = {"model": "a", "precision": "int8", "engine": "openvino", "threads": 1, "batch": 1, "fps_e2e": 24.0}
     >>> require_fps({"rows": [row]}, 30)
@@ -57,7 +59,7 @@ def require_fps(report: Mapping[str, Any], min_fps: float) -> None:
 
 
 def load_warning(report: Mapping[str, Any]) -> str | None:
-    """What to say about a machine that other processes used meanwhile, or None."""
+    """A warning if other processes used the machine during the benchmark, or None."""
     disturbed = [row for row in report["rows"] if (row["other_cores"] or 0) > QUIET_CORES]
     if not disturbed:
         return None

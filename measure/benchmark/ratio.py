@@ -1,4 +1,4 @@
-"""How much faster each row is than one of them: published figures of another machine only mean something as ratios."""
+"""Speed ratios of rows to a reference row; only ratios can be compared with published figures of another machine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Row = dict[str, Any]
 
 
 def add_ratios(rows: Sequence[Row], to: str) -> None:
-    """Gives every row its speed ÷ that of the row of model ``to`` with the same engine, threads and sizes.
+    """Adds to every row the ratio of its speed to that of model ``to`` with the same engine, threads and sizes.
 
-    Both were measured in the same turns, so the ratio is taken turn by turn and what slows the whole machine cancels out;
-    the figure is the median of the turns; see :func:`paired_ratios`. A row without a partner keeps null.
+    Both rows were measured in the same turns, so the ratio is computed turn by turn and changes of the whole machine
+    cancel out. The figure is the median over the turns; see :func:`paired_ratios`. A row without a partner keeps null.
 
     Raises:
         UnknownNameError: no row of that model.
@@ -27,7 +27,7 @@ def add_ratios(rows: Sequence[Row], to: str) -> None:
     if not any(row["model"] == to for row in rows):
         raise UnknownNameError("reference row", to, {row["model"] for row in rows})
     for row in rows:
-        # Of several files of the reference (fp32, int8) the first counts, in the order in which they were given.
+        # Of several files of the reference (fp32, int8), the first one in the caller's order is used.
         partner = next((other for other in rows if other["model"] == to and _same(other, row)), None)
         if row["fps_e2e"] is None:
             continue
@@ -39,7 +39,7 @@ def add_ratios(rows: Sequence[Row], to: str) -> None:
             mine, theirs = row["turns"][f"fps_{kind}"], partner["turns"][f"fps_{kind}"]
             ratios = paired_ratios(mine, row["turns_at_s"], theirs, partner["turns_at_s"])
             if partner is row:
-                ratios = [1.0] * len(ratios)  # not a rounding error beside it
+                ratios = [1.0] * len(ratios)  # exactly 1, without rounding errors
             ratio[kind] = median(ratios) if ratios else None
             ratio[f"{kind}_interval"] = median_interval(ratios)
         row["ratio"] = ratio
@@ -48,15 +48,15 @@ def add_ratios(rows: Sequence[Row], to: str) -> None:
 def paired_ratios(
     mine: Sequence[float], mine_at_s: Sequence[float], theirs: Sequence[float], theirs_at_s: Sequence[float]
 ) -> list[float]:
-    """Each of my rates ÷ theirs at the same moment.
+    """Each rate of ``mine``, divided by the rate of ``theirs`` at the same time.
 
-    No two configurations are measured at the same moment, and turns with large networks are many seconds long. So the other
-    rate is interpolated between the turns before and after mine, linearly in its logarithm: an even drift cancels out.
-    Before the first and after the last of its turns it is that turn's rate.
+    Two configurations are never measured at the same time, and turns with large networks take many seconds. So the rate
+    of ``theirs`` is interpolated between the turns before and after, linearly in its logarithm, and a steady drift
+    cancels out. Before its first turn and after its last one, the rate of that turn is used.
 
     Args:
         mine, theirs: Rates above 0.
-        mine_at_s, theirs_at_s: When they were measured, rising.
+        mine_at_s, theirs_at_s: Times of the measurements, in seconds, ascending.
     """
     if not theirs:
         return []
@@ -65,7 +65,7 @@ def paired_ratios(
 
 
 def published_ratio(model: str, to: str) -> float | None:
-    """The ratio of the two published rates; None where one of them is not published."""
+    """The ratio of two published rates; None if one of them is not published."""
     rates = {row["network"]: row["fps"] for row in REFERENCE["rows"]}
     return rates[model] / rates[to] if model in rates and to in rates else None
 

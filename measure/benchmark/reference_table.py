@@ -1,12 +1,12 @@
-"""Published figures that a measured table is read against."""
+"""Published figures, for comparison with a measured table."""
 
 from __future__ import annotations
 
 from typing import Any
 
-#: Four well-known networks as their users report them. Frames per second of an unnamed GPU, on another dataset than most of
-#: ours: they say what people expect, and can't be compared row by row with a measurement. ``network`` is the name under
-#: which ``bench --table`` measures the same network here.
+#: Published figures of four well-known networks: frames per second of an unnamed GPU, on another dataset than most of
+#: ours. They show the expected order of magnitude and can't be compared row by row with a measurement. ``network`` is
+#: the name of the same network in ``bench --table``.
 REFERENCE: dict[str, Any] = {
     "source": "published figures of another machine (GPU not named) and another dataset; not measured here",
     "dataset": "Cityscapes",

@@ -10,17 +10,17 @@ from ..instruments.vitals import memory
 from .configuration import Configuration
 from .figures import Figures
 
-#: Runs below which a row's note says that they are few.
+#: With fewer runs than this, the row gets a note.
 _FEW_RUNS = 30
 _NO_CLOCKS: dict[str, Any] = {"cpu": None, "gpu": None}
 
 
 def row_of(configuration: Configuration, frame_hw: tuple[int, int]) -> dict[str, Any]:
-    """The row. What failed half way leaves no half-measured figures.
+    """The row of a configuration. A failed configuration gets no figures, even if some were measured.
 
     Args:
-        configuration: Measured, or failed.
-        frame_hw: Height and width of the frames that were fed in.
+        configuration: A measured or failed configuration.
+        frame_hw: Height and width of the input frames.
     """
     measured = configuration.failed is None
     figures = configuration.figures if measured else Figures()
@@ -89,7 +89,7 @@ def _instruments(configuration: Configuration, figures: Figures) -> dict[str, An
 
 
 def _sizes(configuration: Configuration) -> tuple[int | None, int | None]:
-    """Parameters and multiply-accumulates, where the model file says them."""
+    """Parameters and multiply-accumulates, if the model file states them."""
     provenance = dict(configuration.spec.provenance) if configuration.spec else {}
     params, macs = (provenance.get(key) if isinstance(provenance.get(key), int) else None for key in ("params", "macs"))
     return params, macs

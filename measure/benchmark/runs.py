@@ -1,7 +1,7 @@
-"""What a model costs on this machine: the engine alone, and from a frame in memory to its overlay in memory.
+"""The benchmark of models on this machine: the engine alone, and from a frame in memory to its overlay in memory.
 
-Configurations take turns of about half a second, so that a machine that gets hot, throttles or is shared slows all of them
-alike; each turn measures the engine alone and the whole way one after the other. Memory must hold all models at once.
+Configurations take turns of about half a second, so that heat, throttling and other load affect all of them equally.
+Each turn measures the engine alone and the whole path, one after the other. All models are in memory at once.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from .reference_table import REFERENCE
 from .row import row_of
 from .turns import DURATION_S, schedule, take_turns
 
-#: Processes that took more than this many cores are named.
+#: Processes that used more than this many cores are named.
 _NAMED_CORES = 0.05
 _NAMED_COUNT = 3
 _DEFAULTS = BenchOptions()
-#: How the figures were made, for the report.
+#: Description of the method, for the report.
 METHOD = {
     "interval": "order statistics of the median over the turns, confidence at least 0.95; null below 6 turns",
     "ratio": "turn by turn, the other row's rate interpolated between its turns before and after; the median",
@@ -55,8 +55,8 @@ def bench(
 ) -> BenchReport:
     """Measures every model × engine × number of threads × batch.
 
-    Engines that are missing become rows with a note; an engine file runs on the one that built it. Files that fix one of
-    several batches get a row for that one; files that fix none of them become rows with a note.
+    A missing engine becomes a row with a note. An engine file runs on the engine that built it. With several batches, a
+    file with a fixed batch gets one row for its batch, or a row with a note if its batch is not among them.
 
     >>> report = bench(["unet-s-camvid"], BenchOptions(engines=["onnxruntime"], threads=[1], runs=6))
     >>> [row["engine"] for row in report["rows"]]
@@ -64,24 +64,24 @@ def bench(
 
     Args:
         models: One or several: ONNX or engine files, artefact folders, folders of artefacts, and shipped models' names.
-        options: What is measured on what, and for how long.
-        progress: Told of the turns, and of what runs now.
+        options: Engines, threads, batches, and duration of the measurement.
+        progress: Receives the turns and the running configuration; None is silent.
 
     Returns:
-        Machine, load, method, rows and reference; :meth:`BenchReport.to_dict` is what ``bench --json`` writes.
+        Machine, load, method, rows and reference; :meth:`BenchReport.to_dict` is the content of ``bench --json``.
 
     Raises:
-        ModelFileError: a path that holds no model.
+        ModelFileError: a path without a model.
         UnknownNameError: no row of the model ``relative_to``.
-        EngineError: no engine was named and none is available.
-        DataError: ``data`` is no dataset, or an image can't be read.
-        SourceError, SinkError: ``source`` or ``sink`` can't be opened, or both are one file.
+        EngineError: no engine was named, and none is available.
+        DataError: ``data`` is not a dataset, or an image can't be read.
+        SourceError, SinkError: ``source`` or ``sink`` can't be opened, or both are the same file.
     """
     files = find_models(several(models), options.engines)
     dataset = None if options.data is None else open_dataset(options.data, options.split)
     engine_names = engines_of(files, options.engines)
     if options.relative_to is not None and options.relative_to not in (names := set(model_names(files))):
-        raise UnknownNameError("model to divide by", options.relative_to, names)  # now, not after minutes of measuring
+        raise UnknownNameError("model to divide by", options.relative_to, names)  # before minutes of measuring
     counts = list(dict.fromkeys(map(resolve_threads, options.threads or [None])))
     batches: list[int | None] = [*dict.fromkeys(options.batches or ())] or [None]
     if options.source is not None:
@@ -113,7 +113,7 @@ def bench(
 
 
 def _frames(dataset: SegDataset | None, options: BenchOptions) -> tuple[list[Frame], str]:
-    """Frames to measure with, and the remark that says what they are."""
+    """Frames to measure with, and a remark that describes them."""
     height, width = options.frame_hw
     size = f"{width}x{height}"
     if dataset is None:
@@ -131,7 +131,7 @@ def _measured(
     options: BenchOptions,
     tell: TitledCount,
 ) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
-    """Opens, measures and closes all configurations: their rows, the load by others, and why the turns ended."""
+    """Opens, measures and closes all configurations; returns rows, load by others, and the reason of the end."""
     neighbours = Neighbours()
     try:
         _open(configurations, frames, tell)
@@ -180,7 +180,7 @@ def _load(rows: list[dict[str, Any]], busy: list[Neighbour], waited_s: float) ->
 
 
 def _without_other_batches(configurations: list[Configuration], batches: Sequence[int | None]) -> list[Configuration]:
-    """Of several batches a file that fixes one of them is measured with that one, and its rows say so."""
+    """With several batches, a file with a fixed batch is measured with that batch only; a note in its rows says so."""
     kept = [
         configuration
         for configuration in configurations
@@ -195,7 +195,7 @@ def _without_other_batches(configurations: list[Configuration], batches: Sequenc
 
 
 def _tell_models_apart(rows: list[dict[str, Any]]) -> None:
-    """Rows that agree in all but their file can't be matched with another report's: the file's name joins the model's."""
+    """Adds the file's name to the model's name in rows that are otherwise equal, so that reports can be matched."""
     keys = Counter(_key(row) for row in rows)
     for row in rows:
         if keys[_key(row)] > 1:
@@ -208,7 +208,7 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _spread(configurations: Sequence[Configuration], options: BenchOptions) -> float | None:
-    """The widest interval of what the report is read for, ratios where there are some, else times; see ``settle``."""
+    """The widest interval of the main figures: ratios if there are any, else times; see ``settle``."""
     if options.relative_to is None:
         spreads = [configuration.spread() for configuration in configurations if configuration.failed is None]
     else:
@@ -228,8 +228,8 @@ def _watch(configurations: Sequence[Configuration], source: str, options: BenchO
 
 
 def _evaluate(configurations: Sequence[Configuration], data: Path, split: str, tell: TitledCount) -> None:
-    # Masks don't depend on the number of threads: one evaluation serves all rows of a file and engine.
-    # Nor on the batch, but for a file that fixes it, which opens as one configuration only.
+    # Masks depend neither on the number of threads nor on a free batch, and a file with a fixed batch has one
+    # configuration. So one evaluation is enough for all rows of a file and engine.
     first: dict[tuple[Path, str], Configuration] = {}
     for configuration in configurations:
         if configuration.failed is not None:

@@ -1,7 +1,8 @@
-"""How long an engine takes for one inference, measured as the benchmark does, for everything that is not its table.
+"""Inference times of engines, measured as in the benchmark, for exports and pruning.
 
-An export's report, its gate on the speedup and pruning's search for a latency all time engines here: in alternating turns,
-so that a machine that slows down slows all of them, and with an eye on other processes, whose load makes times too long.
+The report of an export, its limit of the speedup and pruning to a latency all use this module. Engines are timed in
+alternating turns, so that a slower machine affects all of them. The load of other processes is recorded, because it
+makes times too long.
 
 >>> from seg_edge.core.shipped import DEFAULT, shipped
 >>> (timing,) = time_engines([Candidate(shipped(DEFAULT, "model.int8.onnx"), "onnxruntime")], turns=QUICK)
@@ -30,26 +31,26 @@ Frames = npt.NDArray[np.uint8]
 #: Called with (turns done, turns in all).
 Count = Callable[[int, int], None]
 
-#: For figures that are reported or judged: an interval takes six turns.
+#: For figures that are reported or compared with a limit; an interval needs six turns.
 THOROUGH: tuple[Share, ...] = (Share(seconds=0.1),) * 8
-#: For figures that steer a search among many candidates: half a second each, no interval.
+#: For a search among many candidates: half a second each, no interval.
 QUICK: tuple[Share, ...] = (Share(runs=4),) * 4
-# Unmeasured runs after opening: engines allocate, and choose kernels, in the first ones.
+# Unmeasured runs after opening: engines allocate memory and choose kernels in the first runs.
 _WARMUP_RUNS, _WARMUP_LIMIT_S = 5, 0.5
-# Processes that kept more than this many cores busy are named, the busiest first, at most so many.
+# Processes that used more than this many cores are named, the busiest first, up to this number.
 _NAMED_CORES, _NAMED_COUNT = 0.05, 3
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is timed: a model file on an engine.
+    """A model file on an engine, to be timed.
 
     Attributes:
         path: ONNX file or engine file.
         engine: A name of the engines' table.
         threads: CPU threads; None is every core.
-        frames: uint8 (N, H, W, 3) that the network takes; None makes random ones of the size that the file wants (an
-            engine's time doesn't depend on what the frames show).
+        frames: Input of the network, uint8 (N, H, W, 3); None makes random frames of the right size. The time of an
+            engine doesn't depend on the content of frames.
     """
 
     path: Path
@@ -60,14 +61,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long one inference takes, the engine alone.
+    """The time of one inference, engine only.
 
     Attributes:
         median_ms: Median over all runs.
         interval_ms: Interval of the median over the turns, confidence at least 0.95; None below six turns.
         runs: Number of measured runs.
-        other_cores: Cores that other processes kept busy during this candidate's turns; None where that can't be seen.
-        warning: What to tell people if other processes disturbed the measurement, else None.
+        other_cores: Cores that other processes used during this candidate's turns; None if this is not visible.
+        warning: A warning if other processes disturbed the measurement, else None.
     """
 
     median_ms: float
@@ -80,10 +81,10 @@ class Timing:
 def time_engines(
     candidates: Sequence[Candidate], *, turns: Sequence[Share] = THOROUGH, count: Count | None = None
 ) -> list[Timing]:
-    """Times engines in alternating turns. All of them are open at once.
+    """Times engines in alternating turns. All models are open at once.
 
     Args:
-        candidates: What to time; the same file may come on several engines and with several numbers of threads.
+        candidates: Files and engines to time. A file may occur with several engines and numbers of threads.
         turns: The length of each turn: :data:`THOROUGH`, :data:`QUICK`, or others.
         count: Called with (turns done, turns in all).
 
@@ -91,8 +92,8 @@ def time_engines(
         One timing for each candidate, in order.
 
     Raises:
-        EngineError: an engine is not available, can't open the file, or fails while it runs.
-        ModelFileError: a file is no model.
+        EngineError: an engine is not available, can't open the file, or fails during a run.
+        ModelFileError: a file is not a model.
         InputError: ``threads`` out of range.
     """
     with ExitStack() as stack:
@@ -111,7 +112,7 @@ def time_engines(
 
 
 class _TimedEngine:
-    """A candidate while it is measured; it takes turns with others."""
+    """A candidate that takes turns with other candidates."""
 
     def __init__(self, candidate: Candidate) -> None:
         self._candidate = candidate
@@ -124,7 +125,7 @@ class _TimedEngine:
 
     @property
     def title(self) -> str:
-        """For people, while it runs."""
+        """Title for progress bars."""
         return f"{self._candidate.path.name} on {self._candidate.engine}"
 
     def open(self) -> None:
@@ -137,7 +138,7 @@ class _TimedEngine:
             started = perf_counter()
             engine.infer(self._frames)
             runs += 1
-        # A long run gains little from warm caches: the time is better spent on a measured one.
+        # Long runs gain little from warm caches, so the time is better spent on measured runs.
         self._refill = REFILL if perf_counter() - started < 0.05 else 1
 
     def turn(self, share: Share, engine_first: bool = True) -> None:
@@ -155,12 +156,12 @@ class _TimedEngine:
         self._medians_ms.append(block.median_ms)
 
     def reopen(self) -> None:
-        """Loads the model anew; see :meth:`seg_edge.measure.benchmark.turns.TakesTurns.reopen`."""
+        """Loads the model again; see :meth:`seg_edge.measure.benchmark.turns.TakesTurns.reopen`."""
         self.close()
         self.open()
 
     def timing(self, busy: Sequence[Neighbour]) -> Timing:
-        """What the turns gave, and what to say about ``busy``, other processes at that time."""
+        """The result of the turns, with a warning about ``busy``, the other processes at that time."""
         cores, interval = self._load.cores, median_interval(self._medians_ms)
         warning = None
         if cores is not None and cores > QUIET_CORES:

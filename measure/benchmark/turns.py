@@ -1,4 +1,4 @@
-"""Which configuration is measured when: they take turns until their figures are certain enough or the time is up."""
+"""The order of measurements: configurations take turns until their figures are precise enough or the time is up."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import Protocol
 from ..options import TURN_S
 
 DURATION_S = 5.0
-#: The fewest turns that give an interval of 95 %.
+#: The smallest number of turns with a 95 % interval.
 LEAST_TURNS = 6
-#: Pause before a turn. ONNX Runtime's threads go on spinning for about 40 ms after a run (measured), in the next one's time.
+#: Pause before a turn. Threads of ONNX Runtime spin for about 40 ms after a run (measured) and would slow the next
+#: turn.
 SETTLE_S = 0.06
-#: Unmeasured runs at the start of each block: the one before has filled the caches with other data.
+#: Unmeasured runs at the start of each block, because the block before has filled the caches with other data.
 REFILL = 2
 
-#: Called with (done, in all, what runs now).
+#: Called with (done, in all, title of the running configuration).
 Tell = Callable[[int, int, str], None]
-#: Half the width of the widest interval by its middle; None before there is one.
+#: Half the width of the widest interval, divided by its middle; None before there is an interval.
 Spread = Callable[[], "float | None"]
 
 
@@ -40,13 +41,13 @@ class TakesTurns(Protocol):
 
     @property
     def title(self) -> str:
-        """For people, while it runs."""
+        """Title for progress bars."""
 
     def turn(self, share: Share, engine_first: bool) -> None:
-        """Measures for one turn, whose blocks last ``share`` each."""
+        """Measures one turn, whose blocks have the length ``share`` each."""
 
     def reopen(self) -> None:
-        """Loads the model anew."""
+        """Loads the model again."""
 
 
 def schedule(duration_s: float | None, runs: int | None, turn_s: float = TURN_S) -> list[Share]:
@@ -55,7 +56,7 @@ def schedule(duration_s: float | None, runs: int | None, turn_s: float = TURN_S)
     Args:
         duration_s: Seconds of both blocks in all turns together.
         runs: Instead: runs of each kind in all turns together.
-        turn_s: Seconds of one turn.
+        turn_s: Length of one turn, in seconds.
     """
     if runs is not None:
         turns = max(min(runs, LEAST_TURNS), runs // 20)
@@ -77,24 +78,24 @@ def take_turns(
     """Measures all configurations, turn by turn.
 
     Args:
-        configurations: Open ones.
+        configurations: Open configurations.
         blocks: The length of both blocks, for each turn.
-        spread: How uncertain the wanted figures are.
+        spread: Returns the uncertainty of the figures.
         settle: Stop once ``spread`` is at most this.
-        limit_s: Begin no turn after this many seconds, once there are six.
-        tell: Called with (done, in all, what runs now).
-        reopen: Open each configuration anew after this many turns; None never does. See :meth:`TakesTurns.reopen`.
+        limit_s: Begin no turn after this many seconds, except for the first six turns.
+        tell: Called with (done, in all, title of the running configuration).
+        reopen: Open each configuration again after this many turns; None never does. See :meth:`TakesTurns.reopen`.
 
     Returns:
-        Why it stopped, for the report.
+        The reason of the end, for the report.
     """
     began, total = perf_counter(), len(blocks) * len(configurations)
-    # Always the same sequence of orders: two benchmarks compare like with like.
+    # A fixed seed gives the same sequence of orders in all benchmarks, so that two benchmarks are comparable.
     shuffled = random.Random(0)
     for turn, share in enumerate(blocks):
         if limit_s is not None and turn >= LEAST_TURNS and perf_counter() - began > limit_s:
             return f"the limit of {limit_s:g} s, after {turn} turns"
-        # Shuffled, so that no configuration is always measured right after the same one, or always far from another.
+        # Shuffled, so that no configuration always follows the same one, or is always far from another.
         for at, configuration in enumerate(shuffled.sample(configurations, len(configurations))):
             if tell is not None:
                 tell(turn * len(configurations) + at, total, f"measuring {configuration.title}")

@@ -1,4 +1,4 @@
-"""Warming a model up until its latency is steady; what it gives meanwhile is its cold rate."""
+"""Warm-up of a model until its latency is steady, and its cold rate during the warm-up."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
-# Warm-up: windows of this many runs, until one's median is this close to the one's before, or the time is up.
+# Warm-up: windows of this many runs, until two consecutive medians differ by at most this share, or the time is up.
 _WINDOW, _STABLE, _LIMIT_S = 5, 0.05, 3.0
-#: "Cold" is what the first frames after opening give, for at most this long; it ends where the latency is steady.
+#: The cold rate covers the first frames after opening: until the latency is steady, at most this many seconds.
 COLD_S = 5.0
 
 
 class WarmUp(NamedTuple):
-    """What a warm-up gave.
+    """The result of a warm-up.
 
     Attributes:
-        cold: ``fps``, ``seconds`` and ``frames`` from the very first frame on.
-        note: A remark where the latency did not become steady in time.
+        cold: ``fps``, ``seconds`` and ``frames``, from the very first frame on.
+        note: A remark if the latency did not become steady in time.
     """
 
     cold: dict[str, float | int]
@@ -26,12 +26,12 @@ class WarmUp(NamedTuple):
 
 
 def warm_up(process: Callable[[], Mapping[str, float]], batch: int, first_s: float) -> WarmUp:
-    """Runs until the latency is steady.
+    """Repeats a run until the latency is steady.
 
     Args:
         process: One run; returns the milliseconds of its stages.
         batch: Frames of a run.
-        first_s: When the very first run began, ``time.perf_counter``; it has ended already.
+        first_s: Start of the very first run, which has ended already, by ``time.perf_counter``.
     """
     began, previous, frames, change = perf_counter(), None, batch, 1.0
     cold: dict[str, float | int] = {}

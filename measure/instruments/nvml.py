@@ -1,7 +1,7 @@
-"""The first NVIDIA GPU through NVML: energy, power, temperature, clock, why it is slowed down.
+"""The first NVIDIA GPU through NVML: energy, power, temperature, clock and reasons of throttling.
 
-The package nvidia-ml-py (module ``pynvml``, NVIDIA's own, one file) is used instead of the command ``nvidia-smi``: a reading
-takes microseconds, not a tenth of a second, and it knows the energy counter.
+NVIDIA's package nvidia-ml-py (module ``pynvml``, one file) has two advantages over the command ``nvidia-smi``: a
+reading takes microseconds instead of a tenth of a second, and the energy counter is available.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-#: Bits of nvmlDeviceGetCurrentClocksThrottleReasons that mean slower than asked for; idle and user settings don't.
+#: Bits of nvmlDeviceGetCurrentClocksThrottleReasons for throttling, without idle clocks and user settings.
 REASONS = {0x4: "power cap", 0x8: "hardware slowdown", 0x20: "heat (software)", 0x40: "heat (hardware)", 0x80: "power brake"}
 
 
 class Gpu:
-    """One GPU. What it doesn't report is None.
+    """One GPU. Values that it doesn't report are None.
 
     Args:
         module: ``pynvml``, initialized.
@@ -39,7 +39,7 @@ class Gpu:
         return self._ask("nvmlDeviceGetClockInfo", 1.0, self._nvml.NVML_CLOCK_SM)
 
     def throttled(self) -> list[str] | None:
-        """Why it is slowed down at this moment; empty where it isn't."""
+        """Reasons of throttling at this moment; empty without throttling."""
         bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons", 1)
         return None if bits is None else [text for bit, text in REASONS.items() if int(bits) & bit]
 
@@ -51,7 +51,7 @@ class Gpu:
 
 
 def nvml() -> tuple[Gpu | None, str]:
-    """The first GPU, or None and why not."""
+    """The first GPU and an empty text, or None and the reason."""
     try:
         module: Any = import_module("pynvml")
     except ImportError:

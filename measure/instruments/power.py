@@ -1,4 +1,4 @@
-"""Energy: the best meter that this machine has for what a row runs on.
+"""Energy: the best meter of this machine for the device of a row.
 
 ========  ======================================================================  =====================
 machine   meter                                                                   scope
@@ -8,8 +8,8 @@ GPU       NVML's energy counter, or its power reading (package nvidia-ml-py)    
 x86       RAPL counters                                                            the CPU packages
 ========  ======================================================================  =====================
 
-Counters are read before and after; instruments that show power at a moment are sampled by a thread (the one place beside
-the pipeline that has one: a frame may take longer than the samples may lie apart).
+Counters are read before and after a block. Instruments that show momentary power are sampled by a thread, because a
+frame may take longer than the time between two samples. Apart from the pipeline, no other code uses a thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .nvml import nvml
 from .sensors import EnergyMeter, number
 from .tegrastats import board_mw, board_rails, parse
 
-#: Seconds between two samples of power: INA3221 averages over about as long.
+#: Seconds between two samples of power; INA3221 averages over a similar time.
 SAMPLE_S = 0.05
 
 
@@ -36,9 +36,9 @@ class Meter(ABC):
     """Joules between :meth:`start` and :meth:`stop`.
 
     Attributes:
-        source: What is read, in words; empty where nothing can be.
-        scope: Whose power it is, in words.
-        reason: Why nothing can be read; empty where it can.
+        source: Description of the instrument; empty if there is none.
+        scope: Description of the measured device.
+        reason: Why there is no reading; empty if there is one.
     """
 
     source = ""
@@ -47,18 +47,18 @@ class Meter(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Begins to measure."""
+        """Begins a measurement."""
 
     @abstractmethod
     def stop(self) -> float | None:
-        """Joules since :meth:`start`; None where the instrument failed."""
+        """Joules since :meth:`start`; None if the instrument failed."""
 
     def close(self) -> None:  # noqa: B027  # not every meter holds something
         """Releases the instrument. May be called twice."""
 
 
 class NoMeter(Meter):
-    """Nothing can be read here, and why."""
+    """A meter without an instrument; ``reason`` says why there is none."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -71,7 +71,7 @@ class NoMeter(Meter):
 
 
 class RaplMeter(Meter):
-    """The CPU packages' counters, idle power and the work of other processes included."""
+    """The counters of the CPU packages, which include idle power and the work of other processes."""
 
     source, scope = "RAPL", "the whole CPU package"
 
@@ -107,7 +107,7 @@ class SampledMeter(Meter):
     """Integrates power over time by the trapezoidal rule.
 
     Args:
-        watts: Reads the power at this moment; None where it can't.
+        watts: Reads the momentary power; returns None if that fails.
         source, scope: As in :class:`Meter`.
         close: Called once, when the meter is closed.
     """
@@ -163,7 +163,7 @@ def open_meter(device_kind: str = "CPU", root: Path = ROOT) -> Meter:
     """The meter for work on ``device_kind`` (an engine's: ``"CPU"``, ``"GPU"``, …) of this machine.
 
     Args:
-        root: Where ``sys`` and ``proc`` are looked for; tools and libraries are only asked on the real machine.
+        root: Folder with ``sys`` and ``proc``. Tools and libraries are only used with the real root.
     """
     if jetson(root) is not None or rails_mw(root):
         return _jetson_meter(root)
@@ -180,7 +180,7 @@ def rails_mw(root: Path = ROOT) -> dict[str, int]:
     channels (further channels are sums of shunt voltages, not rails), on Thor also INA238 with microwatts of the input.
     Before, they were iio devices with milliwatts.
     """
-    found: dict[str, int] = {}
+    power_mw: dict[str, int] = {}
     for chip in sorted((root / "sys/class/hwmon").glob("hwmon*")):
         kind = read(chip / "name") or ""
         if kind == "ina3221":
@@ -188,15 +188,15 @@ def rails_mw(root: Path = ROOT) -> dict[str, int]:
                 label = read(chip / f"in{channel}_label")
                 volts, amperes = number(chip / f"in{channel}_input"), number(chip / f"curr{channel}_input")
                 if label and label != "NC" and volts is not None and amperes is not None:
-                    found[label] = volts * amperes // 1000
+                    power_mw[label] = volts * amperes // 1000
         elif kind == "ina238" and (microwatts := number(chip / "power1_input")) is not None:
-            found["VIN"] = microwatts // 1000
+            power_mw["VIN"] = microwatts // 1000
     for device in sorted((root / "sys/bus/i2c/drivers/ina3221x").glob("*/iio*device*")):
         for channel in (0, 1, 2):
             label, power = read(device / f"rail_name_{channel}"), number(device / f"in_power{channel}_input")
             if label and label != "NC" and power is not None:
-                found[label] = power
-    return found
+                power_mw[label] = power
+    return power_mw
 
 
 def _jetson_meter(root: Path) -> Meter:

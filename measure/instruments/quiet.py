@@ -1,4 +1,4 @@
-"""Waiting until other processes leave the machine alone."""
+"""Waits until other processes are idle."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .sensors import QUIET_CORES, OtherLoad
 
 
 def wait_for_quiet(limit_s: float, tell: Callable[[int, int, str], None]) -> float:
-    """Waits until others have used almost nothing for a second, or the time is up.
+    """Waits until other processes have used almost no CPU time for a second, or the time is up.
 
     Args:
         limit_s: Longest wait, seconds; 0 returns at once.
-        tell: Called with (seconds waited, longest wait, why).
+        tell: Called with (seconds waited, longest wait, reason).
 
     Returns:
         The seconds waited.

@@ -1,4 +1,4 @@
-"""What a measurement can read beside the clock: the CPU's energy and temperature, and the load by other processes."""
+"""Sensors for a measurement: energy and temperature of the CPU, and the load by other processes."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from typing import Any
 
 from ...runtime.machine.system import ROOT, read
 
-# Names of thermal zones and hwmon chips that sit in the processor.
+# Names of thermal zones and hwmon chips inside the processor.
 _CPU_ZONE = re.compile(r"x86_pkg_temp|cpu|soc|^tj", re.IGNORECASE)
 _CPU_CHIP = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 
-#: Cores that other processes may use before a measurement gets a warning.
+#: A measurement gets a warning if other processes use more than this many cores.
 QUIET_CORES = 0.1
 
 
 class EnergyMeter:
-    """The energy counters of the CPU packages (RAPL). They count for the whole machine, idle power included.
+    """The energy counters of the CPU packages (RAPL), for the whole machine, idle power included.
 
     Args:
-        root: Where ``sys`` is looked for.
+        root: Folder with ``sys``.
 
     Attributes:
-        reason: Why energy can't be read here; empty where it can.
+        reason: Why energy can't be read here; empty if it can.
     """
 
     def __init__(self, root: Path = ROOT) -> None:
         zones = [
             zone
             for zone in sorted((root / "sys/class/powercap").glob("*-rapl:*"))
-            # Packages only: cores and DRAM (…:0:1) are parts of them, psys holds them all again.
+            # Packages only: cores and DRAM (…:0:1) are parts of a package, and psys is the sum of all packages.
             if zone.name.count(":") == 1 and (read(zone / "name") or "").startswith("package")
         ]
         self._zones = [zone for zone in zones if number(zone / "energy_uj") is not None]
@@ -44,7 +44,7 @@ class EnergyMeter:
             self.reason = "" if zones else "no energy counter"
 
     def read_uj(self) -> list[int] | None:
-        """Microjoules on each package's counter; None where they can't be read."""
+        """Microjoules on the counter of each package; None if they can't be read."""
         values = [number(zone / "energy_uj") for zone in self._zones]
         known = [value for value in values if value is not None]
         return known if known and len(known) == len(values) else None
@@ -63,7 +63,7 @@ class EnergyMeter:
 
 
 def temperature_c(root: Path = ROOT) -> float | None:
-    """The hottest reading of the processor, degrees Celsius; None where no sensor of it can be read."""
+    """The highest temperature of the processor, degrees Celsius; None if no sensor can be read."""
     paths = [
         zone / "temp"
         for zone in (root / "sys/class/thermal").glob("thermal_zone*")
@@ -73,14 +73,14 @@ def temperature_c(root: Path = ROOT) -> float | None:
         if read(chip / "name") in _CPU_CHIP:
             paths += chip.glob("temp*_input")
     values = [number(path) for path in paths]
-    # Sensors that are off answer with 0 or below.
+    # Disabled sensors read 0 or less.
     degrees = [value / 1000 for value in values if value is not None and value > 0]
     return max(degrees, default=None)
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """Another process that took CPU time: its name, number, and how many cores it kept busy on average."""
+    """Another process that used CPU time: name, process number, and average number of busy cores."""
 
     name: str
     pid: int
@@ -88,7 +88,7 @@ class Neighbour:
 
 
 def processes_text(processes: Iterable[Neighbour | Mapping[str, Any]]) -> str:
-    """Other processes for people, separated by commas.
+    """Other processes as text, separated by commas.
 
     >>> processes_text([Neighbour("python", 7, 1.44)])
     'python (pid 7, 1.4 cores)'
@@ -98,10 +98,10 @@ def processes_text(processes: Iterable[Neighbour | Mapping[str, Any]]) -> str:
 
 
 class Neighbours:
-    """Which other processes take CPU time, from :meth:`start` on. Processes that end meanwhile are not seen.
+    """The CPU time of other processes since :meth:`start`, without processes that have ended.
 
     Args:
-        root: Where ``proc`` is looked for.
+        root: Folder with ``proc``.
     """
 
     def __init__(self, root: Path = ROOT) -> None:
@@ -113,12 +113,12 @@ class Neighbours:
         self._before, self._at = self._spent(), time.perf_counter()
 
     def busiest(self, least_cores: float, count: int = 3) -> list[Neighbour]:
-        """Those above ``least_cores``, the busiest first, at most ``count``."""
+        """Processes that used more than ``least_cores``, the busiest first, at most ``count``."""
         elapsed = time.perf_counter() - self._at
         busy = []
         for pid, (name, spent_s) in self._spent().items():
             known = self._before.get(pid)
-            # One that is new has done all its work since; a number taken over by another process has another name.
+            # A new process has used all its CPU time since then. A reused process number belongs to another name.
             before_s = known[1] if known and known[0] == name else 0.0
             if elapsed > 0 and (cores := (spent_s - before_s) / elapsed) >= least_cores:
                 busy.append(Neighbour(name, pid, cores))
@@ -127,7 +127,8 @@ class Neighbours:
     def _spent(self) -> dict[int, tuple[str, float]]:
         tick, own, spent = float(os.sysconf("SC_CLK_TCK")), os.getpid(), {}
         for folder in self._proc.glob("[0-9]*"):
-            # "pid (name) state …": the name may hold blanks and brackets, so the fields are counted behind its last one.
+            # "pid (name) state …": the name may contain blanks and brackets, so fields are counted after the last
+            # bracket.
             head, _, tail = (read(folder / "stat") or "").rpartition(")")
             fields = tail.split()
             if len(fields) > 12 and int(folder.name) != own:
@@ -136,10 +137,10 @@ class Neighbours:
 
 
 class OtherLoad:
-    """CPU time that processes other than this one take, over the stretches between :meth:`start` and :meth:`stop`.
+    """CPU time of other processes, summed over the intervals between :meth:`start` and :meth:`stop`.
 
     Args:
-        root: Where ``proc`` is looked for.
+        root: Folder with ``proc``.
     """
 
     def __init__(self, root: Path = ROOT) -> None:
@@ -162,21 +163,21 @@ class OtherLoad:
 
     @property
     def cores(self) -> float | None:
-        """How many cores the others kept busy on average; None where it isn't known."""
-        # Both clocks tick in steps, so a machine of our own may come out slightly negative.
+        """Average number of cores that other processes used; None if unknown."""
+        # Both clocks tick in steps, so the difference may be slightly negative without other load.
         return max(self._others_s / self._wall_s, 0.0) if self._wall_s > 0 else None
 
     def _busy_s(self) -> float | None:
         match = re.match(r"cpu\s+([\d ]+)", read(self._stat) or "")
         fields = [int(value) for value in match[1].split()] if match else []
         if len(fields) < 8 or not any(fields):
-            return None  # no such file, or a sandbox that shows zeros
+            return None  # no such file, or zeros in a sandbox
         user, nice, system, _idle, _iowait, irq, softirq, steal = fields[:8]
         return (user + nice + system + irq + softirq + steal) / float(os.sysconf("SC_CLK_TCK"))
 
 
 def number(path: Path) -> int | None:
-    """The whole number in a small file; None if it can't be read."""
+    """The integer in a small file; None if it can't be read."""
     try:
         return int(read(path) or "")
     except ValueError:

@@ -1,7 +1,7 @@
-"""Lines of ``tegrastats``, NVIDIA's monitor on Jetson boards, and which of a board's power rails make up its total.
+"""Parses lines of ``tegrastats``, NVIDIA's monitor on Jetson boards, and computes the total power of a board.
 
-The format differs from board to board: rails with and without ``mW``, a GPU clock bare, in brackets or missing, CPUs that
-are off, zones that read -256 °C while their part is powered down, lines with and without a date in front.
+The format differs between boards: rails with and without ``mW``; a GPU clock that is bare, in brackets or missing; CPUs
+that are off; zones that read -256 °C while powered down; lines with and without a date in front.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-#: A zone that is powered down reads -256 °C; nothing on a working board is this cold.
+#: Lower readings are those of zones that are powered down, -256 °C.
 _OFF_C = -100.0
-# The processor's own zones. PMIC is a constant on most boards (50 or 100 °C), Tboard and Tdiode are the carrier's.
+# Zones inside the processor. PMIC is a constant on most boards (50 or 100 °C); Tboard and Tdiode are on the carrier
+# board.
 _CPU_ZONES = re.compile(r"(?:[abm]?cpu|gpu|cv|soc|tj|thermal|ao|aux|pll)\d*", re.IGNORECASE)
 
 _MEMORY = re.compile(r"\b(RAM|SWAP) (\d+)/(\d+)MB")
@@ -21,12 +22,13 @@ _CORE = re.compile(r"(\d+)%(?:@(\d+))?")
 _GPU = re.compile(r"\bGR3D_FREQ (\d+)%(?:@\[?([\d,]+)\]?)?")
 _EMC = re.compile(r"\bEMC_FREQ (\d+)%")
 _ZONE = re.compile(r"\b([A-Za-z][\w-]*)@(-?\d+(?:\.\d+)?)C\b")
-# Now / average, on some boards / peak. Names have no lower case, so "RAM 1/2MB" and "lfb 3x4MB" don't fit.
+# Present / average, on some boards / peak. Names have no lower case, so "RAM 1/2MB" and "lfb 3x4MB" don't match.
 _RAIL = re.compile(r"\b([A-Z][A-Z0-9_]*) (\d+)(mW)?/(\d+)(?:mW)?(?:/\d+(?:mW)?)?(?=\s|$)")
 
-#: The first of these that a board has measures all that flows into it: Thor, Orin Nano / NX and Xavier NX, Nano.
+#: Rails with the total input power, of which the first that a board has is used: Thor, Orin Nano / NX and Xavier NX,
+#: Nano.
 _INPUT_RAILS = ("VIN", "VDD_IN", "POM_5V_IN")
-#: Boards without one: rails that don't feed each other. VDDQ_VDD2_1V8AO of the AGX Orin is fed by VIN_SYS_5V0.
+#: Boards without such a rail: rails that don't feed each other. On the AGX Orin, VIN_SYS_5V0 feeds VDDQ_VDD2_1V8AO.
 _SUMS = (
     ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"),  # AGX Orin
     ("VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"),  # Thor, its input monitor left out by a carrier board
@@ -36,16 +38,16 @@ _SUMS = (
 
 @dataclass(frozen=True)
 class TegraLine:
-    """One line. What it doesn't say is None or empty.
+    """One line. Missing values are None or empty.
 
     Attributes:
         ram_bytes: Memory in use and in all.
-        cpus: Load in percent and clock in MHz of each CPU; None for one that is off. The clock is None where it isn't said.
+        cpus: Load in percent and clock in MHz of each CPU; None for a CPU that is off. The clock is None if missing.
         gpu_percent: Load of the GPU.
-        gpu_mhz: Clock of each of its parts.
+        gpu_mhz: Clock of each part of the GPU.
         emc_percent: Load of the memory controller.
         zones_c: Temperature by zone, degrees Celsius; zones that are powered down are left out.
-        rails_mw: Power by rail at that moment, milliwatts.
+        rails_mw: Momentary power by rail, milliwatts.
     """
 
     ram_bytes: tuple[int, int] | None = None
@@ -68,7 +70,7 @@ class TegraLine:
 
 
 def parse(line: str) -> TegraLine | None:
-    """One line of ``tegrastats``; None for a line that is something else (a warning, an empty one)."""
+    """Parses one line of ``tegrastats``; None for other lines, such as warnings and empty lines."""
     memory = {kind: (int(used) << 20, int(total) << 20) for kind, used, total in _MEMORY.findall(line)}
     if "RAM" not in memory:
         return None
@@ -85,9 +87,9 @@ def parse(line: str) -> TegraLine | None:
 
 
 def board_mw(rails_mw: Mapping[str, int]) -> int | None:
-    """What the whole board takes: its input rail where it has one, else the sum of rails that don't feed each other.
+    """Power of the whole board: its input rail if there is one, else the sum of rails that don't feed each other.
 
-    None for a set of rails of no known board: a sum of unknown rails might count some power twice.
+    None for the rails of an unknown board, because their sum might count some power twice.
     """
     for name in _INPUT_RAILS:
         if name in rails_mw:
@@ -99,7 +101,7 @@ def board_mw(rails_mw: Mapping[str, int]) -> int | None:
 
 
 def board_rails(names: Iterable[str]) -> tuple[str, ...]:
-    """Which rails :func:`board_mw` takes of these; empty for no known board."""
+    """The rails that :func:`board_mw` uses; empty for an unknown board."""
     have = set(names)
     for name in _INPUT_RAILS:
         if name in have:

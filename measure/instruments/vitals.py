@@ -1,4 +1,4 @@
-"""The state of the machine while it is measured: clocks, heat, throttling, and the memory that this process holds."""
+"""The state of the machine during a measurement: clocks, temperature, throttling, and memory of this process."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Vitals:
     """Readings collected turn by turn; :meth:`take` adds one.
 
     Args:
-        root: Where ``proc`` and ``sys`` are looked for.
-        gpu: Also ask the first NVIDIA GPU.
+        root: Folder with ``proc`` and ``sys``.
+        gpu: Also read the first NVIDIA GPU.
 
     Attributes:
-        hottest_c: Hottest reading of the processor, and of the GPU where it is asked.
+        hottest_c: Highest temperature of the processor, and of the GPU if it is read.
     """
 
     root: Path = ROOT
@@ -37,7 +37,7 @@ class Vitals:
         self._events = throttle_events(self.root)
 
     def take(self) -> None:
-        """One reading; right after work, while clocks are still what they were."""
+        """Takes one reading. Call it right after a run, before the clocks change."""
         cpu, gpu = cpu_mhz(self.root), gpu_mhz(self.root)
         degrees, alerts = temperature_c(self.root), throttle_alerts(self.root)
         if self._device is not None:
@@ -66,7 +66,7 @@ class Vitals:
 
     @property
     def throttled(self) -> list[str] | None:
-        """What slowed the machine down meanwhile; empty for nothing, None where the machine doesn't report it."""
+        """Reasons of throttling since the start; empty without throttling, None if the machine doesn't report it."""
         now = throttle_events(self.root)
         if not now and not self._throttle_known:
             return None
@@ -79,7 +79,7 @@ class Vitals:
 
 
 def cpu_mhz(root: Path = ROOT) -> float | None:
-    """Mean clock of the CPUs at this moment; None where the system doesn't show it, as in most virtual machines."""
+    """Mean clock of the CPUs at this moment; None if the system doesn't show it, as in most virtual machines."""
     values = [number(path) for path in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq")]
     known = [value / 1000 for value in values if value]
     return sum(known) / len(known) if known else None
@@ -97,22 +97,22 @@ def gpu_mhz(root: Path = ROOT) -> float | None:
 
 
 def throttle_events(root: Path = ROOT) -> dict[str, int]:
-    """Counters that only grow: heat events of x86 packages, over-current and under-voltage events of Jetson boards."""
-    found: dict[str, int] = {}
+    """Cumulative counters: thermal events of x86 packages, over-current and under-voltage events of Jetson boards."""
+    events: dict[str, int] = {}
     for path in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/package_throttle_count"):
         count = number(path)
         if count is not None:  # all CPUs of a package show the same counter
-            found["CPU heat"] = max(count, found.get("CPU heat", 0))
+            events["CPU heat"] = max(count, events.get("CPU heat", 0))
     for chip in (root / "sys/class/hwmon").glob("hwmon*"):
         for path in chip.glob("oc[0-9]_event_cnt"):
             count = number(path)
             if count is not None:
-                found[f"over-current {path.name[:3]}"] = count
-    return found
+                events[f"over-current {path.name[:3]}"] = count
+    return events
 
 
 def throttle_alerts(root: Path = ROOT) -> list[str] | None:
-    """Cooling devices of a Jetson that throttle at this moment (``cpu-throttle-alert``, …); None where it has none."""
+    """Cooling devices of a Jetson that throttle at this moment (``cpu-throttle-alert``, …); None without any."""
     devices = [
         (name, number(device / "cur_state"))
         for device in (root / "sys/class/thermal").glob("cooling_device*")
@@ -122,7 +122,7 @@ def throttle_alerts(root: Path = ROOT) -> list[str] | None:
 
 
 def memory(root: Path = ROOT) -> dict[str, Any]:
-    """Memory of this process: ``rss_bytes`` (held now) and ``peak_bytes`` (the most it ever held); None where unknown."""
+    """Memory of this process: ``rss_bytes`` (now) and ``peak_bytes`` (maximum); None if unknown."""
     text = read(root / "proc/self/status") or ""
     sizes = {key: re.search(rf"^{key}:\s*(\d+) kB", text, re.MULTILINE) for key in ("VmRSS", "VmHWM")}
     rss, peak = (int(match[1]) * 1024 if match else None for match in sizes.values())

@@ -103,14 +103,14 @@ def require_no_regression(comparison: Mapping[str, Any], max_regression: float |
     lost = [row for row in comparison["rows"] if row["verdict"] == MISSING_B or _lost(row)]
     if beyond := worse or unjudged:
         row, metric = min(beyond, key=lambda pair: pair[0][pair[1]]["change"])
-        what = f"{_words(_key(row))}: {-100 * row[metric]['change']:.1f} % slower ({_NAMES[metric]})"
+        problem = f"{_words(_key(row))}: {-100 * row[metric]['change']:.1f} % slower ({_NAMES[metric]})"
         rest = f"; {len(beyond) - 1} more" if len(beyond) > 1 else ""
         why = "" if worse else f"; can't be judged: {_without_interval(row[metric])}; measure longer (6 turns or more)"
-        raise GateError(f"bench compare: `max_regression` {100 * max_regression:g} %: {what}{rest}{why}")
+        raise GateError(f"bench compare: `max_regression` {100 * max_regression:g} %: {problem}{rest}{why}")
     if lost:
-        what = f"{_words(_key(lost[0]))}: measured in A, not in B"
+        problem = f"{_words(_key(lost[0]))}: measured in A, not in B"
         rest = f"; {len(lost) - 1} more" if len(lost) > 1 else ""
-        raise GateError(f"bench compare: {what}{rest}; a row that is gone can't be judged")
+        raise GateError(f"bench compare: {problem}{rest}; a row that is gone can't be judged")
 
 
 def table(comparison: Mapping[str, Any]) -> Table:
