@@ -37,7 +37,7 @@ __all__ = [
     "require_unseen_miou",
 ]
 
-# Loaded on first use: the command reads options' classes from here before it needs NumPy, OpenCV or torch.
+# Loaded on first use: the command imports the classes of options from here before it needs NumPy, OpenCV or torch.
 _HOMES = {
     "BenchOptions": ".options",
     "BenchReport": ".benchmark.outcome",

@@ -1,4 +1,4 @@
-"""How models that were trained on one domain do on others: a table of mIoU, training domain × test domain."""
+"""Accuracy of models on other domains than that of their training: a table of mIoU, training domain × test domain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DEFAULTS = EvaluateOptions()
 
 
 class DomainsReport(MappingReport):
-    """mIoU of models on domains: ``split``, ``domains`` and ``rows``, as ``domains --json`` writes them."""
+    """mIoU of models on domains: ``split``, ``domains`` and ``rows``, as in ``domains --json``."""
 
     def title(self) -> str:
         return f"mIoU in % ({self['split']}); * is the model's own domain, unseen the mean of the others"
@@ -33,7 +33,7 @@ class DomainsReport(MappingReport):
         columns = ["model", "trained on", *(domain["name"] for domain in self["domains"]), "unseen"]
         rows = []
         for row in self["rows"]:
-            # A star marks the domain that the model was trained on.
+            # A star marks the training domain of the model.
             cells = [percent(value) + ("*" if name == row["trained_on"] else "") for name, value in row["miou"].items()]
             rows.append([row["model"], row["trained_on"] or "–", *cells, percent(row["unseen_miou"])])
         return columns, rows
@@ -62,16 +62,16 @@ def evaluate_domains(
     >>> [domain["name"] for domain in report["domains"]], report["rows"][0]["trained_on"]
     (['data'], 'camvid')
 
-    A domain is seen by a model if it is the dataset that the model's provenance names as its own; the others are unseen.
+    The seen domain of a model is the dataset that the model's provenance names; all other domains are unseen.
 
     Args:
         models: Checkpoints (.pt), exported models, artefact folders or shipped models' names.
-        data: Dataset folder of each domain, which is called by the folder's name.
+        data: Dataset folder of each domain; the folder's name is the name of the domain.
         options: Split, engine and threads.
-        progress: Told of the images done.
+        progress: Receives the number of images done; None is silent.
 
     Raises:
-        InputError: no model or domain, or two domains of one name.
+        InputError: no model or domain, or two domains with the same name.
         ModelFileError: no such model.
         DataError: no such dataset, other classes than a model's, or an image or label that can't be read.
         EngineError: an engine is missing or failed.
@@ -112,7 +112,7 @@ def evaluate_domains(
 
 
 def require_unseen_miou(report: Mapping[str, Any], min_unseen: float) -> None:
-    """Raises GateError if a model's mean mIoU on domains that it hasn't seen is below ``min_unseen``, a fraction.
+    """Raises GateError if a model's mean mIoU on unseen domains is below ``min_unseen``, a fraction.
 
     >>> require_unseen_miou({"rows": [{"model": "a.onnx", "unseen_miou": 0.4}]}, 0.5)
     Traceback (most recent call last):
@@ -129,7 +129,7 @@ def require_unseen_miou(report: Mapping[str, Any], min_unseen: float) -> None:
 def _scores(
     segmenter: Segmenter, domains: Mapping[str, SegDataset], done: int, total: int, count: Count
 ) -> dict[str, float | None]:
-    """mIoU by domain; ``count`` is told of the images as those after the first ``done`` of ``total``."""
+    """mIoU by domain; ``count`` receives the number of images, starting after ``done`` of ``total``."""
     scores: dict[str, float | None] = {}
     for name, dataset in domains.items():
         scores[name] = evaluate_split(segmenter, dataset, _after(done, total, count))["miou"]

@@ -1,4 +1,4 @@
-"""Metrics of a model on a dataset, through the same pre- and post-processing that the runtime uses on live frames."""
+"""Metrics of a model on a dataset, with the runtime's pre- and post-processing of live frames."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ _COLUMNS = {
 
 
 class EvaluationReport(MappingReport):
-    """The metrics of a model: ``model``, ``data``, ``split``, ``images``, ``engine``, ``pixel_accuracy``, ``miou``,
-    ``fw_iou``, ``per_class`` and ``confusion``, as ``val --json`` writes them. Fractions; None is undefined."""
+    """The metrics of a model, as in ``val --json``: fractions 0..1; None is undefined.
+
+    The keys are ``model``, ``data``, ``split``, ``images``, ``engine``, ``pixel_accuracy``, ``miou``, ``fw_iou``,
+    ``per_class`` and ``confusion``.
+    """
 
     def title(self) -> str:
         about = f"{self['split']}, {self['images']} images, {self['engine']}"
@@ -39,7 +42,7 @@ class EvaluationReport(MappingReport):
         return ["class", *_COLUMNS.values()], rows
 
     def summary(self) -> str:
-        """The figures of all classes together, in a line."""
+        """The figures of all classes together, in one line."""
         return (
             f"mIoU {percent(self['miou'])} %   pixel accuracy {percent(self['pixel_accuracy'])} %   "
             f"frequency-weighted IoU {percent(self['fw_iou'])} %"
@@ -61,22 +64,22 @@ def evaluate(
 
     Args:
         model: A checkpoint (.pt), an exported model, an artefact folder, a shipped model's name, or an open Segmenter.
-        data: Dataset folder, or an open split. A dataset that names no classes gets the model's.
-        options: Split, engine and threads; where ``model`` or ``data`` is open already, its own count.
-        progress: Told of the images done.
+        data: Dataset folder, or an open split. A dataset without class names gets those of the model.
+        options: Split, engine and threads. An open ``model`` or ``data`` keeps its own.
+        progress: Receives the number of images done; None is silent.
 
     Returns:
-        The metrics; :meth:`EvaluationReport.to_dict` is what ``val --json`` writes.
+        The metrics; :meth:`EvaluationReport.to_dict` is the content of ``val --json``.
 
     Raises:
         ModelFileError: no such model.
         DataError: no such dataset, other classes than the model's, or an image or label that can't be read.
-        InputError: a checkpoint where torch is missing, or with an engine of exported models.
+        InputError: a checkpoint without torch, or with an engine of exported models.
         EngineError: the engine is missing or failed.
     """
     if not isinstance(model, Segmenter):
         check_model(model, options.engine)
-    # Before the model: a checkpoint's engine takes seconds to import.
+    # Before the model, because the engine of checkpoints takes seconds to import.
     dataset = data if isinstance(data, SegDataset) else open_dataset(data, options.split)
     opened = nullcontext(model) if isinstance(model, Segmenter) else open_model(model, options.engine, options.threads)
     with opened as segmenter:
@@ -87,15 +90,16 @@ def evaluate(
 
 
 def evaluate_split(segmenter: Segmenter, dataset: SegDataset, count: Count | None = None) -> dict[str, Any]:
-    """:func:`evaluate` of what is open already.
+    """:func:`evaluate` for an open model and an open split.
 
     Args:
         segmenter: The model.
-        dataset: Its classes must be the model's: open it with ``labels=segmenter.labels`` where the folder doesn't say them.
+        dataset: The split, with the same classes as the model. If the folder doesn't state classes, open it with
+            ``labels=segmenter.labels``.
         count: Called with (images done, images in all) after each image.
 
     Returns:
-        What :class:`EvaluationReport` holds.
+        The content of an :class:`EvaluationReport`.
 
     Raises:
         DataError: other classes than the model's, or an image or label that can't be read.
@@ -105,7 +109,7 @@ def evaluate_split(segmenter: Segmenter, dataset: SegDataset, count: Count | Non
     matrix = ConfusionMatrix(len(segmenter.labels))
     mask = None
     for done, (frame_bgr, target) in enumerate(dataset, 1):
-        # The buffer is reused while sizes stay the same, which in a dataset they nearly always do.
+        # The buffer is reused while the size is the same, which is nearly always so in a dataset.
         mask = segmenter(frame_bgr, out=mask if mask is not None and mask.shape == target.shape else None)
         # A void value below 255 lies above every class, so the matrix skips it; see Labels.
         matrix.update(*settle(mask, np.asarray(target), len(segmenter.labels), dataset.sets))
@@ -136,7 +140,7 @@ def require_miou(report: Mapping[str, Any], min_miou: float) -> None:
 
 
 def check_classes(segmenter: Segmenter, dataset: SegDataset) -> None:
-    """Raises DataError unless the dataset's classes are the model's, in the same order."""
+    """Raises DataError unless dataset and model have the same classes in the same order."""
     mine, theirs = segmenter.labels.names, dataset.labels.names
     if mine == theirs:
         return
@@ -152,5 +156,5 @@ def check_classes(segmenter: Segmenter, dataset: SegDataset) -> None:
 
 
 def percent(value: float | None) -> str:
-    """A fraction as a cell: two digits of per cent, a dash for None."""
+    """A fraction as a cell: per cent with two decimals, a dash for None."""
     return "–" if value is None else f"{100 * value:.2f}"

@@ -1,4 +1,4 @@
-"""Opens what is measured: exported models through the runtime's engines, checkpoints through torch."""
+"""Opens models for measuring: exported models through the runtime's engines, checkpoints through torch."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ CHECKPOINT_SUFFIX = Path(CHECKPOINT).suffix
 
 
 def check_model(model: str | Path, engine: str = "auto") -> None:
-    """Says what is wrong with a model's path before anything heavy is imported.
+    """Checks the path of a model before any heavy import.
 
     Raises:
-        ModelFileError: nothing there, or a folder without a model.
+        ModelFileError: a missing path, or a folder without a model.
         InputError: a checkpoint with an engine of exported models.
     """
     path = Path(model)
@@ -38,8 +38,8 @@ def two_checkpoints(runs: Sequence[str | Path]) -> tuple[Path, Path]:
     """The checkpoints of two trainings: folders of ``seg-edge train``, checkpoints, or shipped models' names.
 
     Raises:
-        InputError: not two, or the same one twice.
-        ModelFileError: one is not there.
+        InputError: not two trainings, or the same one twice.
+        ModelFileError: a checkpoint is missing.
     """
     if len(runs) != 2:
         raise InputError(f"compare: expected two runs, got {len(runs)}")
@@ -54,8 +54,8 @@ def open_model(model: str | Path, engine: str = "auto", threads: int | None = No
     """A Segmenter of a checkpoint (.pt), an exported model, an artefact folder or a shipped model's name.
 
     Raises:
-        ModelFileError: nothing there, or no model.
-        InputError: a checkpoint where torch is missing, or with an engine of exported models.
+        ModelFileError: a missing path, or not a model.
+        InputError: a checkpoint without torch, or with an engine of exported models.
         EngineError: the engine is missing or can't open the file.
     """
     from ..runtime.segmenter import Segmenter

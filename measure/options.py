@@ -1,4 +1,4 @@
-"""The options of measuring: evaluation, benchmark, comparison of trainings. Light: the command reads them for its help."""
+"""The options of evaluation, benchmark and comparison. Imports nothing heavy, because the command's help needs them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from ..core.errors import InputError
 from ..core.options import Options, check_name, configuration, option, parse_size, show_size
 from ..runtime.engines.table import choices as engine_choices
 
-#: Engine of checkpoints; exported models have the runtime's.
+#: Engine of checkpoints; exported models run on the engines of the runtime.
 TORCH = "torch"
 FRAME_HW = (720, 1280)
-#: Seconds of one turn, both blocks together: short against the drift of a machine, long against the pause before it.
+#: Seconds of one turn, both blocks together: short compared with a machine's drift, long compared with the pause
+#: before.
 TURN_S = 0.5
 _MAX_SIDE = 16384
 _MAX_BATCH = 256
@@ -47,7 +48,7 @@ class EvaluateOptions(Options):
 
 @configuration
 class CompareOptions(Options):
-    """On what two trainings are compared, and what is shown of them."""
+    """How two trainings are compared, and how many cases are shown."""
 
     data: Path = option(help="Dataset folder.")
     split: str = option("val", help="Which split to compare on.")
@@ -57,7 +58,7 @@ class CompareOptions(Options):
 
 @configuration
 class BenchOptions(Options):
-    """What is measured, on what, and for how long.
+    """Engines, threads, frames and duration of a benchmark.
 
     >>> BenchOptions(engines=["openvino"], threads=[1, 2], runs=20).threads
     (1, 2)
@@ -105,7 +106,7 @@ class BenchOptions(Options):
     )
 
     def check(self) -> None:
-        """Rules between fields, and of each element of those that take several."""
+        """Checks relations between fields, and each element of fields with several values."""
         if self.duration_s is not None and self.runs is not None:
             raise InputError("pass `duration_s` or `runs`, not both")
         if self.settle is not None and self.settle >= 1:

@@ -1,4 +1,4 @@
-"""Progress of work whose name changes all the time: configurations that take turns."""
+"""Progress of configurations that take turns, so that the title changes with every step."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ..core.progress import Count, Progress, Silent
 
 
 class TitledCount:
-    """One bar at a time, named after what runs now.
+    """Shows one bar at a time, with the title of the running configuration.
 
     >>> class Printer(Silent):
     ...     def count(self, what):
@@ -26,7 +26,7 @@ class TitledCount:
         self._total: int = 1
 
     def __call__(self, done: int, total: int, title: str) -> None:
-        """``done`` of ``total`` is done, and ``title`` runs now."""
+        """Reports that ``done`` of ``total`` are done and ``title`` is running."""
         if self._running != title:
             self.finish()
             self._running = title
@@ -36,7 +36,7 @@ class TitledCount:
         self._counts[title](done, total)
 
     def finish(self) -> None:
-        """What ran has ended."""
+        """Ends the current bar."""
         if self._running is not None:
             self._counts[self._running](self._total, self._total)
             self._running = None

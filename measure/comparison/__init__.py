@@ -1,1 +1,1 @@
-"""Two trainings side by side."""
+"""Comparison of two trainings."""

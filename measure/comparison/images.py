@@ -20,7 +20,7 @@ from .titles import METRICS, TITLES
 
 Image = npt.NDArray[np.uint8]
 
-#: Wrong pixels are red, right ones dimmed.
+#: Wrong pixels are red, correct pixels are dimmed.
 _WRONG_BGR = (40, 40, 230)
 _WIDTH = 240
 
@@ -31,11 +31,11 @@ def write_comparison(comparison: Comparison, out: Path, cases: int, threads: int
     Args:
         comparison: The two runs.
         out: The folder.
-        cases: Images in each of the last two.
-        threads: CPU threads of the networks, which run once more on these images.
+        cases: Number of images in ``best.png`` and in ``worst.png``.
+        threads: CPU threads of the networks, which run again on these images.
 
     Returns:
-        The files; without ``curves.png`` where neither run has curves.
+        The files, without ``curves.png`` if neither run has curves.
     """
     report = comparison.to_dict(cases)
     files = []
@@ -85,7 +85,7 @@ def draw_curves(comparison: Comparison, path: Path) -> None:
 
 
 def draw_cases(comparison: Comparison, chosen: Sequence[int], threads: int | None = None) -> Image:
-    """A row for each image: the image, its labels, and each run's mask and wrong pixels: uint8 (H, W, 3) BGR."""
+    """Draws a row for each image, uint8 (H, W, 3) BGR: the image, its labels, and each run's mask and wrong pixels."""
     columns: list[list[Image]] = []
     frames = [comparison.data.read(index) for index in chosen]
     titles = [comparison.data.images[index].name for index in chosen]
@@ -98,7 +98,7 @@ def draw_cases(comparison: Comparison, chosen: Sequence[int], threads: int | Non
         columns.append([_tile(_painted(mask, comparison), score) for mask, score in zip(masks, scores, strict=True)])
         wrong = [_wrong(frame, mask, truth, comparison) for (frame, truth), mask in zip(frames, masks, strict=True)]
         columns.append([_tile(image, f"{run.name}: wrong pixels") for image in wrong])
-    # Images of several shapes: every row is as high as its tiles, which share the width.
+    # Images may have several shapes: all tiles have the same width, and a row is as high as its tiles.
     return np.concatenate([np.concatenate(row, axis=1) for row in zip(*columns, strict=True)])
 
 

@@ -1,4 +1,4 @@
-"""Two trainings side by side: six metrics on one split, image by image, with the interval of their difference."""
+"""Comparison of two trainings: six metrics on one split, image by image, with the interval of their difference."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _RESAMPLES = 2000
 
 @dataclass
 class Run:
-    """One side.
+    """One of the two trainings.
 
     Attributes:
-        name: For tables and images.
-        checkpoint: The file.
+        name: Name in tables and images.
+        checkpoint: The checkpoint file.
         model: Name of the network.
-        params: Its weights.
-        rows: Its ``metrics.csv``, epoch by epoch; empty where there is none.
-        matrix: All images together.
-        image_iou, image_dice: Mean over the classes that occur in an image or its mask, image by image.
+        params: Number of parameters.
+        rows: Rows of ``metrics.csv``, epoch by epoch; empty without the file.
+        matrix: Confusion matrix of all images together.
+        image_iou, image_dice: Per image, the mean over the classes that occur in the image or its mask.
     """
 
     name: str
@@ -52,8 +52,12 @@ class Run:
     image_dice: list[float] = field(default_factory=list)
 
     def metrics(self) -> dict[str, float | None]:
-        """The six: accuracy of all pixels; IoU, F1, sensitivity and specificity as means over the classes, of all pixels
-        together; Dice as a mean over images. F1 and Dice are one formula, so that only the two ways to average differ."""
+        """The six metrics, fractions 0..1.
+
+        Accuracy is that of all pixels. IoU, F1, sensitivity and specificity are means over the classes, computed from
+        all pixels together. Dice is a mean over images. F1 and Dice have the same formula and differ in the averaging
+        only.
+        """
         counts = self.matrix.counts.astype(np.float64)
         hit, true, guessed, total = np.diag(counts), counts.sum(1), counts.sum(0), counts.sum()
         return {
@@ -71,9 +75,9 @@ class Comparison:
     """Two runs on one split.
 
     Attributes:
-        runs: Both sides.
+        runs: Both runs.
         data: The split.
-        notes: What could not be compared.
+        notes: Notes on metrics that could not be compared.
     """
 
     runs: tuple[Run, Run]
@@ -81,13 +85,13 @@ class Comparison:
     notes: list[str]
 
     def ranking(self) -> list[int]:
-        """Images from the worst to the best mean of both sides' IoU; images without a labelled pixel are left out."""
+        """Images from the worst to the best mean IoU of both runs, without images that have no labelled pixel."""
         a, b = (np.array(run.image_iou) for run in self.runs)
         mean = (a + b) / 2
         return [int(i) for i in np.argsort(mean, kind="stable") if np.isfinite(mean[i])]
 
     def to_dict(self, cases: int) -> dict[str, Any]:
-        """What ``compare --json`` writes; ``cases`` best and worst images are named."""
+        """The content of ``compare --json``, with the names of the ``cases`` best and worst images."""
         a, b = (run.metrics() for run in self.runs)
         order = self.ranking()
         return {
@@ -112,8 +116,8 @@ class Comparison:
     def interval(self) -> dict[str, Any]:
         """Mean over images of the second run's IoU minus the first one's, with a 95 % interval.
 
-        Paired bootstrap over images (Efron and Tibshirani, 1993), for both saw the same ones. It says nothing about the
-        luck of a training: for that, train with several seeds.
+        Paired bootstrap over images (Efron and Tibshirani, 1993), because both runs have the same images. The interval
+        does not cover the variation between trainings, which takes trainings with several seeds.
         """
         a, b = (np.array(run.image_iou) for run in self.runs)
         known = (b - a)[np.isfinite(a) & np.isfinite(b)]
@@ -137,13 +141,13 @@ def compare_runs(
 
     Args:
         runs: Two folders of ``seg-edge train``, or checkpoints.
-        open_split: A model → the dataset's split with its classes.
-        threads: CPU threads; None takes every core.
-        progress: Told of the images done, run by run.
+        open_split: A function from a model to the dataset's split with the model's classes.
+        threads: CPU threads; None is every core.
+        progress: Receives the number of images done, run by run; None is silent.
 
     Raises:
-        InputError: not two runs, or the same one twice.
-        ModelFileError, DataError: what can't be read, or classes that differ.
+        InputError: not two runs, or the same run twice.
+        ModelFileError, DataError: a file can't be read, or the classes differ.
     """
     files = two_checkpoints(runs)
     notes: list[str] = []
@@ -185,10 +189,10 @@ def _evaluated(name: str, file: Path, segmenter: Segmenter, data: SegDataset, no
 
 
 def read_history(file: Path) -> list[dict[str, float]]:
-    """The epochs of a ``metrics.csv``; none where it is missing.
+    """The epochs of a ``metrics.csv``; empty if the file is missing.
 
     Raises:
-        DataError: a cell that is no number.
+        DataError: a cell is not a number.
     """
     if not file.is_file():
         return []

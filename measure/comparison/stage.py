@@ -1,4 +1,4 @@
-"""Two trainings compared on one split, with a page, curves, and best and worst cases."""
+"""The stage of comparison: two trainings on one split, with a page, curves, and best and worst cases."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .titles import TITLES
 
 
 class ComparisonReport(MappingReport):
-    """Two trainings side by side, as ``compare --json`` writes them.
+    """A comparison of two trainings, as in ``compare --json``.
 
     Attributes:
-        files: What was written: the page, its JSON, and the images.
+        files: The written files: the page, its JSON, and the images.
     """
 
     def __init__(self, data: Mapping[str, Any], files: Sequence[Path] = ()) -> None:
@@ -50,19 +50,19 @@ def compare(
     0.0
 
     Args:
-        runs: Two folders of trainings, checkpoints, or shipped models' names; same classes.
+        runs: Two folders of trainings, checkpoints, or shipped models' names, with the same classes.
         out: Folder for ``compare.md``, ``compare.json``, ``curves.png``, ``best.png`` and ``worst.png``.
         options: Dataset, split, number of cases, threads.
-        progress: Told of the images done.
+        progress: Receives the number of images done; None is silent.
 
     Raises:
-        InputError: not two runs, the same one twice, a folder that can't be written, or torch or matplotlib is missing.
-        ModelFileError, DataError: what can't be read, or classes that differ.
+        InputError: not two runs, the same run twice, a folder that can't be written, or torch or matplotlib is missing.
+        ModelFileError, DataError: a file can't be read, or the classes differ.
     """
     files, out = two_checkpoints(runs), Path(out)
     check_writable(out / "compare.json")
     dataset = open_dataset(options.data, options.split)
-    try:  # torch takes seconds to import: what is missing has been said before
+    try:  # after the checks of paths, because torch takes seconds to import
         from .images import write_comparison
         from .sides import compare_runs
     except ImportError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: The metrics, in the order of the tables, and what people call them.
+#: The metrics, in the order of the tables, with their titles.
 TITLES = {
     "accuracy": "pixel accuracy", "miou": "IoU (mean over classes)", "f1": "F1 (mean over classes)",
     "dice": "Dice (mean over images)", "sensitivity": "sensitivity", "specificity": "specificity",

@@ -1,1 +1,1 @@
-"""What was measured, for people: tables, terminal, HTML, plots."""
+"""Reports of measurements: tables, terminal, HTML, plots."""

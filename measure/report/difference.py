@@ -1,7 +1,8 @@
-"""Two reports of ``bench --json``, row by row: slower, faster, or no difference shown. The intervals decide.
+"""Compares two reports of ``bench --json`` row by row, by their intervals: slower, faster, or no difference shown.
 
-Rows without an interval have no such verdict. A row whose median alone is beyond a stated limit fails all the same: a gate
-that passes what it can't judge would pass everything that was measured too briefly.
+Rows without an interval have no verdict. If the median of such a row is beyond a stated limit, the row fails:
+otherwise,
+every measurement that is too short for an interval would pass.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ...core.errors import GateError, InputError
 from ..instruments.sensors import QUIET_CORES
 from .tables import DASH, Table, markdown_table
 
-#: What makes two rows the same configuration.
+#: The keys by which rows of two reports are matched.
 KEY = ("model", "precision", "engine", "threads", "imgsz", "frame", "batch")
 METRICS = ("e2e_ms", "engine_ms")
 _NAMES = {"e2e_ms": "end to end", "engine_ms": "engine alone"}
@@ -30,7 +31,7 @@ def read_report(path: str | Path) -> dict[str, Any]:
     """A report that ``bench --json`` wrote.
 
     Raises:
-        InputError: missing, not JSON, or something else.
+        InputError: missing, not JSON, or not a report.
     """
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -53,14 +54,14 @@ def read_report(path: str | Path) -> dict[str, Any]:
 def compare_reports(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
     """Every row of both reports, matched by :data:`KEY`.
 
-    A difference is shown where the two 95 % intervals of the median time have nothing in common; where one report has no
-    interval the verdict is :data:`UNJUDGED`. ``change`` is that of the speed, from the medians of the turns: −0.1 is a tenth
+    A difference is shown if the two 95 % intervals of the median time don't overlap. If one report has no interval, the
+    verdict is :data:`UNJUDGED`. ``change`` is the change of the speed, from the medians of the turns: −0.1 is a tenth
     slower.
 
     Returns:
-        ``machines_differ`` (names of what differs), ``loaded`` (which reports were measured beside other work), ``rows``:
-        each with the key's fields, ``verdict`` (end to end), ``e2e_ms`` and ``engine_ms``: {a, b, a_interval, b_interval,
-        change, verdict}.
+        ``machines_differ`` (names of the differing properties), ``loaded`` (the reports that were measured under other
+        load) and ``rows``. Each row has the fields of the key, ``verdict`` (end to end), ``e2e_ms`` and ``engine_ms``:
+        {a, b, a_interval, b_interval, change, verdict}.
     """
     left, right = ({_key(row): row for row in report["rows"]} for report in (a, b))
     rows = []
@@ -76,16 +77,16 @@ def compare_reports(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any
 
 
 def require_no_regression(comparison: Mapping[str, Any], max_regression: float | None) -> None:
-    """Judges a comparison of two reports.
+    """Raises an error if a row lost too much speed between two reports.
 
     Args:
-        comparison: What :func:`compare_reports` returned.
+        comparison: The result of :func:`compare_reports`.
         max_regression: Largest loss of end-to-end or engine speed that passes, as a fraction; None is no limit.
 
     Raises:
         InputError: ``max_regression`` below 0 or not a number.
-        GateError: a row is slower by more than that, and the intervals show it, or there are none that could; or B lacks a
-            row that A has measured.
+        GateError: a row is slower by more than ``max_regression``, and the intervals show it or are missing; or a row
+            that was measured in A is missing in B.
     """
     if max_regression is None:
         return
@@ -114,7 +115,7 @@ def require_no_regression(comparison: Mapping[str, Any], max_regression: float |
 
 
 def table(comparison: Mapping[str, Any]) -> Table:
-    """Cells for people."""
+    """The comparison as a table of cells."""
     columns = [
         "model", "prec.", "engine", "thr.", "batch", "input", "frame", "e2e ms A", "e2e ms B", "FPS change", "verdict",
         "engine alone",
@@ -136,7 +137,7 @@ def table(comparison: Mapping[str, Any]) -> Table:
 
 
 def remarks(comparison: Mapping[str, Any]) -> list[str]:
-    """What to know before believing the verdicts."""
+    """Remarks that limit the verdicts, such as different machines."""
     said = []
     if comparison["machines_differ"]:
         said.append(f"the machines differ in {', '.join(comparison['machines_differ'])}")
@@ -177,7 +178,7 @@ def _judge(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None, metric: str
 def _time(row: Mapping[str, Any] | None, metric: str) -> float | None:
     if row is None:
         return None
-    turns = (row.get("turns") or {}).get(metric)  # reports of older versions have none
+    turns = (row.get("turns") or {}).get(metric)  # reports of older versions have no turns
     value = median(turns) if turns else row[metric]["p50"]
     return None if value is None else float(value)
 

@@ -1,4 +1,4 @@
-"""The whole report as one HTML page that needs nothing else: tables, images and the JSON itself are inside."""
+"""The whole report as one self-contained HTML page with tables, images and the JSON."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def page(
     """The page's text.
 
     Args:
-        report: What :func:`seg_edge.measure.bench` returned.
+        report: The result of :func:`seg_edge.measure.bench`.
         images: PNG files by name.
-        remarks: Lines that say why an image is missing.
-        warning: What :func:`seg_edge.measure.benchmark.outcome.load_warning` says.
+        remarks: Reasons for missing images.
+        warning: The result of :func:`seg_edge.measure.benchmark.outcome.load_warning`.
     """
     speed = table(report)
     parts = [f"<h1>Benchmark</h1><p>{escape(title(report))}</p>"]
@@ -48,7 +48,7 @@ def page(
         parts += [f"<h2>{escape(heading)}</h2>", _table(more.columns, more.rows)]
     parts += ["<h2>Reference</h2>", f"<p>{escape(reference_title(report))}.</p>"]
     parts.append(_table(REFERENCE_COLUMNS, reference_rows(report)))
-    # "<" can't stand in a script: "</script>" in a file's name would end it.
+    # "<" is escaped, because "</script>" in a file's name would end the script.
     data_text = json.dumps(dict(report), allow_nan=False).replace("<", "\\u003c")
     parts.append(f'<script type="application/json" id="report">{data_text}</script>')
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Benchmark</title>'

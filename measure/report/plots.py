@@ -1,4 +1,4 @@
-"""Images of a benchmark: accuracy against speed, and where the time goes. Needs matplotlib (the extra ``report``)."""
+"""Plots of a benchmark: accuracy against speed, and time per stage. Needs matplotlib (the extra ``report``)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 STAGES = ("capture", "pre", "engine", "post", "sink")
-# Okabe and Ito's palette: told apart by colour-blind readers too.
+# Okabe and Ito's palette, which colour-blind readers can distinguish.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 _STAGE_COLOURS = dict(zip(STAGES, ("#999999", "#56B4E9", "#0072B2", "#E69F00", "#CC79A7"), strict=True))
 _MARKERS = "os^Dv<>PX*"
@@ -22,7 +22,7 @@ _DPI = 130
 
 
 def images(report: Mapping[str, Any]) -> tuple[dict[str, bytes], list[str]]:
-    """PNG files by name (``pareto``, ``breakdown``), and for each that can't be drawn a line that says why."""
+    """PNG files by name (``pareto``, ``breakdown``), and a line with the reason for each plot that can't be drawn."""
     made, reasons = {}, []
     for name, draw in (("pareto", pareto), ("breakdown", breakdown)):
         try:
@@ -35,12 +35,12 @@ def images(report: Mapping[str, Any]) -> tuple[dict[str, bytes], list[str]]:
 
 
 def pareto(report: Mapping[str, Any]) -> Figure:
-    """mIoU against end-to-end FPS. The line joins the rows that no other row beats in both; bars are the 95 % intervals.
+    """mIoU against end-to-end FPS. The line joins the rows that no other row beats in both; bars are 95 % intervals.
 
-    Rows without mIoU stand at the lower edge: their speed is known.
+    Rows without mIoU are drawn at the lower edge, at their speed.
 
     Raises:
-        InputError: no row has both.
+        InputError: no row has both values.
     """
     from matplotlib.figure import Figure
 
@@ -74,7 +74,7 @@ def pareto(report: Mapping[str, Any]) -> Figure:
         axes.xaxis.set_major_formatter("{x:g}")
     axes.set_ylim(floor - 0.1 * span if len(known) < len(rows) else lowest - 0.1 * span, lowest + 1.15 * span)
     if len(known) < len(rows):
-        # A strip of its own: these heights are no mIoU.
+        # A separate strip, because the height of these points is not a mIoU.
         edge = lowest - 0.12 * span
         axes.axhspan(floor - 0.1 * span, edge, color="#eeeeee", zorder=-1)
         axes.text(
@@ -90,7 +90,7 @@ def pareto(report: Mapping[str, Any]) -> Figure:
 
 
 def breakdown(report: Mapping[str, Any]) -> Figure:
-    """Milliseconds of each stage of a frame, medians, one bar a row; the camera's and the sink's where they were measured.
+    """Median milliseconds of each stage of a frame, one bar per row; with camera and sink if they were measured.
 
     Raises:
         InputError: no row was measured.
@@ -111,7 +111,7 @@ def breakdown(report: Mapping[str, Any]) -> Figure:
         widths = [bar.get(stage, 0.0) for bar in bars]
         text = "capture (waiting for the camera included)" if stage == "capture" else stage
         absolute.barh(range(len(rows)), widths, left=left, color=_STAGE_COLOURS[stage], label=text, height=0.7)
-        # The slowest row dwarfs the others: beside the milliseconds stands what part of its own frame each stage takes.
+        # The slowest row dwarfs the others, so a second plot shows the share of each stage in its own frame.
         parts, starts = ([100 * a / b for a, b in zip(values, totals, strict=True)] for values in (widths, left))
         share.barh(range(len(rows)), parts, left=starts, color=_STAGE_COLOURS[stage], height=0.7)
         left = [a + b for a, b in zip(left, widths, strict=True)]
@@ -139,7 +139,7 @@ def _stages(row: Row) -> dict[str, float]:
 
 
 def _front(rows: Sequence[Row]) -> list[Row]:
-    """Rows that no other one beats in speed and mIoU, the fastest first."""
+    """Rows that no other row beats in both speed and mIoU, the fastest first."""
     front: list[Row] = []
     for row in sorted(rows, key=lambda row: (-row["fps_e2e"], -row["miou"])):
         if not front or row["miou"] > front[-1]["miou"]:

@@ -1,4 +1,4 @@
-"""The measured tables for people: cells, footnotes, Markdown, CSV, all from the report that ``bench --json`` writes."""
+"""Tables of a benchmark: cells, footnotes, Markdown and CSV, all from the report of ``bench --json``."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any, NamedTuple
 from ...runtime.machine.system import summary
 
 DASH = "–"
-#: What a cell says of a measured row for which the machine has no instrument; the row's note says why.
+#: Text of a cell in a measured row if the machine has no instrument for it; the row's note gives the reason.
 NOT_MEASURABLE = "not measurable here"
-# Values of a row that take an instrument. The CSV says so in words, as a blank there could mean anything.
+# Values of a row that need an instrument. If they are missing, the CSV says so, because a blank would be ambiguous.
 _INSTRUMENTS = ("watts", "joules_per_frame", "power_source", "temperature_c", "throttled", "cpu")
 CAMERA_STAGES = ("capture", "pre", "engine", "post", "sink")
 Row = dict[str, Any]
 
 
 class Column(NamedTuple):
-    """A title and what a row shows under it; the dash where it has nothing."""
+    """A title, and a function from a row to its cell; a dash for a missing value."""
 
     title: str
     cell: Callable[[Row], str]
 
 
 class Table(NamedTuple):
-    """Titles, rows of cells, the footnotes that the cells under ``note`` count from 1, and those that all rows share."""
+    """Titles, rows of cells, footnotes (numbered from 1 in the cells of ``note``), and remarks common to all rows."""
 
     columns: list[str]
     rows: list[list[str]]
@@ -88,20 +88,20 @@ _CAMERA = (
         lambda row: _joined([row["camera"]["stages_ms"][key]["p50"] for key in CAMERA_STAGES], " + "),
     ),
 )
-#: Columns of text; the others hold numbers and are aligned to the right.
+#: Columns of text; the other columns have numbers and are right-aligned.
 TEXT_COLUMNS = ("model", "prec.", "engine", "note", "throttled", "backbone", "verdict", "engine alone")
 REFERENCE_COLUMNS = ("model", "backbone", "mIoU %", "FPS")
 
 
 def table(report: Mapping[str, Any]) -> Table:
-    """Speed, one line a row of the report. A column that no row fills is left out."""
+    """The speed table, one line per row of the report, without empty columns."""
     return numbered(SPEED, report["rows"])
 
 
 def numbered(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
-    """Cells of rows, their remarks as numbers of footnotes in a last column."""
+    """The cells of rows, with a last column that has the numbers of the footnotes with their remarks."""
     said = [[text for text in row["note"].split("; ") if text] for row in rows]
-    # What every row says is said once.
+    # A remark of all rows is printed once.
     shared = [text for text in said[0] if len(said) > 1 and all(text in remarks for remarks in said)]
     numbers: dict[str, int] = {}
     made = _table(columns, rows)
@@ -113,7 +113,7 @@ def numbered(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
 
 
 def others(report: Mapping[str, Any]) -> list[tuple[str, Table]]:
-    """The further tables with their titles: latency; start, memory, power, heat; camera to sink where it was measured."""
+    """The other tables with titles: latency; start, memory, power, heat; camera to sink if it was measured."""
     shown = [
         ("Latency, milliseconds", _table(_LATENCY, report["rows"])),
         ("Start, memory, power, heat", _table(_HEALTH, report["rows"])),
@@ -127,7 +127,7 @@ def others(report: Mapping[str, Any]) -> list[tuple[str, Table]]:
 
 
 def ratio_title(report: Mapping[str, Any]) -> str | None:
-    """What the ratios are to; None where there are none."""
+    """A title that names the reference of the ratios; None without ratios."""
     to = next((row["ratio"]["to"] for row in report["rows"] if row["ratio"]), None)
     if to is None:
         return None
@@ -135,18 +135,18 @@ def ratio_title(report: Mapping[str, Any]) -> str | None:
 
 
 def health(report: Mapping[str, Any]) -> Table:
-    """Cold start, memory, power, heat, clocks. A column that no row fills is left out."""
+    """The table of cold start, memory, power, heat and clocks, without empty columns."""
     return _table(_HEALTH, report["rows"])
 
 
 def camera(report: Mapping[str, Any]) -> Table | None:
-    """Camera to sink; None where it was not measured."""
+    """The table from camera to sink; None if it was not measured."""
     rows = [row for row in report["rows"] if row["camera"]]
     return _table(_CAMERA, rows) if rows else None
 
 
 def title(report: Mapping[str, Any]) -> str:
-    """What the measured table is about."""
+    """The title of the measured table."""
     rows = report["rows"]
     height, width = rows[0]["frame"]
     about = report["machine"]
@@ -160,7 +160,7 @@ def reference_rows(report: Mapping[str, Any]) -> list[list[str]]:
 
 
 def reference_title(report: Mapping[str, Any]) -> str:
-    """What the reference table is, and that it was not measured here."""
+    """The title of the reference table, which says that it was not measured here."""
     reference = report["reference"]
     return f"For reference: {reference['dataset']}, {reference['source']}"
 
@@ -198,9 +198,9 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 def csv_text(report: Mapping[str, Any]) -> str:
-    """Every row with every value of the JSON report but the turns, one column a value (``e2e_ms.p50``).
+    """Every row with every value of the JSON report except the turns, one column per value (``e2e_ms.p50``).
 
-    Null is empty; but what a measured row lacks because nothing here can measure it is ``not measurable here``.
+    Null is an empty cell. A value of a measured row for which the machine has no instrument is ``not measurable here``.
     """
     flat = [_flat(row, measured=row["fps_e2e"] is not None) for row in report["rows"]]
     columns = list(dict.fromkeys(key for row in flat for key in row))
@@ -233,7 +233,7 @@ def _flat(value: Any, prefix: str = "", measured: bool = True) -> dict[str, Any]
 
 def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     cells = [[column.cell(row) for column in columns] for row in rows]
-    # A column that no row fills says nothing; nor does a batch of 1.
+    # Empty columns are left out, and a batch that is 1 in all rows.
     empty = {DASH, NOT_MEASURABLE}, {DASH, "1"}
     keep = [i for i in range(len(columns)) if not {row[i] for row in cells} <= empty[columns[i].title == "batch"]]
     return Table([columns[i].title for i in keep], [[row[i] for i in keep] for row in cells])
@@ -253,7 +253,7 @@ def number_cell(value: float | None, digits: int, scale: float = 1.0) -> str:
 
 
 def rate_cell(value: float | None) -> str:
-    """Three digits: 0.07 must not become 0.1, and 131.4 says no more than 131."""
+    """A rate with about three digits: 0.07 must not become 0.1, and 131.4 is no better than 131."""
     return DASH if value is None else f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 
 
@@ -265,7 +265,7 @@ def _range(values: Sequence[float] | None, digits: int | None = None) -> str:
 
 
 def _read(row: Row, text: str) -> str:
-    """A cell of what an instrument reads."""
+    """A cell with the reading of an instrument."""
     return NOT_MEASURABLE if text == DASH and row["fps_e2e"] is not None else text
 
 
@@ -278,7 +278,7 @@ def _percentiles(values: dict[str, float | None]) -> str:
 
 
 def _joined(values: Sequence[float | None], between: str) -> str:
-    # Three or four digits: more are noise, and would not fit beside each other.
+    # Three or four digits: further digits are noise and need too much width.
     return DASH if None in values else between.join(number_cell(value, 2 if value and value < 10 else 1) for value in values)
 
 

@@ -1,4 +1,4 @@
-"""Tables that fit a terminal: what matters most stands, numbers are never cut, and what had to stay out is named."""
+"""Tables that fit a terminal: important columns first, numbers are never cut, and omitted columns are named."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any, NamedTuple
 
 from .tables import DASH, SPEED, Column, Table, number_cell, numbered, rate_cell
 
-#: What each column costs beside its text: a blank on both sides and a line.
+#: Width of each column beside its text: a blank on both sides and a line.
 _FRAME = 3
-#: Columns that say what a row is about: where all rows say the same, it can be said once.
+#: Columns that describe the configuration. A value that is the same in all rows can be printed once.
 _ABOUT = ("prec.", "engine", "thr.", "batch", "input", "frame")
-#: Order in which columns get their place; the others follow in the order of the table.
+#: Columns by importance; the other columns follow in the order of the table.
 FIRST = (
     "model", "FPS e2e", "prec.", "engine", "thr.", "batch", "ratio", "note", "FPS engine", "mIoU %", "published ratio",
     "end to end p50 / p95 / p99", "engine p50 / p95 / p99", "e2e ÷ engine", "pre + engine + post", "frames in", "dropped",
     "e2e ms A", "e2e ms B", "FPS change", "verdict",
 )  # fmt: skip
-#: What the folded cells mean.
+#: Explanation of the folded cells.
 LEGEND = "±: half the width of the 95 % interval; reports in files have both ends."
 _LEAST_NAME = 16
 
 
 class Fitted(NamedTuple):
-    """A table that is at most as wide as asked.
+    """A table within a given width.
 
     Attributes:
         table: Its columns and cells.
-        widths: Of each column; a longer cell breaks at its blanks.
-        same: What all rows have in common and no column says: ``"engine openvino"``.
-        left_out: Titles of the columns that found no place.
+        widths: Width of each column; a longer cell breaks at its blanks.
+        same: Values that are the same in all rows and have no column: ``"engine openvino"``.
+        left_out: Titles of the omitted columns.
     """
 
     table: Table
@@ -54,10 +54,11 @@ def speed(report: Mapping[str, Any]) -> Table:
 
 
 def fit(table: Table, width: int) -> Fitted:
-    """Chooses columns so that nothing is cut at ``width`` characters.
+    """Chooses columns so that the table fits ``width`` characters and nothing is cut.
 
-    Where not all fit, columns that are the same in all rows are said once; then cells of several numbers may break; then
-    the least important columns stay out. The first column always stands, and breaks where it must.
+    If the table is too wide, columns with the same value in all rows become a line of text. If that is not enough,
+    cells with several numbers may break. If that is not enough either, the least important columns are left out. The
+    first column is always shown, and breaks if necessary.
     """
     keep = list(range(len(table.columns)))
     wide = [max(_words_width(table.columns[i]), *(len(row[i]) for row in table.rows), 1) for i in keep]
@@ -79,10 +80,10 @@ def fit(table: Table, width: int) -> Fitted:
             chosen.append(i)
     left = width - _total([narrow[i] for i in chosen])
     widths = {}
-    for i in chosen:  # the important ones get the room to stand in one line
+    for i in chosen:  # important columns first get the width of one line
         widths[i] = min(wide[i], narrow[i] + max(left, 0))
         left -= widths[i] - narrow[i]
-    for i in chosen:  # what is left goes to titles that break
+    for i in chosen:  # titles that break get the remaining width
         more = min(max(len(table.columns[i]) - widths[i], 0), max(left, 0))
         widths[i], left = widths[i] + more, left - more
     shown = sorted(chosen)
@@ -93,7 +94,7 @@ def fit(table: Table, width: int) -> Fitted:
 
 
 def remarks(fitted: Fitted, width: int) -> list[str]:
-    """Sentences that say what the columns don't."""
+    """Sentences about common values and omitted columns."""
     said = [f"all rows: {', '.join(fitted.same)}"] if fitted.same else []
     if fitted.left_out:
         said.append(
@@ -126,7 +127,7 @@ def _said(title: str, cell: str) -> str:
 
 
 def _breaks(title: str) -> bool:
-    """Whether a column's cells are several things, which may stand under each other."""
+    """Whether a column's cells have several values, which may be on several lines."""
     return (
         title == "note"
         or " / " in title
@@ -137,7 +138,7 @@ def _breaks(title: str) -> bool:
 
 
 def _words_width(text: str) -> int:
-    """The longest part that can't break; an operator stays with what stands before it."""
+    """Width of the longest part that can't break; an operator stays with the word before."""
     return max(map(len, re.split(r"(?<![/+]) (?![/+])|(?<=[/+]) ", text)), default=0)
 
 

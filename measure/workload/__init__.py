@@ -1,1 +1,1 @@
-"""What models are measured with: frames, batches, a simulated camera, stand-in scores of untrained networks."""
+"""Workloads for measuring: frames, batches, a simulated camera, stand-in scores for untrained networks."""

@@ -1,4 +1,4 @@
-"""Segmenters for measuring: they also open files that fix a batch of several frames, which a live source never fills."""
+"""Segmenters for measuring, which also open files with a fixed batch of several frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...runtime.segmenter import Segmenter
 
 
 class BatchRunner(FrameRunner):
-    """Runs a file with any batch; a single frame is repeated until it fills the batch."""
+    """Runs a file with any batch; repeats a single frame to fill the batch."""
 
     def check_batch(self) -> None:
         return
@@ -23,16 +23,16 @@ class BatchRunner(FrameRunner):
 
 
 class BatchSegmenter(Segmenter):
-    """A :class:`Segmenter` of a file with any batch."""
+    """A :class:`Segmenter` for files with any batch."""
 
     runner_class = BatchRunner
 
 
 def resolve_batch(segmenter: Segmenter, asked: int | None) -> int:
-    """Frames per inference: what was asked for, else what the file fixes, else 1.
+    """Frames per inference: the requested batch, else the fixed batch of the file, else 1.
 
     Raises:
-        EngineError: the file fixes another number than was asked for.
+        EngineError: the file has another fixed batch than the requested one.
     """
     fixed = segmenter.engine.batch
     if asked is None or asked == fixed:

@@ -1,4 +1,4 @@
-"""Camera to sink: the whole pipeline with its threads and queues, fed by a camera that doesn't wait for it."""
+"""Camera to sink: the whole pipeline with threads and queues, and a camera at a fixed rate."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _SIMULATED = re.compile(r"camera:(\d+(?:\.\d+)?)")
 
 
 class SimulatedCamera(Source):
-    """Delivers frames at a fixed rate, each in memory of its own as a driver does, whether or not anybody takes them.
+    """Delivers frames at a fixed rate, each in new memory as from a driver; frames that are not read in time are lost.
 
     Args:
-        frames: uint8 (H, W, 3) each; cycled through.
+        frames: uint8 (H, W, 3) each, delivered in a cycle.
         fps: Frames per second.
     """
 
@@ -42,7 +42,8 @@ class SimulatedCamera(Source):
         began, due, index = perf_counter(), 0.0, 0
         while True:
             sleep(max(due - perf_counter(), 0))
-            # The next tick of its clock from now on: frames that were not asked for in time are lost, and no burst follows.
+            # The next tick of the camera's clock: frames that were not read in time are lost, without a burst
+            # afterwards.
             due = began + (int((perf_counter() - began) / self._period_s) + 1) * self._period_s
             image = self._frames[index % len(self._frames)].copy()
             yield SourceFrame(image, index, f"camera_{index:06d}", perf_counter())
@@ -53,20 +54,20 @@ def watch(segmenter: Segmenter, frames: list[Frame], source: str, sink: str, sec
     """Runs a pipeline for ``seconds``.
 
     Args:
-        segmenter: An open one; a configuration of the benchmark passes its own, which computes one frame at a time on all of
-            its threads. ``seg-edge run`` opens one for files that computes several side by side.
-        frames: What a simulated camera shows.
-        source: ``camera:30``, a simulated camera of 30 frames per second, or what ``seg-edge run --source`` takes.
-        sink: What ``seg-edge run --sink`` takes.
-        seconds: How long, above 0.
+        segmenter: An open segmenter. That of a benchmark configuration computes one frame at a time on all of its
+            threads, while ``seg-edge run`` computes several frames of a file in parallel.
+        frames: Frames of the simulated camera.
+        source: ``camera:30``, a simulated camera of 30 frames per second, or a source of ``seg-edge run --source``.
+        sink: A sink of ``seg-edge run --sink``.
+        seconds: Duration, above 0.
 
     Returns:
-        source, sink and, out of what ``run --json`` writes, seconds, frames_in, frames_out, dropped, fps, latency_ms,
-        frame_age_ms, stages_ms.
+        source and sink, and from the content of ``run --json``: seconds, frames_in, frames_out, dropped, fps,
+        latency_ms, frame_age_ms, stages_ms.
 
     Raises:
-        InputError: a simulated camera without frames per second above 0.
-        SourceError, SinkError: as they say; the sink is the source's own file.
+        InputError: a simulated camera whose frames per second are not above 0.
+        SourceError, SinkError: the source or sink can't be opened or fails, or the sink is the source's own file.
     """
     _refuse_own_source(source, sink)
     with open_watched(source, frames) as opened, open_sink(sink, opened.fps, opened.live) as target:
@@ -76,12 +77,12 @@ def watch(segmenter: Segmenter, frames: list[Frame], source: str, sink: str, sec
 
 
 def try_watch(source: str, sink: str) -> None:
-    """Opens both as :func:`watch` will, and closes them: a typing error is reported before minutes of measuring.
+    """Opens and closes source and sink as in :func:`watch`, to report typing errors before minutes of measuring.
 
-    A named pipe is left alone: its reader would take the closing for the end of the run.
+    A named pipe is not opened, because its reader would take the closing for the end of the run.
 
     Raises:
-        InputError, SourceError, SinkError: as of :func:`watch`.
+        InputError, SourceError, SinkError: see :func:`watch`.
     """
     _refuse_own_source(source, sink)
     fps: float | None = None
@@ -94,7 +95,7 @@ def try_watch(source: str, sink: str) -> None:
 
 
 def simulated(source: str) -> bool:
-    """Whether a source is a :class:`SimulatedCamera`."""
+    """Whether the text of a source means a :class:`SimulatedCamera`."""
     return source.startswith("camera:")
 
 
@@ -105,12 +106,12 @@ def _refuse_own_source(source: str, sink: str) -> None:
 def _is_pipe(path: str | Path | None) -> bool:
     try:
         return path is not None and stat.S_ISFIFO(os.stat(path).st_mode)
-    except (OSError, ValueError):  # not there, or no path: opening it says so
+    except (OSError, ValueError):  # a missing or invalid path: opening it raises the error
         return False
 
 
 def open_watched(source: str, frames: list[Frame]) -> Source:
-    """The source that a text stands for; see :func:`watch`."""
+    """Opens the source of a text; see :func:`watch`."""
     if not simulated(source):
         return open_source(source)
     match = _SIMULATED.fullmatch(source)

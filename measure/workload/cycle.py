@@ -1,4 +1,4 @@
-"""The work that a model is measured with: frames in memory, through the engine alone or all the way to overlays."""
+"""The measured work of a model: frames in memory, through the engine alone or up to overlays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Workload:
-    """An open model with inputs and outputs that all of its runs use; runs cycle through the frames.
+    """An open model with reusable inputs and outputs; runs cycle through the frames.
 
     Args:
         segmenter: The model.
@@ -27,13 +27,13 @@ class Workload:
         batch: Frames of one run.
 
     Attributes:
-        nbytes: Memory that inputs, overlays and stand-in scores take.
+        nbytes: Memory of inputs, overlays and stand-in scores, in bytes.
     """
 
     def __init__(self, segmenter: Segmenter, frames: Sequence[Frame], batch: int) -> None:
         self.frames, self._batch, self._position = frames, batch, 0
         spec, count = segmenter.spec, len(frames)
-        # The engine alone gets inputs that are ready, made by the same resize that the segmenter does.
+        # Engine-only runs get prepared inputs, resized as in the segmenter.
         fitted = [
             frame if frame.shape[:2] == spec.input_hw else kernels.resize(frame, spec.input_hw, spec.resize)
             for frame in frames
@@ -41,13 +41,13 @@ class Workload:
         self._inputs = [np.stack([fitted[(i + k) % count] for k in range(batch)]) for i in range(count)]
         sources = [SourceFrame(frame, i, "", 0.0) for i, frame in enumerate(frames)]
         self._groups = [[sources[(i + k) % count] for k in range(batch)] for i in range(count)]
-        # The overlays' buffers are reused, as the pipeline does.
+        # Overlay buffers are reused, as in the pipeline.
         self._outs: list[Outs] = [(None, np.zeros_like(frames[0])) for _ in range(batch)]
         self.nbytes = sum(frames_in.nbytes for frames_in in self._inputs) + batch * frames[0].nbytes
         self.nbytes += self.use(segmenter)
 
     def use(self, segmenter: Segmenter) -> int:
-        """Goes on with another opening of the same model; returns the bytes of its stand-in scores."""
+        """Continues with another segmenter of the same model; returns the bytes of its stand-in scores."""
         self._segmenter = segmenter
         return segmenter.feed(self.frames) if isinstance(segmenter, UntrainedSegmenter) else 0
 

@@ -1,6 +1,6 @@
-"""Frames to measure with. Their content matters: post-processing is fast where neighbouring pixels have one class.
+"""Frames to measure with. Their content matters: post-processing is fast where neighbouring pixels have the same class.
 
-A black frame gives one class nearly everywhere, noise gives a new one at every pixel; a street lies in between.
+A black frame gives one class nearly everywhere, and noise gives another class at every pixel. A street is in between.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from ...runtime.frame import kernels
 
 Frame = npt.NDArray[np.uint8]
 
-#: Frames of different content that a measurement cycles through.
+#: Number of different frames in the cycle of a measurement.
 COUNT = 8
 
 
 def dataset_frames(dataset: SegDataset, size_hw: tuple[int, int], count: int = COUNT) -> list[Frame]:
-    """Images spread evenly over a split, stretched to ``size_hw``: uint8 (H, W, 3) each; fewer where the split has fewer.
+    """Up to ``count`` images, evenly spaced over a split and stretched to ``size_hw``: uint8 (H, W, 3) each.
 
     Raises:
-        DataError: an image that can't be read.
+        DataError: an image can't be read.
     """
     chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int)
     images = (read_image(dataset.images[i]) for i in chosen)
@@ -30,8 +30,11 @@ def dataset_frames(dataset: SegDataset, size_hw: tuple[int, int], count: int = C
 
 
 def generated_frames(size_hw: tuple[int, int], count: int = COUNT, seed: int = 0) -> list[Frame]:
-    """Drawn streets, all different: sky, houses with windows, trees, pavements, a road with cars, people and poles, lit
-    unevenly, slightly blurred, with sensor noise. uint8 (H, W, 3) each, the same for the same arguments."""
+    """Drawn streets, all different: uint8 (H, W, 3) each, the same for the same arguments.
+
+    They show sky, houses with windows, trees, pavements, and a road with cars, people and poles, with uneven light,
+    slight blur and sensor noise.
+    """
     rng = np.random.default_rng(seed)
     return [_street(size_hw, rng) for _ in range(count)]
 
@@ -81,7 +84,7 @@ def _tree(frame: Frame, horizon: int, rng: np.random.Generator) -> None:
     x, radius = int(rng.uniform(0, width)), max(1, int(height * rng.uniform(0.03, 0.11)))
     trunk = max(1, radius // 6)
     cv2.rectangle(frame, (x - trunk, horizon - radius * 2), (x + trunk, horizon + radius // 2), (40, 60, 80), -1)
-    for _ in range(12):  # leaves: an outline that is neither smooth nor straight
+    for _ in range(12):  # leaves: a rough outline
         dx, dy = rng.normal(0, radius * 0.5, 2).astype(int)
         leaf = (int(rng.integers(20, 60)), int(rng.integers(80, 140)), int(rng.integers(30, 80)))
         cv2.circle(frame, (x + int(dx), horizon - radius * 2 + int(dy)), max(1, radius // 2), leaf, -1)
@@ -91,7 +94,7 @@ def _thing(frame: Frame, kind: str, horizon: int, rng: np.random.Generator) -> N
     height, width = frame.shape[:2]
     foot = int(rng.uniform(horizon + 0.03 * height, 0.9 * height))
     x = int(rng.uniform(0.1, 0.9) * width)
-    size = max(3, int((foot - horizon) * rng.uniform(0.5, 0.9)))  # what stands lower in the image is nearer, so larger
+    size = max(3, int((foot - horizon) * rng.uniform(0.5, 0.9)))  # objects lower in the image are nearer and larger
     colour = _colour(rng, 20, 230)
     if kind == "car":
         cv2.rectangle(frame, (x - size, foot - size // 2), (x + size, foot), colour, -1)

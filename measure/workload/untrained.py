@@ -1,7 +1,8 @@
-"""Post-processing for networks with random weights: with their own scores it would be far too fast or too slow.
+"""Stand-in scores for networks with random weights, whose own scores would make post-processing too fast or too slow.
 
-How long upsampling and painting take depends on how many neighbouring pixels differ in class. Random weights give one class
-everywhere or another one at every pixel, so what follows the network is fed with scores that have a street's structure.
+The time of upsampling and painting depends on the number of neighbouring pixels with different classes. Random weights
+give one class everywhere or another class at every pixel, so post-processing gets scores with the structure of a street
+instead.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from ...runtime.frame.painter import Painter
 from ...runtime.frame.result import Frame, Logits, Mask, Outs
 from .batch import BatchRunner, BatchSegmenter
 
-#: In a spec's provenance, ``{"weights": RANDOM}``: they were never trained.
+#: Value of ``weights`` in the provenance of a network with untrained weights.
 RANDOM = "random"
 
 
 class StandInPainter(Painter):
-    """Paints stand-in scores, one after the other, instead of the network's own; those until there are some."""
+    """Paints stand-in scores in a cycle instead of the network's scores, as soon as there are any."""
 
     stand_ins: Sequence[Logits] = ()
     _turn = 0
@@ -51,13 +52,13 @@ class UntrainedRunner(BatchRunner):
 class UntrainedSegmenter(BatchSegmenter):
     """Runs its network in full, and continues with stand-in scores of the same shape.
 
-    Until :meth:`feed` it continues with the network's own.
+    Before :meth:`feed`, it continues with the network's own scores.
     """
 
     runner_class = UntrainedRunner
 
     def feed(self, frames: Sequence[Frame]) -> int:
-        """Makes the stand-ins from the regions of frames, uint8 (H, W, 3) each; returns the bytes that they take."""
+        """Makes the stand-in scores from regions of frames, uint8 (H, W, 3) each; returns their size in bytes."""
         painter = self._runner.painter
         assert isinstance(painter, StandInPainter)
         if self.spec.output == "logits":
@@ -67,13 +68,13 @@ class UntrainedSegmenter(BatchSegmenter):
 
 
 def street_scores(frame_bgr: Frame, classes: int, output_hw: tuple[int, int]) -> Logits:
-    """Scores whose classes are regions of a frame: float32 (classes, h, w), soft at the regions' borders as a network's are.
+    """Scores whose classes are regions of a frame: float32 (classes, h, w), with soft borders as in a network's scores.
 
-    Brightness is smoothed and cut into as many levels as there are classes, each level one class.
+    The smoothed brightness is divided into as many levels as there are classes; each level is a class.
     """
     height, width = output_hw
     small = cv2.resize(frame_bgr, (width, height), interpolation=cv2.INTER_AREA)
-    # With this radius 4 to 10 % of neighbours differ in class; in CamVid's labels at stride 4 it is 4 to 5 %.
+    # With this radius, 4 to 10 % of neighbours differ in class; in the labels of CamVid at stride 4, 4 to 5 %.
     smooth = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), (0, 0), max(height / 6, 0.5))
     levels = np.quantile(smooth, np.linspace(0, 1, classes + 1)[1:-1])
     labels = np.digitize(smooth, levels)
