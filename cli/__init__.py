@@ -1,1 +1,1 @@
-"""The command, one thin module a verb."""
+"""The ``seg-edge`` command: one thin module per verb."""

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from ..measure.report.tables import Table
 
 
-#: Measurement per configuration of the table, at most, in seconds; the uncertainty of the ratios at which it may stop
-#: earlier; and the seconds after which it begins no more turns: ten networks then take less than nine minutes on two cores.
+#: Limits of the table: seconds of measurement per configuration, the uncertainty of the ratios at which it may stop
+#: earlier, and the seconds after which no more turns begin. Ten networks then take less than nine minutes on two cores.
 TABLE_DURATION_S, TABLE_SETTLE, TABLE_LIMIT_S = 8.0, 0.03, 430.0
-#: Turns of the table after which every network is opened anew, and the seconds of one: where a network's rate changes by a
-#: tenth from one turn to the next whatever their length (measured), forty short turns tell more than twenty long ones.
+#: Turns after which every network is opened again, and seconds per turn. Measurements show that a network's rate can
+#: vary by 10 % between turns of any length, so forty short turns are more precise than twenty long ones.
 TABLE_REOPEN, TABLE_TURN_S = 4, 0.2
 
 
 class _Group(TyperGroup):
-    """``bench MODEL…`` measures; only ``bench compare`` is another command (a folder of that name is ``./compare``)."""
+    """``bench MODEL…`` measures; ``bench compare`` is a command (write ``./compare`` for a folder of that name)."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, args if args[:1] == ["compare"] else ["measure", *args])
@@ -129,7 +129,7 @@ def bench(
         if table and options.relative_to is None and added:
             options = options.with_(relative_to=read_spec(added[0]).name)
         report = runs.bench([*added, *given], options, progress=bars)
-    # Written before anything is judged: a report that broke a limit is the one that is read.
+    # Write the report before checking limits, because users need the report of a broken limit most.
     reasons = _write(report, json, markdown, csv, html, plots)
     require_measured(report)
     _print(report)
@@ -147,7 +147,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _for_the_table(options: BenchOptions) -> BenchOptions:
-    """Ten networks on every engine would take too long, so it is the fastest one; the largest take a second a run."""
+    """Limits engines and duration: ten networks on every engine would take too long, so only the fastest is used."""
     options = options.with_(engines=options.engines or ("auto",))
     if options.duration_s is not None or options.runs is not None:
         return options
@@ -161,7 +161,7 @@ def _for_the_table(options: BenchOptions) -> BenchOptions:
 
 
 def _name_shipped(model: Path, options: BenchOptions) -> None:
-    """Says what a shipped model's name stands for."""
+    """Prints the file that a shipped model's name refers to."""
     from ..core.shipped import shipped
     from ..measure.benchmark.finding import find_models
     from ..runtime.modelfile.modelfile import read_spec
@@ -175,7 +175,7 @@ def _added(
     given: list[Path], table: bool, networks: list[str] | None, peers: list[Path] | None, size_hw: tuple[int, int],
     cache: Path | None, progress: Progress,
 ) -> list[Path]:  # fmt: skip
-    """The table's networks, then peers; exported into the cache where they are not there yet."""
+    """The networks of the table, then the peers; exported into the cache if they are missing there."""
     added: list[Path] = []
     if table:
         try:
@@ -196,7 +196,7 @@ def _added(
 def _write(
     report: BenchReport, json: Path | None, markdown: Path | None, csv: Path | None, html: Path | None, plots: Path | None
 ) -> list[str]:
-    """Writes what was asked for; returns why images are missing."""
+    """Writes the requested files; returns the reasons for missing images."""
     from ..core.artefact import write_text
     from ..measure.report import tables
 
@@ -258,7 +258,7 @@ def _show(out: Console, heading: str, table: Table) -> None:
     fitted = fit(table, out.width)
     shown = Shown()
     for column, width in zip(fitted.table.columns, fitted.widths, strict=True):
-        # What is wider than its column goes on below: a name that is cut short names nothing, a number neither.
+        # Wide cells are folded, because truncated names and numbers are useless.
         shown.add_column(column, justify="left" if column in TEXT_COLUMNS else "right", width=width, overflow="fold")
     for cells in fitted.table.rows:
         shown.add_row(*map(escape, cells))

@@ -1,7 +1,7 @@
-"""Texts of the command line → numbers and paths, without pydantic.
+"""Converts command-line texts to numbers and paths without pydantic, which makes the start faster.
 
-Newer releases of typer build a pydantic adapter for each option, which takes longer than everything else that a verb does
-before its work. The plain kinds of options need none; the others, and older releases, stay with typer's own way.
+Newer releases of typer build a pydantic adapter for each option, which takes most of a verb's start-up time. Options of
+plain types don't need the adapter. Other options, and older releases, use typer's own conversion.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from typing import Any
 
 import typer
 
-#: Kind → what an error expects.
+#: Type → its name in errors.
 _PLAIN = {bool: "yes or no", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
 
 
 class PlainValue:
-    """Converts the value of an option as typer's own runtime parameter does.
+    """Converts the value of an option like typer's runtime parameter.
 
     Args:
         kind: bool, int, float, str or Path.
-        several: The option gives a list.
+        several: The option takes a list.
     """
 
     def __init__(self, kind: type, several: bool) -> None:
         self._kind, self._several = kind, several
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        """The value; None and nothing at all stay what they are.
+        """The converted value; None becomes an empty tuple for lists, and otherwise stays None.
 
         Raises:
-            typer.BadParameter: a text that is no number.
+            typer.BadParameter: the text can't be converted.
         """
         if value is None:
             return () if self._several else None
@@ -47,7 +47,7 @@ class PlainValue:
 
 
 def lighten(command: Any) -> Any:
-    """Gives the plain options of a command, and of the commands below it, their own conversion; returns the command."""
+    """Replaces the conversion of plain options in a command and its subcommands; returns the command."""
     for param in command.params:
         _lighten_option(param)
     with_help = command.get_help_option
@@ -72,6 +72,6 @@ def _lighten_option(param: Any) -> Any:
 
 
 def _special(info: Any) -> bool:
-    """Whether an option asks for more than its type: bounds, a parser, a path that must exist."""
+    """Whether an option has checks beyond its type: bounds, a parser, a path that must exist."""
     unusual = ("min", "max", "parser", "click_type", "exists", "resolve_path", "path_type", "allow_dash", "formats")
     return any(getattr(info, name, None) for name in unusual) or not (info.file_okay and info.dir_okay)

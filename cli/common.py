@@ -26,12 +26,12 @@ MODEL_HELP = f"Exported ONNX file, engine file or artefact folder. {DEFAULT} com
 
 
 def about(model: Path, segmenter: Segmenter) -> str:
-    """What runs, in a line; of a shipped model what it is for."""
+    """A one-line description of the model that runs; for a shipped model including its classes."""
     return about_file(model, segmenter.engine.path, segmenter.spec)
 
 
 def about_file(model: Path, file: Path, spec: ModelSpec) -> str:
-    """:func:`about` of a model file that is not open: ``model`` is what the user named, ``file`` what it stands for."""
+    """:func:`about` for a model file that is not open: ``model`` as named by the user, ``file`` as resolved."""
     text = f"{file}: {spec.name}, {spec.precision}"
     if shipped(model) == model:
         return text
@@ -40,10 +40,14 @@ def about_file(model: Path, file: Path, spec: ModelSpec) -> str:
 
 
 def parse_size(text: str | None, option: str = "--imgsz") -> tuple[int, int] | None:
-    """``"352x480"`` (height x width) or ``"480"`` (square) → (352, 480); None stays None. ``option`` is named in errors.
+    """``"352x480"`` (height x width) or ``"480"`` (square) → (height, width), pixels; None stays None.
+
+    Args:
+        text: The size.
+        option: Name of the option, for errors.
 
     Raises:
-        InputError: anything else.
+        InputError: the text has another form.
     """
     if text is None:
         return None
@@ -55,10 +59,10 @@ def parse_size(text: str | None, option: str = "--imgsz") -> tuple[int, int] | N
 
 
 def parse_range(text: str, option: str) -> tuple[float, float]:
-    """``"0.75,2"`` → (0.75, 2.0); a single number stands for both ends. ``option`` is named in errors.
+    """``"0.75,2"`` → (0.75, 2.0); a single number is used for both ends. ``option`` is its name in errors.
 
     Raises:
-        InputError: anything else, or ends in falling order.
+        InputError: the text has another form, or the ends are in falling order.
     """
     try:
         ends = [float(part) for part in text.split(",")]
@@ -70,10 +74,10 @@ def parse_range(text: str, option: str) -> tuple[float, float]:
 
 
 def writable(path: Path | None) -> Path | None:
-    """Callback of options that name an output file: one that can't be written is refused before the work, not after it.
+    """Callback of options for output files: checks before the work that the file can be written.
 
     Raises:
-        InputError: ``path`` is a folder, or its folder can't be made or written.
+        InputError: ``path`` is a folder, or its folder can't be created or written.
     """
     if path is not None:
         check_writable(path)
@@ -82,13 +86,14 @@ def writable(path: Path | None) -> Path | None:
 
 @contextmanager
 def second_signal_ends() -> Iterator[Callable[[], None]]:
-    """Ctrl-C or SIGTERM once stops in good order; a second one, while that goes on, ends the process at once.
+    """The first Ctrl-C or SIGTERM stops the run cleanly; a second one ends the process immediately.
 
-    Yields a function that raises KeyboardInterrupt if a signal has come: a library may catch the one that the signal itself
-    raised (OpenVINO's telemetry does, while it is loaded), and the run would go on as if nothing had been said.
+    Yields a function that raises KeyboardInterrupt if a signal has arrived. It is needed because a library may catch
+    the exception of the signal handler, as OpenVINO's telemetry does during its import, and the run would continue.
 
-    One press may arrive several times within moments (to the process and to its group), and the entry point may send a
-    signal again that a library swallowed: what comes within 0.6 s of the first is left to the handler that was there before.
+    A single key press may deliver several signals (to the process and to its group), and the entry point repeats a
+    signal whose exception was swallowed. Therefore signals within 0.6 s of the first are passed to the previous
+    handler.
     """
     import os
     import signal
@@ -121,7 +126,7 @@ def second_signal_ends() -> Iterator[Callable[[], None]]:
 
 
 def console() -> Console:
-    """A console for tables: as wide as the terminal, or 160 columns where output goes to a file or pipe."""
+    """A console for tables: as wide as the terminal, or 160 columns if the output is a file or pipe."""
     import sys
 
     from rich.console import Console
@@ -130,8 +135,8 @@ def console() -> Console:
 
 
 def print_table(title: str, table: Table) -> None:
-    """Prints a line and a table under it; [brackets] in either are text, not markup."""
+    """Prints a title line and a table; [brackets] are printed as text, not interpreted as markup."""
     out = console()
-    # Not as the table's own title: that would break a long path at the table's width, and take [brackets] for markup.
+    # Not as the table's title, which would wrap long paths at the table's width and interpret [brackets] as markup.
     out.print(title, markup=False, highlight=False, soft_wrap=True)
     out.print(table, markup=False)

@@ -1,4 +1,4 @@
-"""Options of a verb that are derived from configuration classes: name, type, default and help stand there, once."""
+"""Derives the options of a verb from configuration classes, which define name, type, default and help."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Configured = TypeVar("Configured", bound=Options)
 
 
 class Fields:
-    """Some fields of a configuration class.
+    """A selection of the fields of a configuration class.
 
     Args:
         owner: The class.
         skip: Fields that the verb does not offer.
-        only: The fields that it offers; None is all.
-        renamed: Field → option (``"--pull-features"``) where the verb's option is called otherwise.
-        defaults: Field → default where the verb's differs; None shows none.
+        only: Fields that the verb offers; None is all.
+        renamed: Field → option (``"--pull-features"``) for options with another name.
+        defaults: Field → default of the verb, where it differs; None shows no default.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Fields:
             raise TypeError(f"{owner.__name__} has no option {sorted(unknown)[0]!r}")
 
     def __iter__(self) -> typing.Iterator[tuple[str, str, OptionInfo, Any, Any]]:
-        """(field, the verb's parameter, about, type, default) of each."""
+        """Yields (field, parameter of the verb, metadata, type, default)."""
         for name, info, hint in declared(self.owner):
             if name in self._skip or (self._only is not None and name not in self._only):
                 continue
@@ -57,25 +57,25 @@ class Fields:
 
 
 class Values:
-    """What the command line said, for making configurations."""
+    """The values from the command line, for making configurations."""
 
     def __init__(self, groups: list[Fields], arguments: Mapping[str, Any]) -> None:
         self._groups, self._arguments = groups, arguments
 
     def of(self, owner: type[Configured], **others: Any) -> Configured:
-        """A configuration of that class.
+        """Makes a configuration.
 
         Args:
-            owner: One of the classes that the verb's options are derived from.
-            others: Fields that no option gives, or that the verb computes.
+            owner: A class from which options of the verb are derived.
+            others: Fields without an option, or fields that the verb computes.
 
         Raises:
-            InputError: a value that the class refuses.
+            InputError: a value is invalid.
         """
         return owner(**{**self.given(owner), **others})
 
     def given(self, owner: type[Options]) -> dict[str, Any]:
-        """The values of a class's fields, converted. What was not given and has no text form keeps the class's default."""
+        """The converted values of a class's fields, without those that keep the default of the class."""
         group = next(group for group in self._groups if group.owner is owner)
         return {
             name: _converted(name, info, self._arguments[parameter])
@@ -84,12 +84,12 @@ class Values:
         }
 
 
-#: Field → option of the verb that runs, for errors; see :func:`use_flags` and :func:`seg_edge.cli.translate.translated`.
+#: Field → option of the running verb, for errors; see :func:`use_flags` and :func:`seg_edge.cli.translate.translated`.
 FLAGS: dict[str, str] = {}
 
 
 def derive(*groups: type[Options] | Fields) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Gives a verb the options of configuration classes, in the place of its parameter ``values``.
+    """Replaces the parameter ``values`` of a verb with the options of configuration classes.
 
     >>> from seg_edge.core.options import configuration, option
     >>> @configuration
@@ -131,19 +131,19 @@ def derive(*groups: type[Options] | Fields) -> Callable[[Callable[..., Any]], Ca
 
 
 def use_flags(module: object) -> None:
-    """From now on errors name the options of the verbs in that module."""
+    """Makes errors name the options of the verbs in a module."""
     FLAGS.clear()
     for verb in vars(module).values():
         FLAGS.update(getattr(verb, "option_flags", {}))
 
 
 def parameter_name(field: str, info: OptionInfo) -> str:
-    """The verb's parameter: the option's name, so that a recipe in YAML can use it (``imgsz``)."""
+    """The verb's parameter for a field: the option's name, so that YAML recipes can use it (``imgsz``)."""
     return field if info.flag is None else info.flag.partition("/")[0].lstrip("-").replace("-", "_")
 
 
 def flag_of(field: str, info: OptionInfo) -> str:
-    """The command's option of a field."""
+    """The command-line option of a field."""
     return (info.flag or "--" + field.replace("_", "-")).partition("/")[0]
 
 
@@ -173,7 +173,7 @@ def _typer_option(name: str, info: OptionInfo, hint: Any, default: Any) -> Any:
 
 
 def _typer_type(info: OptionInfo, hint: Any) -> Any:
-    """The type that typer parses the option as: a text where the field's own parser takes it."""
+    """The type for typer: text if the field has its own parser, otherwise the field's type."""
     options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
     optional = type(None) in options
     (kind, *others) = [part for part in options if part is not type(None)]
@@ -192,7 +192,7 @@ def _typer_type(info: OptionInfo, hint: Any) -> Any:
 
 
 def _shown(info: OptionInfo, default: Any) -> Any:
-    """A default as the command line has it."""
+    """The default in command-line form."""
     if default is dataclasses.MISSING:
         return inspect.Parameter.empty
     if default is None:
@@ -209,7 +209,7 @@ def _converted(name: str, info: OptionInfo, value: Any) -> Any:
         return tuple(value)
     if value is None:
         return None
-    if isinstance(value, list):  # an option that may be repeated: "--threads 1,2 --threads 4"
+    if isinstance(value, list):  # a repeated option: "--threads 1,2 --threads 4"
         value = ",".join(value)
     if info.parse is not None:
         try:

@@ -22,7 +22,7 @@ from .derive import Fields, Values, derive
 from .progress import Bars
 from .reports import finish
 
-#: Options that say how to build an engine file.
+#: Options for building an engine file.
 _BUILD = Fields(BuildOptions, only=("compute_capabilities", "workspace_mib", "dla_core"))
 
 
@@ -73,10 +73,10 @@ def export(
 
 
 def _options(values: Values, qat: int | None, prune: float | None, finetune: int, teacher: Path | None) -> ExportOptions:
-    """What was asked for.
+    """The options of the export.
 
     Raises:
-        InputError: values that make no sense, alone or together.
+        InputError: a value or a combination of values is invalid.
     """
     build = values.given(BuildOptions)
     given = values.given(ExportOptions)
@@ -99,7 +99,7 @@ def _options(values: Values, qat: int | None, prune: float | None, finetune: int
         quant=values.of(QuantOptions),
         qat=None if qat is None else QatOptions(epochs=qat),
         deliver=values.of(DeliverOptions, plan=plan),
-        # DLA takes scales instead of Q/DQ.
+        # DLA needs a calibration cache with scales instead of Q/DQ nodes.
         dla_cache=given["dla_cache"] or (given["int8"] and build.get("dla_core") is not None),
     )
     if prune is None:

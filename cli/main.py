@@ -1,6 +1,6 @@
-"""Entry point: the table of verbs, and errors as one line.
+"""Entry point: the table of verbs, and one-line errors.
 
-A verb lives in a module of its own, which is imported when the verb runs; the stage that it drives is imported by the verb.
+Each verb has its own module, which is imported when the verb runs. The verb imports its stage.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .coercion import lighten
 from .derive import use_flags
 from .translate import translated
 
-#: Verb → what `seg-edge --help` says of it (a test holds it equal to the verb's own first line), in the order of the work.
-#: A verb is the function of its name in the module of its name, or that module's ``app``.
+#: Verb → its text in `seg-edge --help`, in workflow order. A test checks that the text equals the first line of the
+#: verb's docstring. A verb is the function of its name in the module of its name, or ``app`` in that module.
 VERBS = {
     "data": "Make and look at datasets.",
     "models": "List the networks that train --model takes, with their parameters and MACs; the compact family first.",
@@ -49,19 +49,19 @@ VERBS = {
 
 
 class _Verbs(TyperGroup):
-    """The verbs, each imported when it runs: ``--help`` and an unknown name need none of them."""
+    """The verbs. A verb's module is imported when the verb runs, so ``--help`` and unknown names import none."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         lighten(self)
-        # With short_help the list of verbs shows the whole line, wrapped.
+        # short_help, because the list of verbs then shows the whole line, wrapped.
         self.commands = {name: TyperCommand(name, short_help=text, rich_markup_mode=None) for name, text in VERBS.items()}
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(VERBS)  # in the order of the work, not of the alphabet
+        return list(VERBS)  # in workflow order, not alphabetical
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        # No options of typer's: it loads pydantic to convert them, before the verb is even known.
+        # Not typer options: typer would load pydantic to convert them before the verb is known.
         with formatter.section("Options"):
             formatter.write_dl(
                 [
@@ -78,7 +78,7 @@ class _Verbs(TyperGroup):
 
 
 def load_verb(name: str) -> Any:
-    """The command of a verb; imports its module."""
+    """Imports the module of a verb; returns the verb's command."""
     module = import_module(f".{name}", __package__)
     use_flags(module)
     verbs = getattr(module, "app", None)
@@ -98,7 +98,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # rich's help has boxes and takes as long to import as everything else
+    rich_markup_mode=None,  # importing rich for the help would double the start-up time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -108,33 +108,34 @@ def _group() -> None:
     """Edge deployment toolkit for real-time semantic segmentation."""
 
 
-# What typer's parser raises. Newer releases of typer carry a click of their own, older ones import it: this is either's.
+# The base of usage errors. Newer releases of typer bundle click, older ones import it; this works with both.
 _UsageError: Any = typer.BadParameter.__base__
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and says its errors in one line each on standard error.
+    """Runs the command and prints errors on standard error, one line each.
 
     Returns:
-        The exit status: 0 done, 1 error, 2 usage, 3 a stated limit was broken, 70 internal error, 130 interrupted, 141 the
-        reader of the output went away.
+        The exit status: 0 success, 1 error, 2 usage error, 3 a stated limit was broken, 70 internal error, 130
+            interrupted,
+        141 the reader of the output has exited.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     if not debug:
-        # Notes of libraries to their own developers; a user can act on none of them.
+        # Warnings of libraries are for developers; users can't act on them.
         warnings.simplefilter("ignore")
     with _Signals() as signals:
         try:
-            # Not standalone: typer would draw its errors as boxes, and turn others into exit statuses of its own.
+            # Not standalone, because typer would print errors in boxes and use its own exit statuses.
             result = _run(words)
             if sys.stdout is not None:
-                sys.stdout.flush()  # here, where a reader that went away can still be answered
+                sys.stdout.flush()  # here, where a BrokenPipeError can still be handled
             status = result if isinstance(result, int) else 0
             return _interrupted() if signals.came or status == 130 else status
         except SystemExit as stop:
-            # rich and typer answer a broken pipe by exiting with 1, as if the verb had failed.
+            # On a broken pipe, rich and typer exit with status 1, as if the verb had failed.
             if isinstance(stop.__context__, BrokenPipeError):
                 return _hung_up()
             status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
@@ -144,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
         except (KeyboardInterrupt, typer.Abort):
             return _interrupted()
         except Exception as error:
-            # A library's way of saying so, or a worker process that got the signal too.
+            # After a signal, a library or a worker process may raise any error.
             return _interrupted() if signals.came else _failed(error, debug)
 
 
@@ -158,7 +159,7 @@ def _run(words: list[str]) -> Any:
 
 
 def _failed(error: Exception, debug: bool) -> int:
-    """Says an error in one line; returns the exit status."""
+    """Prints an error in one line; returns the exit status."""
     if debug:
         traceback.print_exception(error)
     if isinstance(error, SegEdgeError):
@@ -166,7 +167,7 @@ def _failed(error: Exception, debug: bool) -> int:
         return error.exit_code
     if isinstance(error, _UsageError):
         text = str(error.format_message()).strip()
-        if text:  # without it, the help has been printed instead
+        if text:  # if empty, the help has been printed
             command = error.ctx.command_path if error.ctx else "seg-edge"
             _say(f"error: {text if text[-1] in '.?!' else text + '.'} See: {command} --help")
         return 2
@@ -179,17 +180,19 @@ def _failed(error: Exception, debug: bool) -> int:
 
 
 def _hung_up() -> int:
-    """The reader of our output went away (``| head``): nothing is left to say. The status is what a shell reports for it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush at its end
+    """Handles the exit of the output's reader (``| head``); returns the status that a shell reports for SIGPIPE."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes stdout at exit
     return 141
 
 
 class _Signals:
-    """Ctrl-C and SIGTERM raise KeyboardInterrupt while the command runs, and leave a note: typer and Lightning turn the
-    exception into exit codes of their own.
+    """Makes Ctrl-C and SIGTERM raise KeyboardInterrupt during the command, and records the signal in ``came``.
 
-    One press may come twice, to the process and to its group (``timeout``, ``uv run``): what comes within a second of the
-    first is not raised again, because it would cut the cleaning-up short. A later one is.
+    The record is needed because typer and Lightning convert the exception to their own exit codes.
+
+    A single key press may deliver two signals, to the process and to its group (``timeout``, ``uv run``). Signals
+    within a second of the first don't raise again, because a second exception would interrupt the clean-up. Later
+    signals do.
     """
 
     came = False
@@ -197,7 +200,7 @@ class _Signals:
     _over = False
 
     def __enter__(self) -> _Signals:
-        # A shell starts background jobs with Ctrl-C ignored; it stays so.
+        # Shells start background jobs with Ctrl-C ignored; keep that.
         wanted = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
         self._previous = {number: signal.signal(number, self._note) for number in wanted}
         return self
@@ -213,30 +216,31 @@ class _Signals:
             return
         self.came, self._at = True, now
         interrupt = KeyboardInterrupt()
-        # Not threading.Thread: it takes locks, which the interrupted code may hold.
+        # Not threading.Thread, because it takes locks that the interrupted code may hold.
         _thread.start_new_thread(self._insist, (number, interrupt))
         raise interrupt
 
     def _insist(self, number: int, interrupt: KeyboardInterrupt) -> None:
-        """Sends the signal again if C code dropped the exception, as NumPy's Generator.choice does with what it meets.
+        """Sends the signal again if C code dropped the exception, as NumPy's Generator.choice does.
 
-        Python code that the exception reaches is in its traceback, above :meth:`_note`; whoever catches it has a reason.
+        If Python code received the exception, its traceback contains that code above :meth:`_note`. The signal is not
+        sent again then, because code that catches the exception does so on purpose.
         """
         time.sleep(0.3)
-        trace = interrupt.__traceback__  # until Python 3.11 None, as long as no Python code has caught it
+        trace = interrupt.__traceback__  # up to Python 3.11, None until Python code has caught the exception
         if (trace is None or trace.tb_next is None) and not self._over:
             self._at = -math.inf
             os.kill(os.getpid(), number)
 
 
 def _interrupted() -> int:
-    if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun started, one says it
+    if os.environ.get("RANK", "0") == "0":  # only one of torchrun's processes prints it
         _say("interrupted")
     return 130
 
 
 def _say(text: str) -> None:
-    # In one write: torchrun's processes share a stream that is not buffered.
+    # A single write, because torchrun's processes share an unbuffered stream.
     print(f"seg-edge: {' '.join(text.split())}\n", end="", file=sys.stderr)
 
 

@@ -54,7 +54,7 @@ def models(
 def _counted(
     names: list[str], classes: int, size_hw: tuple[int, int], cache: Path | None
 ) -> dict[str, tuple[int, int] | str]:
-    """Parameters and MACs by name, or why a network can't be built here."""
+    """Parameters and MACs by name, or the reason why a network can't be built here."""
     try:
         from ..export.networks.model_costs import counted_costs
     except ImportError as error:

@@ -44,7 +44,7 @@ def predict(
         raise InputError("predict: --no-masks and --no-overlay together leave nothing to write; drop one")
     refuse_overwrite([source], [out / folder for folder, wanted in zip(WRITTEN, (masks, overlay), strict=True) if wanted])
     with opened_ahead(model, engine, threads, throughput=True) as opened_engine:
-        # What follows is imported, and the source is opened, while the engine compiles the network.
+        # Import and open everything else while the engine compiles the network.
         from ..datasets.dataset import write_labels
         from ..runtime import Segmenter, open_source
 
@@ -68,7 +68,7 @@ def predict(
 
 
 def _shown(results: Iterable[Result], total: int | None) -> Iterable[Result]:
-    """The results, with a bar on a terminal."""
+    """The results, with a progress bar on a terminal."""
     if not (sys.stderr and sys.stderr.isatty()):
         return results
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""The progress of a stage on the terminal: lines for its steps, a bar for each loop, on standard error."""
+"""Shows the progress of a stage on standard error: a line for each step, a bar for each loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def progress_bar(*columns: ProgressColumn, **options: Any) -> RichProgress:
-    """A bar on stderr that vanishes when it is done; silent where stderr is no terminal."""
+    """A progress display on stderr that is removed at the end; disabled if stderr is not a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -28,21 +28,21 @@ def progress_bar(*columns: ProgressColumn, **options: Any) -> RichProgress:
 
 @contextmanager
 def loading(what: str) -> Iterator[None]:
-    """A bar that moves while something without a measure goes on, such as the import of torch; gone afterwards."""
+    """Shows an indeterminate bar during work of unknown length, such as the import of torch."""
     with progress_bar() as bars:
         bars.add_task(what, total=None)
         yield
 
 
 class Bars:
-    """The :class:`seg_edge.core.progress.Progress` of the command.
+    """The :class:`seg_edge.core.progress.Progress` of the command line.
 
-    Between loops a bar without an end moves, named after the running step: nothing looks as if it stood still.
+    Between loops an indeterminate bar with the name of the current step shows that the stage is running.
 
     Args:
-        columns: Of rich's bars; none is its default.
-        start: What the moving bar says before the first step.
-        options: Of rich's progress display, such as ``refresh_per_second``.
+        columns: Columns of rich's bars; none is rich's default.
+        start: Text of the indeterminate bar before the first step.
+        options: Options of rich's progress display, such as ``refresh_per_second``.
     """
 
     def __init__(self, *columns: ProgressColumn, start: str = "starting", **options: Any) -> None:
@@ -62,7 +62,7 @@ class Bars:
 
     def say(self, text: str) -> None:
         self._bars.console.print(text, highlight=False, markup=False, soft_wrap=True)
-        # "simplify", "int8": what stands before the details.
+        # The part before the details, such as "simplify" or "int8".
         step = self._escape(text.partition(":")[0].strip())
         self._bars.update(self._step, description=step, visible=not self._shown)
 
@@ -95,6 +95,6 @@ class Bars:
             self._bars.start()
 
     def _show(self, task: Any, running: bool) -> None:
-        """Remembers which loops run; the step's own bar is there when none does."""
+        """Records which loops run; the bar of the step is visible when no loop runs."""
         (self._shown.add if running else self._shown.discard)(task)
         self._bars.update(self._step, visible=not self._shown)

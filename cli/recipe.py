@@ -1,4 +1,4 @@
-"""``--config``: options of a verb from a recipe; what stands on the command line wins."""
+"""``--config``: options of a verb from a recipe. Options on the command line take precedence."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ def recipe_defaults(context: typer.Context, name: str | None) -> str | None:
     """The callback of ``--config``: makes the values of a recipe the defaults of the verb's other options.
 
     Args:
-        name: A YAML file, or the name of a recipe that comes with seg-edge.
+        context: The context of the verb.
+        name: A YAML file, or the name of a recipe that is shipped with seg-edge.
 
     Raises:
-        UnknownNameError: no such recipe, or a key that is no option of the verb; with the nearest valid one.
-        InputError: a file that can't be read, or holds something other than options and values; or a second file.
+        UnknownNameError: the recipe is unknown, or a key is not an option of the verb; suggests the nearest valid name.
+        InputError: the file can't be read, contains anything but options and values, or ``--config`` is repeated.
     """
     if name is None or context.resilient_parsing:
         return name

@@ -1,4 +1,4 @@
-"""What verbs print and write when a stage has ended."""
+"""Prints and writes the reports of stages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 def show(report: Report, *, left: int = 1, whole: str = "") -> None:
-    """Prints a report's title and its table.
+    """Prints the title and the table of a report.
 
     Args:
-        left: This many columns are aligned to the left; numbers follow.
-        whole: Title of a column whose cells are never broken, because people copy them.
+        report: The report.
+        left: Number of left-aligned columns at the beginning; the rest are numbers.
+        whole: Title of a column whose cells are never wrapped, because users copy them.
     """
     from rich.table import Table
 
@@ -34,7 +35,7 @@ def show(report: Report, *, left: int = 1, whole: str = "") -> None:
 
 
 def finish(report: Report, json: Path | None, broken: GateError | None, *, left: int = 1, whole: str = "") -> None:
-    """Shows the report of a gated stage, broken limits after it, and writes it; then raises what broke, if anything did.
+    """Prints the report of a gated stage and the broken limits, writes the report, and raises ``broken`` if given.
 
     Raises:
         GateError: ``broken``.

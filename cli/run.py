@@ -77,15 +77,15 @@ def run(
             "--camera-size, --camera-fps and --camera-format are for cameras, and "
             f"{' and '.join(map(redact, texts))} is none; leave them out (a gst:// pipeline and a server state their own)"
         )
-    # Of a file all that counts is when it is done; a camera's frames must come out young.
+    # Files are optimized for throughput, live sources for latency.
     files = all(map(names_files, texts))
-    # Where standard output belongs to the masks, people's text goes to the other one.
+    # If the masks go to standard output, print texts on standard error.
     with second_signal_ends() as check, redirect_stdout(sys.stderr) if "pipe:" in targets else nullcontext():
         with (
             opened_ahead(model, engine, threads, throughput=in_flight is None and files) as opened_engine,
             ExitStack() as stack,
         ):
-            # What follows is imported, and a file is opened, while the engine compiles the network.
+            # Import everything else, and open files, while the engine compiles the network.
             from ..runtime import Pipeline, Segmenter, open_source
             from ..runtime.sinks import open_sinks
 
@@ -95,7 +95,7 @@ def run(
             chosen = segmenter.engine
             print(about(model, segmenter))
             print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")
-            if not files:  # their first frames would be late; a file waits
+            if not files:  # the first frames of live sources would be late; files wait
                 segmenter.warmup()
             check()
             if not files:
@@ -116,7 +116,7 @@ def run(
 
 
 def _run(pipeline: Pipeline, total: int | None, check: Callable[[], None], json: Path | None) -> dict[str, Any]:
-    """Runs to the end. What was measured until an error or Ctrl-C is written and reported too."""
+    """Runs the pipeline. After an error the statistics are written; after Ctrl-C they are also printed."""
     from ..core.artefact import write_json
 
     try:
@@ -124,7 +124,7 @@ def _run(pipeline: Pipeline, total: int | None, check: Callable[[], None], json:
             return pipeline.run(tick)
     except KeyboardInterrupt:
         _report(pipeline.stats(), json)
-        raise  # the files are finished on the way out; the command exits with 130
+        raise  # closing the sinks finishes the files; the command exits with 130
     except Exception:
         if json is not None:
             write_json(json, pipeline.stats())
@@ -139,7 +139,7 @@ def _total(sources: list[Source], max_frames: int | None) -> int | None:
 
 @contextmanager
 def _ticker(pipeline: Pipeline, total: int | None, check: Callable[[], None]) -> Iterator[Callable[[Result], None]]:
-    """What the pipeline calls for every frame: redraws the progress line four times a second, on a terminal."""
+    """Yields the callback for every frame. On a terminal it redraws the progress line four times a second."""
     if not (sys.stderr and sys.stderr.isatty()):
         yield lambda _result: check()
         return
@@ -147,7 +147,7 @@ def _ticker(pipeline: Pipeline, total: int | None, check: Callable[[], None]) ->
 
     from .progress import progress_bar
 
-    # auto_refresh would be one more thread that wakes ten times a second on a device that has few cores.
+    # No auto_refresh: it uses a thread that wakes ten times a second, on devices with few cores.
     columns = (BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
     with progress_bar(*columns, auto_refresh=False) as bar:
         task = bar.add_task("run", total=total, note="")
@@ -194,7 +194,7 @@ def _report(stats: dict[str, Any], json: Path | None) -> None:
 
 
 def _print_grid(heading: list[str], rows: list[list[str]]) -> None:
-    """Prints a table as rich draws it. Importing rich would take a short run a tenth of its time."""
+    """Prints a table in the style of rich. Importing rich would take a tenth of the time of a short run."""
     widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
 
     def line(cells: list[str], bar: str) -> str:

@@ -1,19 +1,19 @@
-"""Errors of the library name fields in backticks; here they become the command's options."""
+"""Translates errors of the library for the command line: fields in backticks become options."""
 
 from __future__ import annotations
 
 import re
 
-#: Fields whose option has another name, of verbs that are not running. A verb that derives its options adds its own.
+#: Fields of other verbs whose option has another name; ``derive.FLAGS`` has the derived options of the running verb.
 _RENAMED = {"input_hw": "--imgsz", "size_hw": "--imgsz", "crop_hw": "--crop", "recalibrate": "--force-recalibrate"}
 _FIELD = re.compile(r"`([a-z][a-z0-9_]*)(?:=('[^'`]*'|\"[^\"`]*\"|[^`]*))?`")
 
 
 def translated(text: str, arguments: dict[str, str] | None = None) -> str:
-    """A library's error as the command says it: fields become options, texts lose their quotes, True is a switch.
+    """Translates an error: fields become options, texts lose their quotes, and True becomes a switch.
 
     Args:
-        text: Fields stand in backticks.
+        text: The error, with fields in backticks.
         arguments: Field → metavar of the running verb's positional arguments.
 
     >>> translated("`max_drop`: expected 0 to 1, got 3")

@@ -38,7 +38,7 @@ def val(
     from ..measure.opening import check_model, open_model
 
     check_model(model, options.engine)
-    dataset = open_dataset(data, options.split)  # before the model: a checkpoint's engine takes seconds to import
+    dataset = open_dataset(data, options.split)  # before the model: importing torch for a checkpoint takes seconds
     with open_model(model, options.engine, options.threads) as segmenter, Bars(start="evaluating") as bars:
         if shipped(model) != model:
             print(about(model, segmenter))

@@ -28,8 +28,7 @@ def onnx_name(precision: str) -> str:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path in the folder of ``path``; on success the file is flushed to disk and renamed to
-    ``path``.
+    """Yields a temporary path in the same folder; on success the file is flushed to disk and renamed to ``path``.
 
     If the block raises (Ctrl-C included), the temporary file is removed and ``path`` stays unchanged. The temporary
     name has the same suffix, because writers such as OpenCV choose the format by the suffix.

@@ -61,8 +61,7 @@ class Labels:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Labels:
-        """Reads ``{"names": […], "palette": [[r, g, b], …], "ignore_index": n}``; palette and ignore_index may be left
-        out.
+        """Reads ``{"names": […], "palette": [[r, g, b], …], "ignore_index": n}``; only the names are required.
 
         Raises:
             DataError: a key is unknown, or a value is of the wrong kind.

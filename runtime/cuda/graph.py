@@ -22,8 +22,7 @@ class CudaGraph:
 
     @classmethod
     def capture(cls, stream: int, work: Callable[[], None], library: Any = None) -> CudaGraph | None:
-        """Captures the work that ``work`` enqueues on a stream; None if the work can't be captured, without side
-        effects.
+        """Captures the work that ``work`` enqueues on a stream; None, without side effects, if that is not possible.
 
         Args:
             stream: Handle (CUstream) of an idle stream of the current context; not the default stream.

@@ -160,8 +160,7 @@ def upsample_argmax(
     window: Window | None = None,
     threads: int | None = None,
 ) -> U8:
-    """The class with the highest logit per pixel, after bilinear upsampling (pixel centres, clamped edges), in one
-    pass.
+    """The class with the highest logit per pixel after bilinear upsampling (pixel centres, clamped edges).
 
     Args:
         logits_chw: float32 or float16, or the int8 or uint8 codes of a quantized tensor, (C, h, w), C-contiguous,

@@ -126,8 +126,7 @@ def copying_resize(graph: Graph) -> None:
 
 
 def integer_mean(graph: Graph) -> None:
-    """Rewrites ``Q(float(frames) - mean)`` as an addition of levels, which ONNX Runtime computes in one pass over
-    bytes.
+    """Rewrites ``Q(float(frames) - mean)`` as an addition of levels: one pass over bytes in ONNX Runtime.
 
     The exporter rounds the means to levels (:func:`mean_levels`). A file with other means stays unchanged.
     """

@@ -84,8 +84,7 @@ class PlanRecord:
 
 @dataclass(frozen=True)
 class PlanHost:
-    """Hardware and software of a machine that is to run engine files. None means unknown; unknown values aren't
-    compared.
+    """Hardware and software of a machine that is to run engine files. None means unknown, and is not compared.
 
     Attributes:
         flavour, version: The installed TensorRT.

@@ -336,8 +336,7 @@ class Pipeline:
 
 
 def stream(source: str | Path | int | Source, segmenter: Segmenter, **options: Any) -> Generator[Result, None, None]:
-    """Yields the results of a source's frames, in order; the implementation of
-    :meth:`seg_edge.runtime.Segmenter.stream`.
+    """Yields the results of a source's frames, in order. Implements :meth:`seg_edge.runtime.Segmenter.stream`.
 
     Args:
         source: An argument for :func:`open_source` (the source is closed at the end), or an open source (left open).

@@ -75,8 +75,7 @@ class Samples:
 
 
 class Rate:
-    """Frames per second as intervals ÷ elapsed time. n frames are n - 1 intervals; time before the first frame is
-    excluded.
+    """Frames per second as intervals ÷ elapsed time. n frames have n - 1 intervals; earlier time is excluded.
 
     Args:
         together: Number of frames that are computed in parallel and thus finish together. Counting begins with the last

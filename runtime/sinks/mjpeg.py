@@ -47,8 +47,7 @@ s.sources.map(r=>`${r.source}: ${r.state}`).join(", ")}catch{document.getElement
 
 
 class MjpegSink(Sink):
-    """A web server. Each viewer gets the newest image as soon as it has received the last one; slow viewers skip
-    images.
+    """A web server. Each viewer always gets the newest image next; slow viewers skip images.
 
     A thread of the sink encodes the images, only while there are viewers. The thread of the run only copies the frame.
 

@@ -28,8 +28,8 @@ def refuse_overwrite(sources: Sequence[str | Path | int], files: Sequence[Path])
             if not (path.exists() and file.exists()):
                 continue
             if file.samefile(path):
-                what = "folder: its images would be replaced" if file.is_dir() else "itself, and would replace it"
-                raise SinkError(f"sink {file}: is the source {what}; choose another name")
+                consequence = "folder: its images would be replaced" if file.is_dir() else "itself, and would replace it"
+                raise SinkError(f"sink {file}: is the source {consequence}; choose another name")
             if file.is_dir() and path.is_file() and path.resolve().parent == file.resolve():
                 raise SinkError(f"sink {file}: the source {path} lies in it and could be replaced; choose another folder")
 

@@ -21,8 +21,9 @@ _READER_S = 10.0
 
 
 class PipeSink(Sink):
-    """Writes class numbers: uint8, H x W bytes per frame, row by row, without a header. The run ends when the reader
-    exits.
+    """Writes class numbers: uint8, H x W bytes per frame, row by row, without a header.
+
+    The run ends when the reader exits.
 
     Args:
         text: ``pipe:`` or ``pipe:PATH``.

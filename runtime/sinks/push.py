@@ -17,8 +17,9 @@ _LONGEST_PAUSE_S = 10.0
 
 
 class PushSink(Sink):
-    """Sends H.264 to a server. A slow network or an unreachable server drops frames (``dropped``), but never delays the
-    run.
+    """Sends H.264 to a server.
+
+    If the network is slow or the server is unreachable, frames are dropped (``dropped``); the run is never delayed.
 
     The address, including a password, is visible on ffmpeg's command line.
 

@@ -6,8 +6,8 @@ and reads the bytes of a frame directly into its array. A packet consists of (RF
 
     length of what follows   2 bytes
     RTP                      12: version 2 in the first byte; the marker, in the second, ends a frame or an event
-    rtpgstpay                8: bit 7 of the first byte: caps stand before the frame; type of event, 0 for frames; 2 bytes
-                             of zero; offset within the frame, its caps included
+    rtpgstpay                8: bit 7 of the first byte: caps precede the frame; type of event, 0 for frames; 2 bytes
+                             of zero; offset within the frame, including its caps
 """
 
 from __future__ import annotations
