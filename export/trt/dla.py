@@ -131,9 +131,9 @@ def _refused(n: _Node) -> str:
     return _RULES[n.node.op_type](n)
 
 
-def _within(what: str, values: Sequence[int], low: int, high: int) -> str:
+def _within(quantity: str, values: Sequence[int], low: int, high: int) -> str:
     bad = [value for value in values if not low <= value <= high]
-    return f"{what} {bad[0]}: DLA takes {low} to {high}" if bad else ""
+    return f"{quantity} {bad[0]}: DLA takes {low} to {high}" if bad else ""
 
 
 def _conv(n: _Node) -> str:
