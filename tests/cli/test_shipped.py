@@ -63,7 +63,7 @@ def test_training_begins_with_it_for_other_classes(street, tmp_path, monkeypatch
     (street / "classes.json").write_text(json.dumps(classes))
     words = ["--data", str(street), "--init", DEFAULT, "--epochs", "1", "--batch", "2", "--workers", "0", "--out", "o"]
     assert main(["train", *words]) == 0
-    assert f"--init {DEFAULT} does not know rickshaw; the head learns it anew" in capsys.readouterr().err
+    assert f"train: {DEFAULT} does not know rickshaw; the head learns it anew" in capsys.readouterr().err
     report = json.loads((tmp_path / "o" / "report.json").read_text())
     assert report["params"] == json.loads((FOLDER / DEFAULT / "model.json").read_text())["provenance"]["params"]
     # Exported like any other, and pruned.
@@ -100,7 +100,7 @@ def test_numbers_without_names_are_its_classes_and_255_is_void(street, tmp_path,
         cv2.imwrite(str(label), mask)
     words = ["--data", str(street), "--epochs", "1", "--batch", "2", "--workers", "0", "--out", "o"]
     assert main(["train", *words, "--init", DEFAULT]) == 0
-    assert f"{street} names no classes; taken as those of --init: sky, building, pole" in capsys.readouterr().err
+    assert f"{street} names no classes; taken as those of {DEFAULT}: sky, building, pole" in capsys.readouterr().err
     # As many as the training began with, whoever resumes it.
     assert main(["train", *words[:3], "2", *words[4:], "--resume"]) == 0
     assert main(["val", DEFAULT, "--data", str(street), "--threads", "1"]) == 0
@@ -117,5 +117,5 @@ def test_a_dataset_whose_layout_names_its_classes_keeps_them(tmp_path, monkeypat
                 cv2.imwrite(str(tmp_path / "carvana" / folder / f"car{car}_{side}{ending}"), picture)
     words = ["--data", "carvana", "--imgsz", "64x96", "--epochs", "1", "--batch", "2", "--workers", "0", "--out", "o"]
     assert main(["train", *words, "--init", DEFAULT]) == 0
-    assert f"--init {DEFAULT} does not know background; the head learns it anew" in capsys.readouterr().err
+    assert f"train: {DEFAULT} does not know background; the head learns it anew" in capsys.readouterr().err
     assert main(["val", "o/best.pt", "--data", "carvana", "--threads", "1"]) == 0

@@ -87,6 +87,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     weights = fused(weights)
     try:
         model.load_state_dict(weights, assign=True)
+        model = model.float()  # shipped checkpoints hold float16; a copy into a built network would have widened it
     except RuntimeError as error:
         raise ModelFileError(
             f"{path}: weights do not fit {about['model']} ({str(error).splitlines()[-1].strip()})"

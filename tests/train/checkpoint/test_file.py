@@ -207,3 +207,13 @@ def test_interrupted_save_leaves_the_old_file(file, monkeypatch, error):
         AtomicCheckpointIO().save_checkpoint(content(1), file)
     assert file.read_bytes() == before
     assert os.listdir(file.parent) == ["last.pt"]
+
+
+def test_weights_kept_in_float16_become_float32():
+    """Shipped checkpoints are small: half the bytes."""
+    from seg_edge.core.shipped import CHECKPOINT, DEFAULT, shipped
+
+    loaded = load_checkpoint(shipped(DEFAULT, CHECKPOINT))
+    assert {tensor.dtype for tensor in loaded.model.parameters()} == {torch.float32}
+    assert {tensor.dtype for tensor in loaded.model.buffers() if tensor.is_floating_point()} <= {torch.float32}
+    assert loaded.model(torch.zeros(1, 3, 32, 32)).shape == (1, 11, 8, 8)
