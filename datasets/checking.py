@@ -19,10 +19,11 @@ from ..core.labels import Labels, colorize
 from ..core.progress import Progress, Silent
 from ..core.report import Cells, Report
 from .dataset import SegDataset
+from .labelfiles.classes import named_classes
 from .labelfiles.palettes import Seen
 from .layouts import SPLITS, find_layout
 from .merged import as_background, is_merged, splits_of
-from .opening import open_dataset
+from .opening import folder_of, open_dataset
 from .options import CheckOptions
 from .remarks import Remarks, decoder_warnings
 
@@ -150,13 +151,14 @@ def check(
     """
     if options.sheet is not None:
         check_writable(options.sheet)
-    report = _check(Path(data), options.classes, progress or Silent())
+    classes = None if options.classes is None else named_classes(options.classes)
+    report = _check(folder_of(Path(data)), classes, progress or Silent())
     if options.sheet is not None:
         contact_sheet(report, options.sheet)
     return report
 
 
-def _check(root: Path, labels: str | None, progress: Progress) -> CheckReport:
+def _check(root: Path, labels: Labels | None, progress: Progress) -> CheckReport:
     merged = is_merged(root)
     if not merged and not root.is_dir():
         raise DataError(f"dataset {root}: no such folder")

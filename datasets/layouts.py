@@ -15,6 +15,7 @@ from ..core.labels import CAMVID, CARVANA, CITYSCAPES, VOC, VOC_VOID_RGB, Labels
 from .labelfiles import labelmap
 from .labelfiles.coding import Coding
 from .labelfiles.labelmap import LabelMap, read_label_map
+from .labelfiles.semantic_yaml import SemanticYaml, find_semantic_yaml
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val", "test")
@@ -302,6 +303,25 @@ CARVANA_LAYOUT = Layout(
     lambda image: f"{image.stem}_mask.gif",
 )
 
+
+def _semantic(root: Path) -> SemanticYaml:
+    content = find_semantic_yaml(root)
+    if content is None:
+        raise DataError(f"dataset {root}: its YAML file is gone")
+    return content
+
+
+ULTRALYTICS_LAYOUT = Layout(
+    "Ultralytics' semantic task (a YAML file with names, images, masks)",
+    lambda root: find_semantic_yaml(root) is not None,
+    lambda root: [name for name, folder in _semantic(root).splits.items() if folder.is_dir()],
+    lambda root, split: _pair(list_images(_semantic(root).splits[split]), list_images(_semantic(root).masks(split))),
+    lambda root: _semantic(root).labels,
+    lambda root: _semantic(root).coding,
+    lambda root, split: _semantic(root).masks(split),
+)
+
 LAYOUTS = (
-    CITYSCAPES_LAYOUT, VOC_LAYOUT, ADE_LAYOUT, CAMVID_SEGNET, CAMVID_ORIGINAL, CARVANA_LAYOUT, SPLIT_FIRST, FOLDERS, FLAT,
+    CITYSCAPES_LAYOUT, VOC_LAYOUT, ADE_LAYOUT, CAMVID_SEGNET, CAMVID_ORIGINAL, CARVANA_LAYOUT, ULTRALYTICS_LAYOUT,
+    SPLIT_FIRST, FOLDERS, FLAT,
 )  # fmt: skip

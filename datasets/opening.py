@@ -58,11 +58,18 @@ def open_dataset(root: str | Path, split: str, labels: Labels | str | None = Non
         UnknownNameError: no such preset.
     """
     root = Path(root)
+    root = folder_of(root)
     if is_merged(root):
         return open_merged(root, split, preset(labels) if isinstance(labels, str) else labels)
     if not root.is_dir():
         raise DataError(f"dataset {root}: no such folder; pass `data` a folder with images/{split} and labels/{split}")
     return open_folder(root, split, labels)
+
+
+def folder_of(root: Path) -> Path:
+    """The dataset's folder, where ``root`` is the YAML file in it of Ultralytics' semantic task; else ``root``."""
+    semantic = root.suffix in (".yaml", ".yml") and root.is_file() and b"masks_dir" in root.read_bytes()
+    return root.parent if semantic else root
 
 
 def open_dataset_for(root: str | Path, split: str, labels: Labels) -> SegDataset:

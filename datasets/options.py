@@ -36,8 +36,10 @@ def parse_names(text: str) -> tuple[str, ...]:
 class CheckOptions(Options):
     """What :func:`seg_edge.datasets.check` does beside reading everything."""
 
-    classes: str | None = option(
-        None, help="Class list of a known dataset", choices=lambda: PRESETS, kind="class list", metavar="NAME"
+    classes: str | Path | None = option(
+        None,
+        help="The dataset's classes: a text file with a name a line, a classes.json, or the list of a known dataset: "
+        f"{', '.join(PRESETS)}. Default: what the dataset says.",
     )
     sheet: Path | None = option(None, help="Write an image here: samples of every split under their labels.")
 

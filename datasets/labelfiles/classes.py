@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import DataError
-from ...core.labels import Labels
+from ...core.labels import PRESETS, Labels, preset
 
 #: Optional file in a dataset's root: names, palette and ignore_index as :meth:`Labels.from_dict` reads them, and values.
 CLASSES_FILE = "classes.json"
@@ -62,6 +62,25 @@ def read_classes(file: Path) -> Labels:
         DataError: not readable, or no class list.
     """
     return read_class_list(file).labels
+
+
+def named_classes(name: str | Path) -> Labels:
+    """The classes of a known dataset, of a ``classes.json``, or of a text file with a name a line.
+
+    Raises:
+        UnknownNameError: neither a file nor a known dataset.
+        DataError: not readable, or no class list.
+    """
+    path = Path(name)
+    if str(name) in PRESETS or not path.is_file():
+        return preset(str(name))
+    if path.suffix == ".json":
+        return read_classes(path)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        return Labels.from_dict({"names": [line.strip() for line in lines if line.strip()]})
+    except ValueError as error:  # DataError is one, and what isn't text
+        raise DataError(f"`classes` {path}: {error}") from error
 
 
 def _class_list(data: dict[str, Any]) -> ClassList:

@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from seg_edge.core.errors import DataError
+from seg_edge.core.errors import DataError, UnknownNameError
 from seg_edge.core.labels import Labels
 from seg_edge.core.progress import Count, Silent
 from seg_edge.datasets.checking import check, contact_sheet, image_hash
 from seg_edge.datasets.dataset import read_image, write_labels
 from seg_edge.datasets.encodings.png import encode_png, with_palette
+from seg_edge.datasets.options import CheckOptions
 
 LABELS = Labels(("road", "car"), ((128, 64, 128), (0, 0, 142)))
 SIZE_HW = (48, 64)
@@ -82,6 +83,20 @@ def test_a_split_without_labels_is_an_error_of_its_own(root):
     found = check(root)
     assert [split.name for split in found.splits] == ["val", "train"]
     assert "c.png: has no label (1 of 1 images have none)" in found.errors[0]
+
+
+def test_classes_from_a_file(root):
+    (root / "classes.json").unlink()
+    (root / "names.txt").write_text("street\nauto\nbus\n")
+    (root / "other.json").write_text('{"names": {"0": "street", "1": "auto"}}')
+    for name, names in (("names.txt", ("street", "auto", "bus")), ("other.json", ("street", "auto"))):
+        assert check(root, CheckOptions(classes=root / name)).labels.names == names
+    assert check(root, CheckOptions(classes="voc")).labels.names[1] == "aeroplane"
+    with pytest.raises(UnknownNameError, match="did you mean 'camvid'"):
+        check(root, CheckOptions(classes="camvd"))
+    (root / "names.txt").write_text("")
+    with pytest.raises(DataError, match="`classes` .*names.txt: classes: expected 1 to 255 names, got 0"):
+        check(root, CheckOptions(classes=root / "names.txt"))
 
 
 def test_masks_of_0_and_255_are_said(tmp_path):

@@ -173,6 +173,55 @@ def test_whose_colours_vocs_folders_have(tmp_path, classes, label_map, expected)
     assert first(tmp_path) == expected
 
 
+ULTRALYTICS = """
+path: streets # dataset root dir
+train: images/train
+val: images/val
+masks_dir: annotated
+names: {0: road, 1: walk}
+label_mapping: {-1: ignore_label, 7: 0, 8: 1, 0: ignore_label, 1: ignore_label}
+"""
+
+
+def test_ultralytics_semantic_yaml(tmp_path):
+    pytest.importorskip("yaml", reason="PyYAML comes with the train extra")
+    (tmp_path / "data.yaml").write_text(ULTRALYTICS)
+    for split in ("train", "val"):
+        write(tmp_path / f"images/{split}/a.png", np.zeros((2, 4, 3)))
+        write(tmp_path / f"annotated/{split}/a.png", [[7, 8, 1, 255]] * 2)
+    for root in (tmp_path, tmp_path / "data.yaml"):
+        assert first(root) == [0, 1, 255, 255]
+        assert open_dataset(root, "val").labels.names == ("road", "walk")
+    write(tmp_path / "annotated/train/a.png", [[7, 8, 9, 255]] * 2)
+    with pytest.raises(DataError, match="label value 9 stands for no class"):
+        first(tmp_path)
+
+
+def test_ultralytics_yaml_with_the_default_folder(tmp_path):
+    pytest.importorskip("yaml", reason="PyYAML comes with the train extra")
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [road, walk, sky]\n")
+    pair(tmp_path, "train", 0, 1, 255)
+    assert open_dataset(tmp_path, "train").labels.names == ("road", "walk", "sky")
+    assert first(tmp_path) == [0, 1, 255, 0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("1: walk", "2: walk", "names: expected the numbers from 0 to 1"),
+        (", 1: walk", "", "names: expected at least two classes"),
+        ("8: 1", "8: 4", "label_mapping: expected values to be classes from 0 to 1 or ignore_label, got 8: 4"),
+        ("images/train", "../images", "train: ../images lies outside"),
+        ("images/train", "[images/a, images/b]", "train: expected one folder"),
+    ],
+)
+def test_ultralytics_yaml_that_is_wrong(tmp_path, old, new, text):
+    pytest.importorskip("yaml", reason="PyYAML comes with the train extra")
+    (tmp_path / "data.yaml").write_text(ULTRALYTICS.replace(old, new))
+    with pytest.raises(DataError, match=f"data.yaml: {text}"):
+        open_dataset(tmp_path, "train")
+
+
 def test_labelmap_in_another_layout(tmp_path):
     write(tmp_path / "images/train/a.png", np.zeros((2, 4, 3)))
     write(tmp_path / "labels/train/a.png", [[(0, 0, 128), (0, 0, 0), (0, 128, 0), (0, 0, 0)]] * 2)

@@ -1,0 +1,117 @@
+"""The YAML file beside a dataset of Ultralytics' semantic task: folders, names and what the values of masks mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import DataError, InputError
+from ...core.labels import Labels, default_palette
+from .coding import Coding
+
+_SPLITS = ("train", "val", "test")
+#: Where masks lie if the file doesn't say it.
+_DEFAULT_DIR = "masks"
+_IGNORE = 255
+
+
+@dataclass(frozen=True)
+class SemanticYaml:
+    """The content of a file.
+
+    Attributes:
+        file: Where it lies.
+        splits: Split → folder of its images.
+        masks_dir: What stands for ``images`` in the masks' paths.
+        labels: The classes.
+        coding: What masks hold: class numbers, or what ``label_mapping`` maps.
+    """
+
+    file: Path
+    splits: dict[str, Path]
+    masks_dir: str
+    labels: Labels
+    coding: Coding
+
+    def masks(self, split: str) -> Path:
+        """The folder of a split's masks."""
+        folder = self.splits[split]
+        parts = [self.masks_dir if part == "images" else part for part in folder.relative_to(self.file.parent).parts]
+        return self.file.parent.joinpath(*parts)
+
+
+def find_semantic_yaml(root: Path) -> SemanticYaml | None:
+    """The file in a dataset's folder; None where there is none.
+
+    Raises:
+        DataError: a file with ``masks_dir`` that can't be read by Ultralytics' rules.
+        InputError: PyYAML is not installed.
+    """
+    if not root.is_dir():
+        return None
+    for file in sorted(path for path in root.iterdir() if path.suffix in (".yaml", ".yml")):
+        text = file.read_bytes()
+        has_masks = b"masks_dir" in text or (root / _DEFAULT_DIR).is_dir()
+        if b"names" in text and b"train" in text and has_masks:
+            data = _load(file)
+            if isinstance(data, dict) and "names" in data and "train" in data:
+                return _read(file, data)
+    return None
+
+
+def _load(file: Path) -> object:
+    try:
+        import yaml  # of the extra "train"
+
+        return yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    except ImportError as error:
+        raise InputError(
+            f"{file}: YAML needs a package ({error}); pip install 'seg-edge[train]', or write classes.json"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: not readable as YAML ({' '.join(str(error).split())[:200]})") from error
+
+
+def _read(file: Path, data: dict[str, Any]) -> SemanticYaml:
+    names, mapping = data["names"], data.get("label_mapping") or {}
+    if isinstance(names, dict):
+        if sorted(names) != list(range(len(names))):
+            raise DataError(f"{file}: names: expected the numbers from 0 to {len(names) - 1}, got {list(names)[:5]}")
+        names = [names[number] for number in range(len(names))]
+    if not isinstance(names, list) or len(names) < 2:
+        raise DataError(
+            f"{file}: names: expected at least two classes; masks of one class and background need both names "
+            '(write classes.json: {"names": ["background", …]})'
+        )
+    labels = Labels(tuple(map(str, names)), default_palette(len(names)), _IGNORE)
+    folders = {split: _folder(file, data[split], split) for split in _SPLITS if data.get(split)}
+    masks_dir = str(data.get("masks_dir") or _DEFAULT_DIR)
+    return SemanticYaml(file, folders, masks_dir, labels, _coding(file, mapping, len(names)))
+
+
+def _folder(file: Path, value: object, split: str) -> Path:
+    if not isinstance(value, str):
+        raise DataError(f"{file}: {split}: expected one folder, got {value!r}")
+    # `path` is relative to a folder of Ultralytics' settings; the file lies in the dataset's own.
+    folder = file.parent / value
+    if not folder.resolve().is_relative_to(file.parent.resolve()):
+        raise DataError(f"{file}: {split}: {value} lies outside of the dataset's folder {file.parent}")
+    return folder
+
+
+def _coding(file: Path, mapping: object, classes: int) -> Coding:
+    if not mapping:
+        return Coding()
+    if not isinstance(mapping, dict):
+        raise DataError(f"{file}: label_mapping: expected a dictionary of values, got {mapping!r}")
+    table = {number: number for number in range(classes)} | {_IGNORE: _IGNORE}  # what isn't mapped stays
+    for value, number in mapping.items():
+        number = _IGNORE if number == "ignore_label" else number
+        if not isinstance(value, int) or not isinstance(number, int) or not (0 <= number < classes or number == _IGNORE):
+            raise DataError(
+                f"{file}: label_mapping: expected values to be classes from 0 to {classes - 1} or ignore_label, got "
+                f"{value!r}: {number!r}"
+            )
+        table[value % 256] = number  # -1 is 255 in 8 bits
+    return Coding(table)
