@@ -20,6 +20,8 @@ from .labelfiles.semantic_yaml import SemanticYaml, find_semantic_yaml
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val", "test")
 Pairs = list[tuple[Path, "Path | None"]]
+#: What people put behind an image's name for its label file; nothing comes first.
+MASK_SUFFIXES = ("", "_mask", "_label", "_gt", "_seg")
 #: Names that people give to the folder of labels.
 LABEL_DIRS = ("labels", "masks", "annotations")
 
@@ -95,6 +97,32 @@ def _pair(images: Iterable[Path], masks: Iterable[Path], key: Callable[[str], st
     return [(image, by_name.get(image.stem)) for image in images]
 
 
+def _pair_trees(images: Path, masks: Path) -> Pairs:
+    """Images of a folder, or of the folders in it where it has none, with the label files of the same path.
+
+    A label file may have one of :data:`MASK_SUFFIXES` behind its image's name.
+    """
+    by_path = {path.relative_to(masks).with_suffix(""): path for path in _tree(masks)}
+    names = {path: path.relative_to(images).with_suffix("") for path in _tree(images)}
+    taken = set(names.values())  # a_seg.png belongs to the image a_seg, not to a
+
+    def mask_of(name: Path) -> Path | None:
+        suffixed = (name.with_name(name.name + suffix) for suffix in MASK_SUFFIXES)
+        return next((by_path[path] for path in suffixed if path in by_path and (path == name or path not in taken)), None)
+
+    return [(image, mask_of(name)) for image, name in names.items()]
+
+
+def _tree(folder: Path) -> list[Path]:
+    return list_images(folder) or [path for inner in folders(folder) for path in _tree(inner)]
+
+
+def _path_below_images(image: Path, skip: int) -> str:
+    """A label file's path: its image's one below the folder ``images`` and ``skip`` more."""
+    parts = image.with_suffix(".png").parts
+    return "/".join(parts[len(parts) - parts[::-1].index("images") + skip :])
+
+
 def _label_dir(root: Path) -> Path | None:
     return next((root / name for name in LABEL_DIRS if (root / name).is_dir()), None)
 
@@ -104,10 +132,8 @@ FOLDERS = Layout(
     "images/<split> and labels/<split>",
     lambda root: bool(folders(root / "images")),
     lambda root: [p.name for p in folders(root / "images")],
-    lambda root, split: _pair(
-        list_images(root / "images" / split),
-        list_images((_label_dir(root) or root / "labels") / split),
-    ),
+    lambda root, split: _pair_trees(root / "images" / split, (_label_dir(root) or root / "labels") / split),
+    label_name=lambda image: _path_below_images(image, 1),
 )
 
 # <split>/images + <split>/labels: what many download pages give.
@@ -115,7 +141,8 @@ SPLIT_FIRST = Layout(
     "<split>/images and <split>/labels",
     lambda root: any((p / "images").is_dir() and _label_dir(p) for p in folders(root) if p.name in (*SPLITS, "valid")),
     lambda root: [p.name for p in folders(root) if (p / "images").is_dir() and _label_dir(p)],
-    lambda root, split: _pair(list_images(root / split / "images"), list_images(_label_dir(root / split) or root)),
+    lambda root, split: _pair_trees(root / split / "images", _label_dir(root / split) or root / split / "labels"),
+    label_name=lambda image: _path_below_images(image, 0),
     expects=lambda root, split: _label_dir(root / split) or root / split / "labels",
 )
 

@@ -95,6 +95,7 @@ def split_classes(
     count = (progress or Silent()).count("writing")
     try:
         for part in (train, *others):
+            stems = _stems(part.images)
             for index, image in enumerate(part.images):
                 if part is train:
                     home, name = folder / names[owner[index]], "masks"
@@ -103,8 +104,8 @@ def split_classes(
                     home, name, mask = folder, "labels", table[part.read_mask(index)]
                     # Void belongs to no class, not even to the background.
                     mask = np.where(part.read_mask(index) == known.ignore_index, np.uint8(labels.ignore_index), mask)
-                _copy(image, home / "images" / part.split / image.name)
-                _write(home / name / part.split / f"{image.stem}.png", mask)
+                _copy(image, home / "images" / part.split / f"{stems[index]}{image.suffix}")
+                _write(home / name / part.split / f"{stems[index]}.png", mask)
                 done += 1
                 count(done, total)
         write_labels(folder, labels)
@@ -117,6 +118,16 @@ def split_classes(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Split(out, {name: int((owner == k).sum()) for k, name in enumerate(names)})
+
+
+def _stems(images: Sequence[Path]) -> list[str]:
+    """Names without suffix, with that of the folder where images of several folders share one."""
+    stems = [image.stem for image in images]
+    if len(set(stems)) < len(stems):
+        stems = [f"{image.parent.name}_{image.stem}" for image in images]
+    if len(set(stems)) < len(stems):
+        raise DataError(f"{images[0].parent} and others: several images have one name; rename them")
+    return stems
 
 
 def _shown(data: SegDataset, numbers: Sequence[int]) -> npt.NDArray[np.bool_]:

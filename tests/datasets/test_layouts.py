@@ -195,6 +195,35 @@ def test_splits_inside_or_outside(tmp_path, folder):
         assert open_dataset(tmp_path / root, "val").labels == Labels.numbered(3)
 
 
+@pytest.mark.parametrize("suffix", ["", "_mask", "_label", "_gt", "_seg"])
+@pytest.mark.parametrize("order", ["images/train {}/train", "train/images train/{}"])
+@pytest.mark.parametrize("inner", ["", "aachen/", "rides/0006R0/"])
+def test_suffixes_and_folders_below_the_split(tmp_path, suffix, order, inner):
+    images, labels = order.format("masks").split()
+    write(tmp_path / f"{images}/{inner}a.png")
+    write(tmp_path / f"{labels}/{inner}a{suffix}.png", [[0, 1, 2, 255]] * 2)
+    assert only(tmp_path, "train") == [0, 1, 2, 255]
+    write(tmp_path / f"{images}/{inner}b.png")
+    with pytest.raises(DataError, match=f"{inner}b.png: has no label .*; expected {tmp_path}/{labels}/{inner}b.png$"):
+        open_dataset(tmp_path, "train")
+
+
+def test_a_label_belongs_to_the_image_of_its_whole_name(tmp_path):
+    for name in ("a", "a_seg"):
+        write(tmp_path / f"images/train/{name}.png")
+    write(tmp_path / "labels/train/a_seg.png", [[0, 1, 2, 255]] * 2)
+    with pytest.raises(DataError, match=r"/a.png: has no label \(1 of 2"):
+        open_dataset(tmp_path, "train")
+
+
+def test_the_same_name_in_two_folders(tmp_path):
+    for city, value in (("aachen", 1), ("ulm", 2)):
+        write(tmp_path / f"images/train/{city}/a.png")
+        write(tmp_path / f"labels/train/{city}/a.png", [[0, value, value, 255]] * 2)
+    data = open_dataset(tmp_path, "train")
+    assert [data.read_mask(index)[0, 1] for index in range(len(data))] == [1, 2]
+
+
 @pytest.mark.parametrize("name", ["valid", "validation"])
 def test_other_names_of_the_validation_split(tmp_path, name):
     write(tmp_path / f"{name}/images/x.png")

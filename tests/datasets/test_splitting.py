@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
@@ -100,3 +101,17 @@ def test_a_class_that_nobody_shows(streets, tmp_path, load_module):
         cv2.imwrite(str(path), mask)
     with pytest.raises(DataError, match="no picture is left for class class1; leave it out"):
         split_classes(data, tmp_path / "o")
+
+
+def test_images_of_one_name_in_several_folders(tmp_path):
+    for city, value in (("aachen", 0), ("ulm", 1)):
+        for kind, pixels in (("images", np.zeros((8, 8, 3))), ("labels", np.full((8, 8), value))):
+            (tmp_path / f"d/{kind}/train/{city}").mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / f"d/{kind}/train/{city}/a.png"), pixels.astype(np.uint8))
+    (tmp_path / "d/classes.json").write_text('{"names": ["road", "car"]}')
+    split_classes(tmp_path / "d", tmp_path / "o", SplitOptions())
+    written = sorted(str(path.relative_to(tmp_path / "o")) for path in (tmp_path / "o").rglob("*.png"))
+    assert written == [
+        "car/images/train/ulm_a.png", "car/masks/train/ulm_a.png",
+        "road/images/train/aachen_a.png", "road/masks/train/aachen_a.png",
+    ]  # fmt: skip
