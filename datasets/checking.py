@@ -190,8 +190,22 @@ def _check(root: Path, labels: Labels | None, progress: Progress) -> CheckReport
         report.errors += _nothing_to_learn(report, classes)
     if not any(report.name == "train" for report in reports):
         notes.append("no split train: it can be evaluated, but a training needs one")
+    notes += _gaps(reports, classes)
     warnings = [*notes, *_warnings(reports, classes, duplicates)]
     return CheckReport(root, layout, classes, reports, duplicates, warnings)
+
+
+def _gaps(reports: Sequence[SplitReport], labels: Labels) -> list[str]:
+    """A line where class numbers that were counted from values have gaps."""
+    counts = [report.pixels for report in reports if len(report.pixels) == len(labels)]
+    used = [number for number in range(len(labels)) if any(pixels[number] for pixels in counts)]
+    if labels.names != Labels.numbered(len(labels)).names or not counts or len(used) == len(labels):
+        return []
+    names = ", ".join(f'"{number}": "NAME"' for number in used[:3]) + (", …" if len(used) > 3 else "")
+    return [
+        f"label values have gaps: {len(used)} of 0 to {len(labels) - 1} occur, and each number is a class; to leave the "
+        f'others out, write classes.json: {{"names": {{{names}}}}}'
+    ]
 
 
 def _nothing_to_learn(report: SplitReport, labels: Labels) -> list[str]:

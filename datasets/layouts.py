@@ -187,7 +187,8 @@ CITYSCAPES_LAYOUT = Layout(
 
 
 def _voc_root(root: Path) -> Path:
-    inner = (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012")
+    years = sorted((*root.glob("VOC20??"), *root.glob("VOCdevkit/VOC20??")), reverse=True)
+    inner = (root, *years)
     return next((p for p in inner if (p / "ImageSets/Segmentation").is_dir() and (p / "SegmentationClass").is_dir()), root)
 
 

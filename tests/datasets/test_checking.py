@@ -118,6 +118,20 @@ def test_nothing_to_learn(root, value, text):
     assert text in errors[0]
 
 
+def test_gaps_in_class_numbers_are_pointed_out(root):
+    (root / "classes.json").unlink()
+    for split, name in (("train", "a"), ("train", "b"), ("val", "c")):
+        write(root / f"labels/{split}/{name}.png", np.resize(np.array([0, 20], np.uint8), SIZE_HW))
+    found = check(root)
+    assert len(found.labels) == 21
+    assert found.warnings[0] == (
+        "label values have gaps: 2 of 0 to 20 occur, and each number is a class; to leave the others out, write "
+        'classes.json: {"names": {"0": "NAME", "20": "NAME"}}'
+    )
+    (root / "classes.json").write_text('{"names": {"0": "road", "20": "car"}}')
+    assert [split.pixels for split in check(root).splits] == [[3072, 3072], [1536, 1536]]
+
+
 def test_no_training_split(root):
     for kind in ("images", "labels"):
         shutil.rmtree(root / kind / "train")

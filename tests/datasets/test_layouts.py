@@ -55,7 +55,7 @@ def test_cityscapes(tmp_path):
         open_dataset(tmp_path, "test")
 
 
-@pytest.mark.parametrize("inner", ["", "VOCdevkit/VOC2012", "VOC2012"])
+@pytest.mark.parametrize("inner", ["", "VOCdevkit/VOC2012", "VOC2012", "VOCdevkit/VOC2007"])
 @pytest.mark.parametrize("palette", [True, False])
 def test_voc(tmp_path, inner, palette):
     base = tmp_path / inner
