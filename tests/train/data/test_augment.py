@@ -220,7 +220,7 @@ def test_shrinking_averages_boxes():
         ({"scale": (2, 1)}, "`scale`: expected a range that rises within 0.1 to 10, got 2 to 1"),
         ({"scale": (0, 1)}, "`scale`: expected a range that rises within 0.1 to 10, got 0 to 1"),
         ({"scale": (1, 11)}, "`scale`: expected a range that rises"),
-        ({"scale": (1, float("nan"))}, "`scale`: expected a range that rises"),
+        ({"scale": (1, float("nan"))}, "`scale`: expected a finite number, got nan"),
         ({"flip": 1.1}, "`flip`: expected 0 to 1, got 1.1"),
         ({"flip": -0.1}, "`flip`: expected 0 to 1, got -0.1"),
         ({"jitter": 2}, "`jitter`: expected 0 to 1, got 2"),
