@@ -126,7 +126,7 @@ def _version_compatible(backend: Backend) -> str:
 
 def _hardware_compatible(backend: Backend) -> str:
     if backend.flavour == "rtx":
-        return "one engine holds code for several GPUs instead: give several as `compute_capability`"
+        return "one engine holds code for several GPUs instead: give several as `compute_capabilities`"
     return _has("HardwareCompatibilityLevel", "AMPERE_PLUS", "it came with TensorRT 8.6")(backend)
 
 

@@ -221,8 +221,8 @@ def test_a_failed_build_leaves_no_file(tmp_path, tiny_onnx):
     [
         ({"timing_cache": Path("t")}, "`timing_cache`: TensorRT-RTX .* can't: it times nothing"),
         ({"version_compatible": True}, "`version_compatible`: .* no lean runtime"),
-        ({"hardware_compatible": True}, "`hardware_compatible`: .* give --compute-capability more than once"),
-        ({"dla_core": 0}, "`dla_core`: .* take --engine tensorrt on a Jetson"),
+        ({"hardware_compatible": True}, "`hardware_compatible`: .* give several as `compute_capabilities`"),
+        ({"dla_core": 0}, "`dla_core`: .* take `engine='tensorrt'` on a Jetson"),
     ],
 )
 def test_what_rtx_lacks_is_said_by_name(options, text):
