@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..core.artefact import check_writable
-from ..core.errors import InputError
 from ..core.shipped import DEFAULT, shipped
 from .progress import loading as loading
 from .progress import progress_bar as progress_bar
@@ -37,40 +35,6 @@ def about_file(model: Path, file: Path, spec: ModelSpec) -> str:
         return text
     names = spec.labels.names
     return f"{text} (shipped: {len(names)} classes, {', '.join(names)}; name your own model for others)"
-
-
-def parse_size(text: str | None, option: str = "--imgsz") -> tuple[int, int] | None:
-    """``"352x480"`` (height x width) or ``"480"`` (square) → (height, width), pixels; None stays None.
-
-    Args:
-        text: The size.
-        option: Name of the option, for errors.
-
-    Raises:
-        InputError: the text has another form.
-    """
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d{1,5})(?:[xX×](\d{1,5}))?", text.strip())
-    if not match or int(match[1]) < 1 or int(match[2] or 1) < 1:
-        raise InputError(f"{option}: expected HEIGHTxWIDTH in pixels such as 352x480, got {text!r}")
-    height = int(match[1])
-    return height, int(match[2]) if match[2] else height
-
-
-def parse_range(text: str, option: str) -> tuple[float, float]:
-    """``"0.75,2"`` → (0.75, 2.0); a single number is used for both ends. ``option`` is its name in errors.
-
-    Raises:
-        InputError: the text has another form, or the ends are in falling order.
-    """
-    try:
-        ends = [float(part) for part in text.split(",")]
-    except ValueError:
-        ends = []
-    if len(ends) not in (1, 2) or not ends[0] <= ends[-1]:
-        raise InputError(f"{option}: expected LOW,HIGH such as 0.75,2, got {text!r}")
-    return ends[0], ends[-1]
 
 
 def writable(path: Path | None) -> Path | None:

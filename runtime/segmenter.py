@@ -19,21 +19,16 @@ from .frame.style import Style
 if TYPE_CHECKING:
     from .sources.base import Source, SourceFrame
 
-__all__ = ["Segmenter"]
-
 
 class Segmenter:
     """A model that segments frames of any size.
 
-    Not thread-safe, with one exception: one thread may :meth:`start` frames while another thread finishes earlier
-    frames.
+    Not thread-safe, with one exception: one thread may :meth:`start` frames while another finishes earlier frames.
 
-    Frames are uint8 arrays with contiguous rows, such as crops of larger frames. There are three pixel formats:
-    ``"bgr"`` (H, W, 3), and the formats of cameras and decoders, ``"nv12"`` (3*H/2, W) and ``"yuyv"`` (H, W, 2),
-    BT.601, limited range. The network's resize reads all three directly; only an overlay needs a conversion to BGR,
-    which is done in the overlay's memory.
+    Frames are uint8 arrays with contiguous rows (crops too) in three pixel formats: ``"bgr"`` (H, W, 3), ``"nv12"``
+    (3*H/2, W) and ``"yuyv"`` (H, W, 2), the latter two BT.601, limited range. The network's resize reads all three
+    directly; only an overlay needs a conversion to BGR, which is done in the overlay's memory.
 
-    >>> import numpy as np
     >>> with Segmenter("unet-s-camvid") as seg:
     ...     frame = np.zeros((720, 1280, 3), np.uint8)
     ...     seg(frame).shape, seg.overlay(frame).shape
@@ -48,12 +43,10 @@ class Segmenter:
         contours: Whether the overlay draws the borders between classes.
         smooth: Weight of the new frame, above 0 to 1, in an exponential mean of the logits over the frames of one video
             (see :meth:`reset`). None disables smoothing.
-        throughput: Let the engine compute several frames in parallel, if the engine supports it. Files are processed
-            faster, but each frame takes longer. Useful only for :class:`seg_edge.runtime.Pipeline` and :meth:`stream`.
+        throughput: Let the engine compute several frames in parallel if it can: files are faster, each frame is slower.
 
     Raises:
-        ModelFileError, UnknownNameError, EngineError: as :func:`seg_edge.runtime.open_engine`.
-        UnknownNameError: the model has no class of that name.
+        ModelFileError, UnknownNameError, EngineError: as :func:`seg_edge.runtime.open_engine`; an unknown class.
         InputError: ``alpha`` or ``smooth`` is out of range, or ``smooth`` is given for a model without logits.
     """
 

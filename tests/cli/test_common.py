@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import signal
 import subprocess
 import sys
@@ -12,49 +11,12 @@ import time
 import pytest
 from rich.table import Table
 
-from seg_edge.cli.common import console, parse_range, parse_size, print_table, progress_bar
-from seg_edge.core.errors import InputError
+from seg_edge.cli.common import console, print_table, progress_bar
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-@pytest.mark.parametrize(
-    ("text", "size_hw"),
-    [
-        ("352x480", (352, 480)),
-        ("352X480", (352, 480)),
-        ("352×480", (352, 480)),
-        (" 480 ", (480, 480)),
-        ("1x1", (1, 1)),
-        ("99999", (99999, 99999)),
-        (None, None),
-    ],
-)
-def test_parse_size(text, size_hw):
-    assert parse_size(text) == size_hw
-
-
-@pytest.mark.parametrize(
-    "text", ["", "x", "352x", "x480", "352,480", "352 x 480", "0", "0x480", "480x0", "-1", "1.5", "100000"]
-)
-def test_parse_size_refuses(text):
-    expected = f"--frame: expected HEIGHTxWIDTH in pixels such as 352x480, got {text!r}"
-    with pytest.raises(InputError, match=re.escape(expected)):
-        parse_size(text, "--frame")
-
-
-@pytest.mark.parametrize(("text", "ends"), [("0.75,2", (0.75, 2)), ("1", (1, 1)), (" 1 , 1 ", (1, 1)), ("-1,0", (-1, 0))])
-def test_parse_range(text, ends):
-    assert parse_range(text, "--scale") == ends
-
-
-@pytest.mark.parametrize("text", ["", "2,1", "a", "1,", "1,2,3", "nan", "1,nan"])
-def test_parse_range_refuses(text):
-    with pytest.raises(InputError, match=re.escape(f"--scale: expected LOW,HIGH such as 0.75,2, got {text!r}")):
-        parse_range(text, "--scale")
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), None])

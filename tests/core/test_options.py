@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,38 @@ def test_a_size_may_be_a_text():
         Sized(threads=[1, 0])
     with pytest.raises(UnknownNameError, match="unknown kinds 'c'"):
         Sized(kinds=["a", "c"])
+
+
+@pytest.mark.parametrize(
+    ("text", "size_hw"),
+    [
+        ("352x480", (352, 480)),
+        ("352X480", (352, 480)),
+        ("352×480", (352, 480)),
+        (" 480 ", (480, 480)),
+        ("1x1", (1, 1)),
+        ("99999", (99999, 99999)),
+    ],
+)
+def test_parse_size(text, size_hw):
+    assert parse_size(text) == size_hw
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "352x", "x480", "352,480", "352 x 480", "0", "0x480", "480x0", "-1", "1.5", "100000"]
+)
+def test_parse_size_refuses(text):
+    expected = f"expected HEIGHTxWIDTH in pixels such as 352x480, got {text!r}"
+    with pytest.raises(InputError, match=re.escape(expected)):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(("text", "ends"), [("0.75,2", (0.75, 2)), ("1", (1, 1)), (" 1 , 1 ", (1, 1)), ("-1,0", (-1, 0))])
+def test_parse_range(text, ends):
+    assert parse_range(text) == ends
+
+
+@pytest.mark.parametrize("text", ["", "2,1", "a", "1,", "1,2,3", "nan", "1,nan"])
+def test_parse_range_refuses(text):
+    with pytest.raises(InputError, match=re.escape(f"expected LOW,HIGH such as 0.75,2, got {text!r}")):
+        parse_range(text)
