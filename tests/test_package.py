@@ -219,7 +219,7 @@ def test_circles_that_only_type_checkers_see_are_few(record_property):
 
 
 #: Files in circles that only annotations close; lower it when one goes.
-TYPE_CHECKING_CIRCLES = 60
+TYPE_CHECKING_CIRCLES = 3
 
 
 def test_circles_are_found():
