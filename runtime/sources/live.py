@@ -157,16 +157,19 @@ class LiveSource(Source):
         return frame
 
     def _first(self, until_s: float) -> About:
+        refusal: FeedLost | None = None
         while True:
             try:
                 self._feed, about = self._attempt(min(until_s, perf_counter() + self._options.attempt_s))
                 self.attempts = 0
                 return about
             except FeedLost as error:
-                self.reason = redact(str(error))
+                # The last attempt may be cut short by the deadline: what an earlier one was told says more.
+                refusal = error if refusal is None or not error.silent else refusal
+                self.reason = redact(str(refusal))
                 pause_s = self._pause_s()
                 if error.final or perf_counter() + pause_s >= until_s:
-                    raise
+                    raise refusal from None
                 self._wake.sleep(pause_s)
 
     def _attempt(self, until_s: float) -> tuple[Feed, About]:

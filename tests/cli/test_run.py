@@ -181,15 +181,15 @@ def test_a_run_that_fails_writes_its_statistics(tiny_model, tmp_path, capsys):
 
 
 def test_side_by_side_a_short_run_states_no_rate_that_it_did_not_have(tiny_model, images, tmp_path, monkeypatch):
-    """Two at a time of 50 ms: 40 a second, and not the hundreds between two that come out together."""
+    """Two at a time of 250 ms: 8 a second, and not the hundreds between two that come out together."""
     infer = OnnxRuntimeEngine._infer
-    monkeypatch.setattr(OnnxRuntimeEngine, "_infer", lambda self, frames: time.sleep(0.05) or infer(self, frames))
+    monkeypatch.setattr(OnnxRuntimeEngine, "_infer", lambda self, frames: time.sleep(0.25) or infer(self, frames))
     words = ("--engine", "onnxruntime", "--threads", 2, "--sink", "none", "--json", tmp_path / "s.json")
     for count in (3, 6):
         assert run(tiny_model, "--source", images, "--max-frames", count, *words) == 0
         stats = json.loads((tmp_path / "s.json").read_text())
         assert stats["parallel"] == 2
-        assert stats["fps"] < 45
+        assert stats["fps"] < 16
     assert run(tiny_model, "--source", images, "--max-frames", 2, *words) == 0
     stats = json.loads((tmp_path / "s.json").read_text())
     assert stats["fps"] is None
