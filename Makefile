@@ -13,6 +13,9 @@ SECONDS ?= 60
 CORPUS := tests/runtime/csrc/corpus
 KERNELS := CMakeLists.txt $(wildcard runtime/csrc/*)
 
+# Compiled modules are kept, whatever the shell says: the tests start hundreds of processes, and each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench table asan tsan fuzz coverage aarch64 avx512 clean
 
