@@ -13,6 +13,7 @@ Limits (status 3 = one broke): 1.5, 0.5 and 2 times the imports.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -103,8 +104,10 @@ def seconds_of(command: Sequence[str], folder: Path, status: int) -> float:
     Raises:
         SystemExit: it ended with another status than ``status``.
     """
+    # With compiled modules, as after an installation, also where the shell forbids Python to write them.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
     seconds = perf_counter() - began
     if done.returncode != status:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
