@@ -12,7 +12,7 @@ import typer
 
 from ..core.shipped import DEFAULT
 from ..runtime.sinks.table import FORMS as SINKS
-from ..runtime.sources.options import CameraOptions, LiveOptions
+from ..runtime.sources.options import CameraOptions, LiveOptions, VideoOptions
 from ..runtime.sources.table import FORMS as SOURCES
 from .common import MODEL_HELP, about, second_signal_ends, writable
 from .derive import Fields, Values, derive
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..runtime import Pipeline, Result, Source
 
 
-@derive(CameraOptions, Fields(LiveOptions, only=("start_s",)))
+@derive(CameraOptions, Fields(LiveOptions, only=("start_s",)), VideoOptions)
 def run(
     values: Values,
     model: Annotated[Path, typer.Argument(help=MODEL_HELP)] = Path(DEFAULT),
@@ -70,7 +70,7 @@ def run(
     from ..runtime.engines.ahead import opened_ahead
     from ..runtime.sources.table import names_camera, names_files, redact
 
-    camera, live = values.of(CameraOptions), values.of(LiveOptions)
+    camera, live, video = values.of(CameraOptions), values.of(LiveOptions), values.of(VideoOptions)
     texts, targets = source or ["0"], sink or ["window"]
     if camera != CameraOptions() and not any(map(names_camera, texts)):
         raise InputError(
@@ -89,7 +89,7 @@ def run(
             from ..runtime import Pipeline, Segmenter, open_source
             from ..runtime.sinks import open_sinks
 
-            sources = [stack.enter_context(open_source(text)) for text in texts] if files else []
+            sources = [stack.enter_context(open_source(text, video=video)) for text in texts] if files else []
             look: dict[str, Any] = {"classes": classes, "contours": contours, "smooth": smooth}
             segmenter = stack.enter_context(Segmenter(opened_engine(), threads=threads, alpha=alpha, **look))
             chosen = segmenter.engine
@@ -99,7 +99,7 @@ def run(
                 segmenter.warmup()
             check()
             if not files:
-                sources = [stack.enter_context(open_source(text, camera, live)) for text in texts]
+                sources = [stack.enter_context(open_source(text, camera, live, video)) for text in texts]
             sinks, opened_sinks = open_sinks(targets, sources, stack)
             for each in opened_sinks:
                 if each.about:

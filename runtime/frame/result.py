@@ -40,6 +40,7 @@ class Result:
         captured_s: Time at which the frame was in memory (``time.perf_counter``).
         origin: Number of the source if several are read together, else 0.
         pixel_format: See :func:`seg_edge.runtime.frame.kernels.resize`.
+        time_s: Presentation time, in seconds from the start of the source; None if the source states none.
     """
 
     frame: Frame
@@ -51,6 +52,7 @@ class Result:
     captured_s: float = 0.0
     origin: int = 0
     pixel_format: str = "bgr"
+    time_s: float | None = None
 
     @cached_property
     def frame_bgr(self) -> Frame:

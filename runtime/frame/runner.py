@@ -237,4 +237,5 @@ def about_frame(frame: SourceFrame) -> dict[str, Any]:
         "captured_s": frame.captured_s,
         "origin": frame.origin,
         "pixel_format": frame.pixel_format,
+        "time_s": frame.time_s,
     }

@@ -320,7 +320,7 @@ class Pipeline:
                 return self._segmenter.process_batch(frames, outs, **wanted)
             frame, (mask_out, out) = frames[0], outs[0]
             about: dict[str, Any] = {"index": frame.index, "name": frame.name, "origin": frame.origin}
-            about |= {"captured_s": frame.captured_s, "pixel_format": frame.pixel_format}
+            about |= {"captured_s": frame.captured_s, "pixel_format": frame.pixel_format, "time_s": frame.time_s}
             return [self._segmenter.process(frame.image, **wanted, mask_out=mask_out, out=out, **about)]
         except BaseException:
             self._abandoned += len(frames)

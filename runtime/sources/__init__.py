@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .base import Source, SourceFrame, quiet_opencv
-    from .files import ImageSource, VideoSource
+    from .files import ImageSource
     from .live import LiveSource
     from .opening import open_source
-    from .options import CameraOptions, LiveOptions
+    from .options import CameraOptions, LiveOptions, VideoOptions
     from .table import SCHEMES, names_camera, names_files, redact, source_path
+    from .video import VideoSource
 
 __all__ = [
     "CameraOptions",
@@ -21,6 +22,7 @@ __all__ = [
     "SCHEMES",
     "Source",
     "SourceFrame",
+    "VideoOptions",
     "VideoSource",
     "names_camera",
     "names_files",
@@ -39,7 +41,8 @@ _HOMES = {
     "SCHEMES": ".table",
     "Source": ".base",
     "SourceFrame": ".base",
-    "VideoSource": ".files",
+    "VideoOptions": ".options",
+    "VideoSource": ".video",
     "names_camera": ".table",
     "names_files": ".table",
     "open_source": ".opening",

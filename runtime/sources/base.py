@@ -36,6 +36,8 @@ class SourceFrame:
         captured_s: Time at which the frame was in memory (``time.perf_counter``).
         origin: Number of the source if several are read together, else 0.
         pixel_format: ``"bgr"`` (H, W, 3), ``"nv12"`` (3*H/2, W) or ``"yuyv"`` (H, W, 2).
+        time_s: Presentation time, in seconds from the start of the source; None if the source states none. Of a live
+            source, it goes on over new connections by the time that passed.
     """
 
     image: npt.NDArray[np.uint8]
@@ -44,6 +46,7 @@ class SourceFrame:
     captured_s: float
     origin: int = 0
     pixel_format: str = "bgr"
+    time_s: float | None = None
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -66,6 +69,7 @@ class Source(ABC):
         count: Number of frames that the source will deliver; None if unknown.
         corrupt: Number of frames so far that could not be decoded.
         reconnects: Number of times that a lost connection was restored.
+        video: Reader, decoder, codec, pixel format and colours of a video (``run --json``); None for other sources.
     """
 
     live = False
@@ -76,6 +80,7 @@ class Source(ABC):
         self.count = count
         self.corrupt = 0
         self.reconnects = 0
+        self.video: dict[str, Any] | None = None
 
     @abstractmethod
     def __iter__(self) -> Iterator[SourceFrame]:
@@ -96,6 +101,7 @@ class Source(ABC):
                 "lost_s": 0.0,
                 "size": None,
                 "reason": None,
+                "video": self.video,
             }
         ]
 

@@ -11,7 +11,8 @@ from .base import logger
 from .feed import Feed, GrabberFeed, Wake
 from .gst import GstFeed, csi_pipeline
 from .live import LiveSource
-from .options import CameraOptions, LiveOptions
+from .options import CameraOptions, LiveOptions, VideoOptions
+from .table import redact
 
 
 def open_camera(text: str, number: int, options: CameraOptions, live: LiveOptions) -> LiveSource:
@@ -49,7 +50,7 @@ def open_camera(text: str, number: int, options: CameraOptions, live: LiveOption
     return source
 
 
-def open_csi(text: str, rest: str, options: CameraOptions, live: LiveOptions) -> LiveSource:
+def open_csi(text: str, rest: str, options: CameraOptions, live: LiveOptions, video: VideoOptions) -> LiveSource:
     """Opens ``csi://N``, a camera on a CSI port of a Jetson.
 
     Raises:
@@ -57,10 +58,10 @@ def open_csi(text: str, rest: str, options: CameraOptions, live: LiveOptions) ->
     """
     if not re.fullmatch(r"\d{1,2}", rest):
         raise SourceError(f"source {text}: expected the camera's number, such as csi://0")
-    return open_gst(text, csi_pipeline(int(rest), options), options, live)
+    return open_gst(text, csi_pipeline(int(rest), options), options, live, video)
 
 
-def open_gst(text: str, pipeline: str, options: CameraOptions, live: LiveOptions) -> LiveSource:
+def open_gst(text: str, pipeline: str, _options: CameraOptions, live: LiveOptions, _video: VideoOptions) -> LiveSource:
     """Opens ``gst://PIPELINE``, any GStreamer pipeline that delivers video.
 
     Raises:
@@ -74,8 +75,8 @@ def open_gst(text: str, pipeline: str, options: CameraOptions, live: LiveOptions
         hint = "; it comes with JetPack, on a Jetson" if "nvarguscamerasrc" in reason else ""
         if 'element "rtp' in reason:  # elements that this package appends, see gst_stream.py
             hint = "; apt-get install gstreamer1.0-plugins-good"
-        trial = f"try it: gst-launch-1.0 -v {pipeline} ! fakesink"
-        return f"source {text}: the GStreamer pipeline does not start: {reason}{hint}; {trial}"
+        trial = f"try it: gst-launch-1.0 -v {redact(pipeline)} ! fakesink"
+        return f"source {redact(text)}: the GStreamer pipeline does not start: {reason}{hint}; {trial}"
 
     return LiveSource(text, connect, options=live, why_not=why_not)
 

@@ -31,6 +31,8 @@ PIPE_BYTES = 1 << 20
 #: Maximum width and height, so that invalid data in the pipe can't cause a huge allocation.
 MAX_SIDE = 16384
 _MAX_TEXT = 1 << 16
+#: Seconds that a process gets to load its library, in addition to the time for the connection.
+_STARTUP_S = 60.0
 
 
 def grow_pipe(fd: int) -> None:
@@ -51,11 +53,12 @@ class FeedLost(Exception):
         why: The reason.
         silent: The connection is open, but no frame arrived in time.
         final: Another attempt would fail in the same way.
+        ended: The stream has stated its end.
     """
 
-    def __init__(self, why: str, *, silent: bool = False, final: bool = False) -> None:
+    def __init__(self, why: str, *, silent: bool = False, final: bool = False, ended: bool = False) -> None:
         super().__init__(why)
-        self.silent, self.final = silent, final
+        self.silent, self.final, self.ended = silent, final, ended
 
 
 class Cancelled(Exception):
@@ -91,20 +94,37 @@ class Wake:
 
 @dataclass(frozen=True)
 class About:
-    """Properties of a connection: ``fps`` or None, ``count`` (None for a stream without an end), size, ``fourcc``."""
+    """Properties of a connection.
+
+    Attributes:
+        fps: Frames per second, or None.
+        count: Number of frames; None if unknown.
+        size_wh: Width and height, pixels; zeros if unknown.
+        fourcc: The format of a camera, or None.
+        live: The stream has no end.
+        segment_s: Seconds of video that a server publishes at once (HLS); 0 for a continuous stream.
+        video: See :class:`.Source`.
+    """
 
     fps: float | None = None
     count: int | None = None
     size_wh: tuple[int, int] = (0, 0)
     fourcc: str | None = None
+    live: bool = True
+    segment_s: float = 0.0
+    video: dict[str, Any] | None = None
 
 
 class FeedFrame(NamedTuple):
-    """A received frame and its arrival time. The image is uint8 in ``pixel_format``, with contiguous rows."""
+    """A received frame and its arrival time. The image is uint8 in ``pixel_format``, with contiguous rows.
+
+    ``time_s`` is the presentation time in seconds since the connection's start, or None.
+    """
 
     image: npt.NDArray[np.uint8]
     captured_s: float
     pixel_format: str = "bgr"
+    time_s: float | None = None
 
 
 class Feed(ABC):
@@ -134,6 +154,12 @@ class Feed(ABC):
         goodbye: signal.Signals | None = None,
     ) -> None:
         self._wake, self._goodbye = wake, goodbye
+        #: Number of damaged packets, the details of the video and remarks for the user, as far as the process said so.
+        self.corrupt = 0
+        self.video: dict[str, Any] | None = None
+        self.notes: list[str] = []
+        #: Seconds from the start of the process until it began to connect.
+        self.startup_s = 0.0
         self.messages: deque[str] = deque(maxlen=20)
         self._fd, write = os.pipe()
         try:
@@ -254,17 +280,18 @@ class Feed(ABC):
 
 
 class GrabberFeed(Feed):
-    """A camera or stream that OpenCV reads in a ``grabber.py`` process.
+    """A camera or stream that a ``grabber.py`` process reads.
 
     Args:
         address: Number of a camera, or address of a stream. It is sent through a pipe, so that a password does not
             appear in process lists.
-        backend: Name of an OpenCV backend (``"CAP_FFMPEG"``, ``"CAP_V4L2"``, ``"CAP_ANY"``).
+        backend: Name of an OpenCV backend (``"CAP_FFMPEG"``, ``"CAP_V4L2"``, ``"CAP_ANY"``); ``"libav"`` is PyAV.
         wake: Ends every wait.
         parameters: Parameters for opening: OpenCV's names → values.
         properties: Properties that are set after opening: OpenCV's names → values.
         retry: Skip a limited number of frames that fail to decode.
         raw: Don't convert frames that the device delivers as NV12 or YUYV.
+        about: Further settings for PyAV, see ``libav/grab.py``.
     """
 
     def __init__(
@@ -277,18 +304,21 @@ class GrabberFeed(Feed):
         properties: Mapping[str, float] | None = None,
         retry: bool = False,
         raw: bool = False,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         script = str(Path(grabber.__file__))
         super().__init__(
             lambda fd: [sys.executable, script, str(fd)],
             wake,
             config={
+                "reader": "libav" if backend == "libav" else "opencv",
                 "address": address,
                 "backend": backend,
                 "parameters": dict(parameters or {}),
                 "properties": dict(properties or {}),
                 "retry": retry,
                 "raw": raw,
+                **(about or {}),
             },
             # 16 is AV_LOG_ERROR: these messages contain the reason why a server refuses.
             env={"OPENCV_FFMPEG_LOGLEVEL": "16", "OPENCV_LOG_LEVEL": "SILENT", "PYTHONUNBUFFERED": "1"},
@@ -296,17 +326,28 @@ class GrabberFeed(Feed):
         self._header = bytearray(grabber.HEADER.size)
 
     def opened(self, until_s: float) -> About:
-        about = json.loads(self._record(grabber.OPENED, until_s)[-1].tobytes())
-        count = about["count"]
-        return About(about["fps"], round(count) if count else None, tuple(about["size_wh"]), about["fourcc"])
+        begun = perf_counter()
+        try:
+            self._record(grabber.READY, max(until_s, begun + _STARTUP_S))
+        finally:
+            # A busy machine may take seconds to load the library; the server has its time from now on.
+            self.startup_s = perf_counter() - begun
+        about = json.loads(self._record(grabber.OPENED, until_s + self.startup_s)[-1].tobytes())
+        count, live = about["count"], about["live"]
+        size_wh: tuple[int, int] = tuple(about["size_wh"])
+        self.video = about["video"]
+        return About(
+            about["fps"], round(count) if count else None, size_wh, about["fourcc"], live, about.get("segment_s", 0.0)
+        )
 
     def next(self, until_s: float) -> FeedFrame:
-        pixel_format, size_hw, captured_s, body = self._record(grabber.FRAME, until_s)
-        return FeedFrame(body.reshape(grabber.shape(pixel_format, *size_hw)), captured_s, pixel_format)
+        pixel_format, size_hw, captured_s, time_s, body = self._record(grabber.FRAME, until_s)
+        image = body.reshape(grabber.shape(pixel_format, *size_hw))
+        return FeedFrame(image, captured_s, pixel_format, None if math.isnan(time_s) else time_s)
 
-    def _record(self, wanted: int, until_s: float) -> tuple[str, tuple[int, int], float, npt.NDArray[np.uint8]]:
+    def _record(self, wanted: int, until_s: float) -> tuple[str, tuple[int, int], float, float, npt.NDArray[np.uint8]]:
         self._fill(until_s, memoryview(self._header))
-        magic, kind, code, height, width, captured_s, length = grabber.HEADER.unpack(self._header)
+        magic, kind, code, height, width, captured_s, time_s, corrupt, length = grabber.HEADER.unpack(self._header)
         if magic != grabber.MAGIC or max(height, width) > MAX_SIDE or code >= len(grabber.FORMATS):
             raise FeedLost("its process wrote something else than frames")
         pixel_format = grabber.FORMATS[code]
@@ -319,7 +360,15 @@ class GrabberFeed(Feed):
         # The rest of a record follows immediately, unless the process hangs.
         self._fill(max(until_s, perf_counter() + 1), body.data)
         if kind == wanted:
-            return pixel_format, (height, width), captured_s, body
+            self.corrupt = max(corrupt, self.corrupt)
+            return pixel_format, (height, width), captured_s, time_s, body
+        if kind == grabber.INFO:
+            told = json.loads(body.tobytes())
+            self.video = told["video"]
+            self.notes += told["notes"]
+            return self._record(wanted, until_s)
         self._listen()
         reason = body.tobytes().decode(errors="replace")
-        raise FeedLost(": ".join([reason, *list(self.messages)[-1:]]))
+        said = list(self.messages)[-1:] if kind == grabber.FAILED else []
+        why = ": ".join([reason, *(line for line in said if line not in reason)])
+        raise FeedLost(why, final=kind == grabber.REFUSED, ended=kind == grabber.ENDED)

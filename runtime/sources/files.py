@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 from urllib.parse import unquote
 
-import cv2
-import numpy as np
-
 from ...core.errors import DataError, SourceError
 from ...datasets.dataset import read_image
 from ...datasets.layouts import IMAGE_SUFFIXES, list_images
-from .base import Source, SourceFrame, logger, quiet_opencv
-from .options import CameraOptions, LiveOptions
+from .base import Source, SourceFrame, logger
+from .options import CameraOptions, LiveOptions, VideoOptions
+from .video import AvVideoSource, OpenCvVideoSource
+
+#: Bytes that are read. Headers of colour profiles may stand before the mark.
+_HEAD = 1 << 20
 
 
 class ImageSource(Source):
@@ -50,64 +50,8 @@ class ImageSource(Source):
             raise SourceError(f"source {self.text}: none of its {len(self._paths)} images can be decoded; replace them")
 
 
-class VideoSource(Source):
-    """A video file. Delivers every frame, as fast as the reader takes them."""
-
-    def __init__(self, text: str) -> None:
-        with quiet_opencv():
-            self._capture = cv2.VideoCapture(text)
-            opened = self._capture.isOpened()
-        if not opened:
-            self._capture.release()
-            raise SourceError(
-                f"source {text}: can't be opened as a video ({Path(text).stat().st_size} bytes): not a video, damaged, or "
-                "in a format that this OpenCV can't decode; try to play it, or convert it to mp4"
-            )
-        count = self._positive(cv2.CAP_PROP_FRAME_COUNT)
-        super().__init__(text, self._positive(cv2.CAP_PROP_FPS), round(count) if count else None)
-        # Held during a read, because releasing a capture during a read crashes the process.
-        self._reading = threading.Lock()
-
-    def __iter__(self) -> Iterator[SourceFrame]:
-        stem = Path(self.text).stem or "frame"
-        index = 0
-        while True:
-            with self._reading:
-                more, image = self._capture.read()
-                now = perf_counter()
-            if not more:
-                break
-            yield SourceFrame(np.asarray(image, np.uint8), index, f"{stem}_{index:06d}", now)
-            index += 1
-        if not index:
-            raise SourceError(
-                f"source {self.text}: not one frame can be decoded; the video is damaged: convert or replace it"
-            )
-        check_count(self.text, index, self.count)
-
-    def close(self) -> None:
-        # A read from a dead network drive may hang forever. Then the capture stays open, so that close() does not hang.
-        if self._reading.acquire(timeout=0.1):
-            try:
-                self._capture.release()
-            finally:
-                self._reading.release()
-
-    def _positive(self, prop: int) -> float | None:
-        value = self._capture.get(prop)
-        return float(value) if np.isfinite(value) and value > 0 else None
-
-
-def check_count(text: str, delivered: int, stated: int | None) -> None:
-    """Warns about a truncated video. Containers often state a frame or two too many; damaged files lack many more."""
-    if stated and delivered < 0.98 * stated - 2:
-        logger.warning(
-            "seg-edge: %s ended after %d of the %d frames that it states; it may be damaged", text, delivered, stated
-        )
-
-
-def open_file(text: str) -> Source:
-    """Opens a video, an image or a folder of images.
+def open_file(text: str, options: VideoOptions | None = None) -> Source:
+    """Opens a video, an image or a folder of images. An animated image is a video.
 
     Raises:
         SourceError: the path is missing, empty or not readable.
@@ -120,14 +64,15 @@ def open_file(text: str) -> Source:
             f"source {text}: no such file or folder; expected a camera number, a video, an image, a folder of images or the "
             "address of a stream"
         )
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    options = options or VideoOptions()
+    if path.suffix.lower() in IMAGE_SUFFIXES and not _is_moving(path):
         return ImageSource(text, [path])
-    return VideoSource(text)
+    return AvVideoSource(text, options) if options.with_pyav else OpenCvVideoSource(text)
 
 
-def open_file_address(_text: str, rest: str, _camera: CameraOptions, _live: LiveOptions) -> Source:
+def open_file_address(_text: str, rest: str, _camera: CameraOptions, _live: LiveOptions, video: VideoOptions) -> Source:
     """Opens ``file:///PATH``. Raises as :func:`open_file` does."""
-    return open_file(unquote(rest))
+    return open_file(unquote(rest), video)
 
 
 def _folder(path: Path) -> list[Path]:
@@ -145,3 +90,18 @@ def _folder(path: Path) -> list[Path]:
                 f"source {path}: {other.name} and {image.name} have one name, so their results would too; rename one"
             )
     return images
+
+
+def _is_moving(path: Path) -> bool:
+    """Whether a file with an image's suffix is an animation (WebP, PNG, AVIF), so that it is read as a video."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X":
+        return bool(head[20] & 2)  # the flag "animation"
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        # The chunk acTL must stand before the image data.
+        return b"acTL" in head[: max(head.find(b"IDAT"), 0)]
+    return head[4:12] == b"ftypavis"

@@ -1,10 +1,10 @@
-"""Script that reads a camera or stream with OpenCV and writes every frame to a pipe.
+"""Script that reads a camera with OpenCV, or a stream with PyAV or OpenCV, and writes every frame to a pipe.
 
 A driver or network library may hang, or crash on a damaged stream. A thread can't be stopped then, but a process can be
 killed. Therefore this process reads all live sources, and the runtime supervises it (``feed.py``, ``live.py``).
 
 The script reads one line of JSON from standard input. It writes records to the file descriptor in its argument: HEADER,
-then ``length`` bytes. It does not import seg_edge, so that it starts as fast as OpenCV loads.
+then ``length`` bytes. It does not import seg_edge, so that it starts as fast as the reader's library loads.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 #: magic, kind, pixel format, height, width, captured (``time.perf_counter``: one clock for all processes of a machine),
-#: length.
-HEADER = struct.Struct("<4sBBxxIIdQ")
+#: presentation time in seconds (NaN: unknown), number of damaged packets so far, length.
+HEADER = struct.Struct("<4sBBxxIIddIQ")
 MAGIC = b"SegF"
-OPENED, FRAME, FAILED = 1, 2, 3
+#: READY: the library is loaded, the connection begins. INFO: JSON with ``video`` and ``notes``. ENDED: the stream's own
+#: end. REFUSED: as FAILED, and another attempt would fail in the same way.
+OPENED, FRAME, FAILED, READY, INFO, ENDED, REFUSED = range(1, 8)
 #: Pixel formats; a record holds the index.
 FORMATS = ("bgr", "nv12", "yuyv")
 #: Camera formats that are not converted here, because the network's resize reads them: OpenCV's name → ours.
@@ -46,11 +51,13 @@ def send(
     size_hw: tuple[int, int] = (0, 0),
     captured_s: float = 0.0,
     pixel_format: str = "bgr",
+    time_s: float = float("nan"),
+    corrupt: int = 0,
 ) -> None:
     """Writes one record. ``body`` is any C-contiguous buffer and is not copied."""
     view = memoryview(body).cast("B")
     code = FORMATS.index(pixel_format)
-    parts = [memoryview(HEADER.pack(MAGIC, kind, code, *size_hw, captured_s, len(view))), view]
+    parts = [memoryview(HEADER.pack(MAGIC, kind, code, *size_hw, captured_s, time_s, corrupt, len(view))), view]
     while parts:
         written = os.writev(fd, parts)
         while parts and written >= len(parts[0]):
@@ -64,6 +71,7 @@ def grab(fd: int, config: dict[str, Any], leaving: threading.Event) -> None:
     import cv2
     import numpy as np
 
+    send(fd, READY, b"{}")
     backend = getattr(cv2, config["backend"])
     parameters = [number for name, value in config["parameters"].items() for number in (getattr(cv2, name), int(value))]
     capture = cv2.VideoCapture(config["address"], backend, parameters)
@@ -80,9 +88,17 @@ def grab(fd: int, config: dict[str, Any], leaving: threading.Event) -> None:
     code = int(positive(cv2.CAP_PROP_FOURCC) or 0)
     fourcc = "".join(chr(code >> shift & 0x7F) for shift in (0, 8, 16, 24)) if code else None
     size_hw = (int(positive(cv2.CAP_PROP_FRAME_HEIGHT) or 0), int(positive(cv2.CAP_PROP_FRAME_WIDTH) or 0))
+    count = positive(cv2.CAP_PROP_FRAME_COUNT)
     about = {
         "fps": positive(cv2.CAP_PROP_FPS),
-        "count": positive(cv2.CAP_PROP_FRAME_COUNT),
+        "count": count,
+        "live": count is None,
+        "video": {
+            "reader": f"OpenCV {getattr(cv2, '__version__', '')}",
+            "decoder": None,
+            "codec": fourcc,
+            "pixel_format": None,
+        },
         "size_wh": size_hw[::-1],
         "fourcc": fourcc,
     }
@@ -124,13 +140,30 @@ def _watch_parent(leaving: threading.Event) -> None:
     os._exit(0)
 
 
+def _grabber(config: dict[str, Any]) -> Callable[[int, dict[str, Any], threading.Event], None]:
+    if config["reader"] == "opencv":
+        return grab
+    # The folder libav as a package of its own, without importing the packages around it.
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libav")
+    spec = spec_from_file_location("libav", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder])
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules["libav"] = module
+    spec.loader.exec_module(module)
+    function: Callable[[int, dict[str, Any], threading.Event], None] = partial(import_module("libav.grab").grab, send)
+    return function
+
+
 def main() -> None:
     sys.path.pop(0)  # this folder, whose files would hide modules with the same names
     config = json.loads(sys.stdin.buffer.readline())
     leaving = threading.Event()
     threading.Thread(target=_watch_parent, args=(leaving,), daemon=True).start()
     try:
-        grab(int(sys.argv[1]), config, leaving)
+        _grabber(config)(int(sys.argv[1]), config, leaving)
     except BrokenPipeError:
         pass  # the parent has exited
     os._exit(0)  # the watcher thread blocks in a read, which would delay a normal exit

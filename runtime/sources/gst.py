@@ -18,6 +18,7 @@ from ...core.errors import SourceError
 from .feed import About, Feed, FeedFrame, FeedLost, Wake
 from .gst_stream import HEADER, MAX_TEXT, MTU, Caps, NotFrames, Packet
 from .options import CameraOptions
+from .table import redact
 
 TOOL = "gst-launch-1.0"
 # Frames are BGR, or in a camera or decoder format that the kernels support: BT.601, limited range, even sides. The
@@ -60,11 +61,11 @@ class GstFeed(Feed):
     def __init__(self, text: str, pipeline: str, wake: Wake) -> None:
         tool = shutil.which(TOOL)
         if tool is None:
-            raise SourceError(f"source {text}: {TOOL} is not installed; apt-get install gstreamer1.0-tools")
+            raise SourceError(f"source {redact(text)}: {TOOL} is not installed; apt-get install gstreamer1.0-tools")
         try:
             words = shlex.split(f"{pipeline} {TAIL}")
         except ValueError as error:
-            raise SourceError(f"source {text}: the pipeline can't be read ({error}); close the quotation") from error
+            raise SourceError(f"source {redact(text)}: the pipeline can't be read ({error}); close the quotation") from error
         self._caps: Caps | None = None
         self._header = bytearray(HEADER.size)
         self._packet: Packet | None = None  # the first packet of the next frame, if its header was read already

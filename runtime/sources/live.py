@@ -11,9 +11,9 @@ from typing import Any
 from ...core.errors import SourceError
 from .base import Source, SourceFrame, logger
 from .feed import About, Cancelled, Feed, FeedLost, Wake
-from .files import check_count
 from .options import LiveOptions
 from .table import redact
+from .video import check_count
 
 #: Opens a connection; setting the wake ends all of its waits.
 Connect = Callable[[Wake], Feed]
@@ -21,6 +21,8 @@ Connect = Callable[[Wake], Feed]
 Knock = Callable[[Wake], "str | None"]
 
 _FIRST_PAUSE_S = 0.25
+#: Seconds by which a stream's time may differ from the clock before it is tied to the clock again.
+_CLOCKS_S = 2.0
 
 
 class LiveSource(Source):
@@ -71,6 +73,11 @@ class LiveSource(Source):
         self._last_s: float | None = None
         self._lost_at: float | None = None
         self._lost_s = 0.0
+        self._segment_s = 0.0
+        self._startup_s = 0.0
+        self._born_s: float | None = None  # when the first frame came
+        self._zero_s: float | None = None  # when second 0 of the connection's stream would have come
+        self._corrupt_before = 0
         try:
             about = self._first(perf_counter() + self._options.start_s)
         except FeedLost as error:
@@ -84,7 +91,7 @@ class LiveSource(Source):
             raise
         self.about = about
         self.fps, self.count = about.fps, about.count
-        self.live = about.count is None
+        self.live = about.live
 
     def __iter__(self) -> Iterator[SourceFrame]:
         index = 0
@@ -108,6 +115,7 @@ class LiveSource(Source):
                 "lost_s": lost_s,
                 "size": list(self._size_hw) if self._size_hw else None,
                 "reason": self.reason,
+                "video": self.video,
             }
         ]
 
@@ -140,10 +148,11 @@ class LiveSource(Source):
                     # The first frame of a connection may have to wait for a key frame; later frames follow at the
                     # stated rate.
                     patience_s = self._options.stall_s if self._lost_at is None else self._options.attempt_s
+                    patience_s += 1.5 * self._segment_s  # a new segment may be that late
                     received = self._feed.next(perf_counter() + patience_s)
                     break
                 except FeedLost as error:
-                    if not self.live and not error.silent:
+                    if error.ended or (not self.live and not error.silent):
                         check_count(self.text, index, self.count)
                         self.state = "ended"
                         return None
@@ -151,8 +160,11 @@ class LiveSource(Source):
                     self._wake.sleep(self._pause_s())
         except Cancelled:
             return None
-        image, captured_s, pixel_format = received
-        frame = SourceFrame(image, index, f"frame_{index:06d}", captured_s, pixel_format=pixel_format)
+        image, captured_s, pixel_format, time_s = received
+        frame = SourceFrame(
+            image, index, f"frame_{index:06d}", captured_s, 0, pixel_format, self._time_s(time_s, captured_s)
+        )
+        self._hear()
         self._found(frame.size_hw)
         return frame
 
@@ -167,6 +179,9 @@ class LiveSource(Source):
                 # The last attempt may be cut short by the deadline: what an earlier one was told says more.
                 refusal = error if refusal is None or not error.silent else refusal
                 self.reason = redact(str(refusal))
+                # The time that processes took to load their library is not the server's.
+                until_s += self._startup_s
+                self._startup_s = 0.0
                 pause_s = self._pause_s()
                 if error.final or perf_counter() + pause_s >= until_s:
                     raise refusal from None
@@ -179,10 +194,35 @@ class LiveSource(Source):
             raise FeedLost(refused)
         feed = self._connect(self._wake)
         try:
-            return feed, feed.opened(until_s)
+            about = feed.opened(until_s)
         except BaseException:
+            self._startup_s = feed.startup_s
             feed.close()
             raise
+        self._segment_s, self._zero_s = about.segment_s, None
+        self._corrupt_before = self.corrupt
+        return feed, about
+
+    def _hear(self) -> None:
+        """Takes over what the connection's process said about the video."""
+        feed = self._feed
+        if feed is None:
+            return
+        self.video = feed.video
+        self.corrupt = self._corrupt_before + feed.corrupt
+        for note in feed.notes:
+            logger.warning("seg-edge: source %s: %s", self.text, note)
+        feed.notes.clear()
+
+    def _time_s(self, time_s: float | None, captured_s: float) -> float | None:
+        """The time since the first frame of the first connection: the stream's own, tied to the clock at each connection."""
+        if time_s is None:
+            return None
+        if self._born_s is None:
+            self._born_s = captured_s
+        if self._zero_s is None or (self.live and abs(self._zero_s + time_s - captured_s) > _CLOCKS_S + self._segment_s):
+            self._zero_s = captured_s - time_s if self.live else self._born_s
+        return self._zero_s + time_s - self._born_s
 
     def _lose(self, error: FeedLost) -> None:
         self._drop()

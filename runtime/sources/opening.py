@@ -9,11 +9,16 @@ from typing import Any
 
 from ...core.errors import SourceError
 from .base import Source
-from .options import CameraOptions, LiveOptions
+from .options import CameraOptions, LiveOptions, VideoOptions
 from .table import SCHEME, SCHEMES, camera_number, redact
 
 
-def open_source(source: str | Path | int, camera: CameraOptions | None = None, live: LiveOptions | None = None) -> Source:
+def open_source(
+    source: str | Path | int,
+    camera: CameraOptions | None = None,
+    live: LiveOptions | None = None,
+    video: VideoOptions | None = None,
+) -> Source:
     """Opens a source by name.
 
     >>> with open_source("street.mp4") as source:
@@ -26,12 +31,13 @@ def open_source(source: str | Path | int, camera: CameraOptions | None = None, l
             ``gst://PIPELINE``.
         camera: Size, rate and pixel format of a camera.
         live: Time limits for cameras and streams.
+        video: Decoder, and fields, of videos and network streams.
 
     Raises:
         SourceError: the source is missing, empty or not readable.
     """
     text = str(source)
-    camera, live = camera or CameraOptions(), live or LiveOptions()
+    camera, live, video = camera or CameraOptions(), live or LiveOptions(), video or VideoOptions()
     address = SCHEME.fullmatch(text)
     if address:
         scheme = address[1].lower()
@@ -43,11 +49,11 @@ def open_source(source: str | Path | int, camera: CameraOptions | None = None, l
                 f"a folder or {', '.join(name + '://' for name in SCHEMES)}"
             )
         module, function = SCHEMES[scheme]
-        return _of(module, function, text, address[2], camera, live)
+        return _of(module, function, text, address[2], camera, live, video)
     number = camera_number(text)
     if number is not None:
         return _of(".devices", "open_camera", text, number, camera, live)
-    return _of(".files", "open_file", text)
+    return _of(".files", "open_file", text, video)
 
 
 def _of(module: str, function: str, *arguments: Any) -> Source:

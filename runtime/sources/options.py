@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 
 from ...core.errors import InputError
 from ...core.options import Options, configuration, option
@@ -97,3 +98,47 @@ class LiveOptions(Options):
         for name, value in vars(self).items():
             if not value > 0:
                 raise InputError(f"`{name}`: expected seconds above 0, got {value}")
+
+
+#: Readers of videos: :class:`VideoOptions`.
+READERS = ("auto", "pyav", "opencv")
+#: Decoders of videos: :class:`VideoOptions`.
+DECODERS = ("software", "cuda", "vaapi", "v4l2m2m")
+
+
+@configuration
+class VideoOptions(Options):
+    """How videos and network streams are decoded.
+
+    >>> VideoOptions(weave=True).decoder
+    'software'
+
+    Raises:
+        UnknownNameError: an unknown decoder or reader.
+    """
+
+    decoder: str = option(
+        "software",
+        help="Decoder of videos and network streams; without the hardware, software decodes, and a line says so.",
+        choices=lambda: DECODERS,
+    )
+    weave: bool = option(False, help="Leave interlaced video as it is: both fields in one frame, not deinterlaced.")
+    reader: str = option(
+        "auto", help="Reader of videos and network streams; auto takes PyAV where it is installed.", choices=lambda: READERS
+    )
+
+    @property
+    def with_pyav(self) -> bool:
+        """Whether PyAV reads.
+
+        Raises:
+            InputError: PyAV was asked for, and is not installed.
+        """
+        if self.reader == "opencv":
+            return False
+        found = find_spec("av") is not None
+        if not found and self.reader == "pyav":
+            raise InputError("`reader`: PyAV is not installed; pip install av, or leave `reader` out")
+        if not found and (self.weave or self.decoder != "software"):
+            raise InputError("`decoder` and `weave` need PyAV, which is not installed; pip install av")
+        return found

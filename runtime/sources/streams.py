@@ -1,9 +1,8 @@
 """Network streams.
 
-OpenCV's FFmpeg reads them in a separate process (``grabber.py``). In this process, a hanging name resolution or a
-decoder that crashes on a damaged stream would stop the pipeline. The ``ffmpeg`` program would work as well, but edge
-devices would have to install it. If a stream changes its resolution during a connection, OpenCV scales the frames to
-the first size; a new connection uses the new size.
+PyAV, or else OpenCV's FFmpeg, reads them in a separate process (``grabber.py``). In this process, a hanging name
+resolution or a decoder that crashes on a damaged stream would stop the pipeline. If a stream changes its resolution
+during a connection, PyAV delivers frames of the new size; OpenCV scales them to the first size.
 """
 
 from __future__ import annotations
@@ -16,22 +15,26 @@ from urllib.parse import urlsplit, urlunsplit
 
 from .feed import Cancelled, Feed, GrabberFeed, Wake
 from .live import LiveSource
-from .options import CameraOptions, LiveOptions
-from .table import redact
+from .options import CameraOptions, LiveOptions, VideoOptions
+from .table import check_address, redact
 
 _KNOCK_S = 1.0
 
 
-def open_stream(text: str, _rest: str, _camera: CameraOptions, live: LiveOptions) -> LiveSource:
+def open_stream(text: str, _rest: str, _camera: CameraOptions, live: LiveOptions, video: VideoOptions) -> LiveSource:
     """Opens a network stream, such as ``rtsp://`` or ``http://``.
 
     Raises:
         SourceError: no server answers within ``live.start_s``, or the server sends no video.
     """
+    check_address(text)
     shown = redact(text)
+    with_pyav = video.with_pyav
     ms = 1e3 * live.attempt_s
 
     def connect(wake: Wake) -> Feed:
+        if with_pyav:
+            return GrabberFeed(text, "libav", wake, about={"decoder": video.decoder, "weave": video.weave})
         return GrabberFeed(text, "CAP_FFMPEG", wake, parameters={"CAP_PROP_OPEN_TIMEOUT_MSEC": ms}, retry=False)
 
     def knock(wake: Wake) -> str | None:

@@ -1,10 +1,12 @@
-"""Names of sources. Imports the standard library only."""
+"""Names of sources. Imports the standard library and the errors only."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 from urllib.parse import unquote
+
+from ...core.errors import SourceError
 
 #: Scheme of an address → (module of this package, function that opens it). The function takes the whole text, the part
 #: after ``://``, and the options.
@@ -24,7 +26,14 @@ FORMS = "Camera (0, /dev/videoN), video, image, folder, rtsp://…, http(s)://�
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.IGNORECASE | re.DOTALL)
 
 _CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
-_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
+# Passwords may contain anything but white space and quotation marks: up to the last @, in spite of "/" and "#".
+_PASSWORD = re.compile(r"(://[^/\s:@\"']*):[^\s\"']*@")
+# Passwords in a query, a path (user=admin_password=…) or a GStreamer element (user-pw=…).
+_SECRET = re.compile(
+    r"((?<![a-z])(?:pass(?:word|wd)?|pwd|user-pw|pw|token|secret|(?:api_?)?key|auth|sig(?:nature)?)=)"
+    r"(?:\"[^\"]*\"|'[^']*'|[^&\s/?#\"';]+)",
+    re.IGNORECASE,
+)
 
 
 def camera_number(text: str) -> int | None:
@@ -70,5 +79,28 @@ def redact(text: str) -> str:
 
     >>> redact("rtsp://me:secret@camera/1")
     'rtsp://me:***@camera/1'
+    >>> redact("http://camera/video?user=me&password=secret&channel=1")
+    'http://camera/video?user=me&password=***&channel=1'
     """
-    return _PASSWORD.sub(r"\1:***@", text)
+    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
+
+
+def check_address(text: str) -> None:
+    """Checks that user and password of an address are written so that its host can be told.
+
+    >>> check_address("rtsp://me:pa%23ss@camera/1")
+
+    Raises:
+        SourceError: a character of the password ends the part that names the host.
+    """
+    _, _, rest = text.partition("://")
+    end = re.search(r"[/?#]", rest)
+    authority, after = (rest[: end.start()], rest[end.start() :]) if end else (rest, "")
+    host, colon, port = authority.rpartition(":")
+    if "@" in authority or "@" not in after or not colon or port.isdigit() or host.endswith("]"):
+        return
+    letter = after[0]
+    raise SourceError(
+        f"source {redact(text)}: the password contains {letter!r}, which ends the name of the host; write {letter} as "
+        f"%{ord(letter):02X}"
+    )

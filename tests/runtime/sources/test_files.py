@@ -6,7 +6,7 @@ import pytest
 
 from seg_edge.core.errors import SourceError
 from seg_edge.runtime import open_source
-from seg_edge.runtime.sources import ImageSource, VideoSource, names_files
+from seg_edge.runtime.sources import ImageSource, VideoOptions, VideoSource, names_files
 
 
 @pytest.fixture
@@ -132,15 +132,16 @@ def test_video_that_lost_its_tail_is_reported(video, tmp_path, caplog):
     assert "ended after 10 of the 40 frames" in caplog.text
 
 
-def test_close_while_a_reader_waits(video):
-    source = open_source(video)
+@pytest.mark.parametrize("reader", ["pyav", "opencv"])
+def test_close_while_a_reader_waits(video, reader):
+    source = open_source(video, video=VideoOptions(reader=reader))
     assert isinstance(source, VideoSource)
-    with source._reading:  # a reader is inside the driver
+    with source._reading:  # a reader is inside the decoder
         source.close()
-        assert source._capture.isOpened()
+        assert source._read() is not None
     source.close()
     source.close()
-    assert not source._capture.isOpened()
+    assert source._read() is None
 
 
 def test_images_are_read_as_they_are_taken(tmp_path):

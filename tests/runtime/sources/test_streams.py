@@ -13,7 +13,7 @@ import pytest
 
 from seg_edge.core.errors import InputError
 from seg_edge.runtime import open_source
-from seg_edge.runtime.sources import CameraOptions, redact
+from seg_edge.runtime.sources import CameraOptions, VideoOptions, redact
 from seg_edge.runtime.sources.feed import Cancelled, Wake
 from seg_edge.runtime.sources.streams import rtsp_knock
 
@@ -61,13 +61,16 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-def test_size_changes_within_a_connection(serve):
-    """OpenCV scales to the size that the connection began with: what matters is that it goes on, with whole pictures."""
-    with open_source(f"http://127.0.0.1:{serve(Growing)}/stream") as source:
+@pytest.mark.parametrize("reader", ["pyav", "opencv"])
+def test_size_changes_within_a_connection(serve, reader):
+    """OpenCV scales to the size that the connection began with; PyAV gives the frames as they are."""
+    address = f"http://127.0.0.1:{serve(Growing)}/stream"
+    with open_source(address, video=VideoOptions(reader=reader)) as source:
         assert source.live
         for frame in source:
-            assert frame.image_bgr.shape == (48, 64, 3)
-            if frame.image_bgr.mean() > 120:
+            large = frame.image_bgr.mean() > 120
+            assert frame.image_bgr.shape == ((96, 128, 3) if large and reader == "pyav" else (48, 64, 3))
+            if large:
                 break
             assert frame.index < 100
         assert frame.image_bgr.mean() == pytest.approx(160, abs=2)

@@ -1,0 +1,183 @@
+"""How decoded frames become BGR images: deinterlacing, orientation, pixel aspect, colours. Filters of FFmpeg do it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.filter
+import numpy as np
+import numpy.typing as npt
+
+#: AVColorSpace → (name in reports, ``in_color_matrix`` of FFmpeg's scale filter). 0 is RGB, 2 unspecified. As for the
+#: ffmpeg program and all releases of OpenCV, a stream without a tag is BT.601.
+MATRICES = {
+    0: ("rgb", "auto"),
+    1: ("bt709", "bt709"),
+    2: ("bt601 (untagged)", "bt601"),
+    4: ("fcc", "fcc"),
+    5: ("bt601", "bt601"),
+    6: ("bt601", "bt601"),
+    7: ("smpte240m", "smpte240m"),
+    8: ("ycgco", ""),
+    9: ("bt2020nc", "bt2020"),
+}
+#: AVColorSpace that FFmpeg's scaler would convert with wrong coefficients, without a word.
+REFUSED = {
+    10: "BT.2020 constant luminance",
+    11: "SMPTE ST 2085 (Y'D'zD'x)",
+    12: "a matrix derived from its primaries",
+    13: "a constant-luminance matrix derived from its primaries",
+    14: "ICtCp",
+    15: "IPT-C2",
+    16: "YCgCo-R, even addition",
+    17: "YCgCo-R, odd addition",
+}
+#: AVColorTransferCharacteristic of high dynamic range.
+HDR = {16: "PQ", 18: "HLG"}
+PRIMARIES = {
+    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 10: "smpte428",
+    11: "smpte431", 12: "smpte432", 22: "ebu3213",
+}  # fmt: skip
+_FULL = 2  # AVCOL_RANGE_JPEG
+_MAX_SIDE = 16384
+
+
+class Unsupported(Exception):
+    """The frames can't be converted; ``str(error)`` states the reason and the remedy."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What determines the filters of a frame; another value needs another filter graph.
+
+    Attributes:
+        width, height, pixel_format: Of the decoded frame.
+        matrix: AVColorSpace of the frame.
+        full_range: Whether the frame has the full range of values.
+        turn: Filters that orient the image as the display matrix says.
+        aspect: Width of a pixel ÷ its height.
+        interlaced: Deinterlace frames that are marked as interlaced.
+    """
+
+    width: int
+    height: int
+    pixel_format: str
+    matrix: int
+    full_range: bool
+    turn: tuple[str, ...]
+    aspect: Fraction
+    interlaced: bool
+
+    @property
+    def shown_wh(self) -> tuple[int, int]:
+        """Width and height of the image as players show it: square pixels, upright, the smaller side enlarged."""
+        width, height = self.width, self.height
+        if self.aspect > 1:
+            width = max(round(width * self.aspect), 1)
+        elif self.aspect < 1:
+            height = max(round(height / self.aspect), 1)
+        if max(width, height) > _MAX_SIDE:
+            width, height = self.width, self.height
+        return (height, width) if any(step.startswith("transpose") for step in self.turn) else (width, height)
+
+    def filters(self) -> list[tuple[str, str]]:
+        """Names and arguments of the filters, in order."""
+        steps = [("bwdif", "mode=send_frame:deint=interlaced")] if self.interlaced else []
+        steps += [(name, arguments) for name, _, arguments in (step.partition("=") for step in self.turn)]
+        level = "full" if self.full_range else "limited"
+        if self.matrix == 8:
+            # The scaler doesn't know YCgCo and would take BT.601.
+            level_name = "pc" if self.full_range else "tv"
+            change = "space=bt709:primaries=bt709:trc=bt709:iprimaries=bt709:itrc=bt709:ispace=ycgco"
+            steps.append(("format", "yuv444p"))
+            steps.append(("colorspace", f"{change}:irange={level_name}:range={level_name}"))
+            matrix = "bt709"
+        else:
+            matrix = MATRICES[self.matrix][1]
+        width, height = self.shown_wh
+        rgb = matrix == "auto"
+        colours = "" if rgb else f":in_color_matrix={matrix}:in_range={level}"
+        steps.append(("scale", f"w={width}:h={height}:flags=bicubic{colours}"))
+        return [*steps, ("format", "bgr24")]
+
+
+def orientation(side_data: bytes | None) -> tuple[str, ...] | None:
+    """Filters for a display matrix: one of eight orientations. None: the matrix turns by another angle.
+
+    Args:
+        side_data: Nine int32 (a, b, u, c, d, v, x, y, w): a pixel (p, q) is shown at (a p + c q, b p + d q).
+    """
+    if side_data is None:
+        return ()
+    a, b, _, c, d = struct.unpack("=5i", side_data[:20])
+    most = max(map(abs, (a, b, c, d)))
+    if not most:
+        return ()
+    a, b, c, d = (0 if abs(value) < most / 32 else (1 if value > 0 else -1) for value in (a, b, c, d))
+    if not b and not c and a and d:
+        return (("hflip",) if a < 0 else ()) + (("vflip",) if d < 0 else ())
+    if a or d or not (b and c):
+        return None
+    # transpose: 0 mirrors at the diagonal, 1 turns clockwise, 2 counter-clockwise, 3 mirrors at the other diagonal.
+    return (f"transpose={ {(1, 1): 0, (1, -1): 1, (-1, 1): 2, (-1, -1): 3}[b, c] }".replace(" ", ""),)
+
+
+class Converter:
+    """The filter graph for frames of one look.
+
+    Args:
+        look: The look.
+        time_base: Time base of the frames.
+        matches: Colours of the frames for the graph's input: AVColorSpace and AVColorRange.
+    """
+
+    def __init__(self, look: Look, time_base: Fraction, matches: tuple[int, int]) -> None:
+        self.look = look
+        graph = av.filter.Graph()
+        shape = f"video_size={look.width}x{look.height}:pix_fmt={look.pixel_format}:time_base={time_base}"
+        nodes = [graph.add("buffer", f"{shape}:colorspace={matches[0]}:range={matches[1]}")]
+        nodes += [graph.add(name, arguments) if arguments else graph.add(name) for name, arguments in look.filters()]
+        graph.link_nodes(*nodes, graph.add("buffersink")).configure()
+        self._graph = graph
+
+    def convert(self, frame: Any | None) -> Iterator[Any]:
+        """Puts a frame in (None: the end) and yields the BGR frames that come out."""
+        self._graph.vpush(frame)
+        while True:
+            try:
+                yield self._graph.vpull()
+            except (BlockingIOError, EOFError):
+                return
+
+
+def look_of(frame: Any, aspect: Fraction, turn: tuple[str, ...], interlaced: bool) -> Look:
+    """The look of a decoded frame.
+
+    Raises:
+        Unsupported: its colours can't be converted.
+    """
+    name = frame.format.name
+    matrix = int(frame.colorspace)
+    if frame.format.is_rgb or name.startswith(("gbr", "pal8")):
+        matrix = 0
+    elif matrix in REFUSED:
+        raise Unsupported(
+            f"its colours are {REFUSED[matrix]}, which can't be converted here; convert it: ffmpeg -i IN -vf "
+            "zscale=matrix=709 OUT.mp4"
+        )
+    elif matrix not in MATRICES or matrix == 0:
+        matrix = 2
+    # "yuvj" formats are full range by definition.
+    full = int(frame.color_range) == _FULL or name.startswith("yuvj")
+    return Look(frame.width, frame.height, name, matrix, full, turn, aspect, interlaced)
+
+
+def image_of(frame: Any) -> npt.NDArray[np.uint8]:
+    """The memory of a BGR frame as an array (H, W, 3) with contiguous rows; not copied."""
+    plane = frame.planes[0]
+    return np.ndarray((frame.height, frame.width, 3), np.uint8, buffer=plane, strides=(plane.line_size, 3, 1))
