@@ -60,6 +60,9 @@ def run(
     smooth: Annotated[
         float | None, typer.Option(help="Smooth over time: the new frame's share, above 0 to 1. Default: every frame alone.")
     ] = None,
+    copy_audio: Annotated[
+        bool, typer.Option("--copy-audio", help="Recordings get the sound of their video file, as it is.")
+    ] = False,
     min_fps: Annotated[float | None, typer.Option(help="Fail (exit status 3) below this many frames per second.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the statistics here.", callback=writable)] = None,
 ) -> None:
@@ -100,7 +103,7 @@ def run(
             check()
             if not files:
                 sources = [stack.enter_context(open_source(text, camera, live, video)) for text in texts]
-            sinks, opened_sinks = open_sinks(targets, sources, stack)
+            sinks, opened_sinks = open_sinks(targets, sources, stack, copy_audio)
             for each in opened_sinks:
                 if each.about:
                     print(f"sink {each.text}: {each.about}", flush=True)

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from .push import PushSink
     from .several import MosaicSink, open_sinks
     from .table import SCHEMES, VIDEO_SUFFIXES
-    from .video import OpenCvVideoSink, RecordingSink
+    from .video import AvRecordingSink, OpenCvVideoSink, RecordingSink
     from .window import WindowSink
 
 __all__ = [
+    "AvRecordingSink",
     "CallbackSink",
     "DEFAULT_FPS",
     "ImageFolderSink",
@@ -42,6 +43,7 @@ __all__ = [
 
 # Loaded on first use: a run imports only the modules of its sinks.
 _HOMES = {
+    "AvRecordingSink": ".video",
     "CallbackSink": ".base",
     "DEFAULT_FPS": ".base",
     "ImageFolderSink": ".images",

@@ -16,7 +16,7 @@ from .table import EXPECTED, NAMES, SCHEMES, VIDEO_SUFFIXES
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://.*", re.IGNORECASE | re.DOTALL)
 
 
-def open_sink(text: str | Path, fps: float | None = None, live: bool = False) -> Sink:
+def open_sink(text: str | Path, fps: float | None = None, live: bool = False, sound: str | None = None) -> Sink:
     """Opens a sink by name.
 
     >>> with open_sink("overlays/") as sink:
@@ -28,6 +28,7 @@ def open_sink(text: str | Path, fps: float | None = None, live: bool = False) ->
             ends in /), ``"pipe:"`` or ``"pipe:PATH"`` (raw masks), or an address of :data:`SCHEMES`.
         fps: Frame rate of a recording; None is 30.
         live: The source is live: recordings keep the arrival times, and frames of another size are scaled.
+        sound: A video file whose sound a recording copies.
 
     Raises:
         SinkError: the name is unknown, or the sink can't be opened.
@@ -49,7 +50,7 @@ def open_sink(text: str | Path, fps: float | None = None, live: bool = False) ->
         hint = f"did you mean {near[0]}://? " if near else ""
         raise SinkError(f"sink {redact(name)}: {scheme}:// is unknown; {hint}expected {EXPECTED}")
     if Path(name).suffix.lower() in VIDEO_SUFFIXES:
-        return _of(".video", "open_video", name, fps, live)
+        return _of(".video", "open_video", name, fps, live, sound)
     if name.endswith("/") or Path(name).is_dir():
         return _of(".images", "ImageFolderSink", name)
     near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.6)

@@ -14,10 +14,11 @@ import numpy as np
 
 from ...core.errors import SinkError
 from ..frame.hud import write_lines
+from ..sources.table import source_path
 from .base import Frame, Run, Sink
 from .opening import open_sink
 from .overwrite import refuse_overwrite, written_by
-from .table import PLACEHOLDER
+from .table import PLACEHOLDER, VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from ..frame.result import Result
@@ -136,7 +137,9 @@ class OnlySink(Sink):
         self._sink.close()
 
 
-def open_sinks(texts: Sequence[str | Path], sources: Sequence[Source], stack: ExitStack) -> tuple[list[Sink], list[Sink]]:
+def open_sinks(
+    texts: Sequence[str | Path], sources: Sequence[Source], stack: ExitStack, copy_audio: bool = False
+) -> tuple[list[Sink], list[Sink]]:
     """Opens the sinks of a run.
 
     Args:
@@ -145,6 +148,7 @@ def open_sinks(texts: Sequence[str | Path], sources: Sequence[Source], stack: Ex
             get all frames.
         sources: Open sources.
         stack: Closes the sinks.
+        copy_audio: Recordings get the sound of their source, a video file.
 
     Returns:
         The sinks for the pipeline, and the opened sinks, for messages.
@@ -156,6 +160,7 @@ def open_sinks(texts: Sequence[str | Path], sources: Sequence[Source], stack: Ex
     names = [text.replace(PLACEHOLDER, str(origin)) for text in map(str, texts) for origin in range(len(sources))]
     refuse_overwrite([source.text for source in sources], [path for name in names for path in written_by(name)])
     live = any(source.live for source in sources)
+    sounds = _sounds(texts, sources) if copy_audio else [None] * len(sources)
     rates = [source.fps for source in sources if source.fps]
     fastest = max(rates, default=None)
     given: list[Sink] = []
@@ -164,11 +169,13 @@ def open_sinks(texts: Sequence[str | Path], sources: Sequence[Source], stack: Ex
     for text in map(str, texts):
         if PLACEHOLDER in text:
             for origin, source in enumerate(sources):
-                sink = stack.enter_context(open_sink(text.replace(PLACEHOLDER, str(origin)), source.fps, live))
+                sink = stack.enter_context(
+                    open_sink(text.replace(PLACEHOLDER, str(origin)), source.fps, live, sounds[origin])
+                )
                 given.append(OnlySink(sink, origin))
                 opened.append(sink)
             continue
-        sink = stack.enter_context(open_sink(text, fastest, live))
+        sink = stack.enter_context(open_sink(text, fastest, live, sounds[0]))
         opened.append(sink)
         if len(sources) > 1 and sink.mask and not sink.overlay:
             raise SinkError(
@@ -179,3 +186,17 @@ def open_sinks(texts: Sequence[str | Path], sources: Sequence[Source], stack: Ex
     if shared:
         given.append(stack.enter_context(MosaicSink(shared, len(sources), live)))
     return given, opened
+
+
+def _sounds(texts: Sequence[str | Path], sources: Sequence[Source]) -> list[str]:
+    """The files whose sound is copied, one for each source."""
+    recordings = [text for text in map(str, texts) if Path(text).suffix.lower() in VIDEO_SUFFIXES and "://" not in text]
+    if not recordings:
+        raise SinkError(f"`copy_audio`: no sink is a recording; add one ending in {', '.join(VIDEO_SUFFIXES)}")
+    mixed = [text for text in recordings if PLACEHOLDER not in text]
+    if len(sources) > 1 and mixed:
+        raise SinkError(f"`copy_audio`: {mixed[0]} would have {len(sources)} sounds; use one for each: {PLACEHOLDER}.mp4")
+    silent = [source.text for source in sources if source.live or source.video is None or source_path(source.text) is None]
+    if silent:
+        raise SinkError(f"`copy_audio`: the sound of {silent[0]} can't be copied; only that of a video file can")
+    return [str(source_path(source.text)) for source in sources]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
 
 import cv2
 
@@ -14,6 +17,10 @@ from .base import DEFAULT_FPS, Frame, Sink, fitted
 from .ffmpeg import Encoder, codec_options, encoder
 from .table import VIDEO_SUFFIXES
 
+if TYPE_CHECKING:
+    from ..frame.result import Result
+    from .libav.recorder import Recorder
+
 #: Seconds of video per fragment of the file: the most that a kill or a power failure may lose.
 _FRAGMENT_S = 0.5
 #: Seconds without accepting a frame after which the encoder counts as hung.
@@ -22,9 +29,90 @@ _PATIENCE_S = 10.0
 _FINISH_S = 1.2
 
 
-def open_video(path: str | Path, fps: float | None = None, live: bool = False) -> Sink:
-    """Opens a recording: with ffmpeg if it is installed, otherwise with OpenCV."""
+def open_video(path: str | Path, fps: float | None = None, live: bool = False, sound: str | None = None) -> Sink:
+    """Opens a recording: with PyAV, else with the ffmpeg program, else with OpenCV.
+
+    Args:
+        path, fps, live: See :class:`AvRecordingSink`.
+        sound: A video whose sound is copied; needs PyAV.
+
+    Raises:
+        SinkError: see the class; ``sound`` without PyAV.
+    """
+    if find_spec("av") is not None:
+        return AvRecordingSink(path, fps, live, sound)
+    if sound is not None:
+        raise SinkError(f"sink {path}: `copy_audio` needs PyAV, which is not installed; pip install av")
     return RecordingSink(path, fps, live) if encoder() else OpenCvVideoSink(path, fps, live)
+
+
+class AvRecordingSink(Sink):
+    """An MP4 file in fragments of half a second, in which every frame has the time of its source.
+
+    The file has its final name from the first frame on, when it replaces an existing file. The data on disk is playable
+    at any time: a killed process or a power failure costs at most the last second.
+
+    Args:
+        path: The file.
+        fps: Frame rate that the source states; for frames without a time.
+        live: Frames without a time get their arrival times; frames of another size than the first are scaled.
+        sound: A video whose sound is copied.
+
+    Raises:
+        SinkError: the folder can't be written.
+    """
+
+    def __init__(self, path: str | Path, fps: float | None = None, live: bool = False, sound: str | None = None) -> None:
+        super().__init__(str(path))
+        self.about = f"H.264 in pieces of {_FRAGMENT_S:g} s by PyAV: playable even after a kill"
+        self._path, self._fps, self._live, self._sound = Path(path), fps or DEFAULT_FPS, live, sound
+        self._recorder: Recorder | None = None
+        self._size_hw = (0, 0)
+        self._count = 0
+        self._time_s: float | None = None
+        self._zero_s: float | None = None
+        _check_target(path)
+
+    def take(self, result: Result) -> None:
+        self._time_s = result.time_s
+        if self._time_s is None and self._live:
+            self._time_s = result.captured_s
+        try:
+            super().take(result)
+        finally:
+            self._time_s = None
+
+    def write(self, frame_bgr: Frame) -> None:
+        from .libav.recorder import CannotRecord, Recorder
+
+        time_s = self._time_s
+        if time_s is None:
+            time_s = perf_counter() if self._live else self._count / self._fps
+        if self._zero_s is None:
+            # Beside its sound, a video that begins late begins late.
+            self._zero_s = time_s if self._sound is None else 0.0
+        self._count += 1
+        try:
+            if self._recorder is None:
+                self._size_hw = (frame_bgr.shape[0], frame_bgr.shape[1])
+                self._recorder = Recorder(self._path, self._size_hw, self._fps, _FRAGMENT_S, self._sound)
+            self._recorder.write(fitted(frame_bgr, self._size_hw, self.text, self._live), time_s - self._zero_s)
+        except CannotRecord as error:
+            remedy = "" if "`copy_audio`" in str(error) else "; free some space, or choose another `sink`"
+            raise SinkError(f"sink {self.text}: the recording stopped: {error}{remedy}") from error
+
+    def close(self) -> None:
+        if self._recorder is None:
+            return
+        from .libav.recorder import CannotRecord
+
+        recorder, self._recorder = self._recorder, None
+        try:
+            recorder.close()
+        except CannotRecord as error:
+            raise SinkError(
+                f"sink {self.text}: the end of the video could not be written: {error}; free some space"
+            ) from error
 
 
 class RecordingSink(Sink):
@@ -54,16 +142,7 @@ class RecordingSink(Sink):
         self._encoder: Encoder | None = None
         self._size_hw = (0, 0)
         self._failed = False
-        refuse_folder(path)
-        try:
-            # Create the folder and check the permissions now, not with the first frame.
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            new = not self._path.exists()
-            self._path.open("ab").close()
-            if new:
-                self._path.unlink()
-        except OSError as error:
-            raise SinkError(f"sink {path}: can't be written ({error.strerror}); choose another folder") from error
+        _check_target(path)
 
     def write(self, frame_bgr: Frame) -> None:
         if self._encoder is None:
@@ -157,6 +236,24 @@ class OpenCvVideoSink(Sink):
                 f"sink {self.text}: this OpenCV can't write MP4 video of {width}x{height}; install opencv-python from PyPI"
             )
         return writer
+
+
+def _check_target(path: str | Path) -> None:
+    """Creates the folder and checks the permissions now, not with the first frame.
+
+    Raises:
+        SinkError: the file can't be written.
+    """
+    refuse_folder(path)
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        new = not target.exists()
+        target.open("ab").close()
+        if new:
+            target.unlink()
+    except OSError as error:
+        raise SinkError(f"sink {path}: can't be written ({error.strerror}); choose another folder") from error
 
 
 def _playable(path: Path) -> bool:

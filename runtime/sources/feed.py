@@ -102,6 +102,7 @@ class About:
         size_wh: Width and height, pixels; zeros if unknown.
         fourcc: The format of a camera, or None.
         live: The stream has no end.
+        stated: The container states ``count``; otherwise it is an estimate.
         segment_s: Seconds of video that a server publishes at once (HLS); 0 for a continuous stream.
         video: See :class:`.Source`.
     """
@@ -111,6 +112,7 @@ class About:
     size_wh: tuple[int, int] = (0, 0)
     fourcc: str | None = None
     live: bool = True
+    stated: bool = True
     segment_s: float = 0.0
     video: dict[str, Any] | None = None
 
@@ -337,7 +339,13 @@ class GrabberFeed(Feed):
         size_wh: tuple[int, int] = tuple(about["size_wh"])
         self.video = about["video"]
         return About(
-            about["fps"], round(count) if count else None, size_wh, about["fourcc"], live, about.get("segment_s", 0.0)
+            fps=about["fps"],
+            count=round(count) if count else None,
+            size_wh=size_wh,
+            fourcc=about["fourcc"],
+            live=live,
+            stated=about.get("stated", True),
+            segment_s=about.get("segment_s", 0.0),
         )
 
     def next(self, until_s: float) -> FeedFrame:

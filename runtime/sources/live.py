@@ -153,7 +153,7 @@ class LiveSource(Source):
                     break
                 except FeedLost as error:
                     if error.ended or (not self.live and not error.silent):
-                        check_count(self.text, index, self.count)
+                        check_count(self.text, index, self.count if self.about.stated else None)
                         self.state = "ended"
                         return None
                     self._lose(error)

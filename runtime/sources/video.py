@@ -25,6 +25,7 @@ class VideoSource(Source):
 
     def __init__(self, text: str, fps: float | None, count: int | None) -> None:
         super().__init__(text, fps, count)
+        self._stated = True
         # Held during a read, because closing a decoder during a read crashes the process.
         self._reading = threading.Lock()
 
@@ -44,7 +45,7 @@ class VideoSource(Source):
             raise SourceError(f"source {self.text}: not one frame can be decoded; {self._why_nothing()}")
         if self.corrupt:
             logger.warning("seg-edge: %s: %d damaged packets were skipped", self.text, self.corrupt)
-        check_count(self.text, index, self.count)
+        check_count(self.text, index, self.count if self._stated else None)
 
     def close(self) -> None:
         # A read from a dead network drive may hang forever. Then the video stays open, so that close() does not hang.
@@ -116,6 +117,7 @@ class AvVideoSource(VideoSource):
             raise cannot_open(text, str(error) if error.final else f"not a video, or damaged ({error})") from error
         self._errors = (CannotOpen, Unsupported)
         super().__init__(text, self._reader.fps, self._reader.count)
+        self._stated = self._reader.stated
         self._pictures = iter(self._reader)
         self._closed = False
         self._hear()

@@ -41,6 +41,7 @@ def grab(send: Callable[..., None], fd: int, config: dict[str, Any], leaving: th
         about = {
             "fps": reader.fps,
             "count": reader.count if reader.finite else None,
+            "stated": reader.stated,
             "live": not reader.finite,
             "size_wh": (0, 0),
             "fourcc": None,

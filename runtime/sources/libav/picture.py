@@ -180,4 +180,6 @@ def look_of(frame: Any, aspect: Fraction, turn: tuple[str, ...], interlaced: boo
 def image_of(frame: Any) -> npt.NDArray[np.uint8]:
     """The memory of a BGR frame as an array (H, W, 3) with contiguous rows; not copied."""
     plane = frame.planes[0]
-    return np.ndarray((frame.height, frame.width, 3), np.uint8, buffer=plane, strides=(plane.line_size, 3, 1))
+    shape, strides = (frame.height, frame.width, 3), (plane.line_size, 3, 1)
+    image: npt.NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=plane, strides=strides)
+    return image

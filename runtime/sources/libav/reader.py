@@ -57,6 +57,7 @@ class Reader:
     Attributes:
         fps: Frames per second, or None.
         count: Number of frames that the container states, or that follow from its duration; None if unknown.
+        stated: ``count`` is the container's own number of this stream, not of a longer sound, say.
         finite: The video has an end.
         corrupt: Number of packets that could not be decoded.
         notes: What a user should know, such as a missing hardware decoder; read and cleared by the caller.
@@ -94,8 +95,9 @@ class Reader:
             raise
         for stream in self._container.streams:
             if stream is not self._stream and hasattr(stream, "discard"):
-                stream.discard = "all"  # or a playlist's demuxer loads all of its variants
+                stream.discard = type(stream.discard)["all"]  # or a playlist's demuxer loads all of its variants
         self._start_s = (self._container.start_time or 0) / _TIME_BASE
+        self.stated = bool(self._stream.frames or self._stream.duration)
         self.fps, self.count, self.finite = self._measure()
         self._look: Look | None = None
         self._converter: Converter | None = None

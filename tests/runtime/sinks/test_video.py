@@ -10,14 +10,14 @@ import pytest
 
 from seg_edge.core.errors import SinkError
 from seg_edge.runtime import open_sink
-from seg_edge.runtime.sinks import NullSink, OpenCvVideoSink, RecordingSink
+from seg_edge.runtime.sinks import AvRecordingSink, NullSink, OpenCvVideoSink, RecordingSink
 
 
 def grey(value, height=48, width=64):
     return np.full((height, width, 3), value, np.uint8)
 
 
-@pytest.fixture(params=[RecordingSink, OpenCvVideoSink])
+@pytest.fixture(params=[AvRecordingSink, RecordingSink, OpenCvVideoSink])
 def recorder(request, need):
     if request.param is RecordingSink:
         need("ffmpeg")
@@ -50,9 +50,13 @@ def test_recording(recorder, tmp_path):
     assert os.listdir(path.parent) == ["out.mp4"]
 
 
-def test_ffmpeg_is_taken_where_it_is(need, tmp_path, monkeypatch):
+def test_the_best_recorder_is_taken(need, tmp_path, monkeypatch):
     need("ffmpeg")
-    assert "playable even after a kill" in open_sink(tmp_path / "out.mp4").about
+    assert "by PyAV: playable even after a kill" in open_sink(tmp_path / "out.mp4").about
+    monkeypatch.setattr("seg_edge.runtime.sinks.video.find_spec", lambda _name: None)
+    assert "by ffmpeg" in open_sink(tmp_path / "out.mp4").about
+    with pytest.raises(SinkError, match="`copy_audio` needs PyAV"):
+        open_sink(tmp_path / "out.mp4", sound="in.mp4")
     monkeypatch.setattr("seg_edge.runtime.sinks.video.encoder", lambda: None)
     assert "playable only after a clean end" in open_sink(tmp_path / "out.mp4").about
 
@@ -74,9 +78,10 @@ def test_killed_ffmpeg_leaves_all_but_the_last_second(need, tmp_path):
     assert all(abs(int(frame.mean()) - 2 * i) <= 6 for i, frame in enumerate(frames))
 
 
-def test_a_full_disk_is_said(need):
+@pytest.mark.parametrize("recorder", [AvRecordingSink, RecordingSink])
+def test_a_full_disk_is_said(need, recorder):
     need("ffmpeg")
-    sink = RecordingSink("/dev/full", 30)
+    sink = recorder("/dev/full", 30)
     with pytest.raises(SinkError, match="sink /dev/full: .*No space left"):  # noqa: PT012  # it may be noticed at the end
         for _ in range(100):
             sink.write(grey(3))
