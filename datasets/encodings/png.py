@@ -5,15 +5,21 @@ from __future__ import annotations
 import struct
 import zlib
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+try:
+    from isal import isal_zlib
+except ImportError:
+    isal_zlib = None
+
 Mask = npt.NDArray[np.uint8]
 
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SIGNATURE_AND_IHDR = 8 + 25
 _COLOUR_TYPE = 25
 _PALETTE = 3
+_UP = 2
 
 
 def encode_png(mask: Mask) -> bytes:
@@ -21,9 +27,37 @@ def encode_png(mask: Mask) -> bytes:
 
     >>> encode_png(np.zeros((2, 3), np.uint8))[:4]
     b'\\x89PNG'
+
+    Args:
+        mask: uint8 (H, W), not empty.
     """
-    # OpenCV's own settings: run lengths. Any compression level, once it is given, is several times slower.
-    return cv2.imencode(".png", mask)[1].tobytes()
+    height, width = mask.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"".join(
+        (_SIGNATURE, *_chunk(b"IHDR", header), *_chunk(b"IDAT", _deflate(_filtered(mask))), *_chunk(b"IEND", b""))
+    )
+
+
+def _filtered(mask: Mask) -> Mask:
+    """The rows as PNG's filter "up" leaves them: the difference to the row above, which is 0 nearly everywhere in a mask."""
+    height, width = mask.shape
+    rows = np.empty((height, 1 + width), np.uint8)
+    rows[:, 0] = _UP
+    rows[0, 1:] = mask[0]
+    np.subtract(mask[1:], mask[:-1], out=rows[1:, 1:])
+    return rows
+
+
+def _deflate(rows: Mask) -> bytes:
+    if isal_zlib is not None:
+        return bytes(isal_zlib.compress(rows, 1))
+    # Run lengths: as small as any strategy on such rows, and the fastest of this library.
+    compressor = zlib.compressobj(6, strategy=zlib.Z_RLE)
+    return compressor.compress(rows) + compressor.flush()
+
+
+def _chunk(kind: bytes, data: bytes) -> tuple[bytes, ...]:
+    return struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
 
 
 def with_palette(png: bytes, palette_rgb: npt.NDArray[np.uint8]) -> bytes:
@@ -40,7 +74,4 @@ def with_palette(png: bytes, palette_rgb: npt.NDArray[np.uint8]) -> bytes:
     head[-4:] = struct.pack(">I", zlib.crc32(head[12:-4]))
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette_rgb)] = palette_rgb
-    chunk = b"PLTE" + colours.tobytes()
-    return b"".join(
-        (head, struct.pack(">I", len(chunk) - 4), chunk, struct.pack(">I", zlib.crc32(chunk)), png[_SIGNATURE_AND_IHDR:])
-    )
+    return b"".join((head, *_chunk(b"PLTE", colours.tobytes()), png[_SIGNATURE_AND_IHDR:]))

@@ -16,7 +16,8 @@ from ...core.labels import Labels
 from ...datasets.encodings.png import encode_png, with_palette
 from ...datasets.encodings.polygons import feature_collection
 from ...datasets.encodings.rle import coco_rle
-from ..work.imagefile import Bytes, check_size, decode, read_header, scale_for
+from ..work.decoding import decode, scale_for
+from ..work.imagefile import Bytes, check_size, read_header
 from ..work.model import ServedModel
 from .wants import FORMATS, Wants
 

@@ -18,8 +18,9 @@ from starlette.types import Receive, Scope, Send
 
 from ...core.version import __version__
 from ..request.body import header, read_body
+from ..work.decoding import decode, scale_for
 from ..work.errors import ApiError
-from ..work.imagefile import Bytes, check_size, decode, read_header, scale_for
+from ..work.imagefile import Bytes, check_size, read_header
 from ..work.model import ServedModel
 from ..work.service import Service
 from .wire import InferRequest, Tensor, read_request, write_response

@@ -1,0 +1,97 @@
+"""JPEGs: libjpeg-turbo's own decoder gives what OpenCV's gives, and damaged files are OpenCV's to judge."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+
+from seg_edge.serve.work import decoding
+from seg_edge.serve.work.decoding import decode
+from seg_edge.serve.work.errors import ApiError
+from seg_edge.serve.work.imagefile import read_header
+
+pytest.importorskip("simplejpeg")
+FLAGS = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
+
+
+@pytest.fixture
+def frame():
+    small = np.random.default_rng(0).integers(0, 256, (9, 13, 3), np.uint8)
+    return cv2.resize(small, (131, 93), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture(autouse=True)
+def by_opencv(monkeypatch):
+    """Counts the images that OpenCV decodes."""
+    calls = []
+    whole = cv2.imdecode
+
+    def counted(*args):
+        calls.append(args)
+        return whole(*args)
+
+    monkeypatch.setattr(decoding.cv2, "imdecode", counted)
+    yield calls
+
+
+def jpeg(frame, orientation=0, *settings):
+    data = cv2.imencode(".jpg", frame, settings)[1].tobytes()
+    if not orientation:
+        return data
+    tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + b"\0\0\0\0\0\0"
+    return data[:2] + b"\xff\xe1" + (8 + len(tiff)).to_bytes(2, "big") + b"Exif\0\0" + tiff + data[2:]
+
+
+def test_the_same_pixels_in_every_orientation_and_scale(frame, by_opencv):
+    for orientation, scale in itertools.product(range(10), FLAGS):
+        data = jpeg(frame, orientation)
+        header = read_header(data)
+        image = decode(data, header, scale)
+        assert not by_opencv
+        expected = cv2.imdecode(np.frombuffer(data, np.uint8), FLAGS[scale])
+        by_opencv.clear()
+        assert (image == expected).all()
+        assert image.shape[:2] == tuple(-(-side // scale) for side in header.shown_hw)
+
+
+def test_grey_and_progressive_files(frame, by_opencv):
+    for data in (jpeg(frame[:, :, 0]), jpeg(frame, 0, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)):
+        image = decode(bytearray(data), read_header(data))
+        assert not by_opencv
+        assert (image == cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)).all()
+        by_opencv.clear()
+
+
+def test_files_for_printing_are_left_to_opencv(frame, by_opencv):
+    pillow = pytest.importorskip("PIL.Image")
+    file = io.BytesIO()
+    pillow.fromarray(np.dstack((frame, frame[:, :, 0])), "CMYK").save(file, "JPEG")
+    data = file.getvalue()
+    assert decode(data, read_header(data)).shape == (93, 131, 3)
+    assert len(by_opencv) == 1
+
+
+def test_damaged_files_are_judged_by_opencv(frame, by_opencv):
+    data = jpeg(frame)
+    header = read_header(data)
+    cut = data[: len(data) // 2]
+    expected = cv2.imdecode(np.frombuffer(cut, np.uint8), cv2.IMREAD_COLOR)
+    by_opencv.clear()
+    if expected is None:
+        with pytest.raises(ApiError, match="can't be decoded"):
+            decode(cut, header)
+    else:
+        assert (decode(cut, header) == expected).all()
+    assert len(by_opencv) == 1
+
+
+def test_without_simplejpeg(frame, monkeypatch, by_opencv):
+    data = jpeg(frame, 6)
+    image = decode(data, read_header(data), 2)
+    monkeypatch.setattr(decoding, "decode_jpeg", None)
+    assert (decode(data, read_header(data), 2) == image).all()
+    assert len(by_opencv) == 1
