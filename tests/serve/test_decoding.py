@@ -35,7 +35,7 @@ def by_opencv(monkeypatch):
         return whole(*args)
 
     monkeypatch.setattr(decoding.cv2, "imdecode", counted)
-    yield calls
+    return calls
 
 
 def jpeg(frame, orientation=0, *settings):
