@@ -22,7 +22,7 @@ _PALETTE = 3
 _UP = 2
 
 
-def encode_png(mask: Mask) -> bytes:
+def encode_png(mask: Mask, rows: Mask | None = None) -> bytes:
     """A mask as PNG, one channel of 8 bits: class numbers.
 
     >>> encode_png(np.zeros((2, 3), np.uint8))[:4]
@@ -30,18 +30,20 @@ def encode_png(mask: Mask) -> bytes:
 
     Args:
         mask: uint8 (H, W), not empty.
+        rows: Memory to work in, uint8 (H, 1 + W); None allocates.
     """
     height, width = mask.shape
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"".join(
-        (_SIGNATURE, *_chunk(b"IHDR", header), *_chunk(b"IDAT", _deflate(_filtered(mask))), *_chunk(b"IEND", b""))
+        (_SIGNATURE, *_chunk(b"IHDR", header), *_chunk(b"IDAT", _deflate(_filtered(mask, rows))), *_chunk(b"IEND", b""))
     )
 
 
-def _filtered(mask: Mask) -> Mask:
+def _filtered(mask: Mask, rows: Mask | None) -> Mask:
     """The rows as PNG's filter "up" leaves them: the difference to the row above, which is 0 nearly everywhere in a mask."""
     height, width = mask.shape
-    rows = np.empty((height, 1 + width), np.uint8)
+    if rows is None:
+        rows = np.empty((height, 1 + width), np.uint8)
     rows[:, 0] = _UP
     rows[0, 1:] = mask[0]
     np.subtract(mask[1:], mask[:-1], out=rows[1:, 1:])

@@ -19,6 +19,7 @@ from ...datasets.encodings.rle import coco_rle
 from ..work.decoding import decode, scale_for
 from ..work.imagefile import Bytes, check_size, read_header
 from ..work.model import ServedModel
+from ..work.workspace import workspace
 from .wants import FORMATS, Wants
 
 Mask = npt.NDArray[np.uint8]
@@ -82,7 +83,7 @@ def _answer_image(
     frame = decode(data, header, scale, name)
     size_hw = header.shown_hw if scale > 1 else frame.shape[:2]
     decoded = perf_counter()
-    segmented = model.segment(frame, size_hw)
+    segmented = model.segment(frame, size_hw, workspace.take("mask", size_hw))
     mask = segmented.mask
     computed = perf_counter()
     row: dict[str, Any] = {}
@@ -93,7 +94,7 @@ def _answer_image(
     elif wants.format == "json":
         row, body = _as_json(mask, wants, model, name), b""
     else:
-        body = encode_png(mask)
+        body = _png(mask)
         if wants.format == "palette":
             body = with_palette(body, model.labels.palette_bgr[:, ::-1])
     done = perf_counter()
@@ -124,11 +125,16 @@ def _as_json(mask: Mask, wants: Wants, model: ServedModel, name: str) -> dict[st
     return row
 
 
+def _png(mask: Mask) -> bytes:
+    height, width = mask.shape
+    return encode_png(mask, workspace.take("rows", (height, 1 + width)))
+
+
 def _encoded(mask: Mask, wants: Wants, labels: Labels) -> Any:
     if wants.mask == "rle":
         found = coco_rle(mask)
         return [{"id": number, "name": labels.names[number], **found[number]} for number in wants.shown if number in found]
     if wants.mask == "polygons":
         return feature_collection(mask, labels.names, list(wants.shown))
-    png = encode_png(mask)
+    png = _png(mask)
     return b64encode(with_palette(png, labels.palette_bgr[:, ::-1]) if wants.mask == "palette" else png).decode("ascii")

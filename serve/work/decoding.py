@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from .errors import ApiError
 from .imagefile import Bytes, Header
+from .workspace import workspace
 
 try:
     from simplejpeg import decode_jpeg
@@ -40,6 +41,8 @@ def scale_for(header: Header, input_hw: tuple[int, int]) -> int:
 def decode(data: Bytes, header: Header, scale: int = 1, name: str = "the image") -> Frame:
     """uint8 (H, W, 3), BGR, upright (EXIF orientation is applied, as ``seg-edge predict`` does).
 
+    The frame is valid until the thread decodes the next one.
+
     Raises:
         ApiError: ``bad_image``.
     """
@@ -62,8 +65,9 @@ def decode(data: Bytes, header: Header, scale: int = 1, name: str = "the image")
 def _decode_jpeg(data: Bytes, header: Header, scale: int) -> Frame | None:
     """The same pixels as OpenCV's, in half the time; None where the file isn't flawless: OpenCV judges those."""
     height, width = (-(-side // scale) for side in header.size_hw)
+    kept = workspace.take("frame", (height, width, 3))
     try:
-        frame = decode_jpeg(data, "BGR", min_height=height, min_width=width, min_factor=scale)
+        frame = decode_jpeg(data, "BGR", min_height=height, min_width=width, min_factor=scale, buffer=kept)
     except ValueError:
         return None
     if frame.shape[:2] != (height, width):
