@@ -366,6 +366,7 @@ static PyMethodDef methods[] = {
      "line_alpha=None, window=None)"},
     {"blend", py_blend, METH_VARARGS,
      "blend(mask, frame_bgr, palette_bgr, alpha, out, isa=None, threads=0, line_palette=None, line_alpha=None)"},
+    {"coco_rle", py_coco_rle, METH_O, "coco_rle(mask)"},
     {"threads", py_threads, METH_NOARGS, "threads()"},
     {"set_threads", py_set_threads, METH_VARARGS, "set_threads(threads)"},
     {"isa", py_isa, METH_NOARGS, "isa()"},

@@ -48,4 +48,6 @@ const char *dtype_name(const Py_buffer *view);
 size_t side(const array *a, int axis);
 size_t stride(const array *a); /* bytes between rows */
 
+PyObject *py_coco_rle(PyObject *module, PyObject *mask); /* binding_rle.c */
+
 #endif

@@ -1,4 +1,4 @@
-/* The kernels' C API: resize a frame, turn logits into a mask or an overlay, blend a mask over a frame.
+/* The kernels' C API: resize a frame, turn logits into a mask or an overlay, blend a mask over a frame, list a mask's runs.
  *
  * The kernels are pure: no allocation, no printing, no global state; they may run in many threads at once. Each computes
  * the output rows y0 <= y < y1 only, so that a pool can split one image; give every concurrent call a scratch of its own.
@@ -124,6 +124,20 @@ SE_API void se_paint_prepare(const se_paint_job *job, void *tables);
 SE_API size_t se_paint_scratch(const se_paint_job *job);
 SE_API void se_paint_rows(const se_kernels *isa, const se_paint_job *job, const void *tables, size_t y0, size_t y1,
                           void *scratch);
+
+/* ---- the runs of a mask, and COCO's text of them ----
+ *
+ * A run is a stretch of equal labels in column order: down column 0, then down column 1, and so on; it may go on from one
+ * column to the next. mask: uint8 (h, w), contiguous.
+ * 1. se_runs_count returns how many there are, 1..h*w; columns: uint32 (w), any content.
+ * 2. se_runs_list, with the columns that 1 left: where each begins (x*h + y, ascending) and its label. starts: uint32
+ * (runs); labels: uint8 (runs). The columns are used up.
+ * 3. se_runs_coco with out == NULL: the text of label i, as pycocotools writes `counts`, will be out[ends[i-1]] ..
+ *    out[ends[i] - 1] (ends[-1] is 0; nothing for a label that does not occur). ends: size_t (256). pixels: h*w.
+ * 4. The same call with out, char (ends[255]), and those ends writes the texts; no 0 at their ends. */
+SE_API size_t se_runs_count(const uint8_t *mask, size_t h, size_t w, uint32_t *columns);
+SE_API void se_runs_list(const uint8_t *mask, size_t h, size_t w, uint32_t *columns, uint32_t *starts, uint8_t *labels);
+SE_API void se_runs_coco(const uint32_t *starts, const uint8_t *labels, size_t runs, size_t pixels, size_t *ends, char *out);
 
 /* ---- whole images on several threads (pool.c, parallel.c): the only part with state ----
  *

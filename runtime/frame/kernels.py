@@ -30,6 +30,7 @@ from .fit import Window, letterbox
 try:
     from .._kernels import available_isas, isa, threads
     from .._kernels import blend as _blend
+    from .._kernels import coco_rle as _coco_rle
     from .._kernels import resize as _resize
     from .._kernels import set_threads as _set_threads
     from .._kernels import upsample_argmax as _upsample_argmax
@@ -45,6 +46,7 @@ __all__ = [
     "PIXEL_FORMATS",
     "available_isas",
     "blend",
+    "coco_rle",
     "frame_hw",
     "isa",
     "resize",
@@ -256,6 +258,26 @@ def blend(
     style = (_threads("blend", threads), line_palette_bgr, _alpha("blend", "line_alpha", line_alpha))
     _blend(mask, frame_bgr, palette_bgr, _alpha("blend", "alpha", alpha), out, None, *style)
     return out
+
+
+def coco_rle(mask: U8) -> dict[int, str]:
+    """The run lengths of every value of a mask in COCO's compressed text, as ``pycocotools.mask.encode`` gives ``counts``.
+
+    Two sweeps over the mask in all, however many values it has.
+
+    >>> coco_rle(np.array([[0, 1], [0, 1]], np.uint8))
+    {0: '022', 1: '22'}
+
+    Args:
+        mask: uint8 (H, W), C-contiguous.
+
+    Returns:
+        Value → text, for the values that occur, ascending.
+
+    Raises:
+        TypeError, ValueError: the array is invalid.
+    """
+    return _coco_rle(mask)
 
 
 def _threads(function: str, count: int | None) -> int:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ...core.labels import Labels
 from ...datasets.encodings.png import encode_png, with_palette
 from ...datasets.encodings.polygons import feature_collection
-from ...datasets.encodings.rle import coco_rle
+from ...runtime.frame.kernels import coco_rle
 from ..work.decoding import decode, scale_for
 from ..work.imagefile import Bytes, check_size, read_header
 from ..work.model import ServedModel
@@ -133,7 +133,11 @@ def _png(mask: Mask) -> bytes:
 def _encoded(mask: Mask, wants: Wants, labels: Labels) -> Any:
     if wants.mask == "rle":
         found = coco_rle(mask)
-        return [{"id": number, "name": labels.names[number], **found[number]} for number in wants.shown if number in found]
+        return [
+            {"id": number, "name": labels.names[number], "size": list(mask.shape), "counts": found[number]}
+            for number in wants.shown
+            if number in found
+        ]
     if wants.mask == "polygons":
         return feature_collection(mask, labels.names, list(wants.shown))
     png = _png(mask)

@@ -18,7 +18,15 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ENTRIES = ("isas", "threads", "resize_rows", "resize_image", "paint_rows", "paint_image")  # fuzz_input.h: FUZZ_ENTRIES
+ENTRIES = (
+    "isas",
+    "threads",
+    "resize_rows",
+    "resize_image",
+    "paint_rows",
+    "paint_image",
+    "rle",
+)  # fuzz_input.h: FUZZ_ENTRIES
 LONGEST = 160  # bytes of an input: past its arguments (about 40) a few contents
 
 
