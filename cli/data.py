@@ -13,6 +13,7 @@ from ..datasets.synth.options import SynthOptions
 from .common import print_table, writable
 from .derive import Fields, Values, derive
 from .progress import Bars
+from .translate import translated
 
 if TYPE_CHECKING:
     from ..datasets import CheckReport
@@ -135,4 +136,4 @@ def _print(report: CheckReport) -> None:
         table.add_row(*row)
     print_table(report.title(), table)
     for line in report.notes():
-        print(line)
+        print(translated(line))

@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 
 #: Fields of other verbs whose option has another name; ``derive.FLAGS`` has the derived options of the running verb.
-_RENAMED = {"input_hw": "--imgsz", "size_hw": "--imgsz", "crop_hw": "--crop", "recalibrate": "--force-recalibrate"}
+_RENAMED = {
+    "input_hw": "--imgsz",
+    "size_hw": "--imgsz",
+    "crop_hw": "--crop",
+    "recalibrate": "--force-recalibrate",
+    "value_range": "--range",
+}
 _FIELD = re.compile(r"`([a-z][a-z0-9_]*)(?:=('[^'`]*'|\"[^\"`]*\"|[^`]*))?`")
 
 

@@ -121,7 +121,7 @@ CITYSCAPES = Labels(
 )  # fmt: skip
 
 
-def _voc_palette(count: int) -> tuple[RGB, ...]:
+def voc_palette(count: int) -> tuple[RGB, ...]:
     """Pascal VOC's colours: bit 3k + c of the class number is bit 7 − k of channel c."""
     return tuple(
         tuple(sum((number >> 3 * k + channel & 1) << 7 - k for k in range(3)) for channel in range(3))  # type: ignore[misc]
@@ -135,7 +135,7 @@ VOC = Labels(
         "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
         "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
     ),
-    palette=_voc_palette(21),
+    palette=voc_palette(21),
 )  # fmt: skip
 VOC_VOID_RGB: RGB = (224, 224, 192)
 

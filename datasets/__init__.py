@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .dataset import SegDataset
     from .download import Fetched, fetch
     from .opening import open_dataset
-    from .options import CheckOptions, ConvertOptions, SplitOptions
+    from .options import CheckOptions, ConvertOptions, ReadOptions, SplitOptions
     from .splitting import Split, split_classes
     from .synth.options import SynthOptions
     from .synth.scene import StreetScene
@@ -28,6 +28,7 @@ __all__ = [
     "ConvertOptions",
     "Converted",
     "Fetched",
+    "ReadOptions",
     "SegDataset",
     "Split",
     "SplitOptions",
@@ -49,6 +50,7 @@ _HOMES = {
     "ConvertOptions": ".options",
     "Converted": ".converters.writer",
     "Fetched": ".download",
+    "ReadOptions": ".options",
     "SegDataset": ".dataset",
     "Split": ".splitting",
     "SplitOptions": ".options",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
 
 import cv2
 import numpy as np
@@ -12,12 +13,51 @@ import numpy.typing as npt
 
 from ..core.errors import DataError
 from ..core.labels import Labels
-from .exif import MEANINGS, orientation
+from .imagefiles.exif import MEANINGS, orientation, upright
+from .imagefiles.pixels import Frame as Frame
+from .imagefiles.pixels import decode, file_bytes
+from .imagefiles.pixels import read_image as read_image
+from .imagefiles.tiff import tiff_header
+from .labelfiles import snapping
 from .labelfiles.classes import CLASSES_FILE
 from .labelfiles.coding import Coding, Mask, palette_as_numbers
 from .labelfiles.palettes import Seen, grey_step, palette_of, resolve
+from .options import ReadOptions
 
-Frame = npt.NDArray[np.uint8]
+#: What 16-bit files hold for an 8-bit value v that a tool widened: v times this.
+_WIDENED = 257
+
+
+class Paths(Sequence[Path]):
+    """Paths of files, made when they are asked for: a hundred thousand path objects take longer than listing the files.
+
+    >>> Paths(("a/1.png", "a/2.png"))[1].name
+    '2.png'
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = tuple(texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> Paths: ...
+    def __getitem__(self, index: int | slice) -> Path | Paths:
+        return Paths(self._texts[index]) if isinstance(index, slice) else Path(self._texts[index])
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Paths):
+            return self._texts == other._texts
+        return isinstance(other, tuple) and tuple(self) == other
+
+    def __hash__(self) -> int:
+        return hash(self._texts)
+
+    def __repr__(self) -> str:
+        return f"Paths({self._texts!r})"
 
 
 @dataclass(frozen=True)
@@ -34,17 +74,21 @@ class SegDataset:
             where every label is one class; see :mod:`.merged`.
         notes: What was assumed about the label files, one line each.
         palettes: Colours that palette indices had in the label files read so far.
+        options: How files are read: ranges, orientation, blurred labels.
+        snaps: Values that blurred labels are set to, where ``options.snap``; colours are those of the coding.
     """
 
     root: Path
     split: str
     labels: Labels
-    images: tuple[Path, ...]
-    masks: tuple[Path, ...]
+    images: Sequence[Path]
+    masks: Sequence[Path]
     coding: Coding = field(default=Coding(), compare=False)
     sets: tuple[tuple[int, ...], ...] = ()
     notes: tuple[str, ...] = field(default=(), compare=False)
     palettes: Seen = field(default_factory=dict, compare=False, repr=False)
+    options: ReadOptions = field(default=ReadOptions(), compare=False, repr=False)
+    snaps: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -61,11 +105,11 @@ class SegDataset:
         Raises:
             DataError: an unreadable file, sizes that differ, or a label value out of range.
         """
-        frame, mask = read_image(self.images[index]), self.read_mask(index)
+        frame, mask = read_image(self.images[index], self.options.value_range), self.read_mask(index)
         if frame.shape[:2] != mask.shape:
             raise DataError(
                 f"{self.masks[index]}: label is {_size(mask)} but its image {self.images[index].name} is {_size(frame)}; "
-                f"both must have one size{_turned(self.images[index], frame, mask)}"
+                f"both must have one size{_turned(self.images[index], frame, mask, self.options.exif)}"
             )
         return frame, mask
 
@@ -76,15 +120,21 @@ class SegDataset:
             DataError: an unreadable file, or a value or colour that is no class.
         """
         path = self.masks[index]
-        data = _bytes(path)
-        if not self.coding.takes_lossy and is_lossy(data):
+        data = file_bytes(path)
+        lossy = is_lossy(data)
+        if lossy and not self.coding.takes_lossy and not self.options.snap:
             raise DataError(_lossy(path, data))
         palette = palette_of(data) if self.coding.colours is None else None
-        raw = _label_pixels(path, data, palette is not None)
+        stored = self.options.exif == "stored"
+        raw = _label_pixels(path, data, palette is not None, turn=not stored)
         decoded = False
         if palette is not None:
             raw, decoded = self.coding.of_palette(np.asarray(raw, np.uint8), palette, self.labels, path, self.palettes)
+        if self.options.snap and not decoded and raw.dtype == np.uint8:
+            raw = self._snapped(np.asarray(raw, np.uint8), lossy, path)
         mask = np.ascontiguousarray(raw, np.uint8) if decoded else self.coding.decode(raw, self.labels, path)
+        if stored:
+            mask = upright(mask, orientation(file_bytes(self.images[index])))
         values = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
         bad = values[(values >= len(self.labels)) & (values != self.labels.ignore_index)]
         if bad.size:
@@ -94,22 +144,17 @@ class SegDataset:
             )
         return mask
 
-
-def read_image(path: str | Path) -> Frame:
-    """Reads an image: uint8 (H, W, 3), BGR.
-
-    Raises:
-        DataError: missing, not decodable, or deeper than 8 bits.
-    """
-    data = _bytes(Path(path))
-    # Any depth: OpenCV would divide 16 bits by 256, which leaves a thermal camera's range a few levels.
-    image = _pixels(Path(path), data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, len(data))
-    if image.dtype != np.uint8:
-        raise DataError(
-            f"{path}: the image has {image.dtype} values from {image.min()} to {image.max()}; expected 8 bits: map the "
-            "range that matters to 0..255 first, the same for every image"
-        )
-    return np.asarray(image, np.uint8)
+    def _snapped(self, raw: npt.NDArray[np.uint8], lossy: bool, path: Path) -> npt.NDArray[np.uint8]:
+        """Blurred values or colours as those of the classes."""
+        if raw.ndim == 3 and self.snaps and (raw[..., :1] == raw[..., :3]).all():
+            raw = np.ascontiguousarray(raw[..., 0])
+        if raw.ndim == 2:
+            values: list[tuple[int, ...]] = [(value,) for value in self.snaps]
+        else:
+            raw = raw[..., :3]
+            values = [colour[::-1] for colour in self.coding.known_colours(self.labels)]
+        snapping.check_apart(values, path)
+        return snapping.snap(raw, values, lossy)
 
 
 def read_mask(path: str | Path, seen: Seen | None = None) -> Mask:
@@ -124,7 +169,7 @@ def read_mask(path: str | Path, seen: Seen | None = None) -> Mask:
             colour than in a file read before.
     """
     path = Path(path)
-    data = _bytes(path)
+    data = file_bytes(path)
     if is_lossy(data):
         raise DataError(_lossy(path, data))
     palette = palette_of(data)
@@ -158,43 +203,76 @@ def _lossy(path: Path, data: bytes) -> str:
     shown = "" if pixels is None else f" (here {len(np.unique(pixels))} values from {pixels.min()} to {pixels.max()})"
     return (
         f"{path}: a label in a lossy format, JPEG or WebP: compression changes the values{shown}; export the labels "
-        "again as PNG, because the borders can't be restored"
+        "again as PNG, or set each pixel to the nearest class with `snap=True`, which is a guess along borders"
     )
 
 
-def _turned(path: Path, frame: Frame, mask: Mask) -> str:
+def read_grey(path: Path) -> Mask:
+    """A label file's values as they are stored, lossy ones too: uint8 (H, W).
+
+    Raises:
+        DataError: not decodable, or coloured.
+    """
+    data = file_bytes(path)
+    raw = _label_pixels(path, data, False)
+    if raw.ndim == 3 and (raw[..., :1] == raw[..., :3]).all():
+        raw = raw[..., 0]
+    if raw.ndim != 2 or raw.dtype != np.uint8:
+        raise DataError(f"{path}: expected a grey label file of 8 bits, got {raw.dtype} {raw.shape}")
+    return np.ascontiguousarray(raw, np.uint8)
+
+
+def _turned(path: Path, frame: Frame, mask: Mask, exif: str) -> str:
     """What EXIF has to do with sizes that differ; nothing where it has none."""
-    turn = orientation(_bytes(path))
+    turn = orientation(file_bytes(path))
     if turn < 5 or frame.shape[:2] != mask.shape[::-1]:
         return ""
+    drawn, other = ("without it", "stored") if exif == "upright" else ("as viewers show the image", "upright")
     return (
-        f"; EXIF orientation {turn} of the image says {MEANINGS[turn]}, and the label was drawn without it: turn the label "
-        "as viewers turn the image, or write the image anew without EXIF"
+        f"; EXIF orientation {turn} of the image says {MEANINGS[turn]}, and the label was drawn {drawn}: read such labels "
+        f"with `exif='{other}'`"
     )
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror}); check the path") from error
+def _label_pixels(path: Path, data: bytes, indices: bool, turn: bool = True) -> npt.NDArray[np.generic]:
+    """Pixels as stored: of a file with a palette the indices or the colours, of a grey one of few bits the raw values.
 
-
-def _label_pixels(path: Path, data: bytes, indices: bool) -> npt.NDArray[np.generic]:
-    """Pixels as stored: of a file with a palette the indices or the colours, of a grey one of few bits the raw values."""
+    Args:
+        path: For the error's text.
+        data: The file's content.
+        indices: Whether it has a palette whose indices count.
+        turn: Turn them as the label file's own EXIF orientation says, which OpenCV does for TIFF alone.
+    """
     if indices:
-        image = _pixels(path, palette_as_numbers(data), cv2.IMREAD_UNCHANGED, len(data))
-        return image if image.ndim == 2 else image[..., 0]  # all three channels are the same
-    image, step = _pixels(path, data, cv2.IMREAD_UNCHANGED, len(data)), grey_step(data)
-    return image if step == 1 else np.asarray(image // step, np.uint8)
+        image = decode(path, palette_as_numbers(data), cv2.IMREAD_UNCHANGED, len(data))
+        image = image if image.ndim == 2 else image[..., 0]  # all three channels are the same
+    else:
+        image, step = decode(path, data, cv2.IMREAD_UNCHANGED), grey_step(data)
+        image = image if step == 1 else np.asarray(image // step, np.uint8)
+    header = tiff_header(data)
+    if header is not None and header.extra and image.ndim == 2:
+        raise DataError(f"{path}: the label has {header.bands} bands; expected class numbers in one, or three colours")
+    image = _narrow(image, path)
+    return upright(image, orientation(data)) if turn and header is None else image
 
 
-def _pixels(path: Path, data: bytes, flags: int, size: int) -> npt.NDArray[np.generic]:
-    # imdecode on bytes, because imread prints its own warnings and can't say why it failed.
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    if image is None:
-        raise DataError(f"{path}: not a readable image ({size} bytes); replace or remove it")
-    return np.asarray(image)
+def _narrow(image: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.generic]:
+    """Deeper pixels as 8 bits, where they hold nothing that needs more.
+
+    Raises:
+        DataError: they hold more.
+    """
+    if image.dtype == np.uint8:
+        return image
+    narrow = image.astype(np.uint8)
+    if (narrow == image).all():
+        return narrow
+    if image.dtype == np.uint16 and not (image % _WIDENED).any():  # PNG's way to write 8 bits as 16
+        return np.asarray(image // _WIDENED, np.uint8)
+    raise DataError(
+        f"{path}: label values are {image.dtype} from {image.min()} to {image.max()}; class numbers go up to 255: instance "
+        "numbers, depth or probabilities are no classes; export the classes"
+    )
 
 
 def _size(image: npt.NDArray[np.generic]) -> str:

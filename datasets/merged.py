@@ -25,7 +25,7 @@ from ..core.labels import RGB, Labels, default_palette
 from .dataset import SegDataset
 from .labelfiles.coding import Coding, Mask
 from .labelfiles.palettes import Seen, grey_levels
-from .layouts import LABEL_DIRS, SPLITS, folders
+from .layouts import LABEL_DIRS, SPLITS, folders, image_dir, label_dir, split_word
 
 BACKGROUND = "background"
 DESCRIPTIONS = (".yaml", ".yml", ".json")
@@ -114,7 +114,7 @@ def class_folders(root: Path) -> list[Path]:
     found = [
         p
         for p in folders(root)
-        if p.name not in NO_CLASSES and (p / "images").is_dir() and any((p / name).is_dir() for name in LABEL_DIRS)
+        if p.name.lower() not in NO_CLASSES and split_word(p.name) is None and image_dir(p) and label_dir(p)
     ]
     return sorted(found, key=natural)
 

@@ -6,7 +6,7 @@ both live here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from os.path import commonprefix
 from pathlib import Path
@@ -15,9 +15,12 @@ import numpy as np
 
 from ..core.errors import DataError, UnknownNameError
 from ..core.labels import Labels, preset
-from .dataset import SegDataset
+from .dataset import Paths, SegDataset, is_lossy, read_image
 from .labelfiles.classes import CLASSES_FILE, read_classes
-from .layouts import FOLDERS, IMAGE_SUFFIXES, SPLITS, Layout, find_layout, folders
+from .layouts import FOLDERS, GENERIC, IMAGE_SUFFIXES, LAYOUTS, SPLITS, Layout, Pairs, find_layout, folders, split_word
+from .layouts.ade20k import check_not_meant
+from .layouts.base import file_stem
+from .layouts.unknown import inside, nearest, seen
 from .merged import (
     BACKGROUND,
     BinaryMask,
@@ -29,12 +32,19 @@ from .merged import (
     open_description,
     whole_splits,
 )
+from .options import ReadOptions
 from .resolving import BINARY, resolve_classes
+from .saved import effective
 
-_ALIASES = {"val": ("valid", "validation"), "valid": ("val",), "validation": ("val",)}
+#: Kinds of files that hold annotations of other tools.
+_ANNOTATIONS = (".json", ".xml", ".csv", ".parquet", ".txt")
+# A label has at most so many colours; a photograph has more among so many pixels.
+_FEW_COLOURS, _PIXELS = 64, 1 << 16
 
 
-def open_dataset(root: str | Path, split: str, labels: Labels | str | None = None) -> SegDataset:
+def open_dataset(
+    root: str | Path, split: str, labels: Labels | str | None = None, options: ReadOptions | None = None
+) -> SegDataset:
     """Lists one split of a dataset in any of the layouts of :mod:`.layouts`, or of several as :mod:`.merged` reads them.
 
     Classes come from, in this order: ``labels`` (a :class:`Labels` or the name of a preset), ``classes.json`` in the
@@ -52,6 +62,7 @@ def open_dataset(root: str | Path, split: str, labels: Labels | str | None = Non
         root: The dataset's folder, or a description of several.
         split: ``"train"``, ``"val"``, …
         labels: Its classes; None lets the dataset say.
+        options: How its files are read; what is left out is as ``reading.json`` beside the data says.
 
     Raises:
         DataError: a folder is missing or empty, or images and labels do not pair up.
@@ -63,7 +74,7 @@ def open_dataset(root: str | Path, split: str, labels: Labels | str | None = Non
         return open_merged(root, split, preset(labels) if isinstance(labels, str) else labels)
     if not root.is_dir():
         raise DataError(f"dataset {root}: no such folder; pass `data` a folder with images/{split} and labels/{split}")
-    return open_folder(root, split, labels)
+    return open_folder(root, split, labels, options)
 
 
 def folder_of(root: Path) -> Path:
@@ -104,9 +115,12 @@ def with_names(numbers: SegDataset, labels: Labels) -> SegDataset:
     return replace(numbers, labels=labels)
 
 
-def open_folder(root: Path, split: str, labels: Labels | str | None = None) -> SegDataset:
+def open_folder(root: Path, split: str, labels: Labels | str | None = None, given: ReadOptions | None = None) -> SegDataset:
     """:func:`open_dataset` of one dataset, whatever folders of single classes lie beside it."""
-    layout = find_layout(root)
+    options = effective(root, given)
+    layout = find_layout(root, options.layout)
+    if layout is FOLDERS and options.layout is None and labels is None:
+        check_not_meant(root)
     folder = _split_name(root, layout, split)
     pairs = layout.pairs(root, folder)
     if not pairs:
@@ -114,20 +128,52 @@ def open_folder(root: Path, split: str, labels: Labels | str | None = None) -> S
         raise DataError(f"{where}: no images in this folder; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
     missing = [image for image, mask in pairs if mask is None]
     if missing:
-        expected = layout.expected_label(root, folder, missing[0])
+        first = Path(missing[0])
+        expected = layout.expected_label(root, folder, first)
         raise DataError(
-            f"{missing[0]}: has no label ({len(missing)} of {len(pairs)} images have none); expected {expected}"
-            f"{_beside(expected, missing[0])}"
+            f"{first}: has no label ({len(missing)} of {len(pairs)} images have none); expected {expected}"
+            f"{_beside(expected, first)}"
         )
-    images = tuple(image for image, _ in pairs)
-    masks = tuple(mask for _, mask in pairs if mask is not None)
+    images = Paths([image for image, _ in pairs])
+    masks = Paths([mask for _, mask in pairs if mask is not None])
+    if layout in GENERIC:
+        _check_swapped(images[0], masks[0])
 
-    def others() -> list[Path]:
-        rest = (layout.pairs(root, name) for name in layout.splits(root) if name != folder)
-        return [mask for pairs in rest for _, mask in pairs if mask is not None]
+    def others() -> Iterator[Path]:
+        for name in layout.splits(root):
+            if name != folder:
+                yield from (Path(mask) for _, mask in layout.pairs(root, name) if mask is not None)
 
-    meaning = resolve_classes(root, layout, images, masks, labels, others)
-    return SegDataset(root, split, meaning.labels, images, masks, meaning.coding, notes=meaning.notes)
+    meaning = resolve_classes(root, layout, images, masks, labels, others, options)
+    notes = (*meaning.notes, *(_named_differently(pairs) if layout in GENERIC else ()))
+    return SegDataset(
+        root, split, meaning.labels, images, masks, meaning.coding, notes=notes, options=options, snaps=meaning.snaps
+    )
+
+
+def _named_differently(pairs: Pairs) -> tuple[str, ...]:
+    """A word on pairs whose names are not the same."""
+    image, mask = pairs[0]
+    if mask is None or file_stem(image) == file_stem(mask):
+        return ()
+    return (f"labels are found by name, as {Path(mask).name} for {Path(image).name}",)
+
+
+def _check_swapped(image: Path, mask: Path) -> None:
+    """Raises DataError where the image has the values of a label and the label those of a photograph."""
+    try:
+        label = read_image(mask)
+        if len(np.unique(label.reshape(-1, 3)[:_PIXELS], axis=0)) <= _FEW_COLOURS and not is_lossy(mask.read_bytes()):
+            return
+        frame = read_image(image)
+    except (DataError, OSError):
+        return  # what is wrong with the files is said when they are read
+    colours = [len(np.unique(pixels.reshape(-1, 3), axis=0)) for pixels in (frame, label)]
+    if 1 < colours[0] <= _FEW_COLOURS < colours[1] // 2:
+        raise DataError(
+            f"{mask}: images and labels are swapped: this label has {colours[1]} colours, as a photograph, and its image "
+            f"{image} has {colours[0]}, as a label; rename the folders"
+        )
 
 
 def _beside(expected: Path, image: Path) -> str:
@@ -176,9 +222,12 @@ def open_merged(root: Path, split: str, labels: Labels | None = None) -> SegData
 
 
 def _split_name(root: Path, layout: Layout, split: str) -> str:
-    """The name of ``split`` in this dataset, which may say ``valid`` where we say ``val``."""
+    """The name of ``split`` in this dataset, which may say ``valid`` or ``Validation`` where we say ``val``."""
     names = layout.splits(root)
-    found = next((name for name in (split, *_ALIASES.get(split, ())) if name in names), None)
+    word = split_word(split)
+    found = next((name for name in names if name == split), None) or next(
+        (name for name in names if word is not None and split_word(name) == word), None
+    )
     if found is not None and (layout is not FOLDERS or layout.expects(root, found).is_dir()):
         return found
     if found is not None:  # images are there, labels are not
@@ -187,7 +236,21 @@ def _split_name(root: Path, layout: Layout, split: str) -> str:
     if layout is not FOLDERS:
         raise DataError(f"dataset {root}: no split {split!r} ({has}); it lies there as {layout.name}")
     folder = "images" if found is None else layout.expects(root, found).parent.name
-    raise DataError(f"dataset {root}: no folder {folder}/{split} ({has}); expected images/{split} and labels/{split}")
+    raise DataError(
+        f"dataset {root}: no folder {folder}/{split} ({has}); expected images/{split} and labels/{split}"
+        f"{_instead(root) if found is None and not names else ''}"
+    )
+
+
+def _instead(root: Path) -> str:
+    """What lies in a folder where no dataset is recognised, and what to do about it."""
+    below = inside(root, LAYOUTS)
+    if below is not None:
+        return f"; the dataset lies in {below}: pass that folder"
+    files = seen(root)
+    if any(kind in files for kind in _ANNOTATIONS):
+        return f"; it holds {files}: if these are annotations of another tool: seg-edge data convert auto {root} DST"
+    return f"; it holds {files}; {nearest(root)}"
 
 
 def _merge(root: Path, split: str, labels: Labels, parts: Sequence[Part]) -> MergedDataset:

@@ -9,12 +9,18 @@ from pathlib import Path
 
 from ..core.labels import PRESETS
 from ..core.options import Options, configuration, option
+from .imagefiles.ranges import parse_value_range, show_value_range
 
 #: Formats that :func:`seg_edge.datasets.convert` reads, and the word for "whichever it is".
 FORMATS = (
     "coco", "coco-panoptic", "cvat", "datumaro", "huggingface", "label-studio", "labelme", "supervisely", "via", "yolo",
 )  # fmt: skip
 AUTO = "auto"
+#: Ways to lie on disk; a test holds them equal to :data:`seg_edge.datasets.layouts.LAYOUTS`.
+LAYOUT_KEYS = (
+    "cityscapes", "voc", "ade20k", "camvid", "camvid-original", "carvana", "ultralytics", "split-first", "flat", "folders",
+    "side-by-side", "beside",
+)  # fmt: skip
 #: Which pixels annotations of an image with EXIF orientation are for.
 EXIF = ("upright", "stored")
 #: What becomes of a source's classes that ``classes`` doesn't list.
@@ -33,8 +39,39 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 
 @configuration
-class CheckOptions(Options):
-    """What :func:`seg_edge.datasets.check` does beside reading everything."""
+class ReadOptions(Options):
+    """How a dataset's files are read where they don't say it themselves. ``reading.json`` beside the data keeps them."""
+
+    layout: str | None = option(
+        None, help="How the dataset lies on disk. Default: what its folders show", choices=lambda: LAYOUT_KEYS
+    )
+    value_range: tuple[float, float] | None = option(
+        None,
+        help="Of images deeper than 8 bits: the values that become 0 and 255, such as 7000:8000.",
+        flag="--range",
+        metavar="LOW:HIGH",
+        parse=parse_value_range,
+        show=show_value_range,
+    )
+    void: int | None = option(None, help="A value of the label files that counts nowhere, besides 255.", low=0, high=255)
+    snap: bool = option(
+        False, help="Set each pixel of labels with smoothed borders or in JPEG to a class; borders are then a guess."
+    )
+    exif: str = option(
+        "upright",
+        help="What labels of images with EXIF orientation were drawn on: the image as viewers show it, or as stored by "
+        "tools that ignore EXIF",
+        choices=lambda: EXIF,
+    )
+
+
+@configuration
+class CheckOptions(ReadOptions):
+    """What :func:`seg_edge.datasets.check` reads, and what it does beside."""
+
+    save: bool = option(
+        False, help="Keep how files are read in reading.json beside the data: every verb then reads them so."
+    )
 
     classes: str | Path | None = option(
         None,

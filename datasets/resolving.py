@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +12,23 @@ import numpy.typing as npt
 
 from ..core.errors import DataError
 from ..core.labels import CAMVID, VOC_VOID_RGB, Labels, default_palette, preset
-from .dataset import read_mask
-from .labelfiles import labelmap
+from .dataset import read_grey, read_mask
+from .labelfiles import labelmap, snapping, tables
 from .labelfiles.classes import CLASSES_FILE, ClassList, read_class_list
 from .labelfiles.coding import Coding, Mask
 from .labelfiles.labelmap import read_label_map
 from .labelfiles.palettes import Seen
 from .layouts import Layout
+from .layouts.camvid import NAME as CAMVID_NAME
+from .options import ReadOptions
 
-# The four sequences that CamVid's frames are named after.
-_CAMVID_NAME = re.compile(r"^(0001TP|0006R0|0016E5|Seq05VD)_")
 #: Classes of masks that hold 0 and 255 alone, where nothing names them.
 BINARY = Labels(("background", "foreground"), ((0, 0, 0), (255, 255, 255)))
 _BINARY_CODING = Coding({0: 0, 255: 1}, {(0, 0, 0): 0, (255, 255, 255): 1})
 # So many label files show whether masks may be of 0 and 255; then all are read.
 _SAMPLE = 4
+# So many label files of the split, and of the others, tell the values of blurred labels.
+_SNAP_SAMPLE = 16
 # More values than this, or more than the second number with gaps, are looked at for smoothing.
 _MANY_VALUES, _MANY_WITH_GAPS = 16, 8
 
@@ -40,12 +42,14 @@ class Meaning:
         coding: What values and colours mean.
         notes: What was assumed, one line each.
         says_void: Whether the user's file says which value is void.
+        snaps: Values that blurred labels are set to.
     """
 
     labels: Labels
     coding: Coding
     notes: tuple[str, ...] = ()
     says_void: bool = False
+    snaps: tuple[int, ...] = ()
 
 
 def resolve_classes(
@@ -55,6 +59,7 @@ def resolve_classes(
     masks: Sequence[Path],
     labels: Labels | str | None,
     others: Callable[[], Iterable[Path]],
+    options: ReadOptions = ReadOptions(),  # noqa: B008  # frozen
 ) -> Meaning:
     """The classes and the coding of one split.
 
@@ -65,18 +70,39 @@ def resolve_classes(
         masks: Label files of the split.
         labels: Classes that the user named; None lets the dataset say.
         others: Label files of the other splits, asked for where this split's values leave a doubt.
+        options: Which value is void, and whether blurred values are set to those of classes.
 
     Raises:
         DataError: a file of classes that is wrong, smoothed labels, or labels of one value.
         UnknownNameError: no such preset.
     """
     meaning = _said(root, layout, images, preset(labels) if isinstance(labels, str) else labels)
+    if options.snap:
+        return _snapped(root, meaning, masks, others)
     if meaning is not None:
+        if options.void is not None:
+            return replace(meaning, coding=_with_void(meaning, options.void))
+        greys = _greys(meaning, masks, others)
+        if greys is not None:
+            return replace(meaning, coding=greys)
         two = len(meaning.labels) == 2 and meaning.labels.ignore_index == 255 and meaning.coding == Coding()
         if two and not meaning.says_void and _may_be_binary(masks) and _is_binary(masks, others):
-            return Meaning(meaning.labels, _BINARY_CODING, (*meaning.notes, _binary_note(root, meaning.labels)))
+            return replace(meaning, coding=_BINARY_CODING, notes=(*meaning.notes, _binary_note(root, meaning.labels)))
         return meaning
+    return _by_values(root, masks, others, options.void)
+
+
+def _by_values(root: Path, masks: Sequence[Path], others: Callable[[], Iterable[Path]], void: int | None) -> Meaning:
+    """Classes counted from the values that occur."""
     values = _values(masks)
+    if void is not None:
+        values |= _values(others())
+        _check_smoothing(masks, values)
+        used = [value for value in np.flatnonzero(values).tolist() if value not in (void, 255)]
+        if not used:
+            raise DataError(f"{masks[0]} and others: every label value is void; `void={void}` leaves no class")
+        labels = Labels(tuple(f"class{value}" for value in used), default_palette(len(used)))
+        return Meaning(labels, Coding({value: number for number, value in enumerate(used)} | {void: 255, 255: 255}))
     if _only(values, 0, 255):
         if _is_binary(masks, others):
             return Meaning(BINARY, _BINARY_CODING, (_binary_note(root, BINARY),))
@@ -84,6 +110,75 @@ def resolve_classes(
     highest = int(np.flatnonzero(values[:255]).max(initial=0))
     _check_smoothing(masks, values)
     return Meaning(Labels.numbered(highest + 1), Coding())
+
+
+def _with_void(meaning: Meaning, void: int) -> Coding:
+    """A coding of numbers in which one value more is void."""
+    ignored = meaning.labels.ignore_index
+    if meaning.coding.values is not None:
+        return replace(meaning.coding, values={**meaning.coding.values, void: ignored})
+    return replace(
+        meaning.coding, values={**{number: number for number in range(len(meaning.labels))}, ignored: ignored, void: ignored}
+    )
+
+
+def _greys(meaning: Meaning, masks: Sequence[Path], others: Callable[[], Iterable[Path]]) -> Coding | None:
+    """The coding of grey files whose values are the grey colours of the classes; None where they are class numbers."""
+    if meaning.coding.values is not None or meaning.says_void:
+        return None
+    colours = meaning.coding.known_colours(meaning.labels)
+    if not all(red == green == blue for red, green, blue in colours):
+        return None
+    greys = {colour[0]: number for colour, number in colours.items()}
+    numbers = {*range(len(meaning.labels)), meaning.labels.ignore_index}
+    if all(grey in numbers and grey == number for grey, number in greys.items()):
+        return None
+    used: set[int] = set()
+    for path in (*masks, *others()):
+        used |= set(np.flatnonzero(_values((path,), strict=False)).tolist())
+        if not used <= set(greys):
+            return None
+        if not used <= numbers:
+            break
+    if used <= numbers and 255 not in used:
+        return None
+    return replace(meaning.coding, values=greys)
+
+
+def _snapped(root: Path, meaning: Meaning | None, masks: Sequence[Path], others: Callable[[], Iterable[Path]]) -> Meaning:
+    """The meaning of blurred labels: classes that are named keep their values, else those of areas are the classes."""
+    if meaning is not None and meaning.coding.values is not None:
+        return replace(meaning, snaps=tuple(sorted(meaning.coding.values)))
+    files = [*masks[:_SNAP_SAMPLE], *islice(others(), _SNAP_SAMPLE)]
+    if meaning is not None and not _is_grey(files[0]):
+        return meaning
+    found = snapping.plateaus(read_grey(path) for path in files)
+    if meaning is not None:
+        numbers = {*range(len(meaning.labels)), meaning.labels.ignore_index}
+        greys = {c[0]: n for c, n in meaning.coding.known_colours(meaning.labels).items() if c[0] == c[1] == c[2]}
+        if set(found) <= set(greys) and len(greys) == len(meaning.labels):
+            return replace(meaning, coding=Coding(greys), snaps=tuple(sorted(greys)))
+        if len(found) == len(meaning.labels) == 2:
+            return replace(meaning, coding=Coding(dict(zip(found, (0, 1), strict=True))), snaps=found)
+        return replace(meaning, snaps=tuple(sorted(numbers)))
+    if len(found) < 2:
+        raise DataError(
+            f"{masks[0]} and others: `snap`: the areas hold one value alone ({', '.join(map(str, found)) or 'none'}), or "
+            "values that are too close to be told apart; export the labels again, without smoothing and as PNG"
+        )
+    binary = len(found) == 2
+    labels = BINARY if binary else Labels(tuple(f"class{value}" for value in found), default_palette(len(found)))
+    shown = ", ".join(f"{value} ({name})" for value, name in zip(found, labels.names, strict=True))
+    note = f"label values are set to the nearest of {shown}; to name them, write values into {root / CLASSES_FILE}"
+    return Meaning(labels, Coding({value: number for number, value in enumerate(found)}), (note,), snaps=found)
+
+
+def _is_grey(path: Path) -> bool:
+    try:
+        read_grey(path)
+    except DataError:
+        return False
+    return True
 
 
 def _said(root: Path, layout: Layout, images: Sequence[Path], wanted: Labels | None) -> Meaning | None:
@@ -97,10 +192,14 @@ def _said(root: Path, layout: Layout, images: Sequence[Path], wanted: Labels | N
     if label_map.is_file():
         content = read_label_map(label_map)
         return Meaning(content.labels, content.coding)
+    table = tables.find_table(root)
+    if table is not None:
+        content = tables.read_table(table)
+        return Meaning(content.labels, content.coding, (f"classes are those of {table}",))
     known = layout.labels(root)
     if known is not None:
-        return Meaning(known, layout.coding(root))
-    if all(_CAMVID_NAME.match(path.name) for path in images):
+        return Meaning(known, layout.coding(root), layout.notes(root))
+    if all(CAMVID_NAME.match(path.name) for path in images):
         return Meaning(CAMVID, Coding())
     return None
 
@@ -109,8 +208,10 @@ def _coding(own: ClassList, layout: Layout, root: Path) -> Coding:
     """What label files mean where the user names the classes: the layout's own coding holds for its own classes only."""
     if own.values is not None:
         return Coding(own.values)
-    if (root / labelmap.FILE).is_file():
-        known, coding = (lambda content: (content.labels, content.coding))(read_label_map(root / labelmap.FILE))
+    table = root / labelmap.FILE if (root / labelmap.FILE).is_file() else tables.find_table(root)
+    if table is not None:
+        content = read_label_map(table) if table.name == labelmap.FILE else tables.read_table(table)
+        known, coding = content.labels, content.coding
     else:
         layout_labels = layout.labels(root)
         if layout_labels is None:
@@ -187,7 +288,7 @@ def _check_smoothing(masks: Sequence[Path], values: npt.NDArray[np.bool_]) -> No
     raise DataError(
         f"{masks[0]} and others: label values are {used.size} different ones from {used[0]} to {used[-1]}, and "
         f"{used.size - int(inside.sum())} of them occur along borders alone: masks with smoothed borders, not class "
-        "numbers; export them without anti-aliasing, or set each value to the nearest class first"
+        "numbers; export them without anti-aliasing, or set each pixel to a class with `snap=True`"
     )
 
 

@@ -59,7 +59,7 @@ def recognise(source: Path) -> tuple[str, str]:
     if fitting:
         shown = "; ".join(f"{name} ({reason})" for name, reason in fitting.items())
         raise DataError(f"{source}: looks like several formats: {shown}; name the one that is meant instead of 'auto'")
-    layout = next((layout for layout in LAYOUTS if layout.matches(source)), None) if source.is_dir() else None
+    layout = next((layout for layout in LAYOUTS if layout.shown_by(source) is not None), None) if source.is_dir() else None
     if layout is not None:
         raise DataError(f"{source}: lies there as {layout.name}, which is read as it is; there is nothing to convert")
     raise DataError(

@@ -20,8 +20,8 @@ from ...core.errors import DataError, InputError
 from ...core.labels import PRESETS, Labels
 from ...core.progress import Progress, Silent
 from ...core.report import Report
-from .. import exif
 from ..dataset import write_labels
+from ..imagefiles import exif
 from ..layouts import SPLITS, Pairs, automatic_split
 from ..options import AUTO, ConvertOptions
 from ..regions.images import BACKGROUND, Mask, Picture, Source, labels_of, paint
@@ -169,8 +169,8 @@ def _splits(pictures: list[Picture]) -> list[tuple[Picture, str]]:
     free = [picture for picture in pictures if picture.split is None]
     drawn: dict[str, str] = {}
     if free:
-        pairs: Pairs = [(Path(picture.name), None) for picture in free]
-        drawn = {str(path): split for split in SPLITS for path, _ in automatic_split(pairs, split)}
+        pairs: Pairs = [(picture.name, None) for picture in free]
+        drawn = {name: split for split in SPLITS for name, _ in automatic_split(pairs, split, str)}
     result = [(picture, picture.split or drawn[picture.name]) for picture in pictures]
     taken: set[tuple[str, str]] = set()
     for picture, split in result:

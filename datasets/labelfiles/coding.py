@@ -99,10 +99,15 @@ class Coding:
             table[value] = number
         return table
 
+    def known_colours(self, labels: Labels) -> Mapping[RGB, int]:
+        """RGB colour → class, of coloured files of these classes."""
+        if self.colours is not None:
+            return self.colours
+        colours = {c: i for i, c in enumerate(labels.palette)}
+        return colours if self.void_rgb is None else {self.void_rgb: labels.ignore_index, **colours}
+
     def _of_colours(self, raw: npt.NDArray[Any], labels: Labels, path: Path) -> Mask:
-        colours = self.colours if self.colours is not None else {c: i for i, c in enumerate(labels.palette)}
-        if self.colours is None and self.void_rgb is not None:
-            colours = {self.void_rgb: labels.ignore_index, **colours}
+        colours = self.known_colours(labels)
         keys = np.array([r << 16 | g << 8 | b for r, g, b in colours], np.uint32)
         order = np.argsort(keys)
         keys, numbers = keys[order], np.array(list(colours.values()), np.uint8)[order]

@@ -11,7 +11,7 @@ from .coding import Coding
 
 FILE = "labelmap.txt"
 #: Names that stand for pixels that count nowhere.
-_VOID_NAMES = ("void", "ignored", "__ignore__")
+VOID_NAMES = ("void", "ignored", "__ignore__")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def read_label_map(file: Path) -> LabelMap:
             other = next(key for key, value in colours.items() if value == colour)
             raise DataError(f"{file}:{number}: {name} has the colour of {other}, {colour}; give each class its own")
         colours[name] = colour
-    names = [name for name in colours if name.lower() not in _VOID_NAMES]
+    names = [name for name in colours if name.lower() not in VOID_NAMES]
     labels = Labels(tuple(names), tuple(colours[name] for name in names))
     codes = {colour: names.index(name) if name in names else labels.ignore_index for name, colour in colours.items()}
     codes.setdefault(VOC_VOID_RGB, labels.ignore_index)

@@ -14,12 +14,7 @@ from urllib.parse import unquote
 
 from ...core.errors import DataError
 from ..layouts import IMAGE_SUFFIXES
-
-#: Names of splits in folders and files, and what this project calls them.
-SPLIT_NAMES = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test",
-    "testing": "test",
-}  # fmt: skip
+from ..layouts import SPLIT_NAMES as SPLIT_NAMES
 
 #: Bytes of a JSON file that is parsed to tell what it is.
 READ_WHOLE = 64 << 20

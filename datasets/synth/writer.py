@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from ...core.artefact import atomic_path, write_json
-from ...core.cpu import usable_cpus
+from ...core.cpu import usable_count
 from ...core.errors import DataError, InputError, SinkError
 from ...core.labels import CAMVID
 from ...core.progress import Count, Progress, Silent
@@ -110,7 +110,7 @@ def synthesize(
         count(done, total)
 
     with _temporary_folder(out) as folder:
-        workers = len(usable_cpus()) if options.workers is None else options.workers
+        workers = usable_count() if options.workers is None else options.workers
         for images in _each(_write_scene, list(_jobs(folder, options)), workers):
             tick(images)
         if frames:

@@ -13,6 +13,7 @@ from seg_edge.core.progress import Count, Silent
 from seg_edge.datasets.checking import check, contact_sheet, image_hash
 from seg_edge.datasets.dataset import read_image, write_labels
 from seg_edge.datasets.encodings.png import encode_png, with_palette
+from seg_edge.datasets.opening import open_dataset
 from seg_edge.datasets.options import CheckOptions
 
 LABELS = Labels(("road", "car"), ((128, 64, 128), (0, 0, 142)))
@@ -162,13 +163,20 @@ def test_damaged_jpegs_are_named(root, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_16_bit_images_are_refused(root):
+def test_16_bit_images_need_a_range(root):
     thermal = np.linspace(7000, 8000, 48 * 64).reshape(SIZE_HW).astype(np.uint16)
-    assert cv2.imwrite(str(root / "images/train/a.png"), thermal)
-    assert check(root).errors == [
-        f"{root}/images/train/a.png: the image has uint16 values from 7000 to 8000; expected 8 bits: map the range that "
-        "matters to 0..255 first, the same for every image"
-    ]
+    for path in sorted(root.glob("images/*/*.png")):
+        assert cv2.imwrite(str(path), thermal)
+        thermal = thermal + 100
+    found = check(root)
+    assert found.errors[0] == (
+        f"{root}/images/train/a.png: the image has uint16 values from 7000 to 8000; expected 8 bits, or the range of values "
+        "that matters, the same for every image, as in `value_range='7000:8000'`"
+    )
+    assert f"with: seg-edge data check {root} --range 7000:8200 --save" in found.warnings[0]
+    assert check(root, CheckOptions(value_range=(7000, 8200), save=True)).errors == []
+    frame, _ = open_dataset(root, "train").read(0)
+    assert (frame[0, 0, 0], frame[-1, -1, 0]) == (0, round(1000 / 1200 * 255))
 
 
 def test_remarks_on_image_files(root):
@@ -187,8 +195,8 @@ def test_remarks_on_image_files(root):
     assert found.warnings[:3] == [
         "train: 1 image has an alpha channel, which is dropped (a.png)",
         "train: 1 image has CMYK colours, which are converted to RGB without their profile (b.jpg)",
-        "val: 1 image has EXIF orientation 3: read as viewers show it, rotated by 180°; labels must be drawn that way "
-        "(c.jpg)",
+        "val: 1 image has EXIF orientation 3: read as viewers show it, rotated by 180°; labels must be drawn that way; "
+        "if they are for the pixels as stored: `exif='stored'` (c.jpg)",
     ]
 
 
@@ -228,7 +236,7 @@ def test_a_picture_in_two_splits(root, change):
     assert any(w.startswith("train: b.png is ") for w in found.warnings)
     if change == "copy":
         assert found.duplicates[0][4] == 0
-        assert f"train: b.png is {same} picture as c.png of val" in found.warnings[0]
+        assert any(f"train: b.png is {same} image as c.png of val" in warning for warning in found.warnings)
 
 
 def test_neighbours_are_no_copies():

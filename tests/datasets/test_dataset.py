@@ -147,8 +147,12 @@ def test_coloured_label(tmp_path):
 
 @pytest.mark.parametrize("channels", [(), (3,)])
 def test_16_bit_label(tmp_path, channels):
-    path = write(tmp_path / "a.png", np.ones((*SIZE_HW, *channels), np.uint16))
-    assert "must be one 8-bit channel of class numbers, got uint16" in refused(lambda: read_mask(path))
+    for value in (1, 255):
+        assert (read_mask(write(tmp_path / "a.png", np.full((*SIZE_HW, *channels), value, np.uint16))) == value).all()
+    widened = np.full((*SIZE_HW, *channels), 257 * 3, np.uint16)  # as PNG converters write 3 in 16 bits
+    assert (read_mask(write(tmp_path / "a.png", widened)) == 3).all()
+    path = write(tmp_path / "a.png", np.full((*SIZE_HW, *channels), 26001, np.uint16))
+    assert "label values are uint16 from 26001 to 26001; class numbers go up to 255" in refused(lambda: read_mask(path))
 
 
 @pytest.mark.parametrize("channels", [3, 4])

@@ -11,7 +11,8 @@ import pytest
 from seg_edge.core.errors import DataError
 from seg_edge.core.labels import CAMVID, CARVANA, CITYSCAPES, VOC, Labels
 from seg_edge.datasets.dataset import write_labels
-from seg_edge.datasets.layouts import CAMVID_COLOURS, automatic_split
+from seg_edge.datasets.layouts import automatic_split
+from seg_edge.datasets.layouts.camvid import COLOURS as CAMVID_COLOURS
 from seg_edge.datasets.opening import open_dataset
 
 PICTURE = np.full((2, 4, 3), (10, 20, 30), np.uint8)
@@ -115,7 +116,7 @@ def test_ade20ks_validation_alone(tmp_path):
         ("leftImg8bit/train/x/x_0_leftImg8bit.png", "gtFine/train/x/x_0_gtFine_labelIds.png"),
         ("train/images/a.png", "train/labels/a.png"),
         ("images/a.png", "masks/a.png"),
-        ("images/training/a.png", "annotations/training/a.png"),
+        ("images/training/ADE_1.png", "annotations/training/ADE_1.png"),
         ("train/a.png", "trainannot/a.png"),
         ("701_StillsRaw_full/a_0001.png", "LabeledApproved_full/a_0001_L.png"),
         ("train/a_01.png", "train_masks/a_01_mask.gif"),

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.multiprocessing import get_start_method
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, get_worker_info
 
-from ...core.cpu import usable_cpus
+from ...core.cpu import usable_count
 from ...datasets.dataset import SegDataset
 from .augment import in_one_thread, resize_whole, to_tensors, training_transform
 from .cache import CachedReads, free_for_data
@@ -175,7 +175,7 @@ def default_workers(processes: int = 1) -> int:
 
     ``processes``: Of the training on this machine, which share its cores.
     """
-    return max(1, min(8, len(usable_cpus()) // processes))
+    return max(1, min(8, usable_count() // processes))
 
 
 def loaders(

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from seg_edge.datasets import exif
+from seg_edge.datasets.imagefiles import exif
 from seg_edge.datasets.opening import open_dataset
 
 pillow = pytest.importorskip("PIL.Image", reason="Pillow comes with the train extra")

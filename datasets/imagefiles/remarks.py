@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
@@ -10,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from struct import error as StructError
 from struct import unpack_from
+from typing import TextIO
 
 from .exif import MEANINGS, orientation
+from .tiff import tiff_header
 
 _NAMED = 3  # files that a line names
 
@@ -20,21 +23,39 @@ _NAMED = 3  # files that a line names
 def decoder_warnings() -> Iterator[list[str]]:
     """Lines that decoders written in C print while the block runs; complete when it has ended.
 
-    libjpeg says on stderr that a file is damaged, without the file's name, and OpenCV takes what could be decoded. Writes of
-    other threads to stderr meanwhile are caught too: for a loop that has the process for itself.
+    libjpeg says on stderr that a file is damaged, without the file's name, and OpenCV takes what could be decoded. What
+    Python writes to stderr meanwhile, such as a progress bar, goes where it went.
     """
     lines: list[str] = []
-    sys.stderr.flush()
+    python = sys.stderr
+    python.flush()
     with tempfile.TemporaryFile() as file:
         saved = os.dup(2)
         os.dup2(file.fileno(), 2)
+        beside = _around(python, saved)
         try:
             yield lines
         finally:
+            if beside is not None:
+                beside.flush()
+                sys.stderr = python
+                beside.detach()
             os.dup2(saved, 2)
             os.close(saved)
             file.seek(0)
             lines += [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+
+
+def _around(python: TextIO, saved: int) -> io.TextIOWrapper | None:
+    """Makes Python's stderr write past the redirection, where it would go through it; None where it doesn't."""
+    try:
+        if python.fileno() != 2:
+            return None
+    except (OSError, ValueError):
+        return None
+    writer = io.TextIOWrapper(io.FileIO(saved, "w", closefd=False), encoding="utf-8", errors="replace", write_through=True)
+    sys.stderr = writer
+    return writer
 
 
 class Remarks:
@@ -43,14 +64,19 @@ class Remarks:
     def __init__(self) -> None:
         self._files: dict[str, list[str]] = {}
 
-    def look(self, path: Path) -> None:
-        """Reads a file's headers."""
+    def look(self, path: Path, stored: bool = False) -> None:
+        """Reads a file's headers.
+
+        Args:
+            path: The file.
+            stored: Labels are for the pixels as stored, and are turned along.
+        """
         data = path.read_bytes()
         turn = orientation(data)
         if turn > 1:
-            self._add(
-                f"EXIF orientation {turn}: read as viewers show it, {MEANINGS[turn]}; labels must be drawn that way", path
-            )
+            how = "its label is turned along" if stored else "labels must be drawn that way"
+            cure = "" if stored else "; if they are for the pixels as stored: `exif='stored'`"
+            self._add(f"EXIF orientation {turn}: read as viewers show it, {MEANINGS[turn]}; {how}{cure}", path)
         dropped = dropped_channels(data)
         if dropped:
             self._add(dropped, path)
@@ -74,6 +100,11 @@ def dropped_channels(data: bytes) -> str:
         return "an alpha channel, which is dropped"
     if data[:2] == b"\xff\xd8" and _jpeg_components(data) == 4:
         return "CMYK colours, which are converted to RGB without their profile"
+    header = tiff_header(data)
+    if header is not None and header.extra:
+        return "a band beside grey or colour (alpha, infrared), which is dropped"
+    if header is not None and header.pages > 1:
+        return f"{header.pages} pages, of which the first is read"
     return ""
 
 

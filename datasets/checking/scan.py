@@ -1,0 +1,129 @@
+"""Reads every pair of a split, on every core."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ...core.cpu import usable_count
+from ...core.errors import DataError
+from ...core.progress import Progress
+from ..dataset import SegDataset
+from ..imagefiles.pixels import DeepImageError
+from ..imagefiles.remarks import Remarks, decoder_warnings
+from .duplicates import image_hash
+from .report import SplitReport
+
+#: Pairs of each core between two looks at what decoders printed.
+_EACH = 16
+_SQUARE = np.ones((3, 3), np.uint8)
+
+
+@dataclass
+class _Pair:
+    """What one pair holds; ``error`` alone where it can't be read."""
+
+    error: DataError | None = None
+    hw: tuple[int, int] = (0, 0)
+    counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
+    inside: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(256, np.bool_))
+    hash: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(32, np.uint8))
+
+
+@dataclass
+class Scan:
+    """What a split holds.
+
+    Attributes:
+        report: Counts and errors.
+        hashes: Of its images, uint8 (images, 32).
+        remarks: What a user should know of the image files, a line each.
+    """
+
+    report: SplitReport
+    hashes: npt.NDArray[np.uint8]
+    remarks: list[str]
+
+
+def scan(data: SegDataset, progress: Progress, remarks: bool = True) -> Scan:
+    """Reads every image and label of a split.
+
+    Args:
+        data: The split.
+        progress: Told how many pairs are read.
+        remarks: Look at the image files' headers too.
+    """
+    report, looked = SplitReport(data.split), Remarks()
+    counts, seen, inside = np.zeros(256, np.int64), np.zeros(256, np.int64), np.zeros(256, np.bool_)
+    hashes = np.zeros((len(data), 32), np.uint8)
+    count = progress.count(data.split)
+    stored = data.options.exif == "stored"
+    for index, pair in _pairs(data):
+        image = data.images[index]
+        if pair.error is not None:
+            report.errors.append(str(pair.error))
+            report.damaged += isinstance(pair.error, DamagedError)
+            if isinstance(pair.error, DeepImageError):
+                low, high = pair.error.values
+                known = report.values or (low, high)
+                report.values = (min(low, known[0]), max(high, known[1]))
+            # An image that can't be read resembles no other.
+            hashes[index] = np.frombuffer(hashlib.sha256(str(image).encode()).digest(), np.uint8)
+        else:
+            if remarks:
+                looked.look(image, stored)
+            counts += pair.counts
+            seen += pair.counts > 0
+            inside |= pair.inside
+            report.images += 1
+            report.sizes[f"{pair.hw[0]}x{pair.hw[1]}"] += 1
+            hashes[index] = pair.hash
+            if pair.counts[data.labels.ignore_index] == pair.counts.sum():
+                report.all_void.append(image.name)
+        count(index + 1, len(data))
+    classes = len(data.labels)
+    report.pixels, report.seen_in, report.inside = (values[:classes].tolist() for values in (counts, seen, inside))
+    report.void = int(counts[data.labels.ignore_index])
+    return Scan(report, hashes, looked.lines())
+
+
+class DamagedError(DataError):
+    """A file that a decoder complains of, and decodes all the same."""
+
+
+def _pairs(data: SegDataset) -> Iterator[tuple[int, _Pair]]:
+    """Every pair in order. Decoders print without a file's name: a group that made one print is read again, one by one."""
+    workers = usable_count()
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(data), _EACH * workers):
+            group = range(start, min(start + _EACH * workers, len(data)))
+            with decoder_warnings() as warned:
+                pairs = list(pool.map(lambda index: _read(data, index), group))
+            if warned:
+                pairs = [_read_alone(data, index) for index in group]
+            yield from zip(group, pairs, strict=True)
+
+
+def _read_alone(data: SegDataset, index: int) -> _Pair:
+    with decoder_warnings() as warned:
+        pair = _read(data, index)
+    if warned and pair.error is None:
+        pair.error = DamagedError(f"{data.images[index]}: damaged ({warned[0]}); replace or remove it")
+    return pair
+
+
+def _read(data: SegDataset, index: int) -> _Pair:
+    try:
+        frame, mask = data.read(index)
+    except DataError as error:
+        return _Pair(error)
+    even = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, _SQUARE) == 0
+    even[[0, -1]] = even[:, [0, -1]] = False  # OpenCV compares with what lies outside, which is nothing
+    counts = np.bincount(mask.ravel(), minlength=256)
+    return _Pair(None, mask.shape, counts, np.bincount(mask[even], minlength=256) > 0, image_hash(frame))

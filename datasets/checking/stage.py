@@ -1,0 +1,113 @@
+"""The stage that checks a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ...core.artefact import check_writable
+from ...core.errors import DataError
+from ...core.labels import Labels
+from ...core.progress import Progress, Silent
+from ..dataset import SegDataset
+from ..labelfiles.classes import named_classes
+from ..labelfiles.palettes import Seen
+from ..layouts import SPLITS, Layout, find_layout, split_word
+from ..merged import as_background, is_merged, splits_of
+from ..opening import folder_of, open_dataset
+from ..options import CheckOptions
+from ..saved import effective, save
+from . import findings
+from .duplicates import duplicates
+from .report import CheckReport, SplitReport
+from .scan import scan
+from .sheet import contact_sheet
+
+
+def check(
+    data: str | Path,
+    options: CheckOptions = CheckOptions(),  # noqa: B008  # frozen
+    *,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Reads every image and label of every split: sizes, label values, class frequencies, pairs, images in two splits.
+
+    >>> report = check("data")
+    >>> report.title(), report.errors, report.splits[0].images
+    ('data: images/<split> and labels/<split>', [], 6)
+
+    Args:
+        data: The dataset's folder, in any layout, or a description of several.
+        options: How it is read, its classes, and where a sheet of samples goes.
+        progress: Told how many images of each split are read.
+
+    Raises:
+        DataError: there is no dataset, or its layout is not known. What is wrong inside the dataset is in the report.
+        UnknownNameError: no such class list.
+        InputError: the sheet, or how files are read, can't be written.
+    """
+    if options.sheet is not None:
+        check_writable(options.sheet)
+    classes = None if options.classes is None else named_classes(options.classes)
+    root = folder_of(Path(data))
+    report = _check(root, classes, options, progress or Silent())
+    if options.sheet is not None:
+        contact_sheet(report, options.sheet, options=options)
+    if options.save:
+        save(root, effective(root, options))
+    return report
+
+
+def _check(root: Path, labels: Labels | None, options: CheckOptions, progress: Progress) -> CheckReport:
+    merged = is_merged(root)
+    if not merged and not root.is_dir():
+        raise DataError(f"dataset {root}: no such folder")
+    layout = None if merged else find_layout(root, effective(root, options).layout)
+    every = splits_of(root) if layout is None else layout.splits(root)
+    names = [name for name in every if split_word(name)] or every
+    opened: list[SegDataset] = []
+    reports: list[SplitReport] = []
+    for name in names:
+        try:
+            opened.append(open_dataset(root, name, labels, options))
+        except DataError as error:
+            if name == "test" and set(every) >= set(SPLITS) and layout is not None and _is_divided(layout, root):
+                continue  # an automatic split of a few images has none to spare
+            reports.append(SplitReport(name, errors=[str(error)]))
+    if not opened:
+        if not reports:
+            open_dataset(root, "train", labels, options)  # says what lies there instead
+        raise DataError(reports[0].errors[0] if reports else f"dataset {root}: no splits; expected images/<split>")
+    classes = max((data.labels for data in opened), key=len)
+    palettes: Seen = {}  # of all splits: what numbers its colours differently in val is wrong too
+    notes = list(dict.fromkeys(note for data in opened for note in data.notes))
+    scans = []
+    for data in opened:
+        scanned = scan(replace(as_background(data), labels=classes, palettes=palettes), progress)
+        scans.append(scanned)
+        if layout is not None and layout.label_files is not None:
+            used = {str(path) for path in data.masks}
+            scanned.report.orphans = [Path(p).name for p in layout.label_files(root, data.split) if p not in used]
+        notes += [f"{data.split}: {line}" for line in scanned.remarks]
+    reports += [scanned.report for scanned in scans]
+    alike = duplicates(
+        {scanned.report.name: scanned.hashes for scanned in scans},
+        {data.split: [path.name for path in data.images] for data in opened},
+    )
+    for report in reports:
+        report.errors += findings.nothing_to_learn(report, classes)
+    if not any(split_word(report.name) == "train" for report in reports):
+        notes.append("no split train: it can be evaluated, but a training needs one")
+    warnings = [
+        *notes, *findings.remedies(root, reports), *findings.silent(root, reports, classes),
+        *findings.others(reports, classes, alike),
+    ]  # fmt: skip
+    shown_by = "" if layout is None else layout.shown_by(root) or "`layout`"
+    key = "" if layout is None else layout.key
+    name = "several datasets as one" if layout is None else layout.name
+    return CheckReport(root, name, classes, reports, alike, warnings, shown_by, key)
+
+
+def _is_divided(layout: Layout, root: Path) -> bool:
+    """Whether the splits are drawn by the images' names."""
+    return not (root / "images" / "test").is_dir() and not (root / "test").is_dir() and layout.key != "folders"

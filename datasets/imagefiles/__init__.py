@@ -1,0 +1,1 @@
+"""Image files: what they say beside their pixels, and how their pixels become 8-bit frames."""

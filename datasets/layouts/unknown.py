@@ -1,0 +1,52 @@
+"""What to say of a folder in which no dataset is recognised."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from .base import Layout, folders, image_files
+
+_MOST = 6
+_DEPTH = 3
+
+
+def seen(root: Path) -> str:
+    """What a folder holds: files by kind, folder by folder, as one line."""
+    listed = list(_listed(root, root, 0))
+    more = f" and {len(listed) - _MOST} more folders" if len(listed) > _MOST else ""
+    return "; ".join(listed[:_MOST]) + more if listed else "nothing"
+
+
+def _listed(folder: Path, root: Path, depth: int) -> Iterable[str]:
+    with os.scandir(folder) as entries:
+        files = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
+    kinds = Counter(os.path.splitext(name)[1].lower() or "without suffix" for name in files)
+    if kinds:
+        counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3))
+        yield f"{folder.relative_to(root).as_posix() if folder != root else 'in it'}: {counted}"
+    if depth < _DEPTH:
+        for inner in folders(folder):
+            yield from _listed(inner, root, depth + 1)
+
+
+def inside(root: Path, layouts: Iterable[Layout]) -> Path | None:
+    """The dataset that lies one or two folders below, as archives unpack; None where there is none, or several."""
+    below = [inner for outer in folders(root) for inner in (outer, *folders(outer))]
+    fitting = [path for path in below if any(layout.shown_by(path) is not None for layout in layouts)]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def nearest(root: Path) -> str:
+    """What would make the nearest readable layout of the folders with images."""
+    holding = [path for path in folders(root) if image_files(path)]
+    if len(holding) == 2:
+        first, second = (path.name for path in holding)
+        return (
+            f"if {first} holds the images and {second} the labels, rename them to images and labels (or the other way round)"
+        )
+    if image_files(root):
+        return "name each label file after its image, as in a.jpg and a_mask.png, or put them into images and labels"
+    return "the nearest readable layout is images/<split> and labels/<split>"
