@@ -15,6 +15,7 @@ import time
 import traceback
 import warnings
 from importlib import import_module
+from keyword import iskeyword
 from types import FrameType
 from typing import Any
 
@@ -27,7 +28,8 @@ from .derive import use_flags
 from .translate import translated
 
 #: Verb → its text in `seg-edge --help`, in workflow order. A test checks that the text equals the first line of the
-#: verb's docstring. A verb is the function of its name in the module of its name, or ``app`` in that module.
+#: verb's docstring. A verb is the function of its name in the module of its name (``import_``, a keyword), or ``app`` in
+#: that module.
 VERBS = {
     "data": "Make and look at datasets.",
     "models": "List the networks that train --model takes, with their parameters and MACs; the compact family first.",
@@ -37,6 +39,7 @@ VERBS = {
     "domains": "Evaluate models on several domains: a table of mIoU, training domain × test domain.",
     "prune": "Remove whole channels of a trained network: by share, MACs, parameters or measured latency; fine-tuned and "
     "gated.",
+    "import": "Import a network of another tool: an artefact like ours, compared with the original.",
     "export": "Export a checkpoint: ONNX, simplified, INT8; each step gated and reported.",
     "build": "Build an engine file for TensorRT or TensorRT-RTX from an exported model.",
     "verify": "Replay the golden frames: does this machine compute what the export machine computed?",
@@ -79,12 +82,13 @@ class _Verbs(TyperGroup):
 
 def load_verb(name: str) -> Any:
     """Imports the module of a verb; returns the verb's command."""
-    module = import_module(f".{name}", __package__)
+    symbol = f"{name}_" if iskeyword(name) else name
+    module = import_module(f".{symbol}", __package__)
     use_flags(module)
     verbs = getattr(module, "app", None)
     if verbs is None:
         verbs = typer.Typer(add_completion=False)
-        verbs.command(name)(getattr(module, name))
+        verbs.command(name)(getattr(module, symbol))
     verbs.rich_markup_mode = None
     command = typer.main.get_command(verbs)
     command.name = name

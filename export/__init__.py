@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .deliver.options import DeliverOptions
+    from .foreign.options import ImportOptions
     from .graph.options import QuantOptions
     from .int8.options import QatOptions
     from .options import ExportOptions
     from .pruning.options import PruneOptions
-    from .stages import build, export, prune, verify
+    from .stages import build, export, import_network, prune, verify
     from .trt.options import BuildOptions
 
 __all__ = [
     "BuildOptions",
     "DeliverOptions",
     "ExportOptions",
+    "ImportOptions",
     "PruneOptions",
     "QatOptions",
     "QuantOptions",
     "build",
     "export",
+    "import_network",
     "prune",
     "verify",
 ]
@@ -36,11 +39,13 @@ _HOMES = {
     "BuildOptions": ".trt.options",
     "DeliverOptions": ".deliver.options",
     "ExportOptions": ".options",
+    "ImportOptions": ".foreign.options",
     "PruneOptions": ".pruning.options",
     "QatOptions": ".int8.options",
     "QuantOptions": ".graph.options",
     "build": ".stages",
     "export": ".stages",
+    "import_network": ".stages",
     "prune": ".stages",
     "verify": ".stages",
 }

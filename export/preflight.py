@@ -21,6 +21,23 @@ def check_checkpoint(path: str | Path) -> None:
         raise ModelFileError(f"{file}: may not be read; change its permissions")
 
 
+def check_foreign(path: str | Path) -> None:
+    """Raises ModelFileError unless the path is a file that can be a network of another tool."""
+    file = Path(path)
+    if not file.is_file():
+        problem = "is a folder" if file.is_dir() else "no such file"
+        raise ModelFileError(f"{file}: {problem}; expected an ONNX file of another tool")
+    if file.suffix in (".pt", ".pth", ".ckpt", ".safetensors"):
+        raise ModelFileError(
+            f"{file}: holds weights, not a network; export it to ONNX with the tool that trained it, or pass the torch "
+            "module to seg_edge.export.import_network"
+        )
+    if file.suffix in (".tflite", ".pb", ".h5", ".keras", ".pdmodel", ".xml", ".engine", ".plan"):
+        raise ModelFileError(f"{file}: expected an ONNX file, got {file.suffix}; convert it to ONNX first")
+    if not os.access(file, os.R_OK):
+        raise ModelFileError(f"{file}: may not be read; change its permissions")
+
+
 def check_data(root: Path | None) -> None:
     """Raises DataError if a dataset is given, but missing or not readable."""
     if root is None:

@@ -1,4 +1,4 @@
-"""The stages of pruning, exporting, building and verifying: the functions of the Python surface and the command.
+"""The stages of importing, pruning, exporting, building and verifying: the functions of the Python surface and the command.
 
 Each stage first checks its inputs as far as possible without heavy libraries, and imports those afterwards.
 """
@@ -15,13 +15,17 @@ from ..core.options import check_name
 from ..core.progress import Progress
 from ..core.shipped import DEFAULT
 from ..runtime.engines.table import AUTO, ENGINES, SERVERS
+from .foreign.options import ImportOptions
 from .options import ExportOptions
-from .preflight import check_artefact, check_checkpoint, check_data, check_model, check_out
+from .preflight import check_artefact, check_checkpoint, check_data, check_foreign, check_model, check_out
 from .pruning.options import PruneOptions
 from .trt.options import BuildOptions
 
 if TYPE_CHECKING:
+    import torch
+
     from .checks.replay import VerifyReport
+    from .importing.report import ImportReport
     from .pruning.report import PruneReport
     from .report.document import ExportReport
     from .trt.artefact import BuildReport
@@ -74,6 +78,52 @@ def export(
     with _packages("export", "export"):
         from .chain import export_checkpoint
     return export_checkpoint(checkpoint, out, options, progress)
+
+
+def import_network(
+    network: str | Path | torch.nn.Module | torch.export.ExportedProgram,
+    out: str | Path,
+    options: ImportOptions = ImportOptions(),  # noqa: B008  # frozen
+    *,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Makes an artefact of a network that another tool trained, and proves that both compute the same masks.
+
+    The artefact is like those of :func:`export`: uint8 BGR frames in, logits or class numbers out, the spec inside. It
+    can be run, built, verified, served, benchmarked, and exported again as INT8 or fp16.
+
+    Args:
+        network: An ONNX file (opset 9 or newer), a ``.pt2`` file of ``torch.export.save``, a torch module in eval mode,
+            or an ExportedProgram. One input of three channels; scores or class numbers out.
+        out: The artefact folder. An earlier artefact is replaced when the new one is complete.
+        options: What the file doesn't say; see :class:`~seg_edge.export.ImportOptions` for its fields. A torch module
+            needs ``input_hw``.
+        progress: Receives lines; None is silent.
+
+    Returns:
+        The report: agreement with the original on each engine, the guesses with their reasons, and what was taken off.
+
+    Raises:
+        InputError: the options don't fit the network, ``out`` can't be written, or packages are missing.
+        ModelFileError: no segmentation network, or a file that is damaged; the text says which.
+        DataError: frames, masks or the dataset can't be read.
+        GateError: the masks differ. The text names the channel order, mean or resize that explains it; the ``report``
+            is also in ``out/failed``.
+
+    Example:
+        >>> from seg_edge.export import ImportOptions, import_network
+        >>> options = ImportOptions(classes="cityscapes", input_hw="512x1024")
+        >>> report = import_network("theirs.onnx", "street", options)  # doctest: +SKIP
+        >>> [(row.engine, row.agreement) for row in report.compared]  # doctest: +SKIP
+        [('openvino', 1.0), ('onnxruntime', 1.0)]
+    """
+    if isinstance(network, (str, Path)):
+        check_foreign(network)
+    check_data(options.data)
+    check_out(Path(out))
+    with _packages("import", "export"):
+        from .importing.entry import import_any
+    return import_any(network, Path(out), options, progress)
 
 
 def prune(
