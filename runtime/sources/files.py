@@ -12,7 +12,7 @@ from ...datasets.dataset import read_image
 from ...datasets.layouts import IMAGE_SUFFIXES, list_images
 from .base import Source, SourceFrame, logger
 from .options import CameraOptions, LiveOptions, VideoOptions
-from .video import AvVideoSource, OpenCvVideoSource
+from .video import AvVideoSource, OpenCvVideoSource, WebpSource
 
 #: Bytes that are read. Headers of colour profiles may stand before the mark.
 _HEAD = 1 << 20
@@ -67,6 +67,8 @@ def open_file(text: str, options: VideoOptions | None = None) -> Source:
     options = options or VideoOptions()
     if path.suffix.lower() in IMAGE_SUFFIXES and not _is_moving(path):
         return ImageSource(text, [path])
+    if path.suffix.lower() == ".webp":
+        return WebpSource(text)
     return AvVideoSource(text, options) if options.with_pyav else OpenCvVideoSource(text)
 
 

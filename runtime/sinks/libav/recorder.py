@@ -65,7 +65,7 @@ class Recorder:
             # "file:", because a name may look like a protocol or an option.
             self._file = av.open(f"file:{path}", "w", format="mp4", container_options=options)
             self._stream: Any = self._file.add_stream(name, rate=Fraction(fps).limit_denominator(100_000))
-            context = self._stream.codec_context
+            context: Any = self._stream.codec_context
             context.width, context.height = width + width % 2, height + height % 2
             context.pix_fmt, context.time_base = "yuv420p", Fraction(1, CLOCK)
             context.gop_size = max(round(fps), 1)

@@ -43,6 +43,7 @@ PRIMARIES = {
     1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 10: "smpte428",
     11: "smpte431", 12: "smpte432", 22: "ebu3213",
 }  # fmt: skip
+_UNTAGGED, _YCGCO = 2, 8  # AVCOL_SPC_UNSPECIFIED, AVCOL_SPC_YCGCO
 _FULL = 2  # AVCOL_RANGE_JPEG
 _MAX_SIDE = 16384
 
@@ -90,7 +91,7 @@ class Look:
         steps = [("bwdif", "mode=send_frame:deint=interlaced")] if self.interlaced else []
         steps += [(name, arguments) for name, _, arguments in (step.partition("=") for step in self.turn)]
         level = "full" if self.full_range else "limited"
-        if self.matrix == 8:
+        if self.matrix == _YCGCO:
             # The scaler doesn't know YCgCo and would take BT.601.
             level_name = "pc" if self.full_range else "tv"
             change = "space=bt709:primaries=bt709:trc=bt709:iprimaries=bt709:itrc=bt709:ispace=ycgco"
@@ -140,13 +141,18 @@ class Converter:
         self.look = look
         graph = av.filter.Graph()
         shape = f"video_size={look.width}x{look.height}:pix_fmt={look.pixel_format}:time_base={time_base}"
-        nodes = [graph.add("buffer", f"{shape}:colorspace={matches[0]}:range={matches[1]}")]
+        # FFmpeg's scaler refuses to pass YCgCo on to the filter that can convert it, unless its name is hidden.
+        self._hide = look.matrix == _YCGCO
+        matrix = _UNTAGGED if self._hide else matches[0]
+        nodes = [graph.add("buffer", f"{shape}:colorspace={matrix}:range={matches[1]}")]
         nodes += [graph.add(name, arguments) if arguments else graph.add(name) for name, arguments in look.filters()]
         graph.link_nodes(*nodes, graph.add("buffersink")).configure()
         self._graph = graph
 
     def convert(self, frame: Any | None) -> Iterator[Any]:
         """Puts a frame in (None: the end) and yields the BGR frames that come out."""
+        if self._hide and frame is not None:
+            frame.colorspace = _UNTAGGED
         self._graph.vpush(frame)
         while True:
             try:
@@ -174,6 +180,8 @@ def look_of(frame: Any, aspect: Fraction, turn: tuple[str, ...], interlaced: boo
         matrix = 2
     # "yuvj" formats are full range by definition.
     full = int(frame.color_range) == _FULL or name.startswith("yuvj")
+    if name.startswith("gray") and not int(frame.color_range):
+        full = True  # as the ffmpeg program takes grey without a tag
     return Look(frame.width, frame.height, name, matrix, full, turn, aspect, interlaced)
 
 

@@ -20,6 +20,7 @@ _MOST_DAMAGED = 1000
 _LIVE_THREADS = 4
 #: A time stamp that steps back by more seconds belongs to another clock: the times go on from the last frame.
 _BACK_S = 0.001
+_RAW = ("h264", "hevc", "vvc", "m4v", "mpegvideo", "obu")
 _TIME_BASE = 1_000_000  # AV_TIME_BASE
 _ATTACHED = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 
@@ -187,9 +188,8 @@ class Reader:
     def _measure(self) -> tuple[float | None, int | None, bool]:
         """Frame rate, number of frames, and whether there is an end."""
         stream, container = self._stream, self._container
-        rate = stream.average_rate or stream.guessed_rate
-        if not stream.duration and self._context.framerate and not stream.average_rate:
-            rate = self._context.framerate
+        # A raw stream has no times; its demuxer states 25 per second, whatever the stream itself says.
+        rate = stream.guessed_rate if self.name in _RAW else stream.average_rate or stream.guessed_rate
         fps = float(rate) if rate else None
         duration_s = None
         if stream.duration and stream.time_base:
