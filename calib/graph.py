@@ -163,7 +163,7 @@ def get_spec(model: onnx.ModelProto, where: str | Path = "model") -> ModelSpec:
     for item in model.metadata_props:
         if item.key == METADATA_KEY:
             return ModelSpec.from_json(item.value, where)
-    raise ModelFileError(f"{where}: carries no {METADATA_KEY} metadata, so it is not a seg-edge export; run seg-edge export")
+    raise ModelFileError(f"{where}: carries no {METADATA_KEY} metadata, so it is not a seg-edge export; run seg-edge import")
 
 
 def set_spec(model: onnx.ModelProto, spec: ModelSpec) -> None:

@@ -34,12 +34,19 @@ _BUILD = Fields(BuildOptions, only=("compute_capabilities", "workspace_mib", "dl
 )
 def export(
     checkpoint: Annotated[
-        Path, typer.Argument(help="A checkpoint of seg-edge train, e.g. runs/NAME/best.pt, or a shipped model's name.")
+        Path,
+        typer.Argument(
+            help="A checkpoint of seg-edge train, e.g. runs/NAME/best.pt, a shipped model's name, or an artefact of "
+            "seg-edge import."
+        ),
     ],
     values: Values,
     out: Annotated[
         Path | None,
-        typer.Option(help="Artefact folder. Default: artefact, beside the checkpoint (of a shipped model: here)."),
+        typer.Option(
+            help="Artefact folder. Default: artefact, beside the checkpoint (of a shipped model: here); of an artefact "
+            "NAME: NAME-export, beside it."
+        ),
     ] = None,
     qat: Annotated[
         int | None,
@@ -59,7 +66,7 @@ def export(
     from ..export.stages import export as run
 
     options = _options(values, qat, prune, finetune, teacher)
-    target = out or checkpoint.parent / "artefact"
+    target = out or _beside(checkpoint)
     broken: GateError | None = None
     try:
         with Bars() as progress:
@@ -70,6 +77,14 @@ def export(
     out_console = console()
     out_console.print(f"artefact: {target}", highlight=False, soft_wrap=True)
     out_console.print(f"check it on the device: seg-edge verify {target}", highlight=False, soft_wrap=True)
+
+
+def _beside(source: Path) -> Path:
+    """The default artefact folder."""
+    if source.is_dir() or source.suffix == ".onnx":
+        folder = (source if source.is_dir() else source.parent).resolve()
+        return folder.with_name(f"{folder.name}-export")
+    return source.parent / "artefact"
 
 
 def _options(values: Values, qat: int | None, prune: float | None, finetune: int, teacher: Path | None) -> ExportOptions:

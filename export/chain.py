@@ -7,18 +7,20 @@ have passed.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
 
-from ..calib.graph import get_spec
+from ..calib.graph import Array, get_spec, run, session
 from ..core.artefact import SPEC_FILE, write_text
 from ..core.folder import FAILED_DIR, replaced_folder
 from ..core.progress import Progress, Silent
 from ..core.spec import ModelSpec
+from ..core.version import __version__
 from .checks.frames import open_data
 from .checks.golden import write_golden
 from .checks.measure import measured_engines
@@ -34,6 +36,7 @@ from .steps.batch import set_batch
 from .steps.context import Context
 from .steps.engine_file import build_engine_file
 from .steps.fp16 import cast_to_fp16
+from .steps.from_graph import open_graph, take_graph
 from .steps.from_torch import RAW, export_onnx, torch_logits
 from .steps.heads import add_labels_head
 from .steps.int8 import quantize_to_int8
@@ -44,6 +47,13 @@ from .trt.backend import open_backend
 
 if TYPE_CHECKING:
     import torch
+
+    from .checks.frames import Frame
+
+#: Writes the first model of the chain and its row.
+First = Callable[[Context], tuple[onnx.ModelProto, StepRow]]
+#: The logits that every step is compared with, for frames uint8 (1, H, W, 3).
+Reference = Callable[["Sequence[Frame]"], Sequence[Array]]
 
 
 def export_checkpoint(
@@ -88,17 +98,52 @@ def export_network(
         ModelFileError, DataError, InputError, UnknownNameError, EngineError: an input or engine can't be used.
         BrokenGateError: a limit was broken. The report is in ``out/failed``; an earlier export is not changed.
     """
-    engines = measured_engines(options.measured_on)
-    if options.plan is not None:
-        open_backend(options.plan)  # raises before the work if the installed version lacks a feature
+    _check_engines(options)
     spec = _described(network, spec.with_(input_hw=options.input_hw or spec.input_hw, precision="fp32"))
-    out, progress = Path(out), progress or Silent()
+    first, reference = partial(export_onnx, network), partial(torch_logits, network, spec)
+    return _export(first, reference, spec, Path(out), options, progress or Silent(), simplifier, before)
+
+
+def export_graph(
+    path: str | Path, out: str | Path, options: ExportOptions, progress: Progress | None = None
+) -> ExportReport:
+    """Exports an artefact again, from its fp32 graph: with INT8, fp16, another head or engine files.
+
+    Raises:
+        ModelFileError, InputError: no fp32 graph with logits, or options that need a torch module.
+        BrokenGateError: as :func:`export_network`.
+    """
+    _check_engines(options)
+    model, spec = open_graph(path)
+    spec = spec.with_(provenance={**spec.provenance, "exported_with": _versions()})
+    first, reference = partial(take_graph, model), partial(_graph_logits, model, options.threads)
+    return _export(first, reference, spec, Path(out), options, progress or Silent(), None, ())
+
+
+def _check_engines(options: ExportOptions) -> None:
+    """Raises before the work if an engine is missing, or lacks a feature."""
+    measured_engines(options.measured_on)
+    if options.plan is not None:
+        open_backend(options.plan)
+
+
+def _graph_logits(model: onnx.ModelProto, threads: int | None, frames: Sequence[Frame]) -> list[Array]:
+    opened = session(model, threads=threads or 0)
+    return [run(opened, frame)[0] for frame in frames]
+
+
+def _export(
+    first: First, reference: Reference, spec: ModelSpec, out: Path, options: ExportOptions, progress: Progress,
+    simplifier: Simplifier | None, before: Sequence[StepRow],
+) -> ExportReport:  # fmt: skip
+    """The chain from its first model on."""
+    engines = measured_engines(options.measured_on)
     with replaced_folder(out) as folder:
         data = open_data(options.data, spec, calibrate=options.int8)
         context = Context(folder, out, spec, options, engines, data, progress)
-        judge = Judge(context, before, torch_logits(network, spec, data.parity))
+        judge = Judge(context, before, reference(data.parity))
         try:
-            _run(network, context, judge, simplifier)
+            _run(first, context, judge, simplifier)
         except BrokenGateError:
             (out / FAILED_DIR).mkdir(parents=True, exist_ok=True)
             judge.report.write_folder(out / FAILED_DIR)
@@ -108,9 +153,9 @@ def export_network(
     return judge.report
 
 
-def _run(network: torch.nn.Module, context: Context, judge: Judge, simplifier: Simplifier | None) -> None:
+def _run(first: First, context: Context, judge: Judge, simplifier: Simplifier | None) -> None:
     """All steps of the chain, in order."""
-    models = _make_models(network, context, judge, simplifier)
+    models = _make_models(first, context, judge, simplifier)
     judge.engines(models)
     if context.options.batch != 1:
         models = {precision: _batched(model, precision, context, judge) for precision, model in models.items()}
@@ -127,12 +172,10 @@ def _run(network: torch.nn.Module, context: Context, judge: Judge, simplifier: S
     judge.report.write_folder(context.folder)
 
 
-def _make_models(
-    network: torch.nn.Module, context: Context, judge: Judge, simplifier: Simplifier | None
-) -> dict[str, onnx.ModelProto]:
+def _make_models(first: First, context: Context, judge: Judge, simplifier: Simplifier | None) -> dict[str, onnx.ModelProto]:
     """The models for one frame, with logits: fp32, and fp16 and int8 if the options ask for them."""
     report = judge.report
-    raw, row = export_onnx(network, context)
+    raw, row = first(context)
     judge.compare(row, judge.reference, logits(raw, context), ROUNDING)
     judge.evaluate(row, context.folder / RAW)
     (context.folder / RAW).unlink()
@@ -191,12 +234,16 @@ def _described(network: torch.nn.Module, spec: ModelSpec) -> ModelSpec:
     """The spec with the network's size and the versions of the exporting packages."""
     import torch
 
-    from ..core.version import __version__
     from ..train.models.registry import macs, parameters
 
-    versions = {
-        "seg-edge": __version__, "torch": str(torch.__version__), "onnx": onnx.__version__,
-        "onnxruntime": str(import_module("onnxruntime").__version__), "machine": platform.machine(),
-    }  # fmt: skip
+    versions = {**_versions(), "torch": str(torch.__version__)}
     size = {"params": parameters(network), "macs": macs(network, spec.input_hw)}
     return spec.with_(provenance={**spec.provenance, **size, "exported_with": versions})
+
+
+def _versions() -> dict[str, str]:
+    """The versions of the exporting packages."""
+    return {
+        "seg-edge": __version__, "onnx": onnx.__version__,
+        "onnxruntime": str(import_module("onnxruntime").__version__), "machine": platform.machine(),
+    }  # fmt: skip

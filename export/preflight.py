@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..core.artefact import REPORT_JSON
+from ..core.artefact import REPORT_JSON, onnx_name
 from ..core.errors import DataError, InputError, ModelFileError
 from ..core.folder import check_target
 from ..core.shipped import CHECKPOINT, hint, shipped
+from ..runtime.modelfile.modelfile import read_spec
+
+if TYPE_CHECKING:
+    from .options import ExportOptions
 
 
 def check_checkpoint(path: str | Path) -> None:
@@ -19,6 +24,38 @@ def check_checkpoint(path: str | Path) -> None:
         raise ModelFileError(f"{file}: {problem}; expected a checkpoint such as runs/NAME/best.pt{hint(file)}")
     if not os.access(file, os.R_OK):
         raise ModelFileError(f"{file}: may not be read; change its permissions")
+
+
+def check_exportable(path: str | Path, options: ExportOptions) -> Path | None:
+    """The fp32 graph to export from, for an artefact; None for a checkpoint.
+
+    Raises:
+        ModelFileError: neither a checkpoint nor an artefact with an fp32 graph.
+        InputError: options that need a torch module, or that a graph can't follow.
+    """
+    file = shipped(path, CHECKPOINT)
+    if file.is_dir():
+        found = file / onnx_name("fp32")
+        if not found.is_file():
+            raise ModelFileError(
+                f"{file}: holds no {found.name} to export from; expected a checkpoint, or an artefact of seg-edge import"
+            )
+        file = found
+    elif file.suffix != ".onnx":
+        check_checkpoint(path)
+        return None
+    spec = read_spec(file)
+    if options.prune is not None:
+        raise InputError(f"`prune`: needs a torch module, {file} is a graph; prune the checkpoint that it came from")
+    if spec.precision != "fp32" or spec.output != "logits":
+        what = f"{spec.precision} with {spec.output}"
+        raise ModelFileError(f"{file}: is {what}; expected fp32 with logits; export its checkpoint, or import it again")
+    if options.input_hw not in (None, spec.input_hw):
+        height, width = spec.input_hw
+        raise InputError(
+            f"`input_hw`: {file} is fixed at {height}x{width}; leave it out, or import the network again with it"
+        )
+    return file
 
 
 def check_foreign(path: str | Path) -> None:

@@ -17,7 +17,7 @@ from ..core.shipped import DEFAULT
 from ..runtime.engines.table import AUTO, ENGINES, SERVERS
 from .foreign.options import ImportOptions
 from .options import ExportOptions
-from .preflight import check_artefact, check_checkpoint, check_data, check_foreign, check_model, check_out
+from .preflight import check_artefact, check_checkpoint, check_data, check_exportable, check_foreign, check_model, check_out
 from .pruning.options import PruneOptions
 from .trt.options import BuildOptions
 
@@ -39,7 +39,7 @@ def export(
     *,
     progress: Progress | None = None,
 ) -> ExportReport:
-    """Exports a checkpoint into an artefact folder: ONNX, simplification, INT8, with gates and a report.
+    """Exports a checkpoint or an imported artefact: ONNX, simplification, INT8, with gates and a report.
 
     Every step is compared with the step before and with torch, evaluated on the val split, and timed. A step that
     breaks a limit of the options ends the export. The artefact holds ``model.fp32.onnx``, ``model.json``, golden frames
@@ -47,7 +47,8 @@ def export(
     ``model.int8.onnx``, engine files and OpenVINO IR.
 
     Args:
-        checkpoint: A ``.pt`` file of :func:`seg_edge.train.fit`, or a shipped model's name.
+        checkpoint: A ``.pt`` file of :func:`seg_edge.train.fit`, a shipped model's name, or an artefact of
+            :func:`import_network` (its folder or ``model.fp32.onnx``).
         out: The artefact folder. An earlier artefact is replaced when the new one is complete.
         options: What to export, what to deliver, and which limits must hold; see
             :class:`~seg_edge.export.ExportOptions` for its fields. The default is fp32, without limits.
@@ -71,12 +72,14 @@ def export(
         >>> [(row.file, row.miou, row.latency_ms) for row in report.steps]  # doctest: +SKIP
         [('model.fp32.onnx', 0.7121, {'openvino': 4.2}), ('model.int8.onnx', 0.7115, {'openvino': 2.6})]
     """
-    check_checkpoint(checkpoint)
+    graph = check_exportable(checkpoint, options)
     for data in (options.data, options.prune.data if options.prune else None):
         check_data(data)
     check_out(Path(out))
     with _packages("export", "export"):
-        from .chain import export_checkpoint
+        from .chain import export_checkpoint, export_graph
+    if graph is not None:
+        return export_graph(graph, out, options, progress)
     return export_checkpoint(checkpoint, out, options, progress)
 
 

@@ -91,8 +91,7 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with contextlib.redirect_stdout(io.StringIO()):  # it prints the whole graph if it fails
-                yield
+            yield
     finally:
         logger.setLevel(level)
 

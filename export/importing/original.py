@@ -82,6 +82,13 @@ def chw(output: Array, form: Form) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(array if array.ndim == 3 else array[None], np.float32)
 
 
+def two_or_more(scores: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.float32]:
+    """Scores of at least two classes; one class becomes two, 0 and its distance from the threshold."""
+    if len(scores) > 1:
+        return scores
+    return np.concatenate([np.zeros_like(scores), scores - np.float32(threshold)])
+
+
 class OriginalEngine(Engine):
     """The original behind the runtime's engine interface, so that its accuracy is measured as any model's."""
 
@@ -104,11 +111,7 @@ class OriginalEngine(Engine):
         output, _ = self._original.run(frames, self._preprocessing)
         if self.spec.output == "labels":
             return self._original.mask(output)[None]
-        scores = self._original.scores(output)
-        if len(scores) == 1:
-            scores = scores - np.float32(self._original.tail.output_threshold)
-            scores = np.concatenate([np.zeros_like(scores), scores])
-        return scores[None]
+        return two_or_more(self._original.scores(output), self._original.tail.output_threshold)[None]
 
     def _close(self) -> None:
         pass

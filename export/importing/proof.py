@@ -18,10 +18,10 @@ from ...core.spec import RESIZE_RULES
 from ...datasets.dataset import read_image, read_mask
 from ...runtime.engines import open_engine
 from ...runtime.frame import kernels
-from ...runtime.frame.fit import letterbox
+from ...runtime.frame.fit import Window, letterbox
 from ..checks.frames import Frame
 from ..foreign.preprocessing import IMAGENET, ONE, ZERO, Preprocessing
-from .original import Mask, Original, chw
+from .original import Mask, Original, chw, two_or_more
 
 #: Suffixes of images in a folder of frames.
 _IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
@@ -165,9 +165,14 @@ def agreement_with(
     shares = []
     for frame, mask in zip(frames_bgr, wanted, strict=True):
         resized = resized_to(frame, original.source.size_hw, preprocessing.resize)
-        output, _ = original.run(resized, preprocessing)
-        found = original.mask(output, align_corners=align_corners)
-        found = _at_size(found, mask.shape, frame.shape, preprocessing.resize)
+        output, cut = original.run(resized, preprocessing)
+        rule = preprocessing.resize
+        window = letterbox(_hw(frame.shape), original.source.size_hw) if rule == "letterbox" else None
+        if mask.shape == original.source.size_hw or align_corners or original.tail.is_labels:
+            found = _at_size(original.mask(output, align_corners=align_corners), _hw(mask.shape), window)
+        else:  # straight to the frame's size, as the runtime does
+            scores = two_or_more(chw(cut, original.tail.form), original.tail.threshold)
+            found = kernels.upsample_argmax(scores, _hw(mask.shape), window=window)
         equal = (found == mask)[mask != ignore] if ignore is not None else found == mask
         shares.append(float(equal.mean()) if equal.size else 1.0)
     return float(np.mean(shares))
@@ -217,14 +222,16 @@ def resized_to(frame_bgr: Frame, size_hw: tuple[int, int], rule: str) -> Frame:
     return kernels.resize(frame_bgr, size_hw, rule)[None]
 
 
-def _at_size(mask: Mask, wanted_hw: tuple[int, ...], frame_shape: tuple[int, ...], rule: str) -> Mask:
+def _at_size(mask: Mask, wanted_hw: tuple[int, int], window: Window | None) -> Mask:
     """A mask of the input's size at the size of the wanted mask."""
     if mask.shape == wanted_hw:
         return mask
-    if rule == "letterbox":
-        mask = mask[letterbox((frame_shape[0], frame_shape[1]), (mask.shape[0], mask.shape[1])).slices]
-    size = (int(wanted_hw[1]), int(wanted_hw[0]))
-    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+    shown = mask if window is None else mask[window.slices]
+    return np.asarray(cv2.resize(shown, wanted_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+
+
+def _hw(shape: tuple[int, ...]) -> tuple[int, int]:
+    return int(shape[0]), int(shape[1])
 
 
 # --- frames

@@ -65,7 +65,7 @@ def read_spec(path: str | Path) -> ModelSpec:
     if text is None:
         raise ModelFileError(
             f"{path}: not exported by seg-edge: the file has no {METADATA_KEY!r} in its metadata, which says what its "
-            "classes and its input are; write it with: seg-edge export"
+            "classes and its input are; make one of it with: seg-edge import"
         )
     try:
         return ModelSpec.from_json(text, path)
