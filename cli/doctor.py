@@ -53,6 +53,13 @@ def _print(report: dict[str, Any]) -> None:
         about.append(
             ("Jetson", f"L4T {board['l4t']}, JetPack {board['jetpack']}, power mode {board['power_mode'] or 'unknown'}")
         )
+    if machine["cpu_quota"]:
+        about.append(
+            (
+                "CPU quota",
+                f"{machine['cpu_quota']:g} of {machine['logical_cpus']} CPUs' time, which threads keep to",
+            )
+        )
     if machine["governor"]:
         locked = "clocks locked" if machine["clocks_locked"] else "clocks vary with load"
         about.append(("CPU clocks", f"governor {machine['governor']}, {locked}"))
@@ -95,6 +102,7 @@ def _video_rows(video: dict[str, Any]) -> list[tuple[str, str]]:
     named = [f"{camera['path']} {camera['name'] or ''}".strip() for camera in video["cameras"]]
     return [
         ("OpenCV", f"{opencv}, {built}" if opencv else video["opencv_reason"]),
+        *([("", video["opencv_note"])] if video["opencv_note"] else []),
         ("gst-launch-1.0", video["gst_launch"] or "not installed"),
         *[("", f"no element {row['element']}; {row['package']} brings it") for row in video["gst_missing"] or []],
         ("ffmpeg", video["ffmpeg"] or "not installed (seg-edge reads videos through OpenCV)"),

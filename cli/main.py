@@ -175,6 +175,10 @@ def _failed(error: Exception, debug: bool) -> int:
             command = error.ctx.command_path if error.ctx else "seg-edge"
             _say(f"error: {text if text[-1] in '.?!' else text + '.'} See: {command} --help")
         return 2
+    if isinstance(error, ImportError) and (".so" in str(error) or error.name == "cv2"):
+        cure = "; pip install opencv-python-headless, or install this library" if "libGL" in str(error) else ""
+        _say(f"error: a library can't be loaded ({error}){cure or '; see: seg-edge doctor'}")
+        return 1
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         _say(f"error: {error}; free some space")
         return 1

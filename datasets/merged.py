@@ -25,6 +25,7 @@ from ..core.labels import RGB, Labels, default_palette
 from .dataset import SegDataset
 from .labelfiles.coding import Coding, Mask
 from .labelfiles.palettes import Seen, grey_levels
+from .labelfiles.semantic_yaml import is_semantic_yaml
 from .layouts import LABEL_DIRS, SPLITS, folders, image_dir, label_dir, split_word
 
 BACKGROUND = "background"
@@ -102,7 +103,9 @@ class Part:
 
 def is_merged(root: Path) -> bool:
     """Whether ``root`` is a description, or a folder of single-class folders."""
-    return (root.suffix in DESCRIPTIONS and root.is_file()) or len(class_folders(root)) > 1
+    if root.suffix in DESCRIPTIONS and root.is_file():
+        return not is_semantic_yaml(root)
+    return len(class_folders(root)) > 1
 
 
 def class_folders(root: Path) -> list[Path]:

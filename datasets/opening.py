@@ -17,6 +17,7 @@ from ..core.errors import DataError, UnknownNameError
 from ..core.labels import Labels, preset
 from .dataset import Paths, SegDataset, is_lossy, read_image
 from .labelfiles.classes import CLASSES_FILE, read_classes
+from .labelfiles.semantic_yaml import find_semantic_yaml, is_semantic_yaml
 from .layouts import FOLDERS, GENERIC, IMAGE_SUFFIXES, LAYOUTS, SPLITS, Layout, Pairs, find_layout, folders, split_word
 from .layouts.ade20k import check_not_meant
 from .layouts.base import file_stem
@@ -72,15 +73,18 @@ def open_dataset(
     root = folder_of(root)
     if is_merged(root):
         return open_merged(root, split, preset(labels) if isinstance(labels, str) else labels)
-    if not root.is_dir():
+    if not root.is_dir() and not is_semantic_yaml(root):
         raise DataError(f"dataset {root}: no such folder; pass `data` a folder with images/{split} and labels/{split}")
     return open_folder(root, split, labels, options)
 
 
 def folder_of(root: Path) -> Path:
-    """The dataset's folder, where ``root`` is the YAML file in it of Ultralytics' semantic task; else ``root``."""
-    semantic = root.suffix in (".yaml", ".yml") and root.is_file() and b"masks_dir" in root.read_bytes()
-    return root.parent if semantic else root
+    """The dataset's folder, where ``root`` is the YAML file in it of Ultralytics' semantic task; else ``root``.
+
+    A YAML file outside of its dataset stands for the dataset itself.
+    """
+    content = find_semantic_yaml(root) if is_semantic_yaml(root) else None
+    return root.parent if content is not None and content.root == root.parent else root
 
 
 def open_dataset_for(root: str | Path, split: str, labels: Labels) -> SegDataset:

@@ -12,13 +12,15 @@ import torch
 
 from ..core.errors import DataError, InputError
 from ..core.labels import Labels
+from ..core.progress import Progress, Silent
 from ..core.spec import ModelSpec
+from ..datasets.checking.findings import silent
+from ..datasets.checking.scan import scan
 from ..datasets.dataset import SegDataset
 from ..datasets.merged import as_background
 from ..datasets.opening import names_its_own, open_dataset, open_dataset_for, with_names
 from .checkpoint.file import Checkpoint, load_checkpoint
 from .checkpoint.teacher import open_teacher
-from .data.module import class_frequencies
 from .distributed import Processes
 from .losses.terms import check_sets
 from .models.names import STRIDE, TABLE
@@ -45,6 +47,7 @@ class Prepared:
         precision: ``fp32``, ``bf16`` or ``fp16``.
         frequencies: Share of each label among the labelled pixels, (classes + sets,).
         teacher: A checkpoint to distil from.
+        findings: What the data's check says of both splits, a line each.
     """
 
     start: Checkpoint | None
@@ -62,6 +65,7 @@ class Prepared:
     precision: str
     frequencies: npt.NDArray[np.float64]
     teacher: Checkpoint | None
+    findings: tuple[str, ...] = ()
 
     @property
     def base(self) -> ModelSpec | None:
@@ -69,8 +73,13 @@ class Prepared:
         return self.earlier or (self.start.spec if self.start else None)
 
 
-def prepare(request: Request, group: Processes) -> Prepared:
+def prepare(request: Request, group: Processes, progress: Progress | None = None) -> Prepared:
     """Opens and checks everything; writes nothing.
+
+    Args:
+        request: What is to be trained.
+        group: The processes that train it.
+        progress: Told how many pairs are checked.
 
     Raises:
         SegEdgeError: a wrong dataset, option or checkpoint.
@@ -99,15 +108,14 @@ def prepare(request: Request, group: Processes) -> Prepared:
     _check_batch(config.model, min(config.batch, len(train)), crop_hw)
     device, precision = _device(config.device), config.precision
     precision = _fast_precision(device, half=precision == "half") if precision in (None, "half") else precision
-    _check_sizes(val)
+    frequencies, findings = _scan(train, val, len(sets), progress or Silent())
     # Of all pixels, the unlabelled ones included: classes that few datasets label weigh more than by their true shares. True
     # shares (the most likely ones, by EM) were tried: in a small trial they learned slower, the background too.
-    frequencies = class_frequencies(train, len(sets))
     _check_labels(train, frequencies)
     teacher = open_teacher(config.distill.teacher, train.labels) if config.distill else None
     return Prepared(
         start, assumed, train, val, sets, earlier, shape, epoch, rows, size_hw, crop_hw, device, precision, frequencies,
-        teacher,
+        teacher, findings,
     )  # fmt: skip
 
 
@@ -207,10 +215,34 @@ def _check_labels(train: SegDataset, frequencies: npt.NDArray[np.float64]) -> No
     )
 
 
-def _check_sizes(val: SegDataset) -> None:
-    # One full read before the first epoch: a bad pair at the end of the list must not end a night's training.
-    for index in range(len(val)):
-        val.read(index)
+def _scan(
+    train: SegDataset, val: SegDataset, sets: int, progress: Progress
+) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
+    """Reads every pair once before the first epoch: a bad one at the end of the list must not end a night's training.
+
+    Returns:
+        The share of each label among the labelled pixels of ``train``, (classes + sets,), and what to say of the data.
+
+    Raises:
+        DataError: pairs that can't be trained on.
+    """
+    scans = [scan(data, progress) for data in (train, val)]
+    for data, scanned in zip((train, val), scans, strict=True):
+        errors = scanned.errors
+        if errors:
+            more = (
+                f" ({len(errors)} of {len(data)} pairs are wrong: seg-edge data check {data.root})"
+                if len(errors) > 1
+                else ""
+            )
+            raise DataError(f"{errors[0]}{more}")
+    counts = scans[0].counts[: len(train.labels) + sets].astype(np.float64)
+    notes = [f"{data.split}: {line}" for data, scanned in zip((train, val), scans, strict=True) for line in scanned.remarks]
+    findings = silent(train.root, [scanned.report for scanned in scans], train.labels)
+    damaged = [path for scanned in scans for path in scanned.damaged]
+    if damaged:
+        notes.append(f"the first damaged file: {damaged[0]}; what can be decoded of such files is trained on")
+    return counts / max(counts.sum(), 1.0), (*notes, *findings)
 
 
 def _device(wanted: str | None) -> str:

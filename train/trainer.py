@@ -56,7 +56,7 @@ def train(request: Request, progress: Progress | None = None) -> TrainReport:
     join(group, config.device)
     progress = progress if progress and group.first else Silent()
     with agreed(group):
-        ready = prepare(request, group)
+        ready = prepare(request, group, progress)
         loading = None if ready.rows is not None else loaders(
             ready.train, ready.val, size_hw=ready.size_hw, batch=config.batch,
             workers=default_workers(group.local_count) if config.workers is None else config.workers,
@@ -134,7 +134,7 @@ def _network(
 ) -> tuple[SegmentationModule, dict[str, int]]:
     """The network with all that its training adds, and the size of the network that runs afterwards."""
     config, start, labels, size_hw = request.config, ready.start, ready.train.labels, ready.size_hw
-    for note in dict.fromkeys((*ready.train.notes, *ready.val.notes)):
+    for note in dict.fromkeys((*ready.train.notes, *ready.val.notes, *ready.findings)):
         progress.say(f"train: {request.data}: {note}")
     net = build(config.model, len(labels), ready.shape or (config_for(start, len(labels)) if start else None))
     if start:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,6 +24,8 @@ from .report import SplitReport
 
 #: Pairs of each core between two looks at what decoders printed.
 _EACH = 16
+#: Lines on colour profiles and tags, and OpenCV's log, which repeats what raised an error.
+_REMARK = re.compile(r"libpng warning|TIFF|^\[ ?[A-Z]+:|^>|^$|iCCP|EXIF", re.IGNORECASE)
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
@@ -44,11 +48,17 @@ class Scan:
         report: Counts and errors.
         hashes: Of its images, uint8 (images, 32).
         remarks: What a user should know of the image files, a line each.
+        counts: Pixels by label value, int64 (256,).
+        errors: What can't be read, a line each; ``report.errors`` has damaged files too.
+        damaged: Files that decoders complain of, and decode all the same.
     """
 
     report: SplitReport
     hashes: npt.NDArray[np.uint8]
     remarks: list[str]
+    counts: npt.NDArray[np.int64]
+    errors: list[str]
+    damaged: list[Path]
 
 
 def scan(data: SegDataset, progress: Progress, remarks: bool = True) -> Scan:
@@ -60,6 +70,9 @@ def scan(data: SegDataset, progress: Progress, remarks: bool = True) -> Scan:
         remarks: Look at the image files' headers too.
     """
     report, looked = SplitReport(data.split), Remarks()
+    errors: list[str] = []
+    damaged: list[Path] = []
+    total = np.zeros(256, np.int64)
     counts, seen, inside = np.zeros(256, np.int64), np.zeros(256, np.int64), np.zeros(256, np.bool_)
     hashes = np.zeros((len(data), 32), np.uint8)
     count = progress.count(data.split)
@@ -68,14 +81,20 @@ def scan(data: SegDataset, progress: Progress, remarks: bool = True) -> Scan:
         image = data.images[index]
         if pair.error is not None:
             report.errors.append(str(pair.error))
-            report.damaged += isinstance(pair.error, DamagedError)
+            if isinstance(pair.error, DamagedError):
+                report.damaged += 1
+                damaged.append(image)
+            else:
+                errors.append(str(pair.error))
             if isinstance(pair.error, DeepImageError):
                 low, high = pair.error.values
                 known = report.values or (low, high)
                 report.values = (min(low, known[0]), max(high, known[1]))
             # An image that can't be read resembles no other.
             hashes[index] = np.frombuffer(hashlib.sha256(str(image).encode()).digest(), np.uint8)
-        else:
+        if pair.error is None or isinstance(pair.error, DamagedError):
+            total += pair.counts
+        if pair.error is None:
             if remarks:
                 looked.look(image, stored)
             counts += pair.counts
@@ -90,7 +109,7 @@ def scan(data: SegDataset, progress: Progress, remarks: bool = True) -> Scan:
     classes = len(data.labels)
     report.pixels, report.seen_in, report.inside = (values[:classes].tolist() for values in (counts, seen, inside))
     report.void = int(counts[data.labels.ignore_index])
-    return Scan(report, hashes, looked.lines())
+    return Scan(report, hashes, looked.lines(), total, errors, damaged)
 
 
 class DamagedError(DataError):
@@ -113,9 +132,14 @@ def _pairs(data: SegDataset) -> Iterator[tuple[int, _Pair]]:
 def _read_alone(data: SegDataset, index: int) -> _Pair:
     with decoder_warnings() as warned:
         pair = _read(data, index)
-    if warned and pair.error is None:
+    if pair.error is None and (warned := _complaints(warned)):
         pair.error = DamagedError(f"{data.images[index]}: damaged ({warned[0]}); replace or remove it")
     return pair
+
+
+def _complaints(lines: list[str]) -> list[str]:
+    """What decoders say of damage, without their remarks on profiles and tags."""
+    return [line for line in lines if not _REMARK.search(line)]
 
 
 def _read(data: SegDataset, index: int) -> _Pair:

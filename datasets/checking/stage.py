@@ -60,7 +60,7 @@ def check(
 
 def _check(root: Path, labels: Labels | None, options: CheckOptions, progress: Progress) -> CheckReport:
     merged = is_merged(root)
-    if not merged and not root.is_dir():
+    if not merged and not root.exists():
         raise DataError(f"dataset {root}: no such folder")
     layout = None if merged else find_layout(root, effective(root, options).layout)
     every = splits_of(root) if layout is None else layout.splits(root)

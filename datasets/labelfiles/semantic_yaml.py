@@ -22,6 +22,7 @@ class SemanticYaml:
 
     Attributes:
         file: Where it lies.
+        root: The dataset's folder: the file's, or the one of ``path``.
         splits: Split → folder of its images.
         masks_dir: What stands for ``images`` in the masks' paths.
         labels: The classes.
@@ -29,6 +30,7 @@ class SemanticYaml:
     """
 
     file: Path
+    root: Path
     splits: dict[str, Path]
     masks_dir: str
     labels: Labels
@@ -37,17 +39,43 @@ class SemanticYaml:
     def masks(self, split: str) -> Path:
         """The folder of a split's masks."""
         folder = self.splits[split]
-        parts = [self.masks_dir if part == "images" else part for part in folder.relative_to(self.file.parent).parts]
-        return self.file.parent.joinpath(*parts)
+        parts = [self.masks_dir if part == "images" else part for part in folder.relative_to(self.root).parts]
+        masks = self.root.joinpath(*parts)
+        if masks == folder:
+            raise DataError(
+                f"{self.file}: {split}: {folder.relative_to(self.root)} has no folder 'images' for which {self.masks_dir!r} "
+                "could stand, so there is no folder of masks; name a folder of images such as images/train"
+            )
+        return masks
+
+
+def is_semantic_yaml(file: Path) -> bool:
+    """Whether a file is such a YAML file, to be passed instead of a folder.
+
+    Raises:
+        DataError, InputError: as :func:`find_semantic_yaml` says.
+    """
+    if file.suffix not in (".yaml", ".yml") or not file.is_file():
+        return False
+    text = file.read_bytes()
+    if b"names" not in text or b"train" not in text or b"datasets:" in text:
+        return False
+    data = _load(file)
+    if not isinstance(data, dict) or "names" not in data or "train" not in data:
+        return False
+    return "masks_dir" in data or (_root(file, data) / _DEFAULT_DIR).is_dir()
 
 
 def find_semantic_yaml(root: Path) -> SemanticYaml | None:
-    """The file in a dataset's folder; None where there is none.
+    """The file in a dataset's folder, or that file itself; None where there is none.
 
     Raises:
         DataError: a file with ``masks_dir`` that can't be read by Ultralytics' rules.
         InputError: PyYAML is not installed.
     """
+    if is_semantic_yaml(root):
+        data = _load(root)
+        return _read(root, data) if isinstance(data, dict) else None
     if not root.is_dir():
         return None
     for file in sorted(path for path in root.iterdir() if path.suffix in (".yaml", ".yml")):
@@ -85,18 +113,31 @@ def _read(file: Path, data: dict[str, Any]) -> SemanticYaml:
             '(write classes.json: {"names": ["background", …]})'
         )
     labels = Labels(tuple(map(str, names)), default_palette(len(names)), _IGNORE)
-    folders = {split: _folder(file, data[split], split) for split in _SPLITS if data.get(split)}
+    root = _root(file, data)
+    folders = {split: _folder(file, root, data[split], split) for split in _SPLITS if data.get(split)}
     masks_dir = str(data.get("masks_dir") or _DEFAULT_DIR)
-    return SemanticYaml(file, folders, masks_dir, labels, _coding(file, mapping, len(names)))
+    return SemanticYaml(file, root, folders, masks_dir, labels, _coding(file, mapping, len(names)))
 
 
-def _folder(file: Path, value: object, split: str) -> Path:
+def _root(file: Path, data: dict[str, Any]) -> Path:
+    """The folder that ``path`` names, from the file's folder or from the current one; else the file's own.
+
+    Ultralytics reads it from a folder of its settings, which other machines don't have.
+    """
+    said = data.get("path")
+    if not isinstance(said, str) or not said.strip():
+        return file.parent
+    first = data["train"] if isinstance(data.get("train"), str) else ""
+    places = [file.parent / said, Path(said), file.parent]
+    return next((place for place in places if (place / first).is_dir()), file.parent)
+
+
+def _folder(file: Path, root: Path, value: object, split: str) -> Path:
     if not isinstance(value, str):
         raise DataError(f"{file}: {split}: expected one folder, got {value!r}")
-    # `path` is relative to a folder of Ultralytics' settings; the file lies in the dataset's own.
-    folder = file.parent / value
-    if not folder.resolve().is_relative_to(file.parent.resolve()):
-        raise DataError(f"{file}: {split}: {value} lies outside of the dataset's folder {file.parent}")
+    folder = root / value
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise DataError(f"{file}: {split}: {value} lies outside of the dataset's folder {root}")
     return folder
 
 

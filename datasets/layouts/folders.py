@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from ...core.errors import DataError
-from .base import SPLIT_NAMES, SPLITS, Layout, Pairs, automatic_split, folders, holds_images, split_word, tree
+from .base import SPLIT_NAMES, SPLITS, Layout, Pairs, automatic_split, file_stem, folders, holds_images, split_word, tree
 from .naming import pair_names
 
 #: Names of folders of images and of labels, in lower case; the first ones are what this project calls them.
@@ -151,16 +152,13 @@ def _flat(root: Path) -> str | None:
     return f"{images.name} and {labels.name}"
 
 
-def _ride(image: str) -> str:
-    """What must not be parted: the images of one folder; an image by itself where there are no folders."""
-    path = Path(image)
-    return path.parent.name if path.parent.name.lower() not in IMAGE_DIRS else path.stem
-
-
 def _divided(root: Path, split: str) -> Pairs:
     check_one_label_dir(root)
     if split in SPLITS:
-        return automatic_split(pair_trees(_images(root), _labels(root)), split, _ride)
+        pairs = pair_trees(_images(root), _labels(root))
+        rides = {os.path.dirname(image) for image, _ in pairs}
+        # The images of one folder are never parted, where there are folders enough for every split.
+        return automatic_split(pairs, split, os.path.dirname if len(rides) >= len(SPLITS) else file_stem)
     return pair_trees(_images(root) / split, _labels(root) / split)
 
 

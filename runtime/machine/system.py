@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ...core.cpu import resolve_threads
+from ...core.cpu import cpu_quota, resolve_threads
 
 ROOT = Path("/")
 #: Distributions whose versions matter for measurements or for the features that are available.
@@ -35,7 +35,8 @@ def machine(root: Path = ROOT) -> dict[str, Any]:
         root: Folder that contains ``proc``, ``sys`` and ``etc``.
 
     Returns:
-        os, kernel, arch, cpu, cores (physical cores that this process may use), logical_cpus (of the machine),
+        os, kernel, arch, cpu, cores (physical cores that this process may use, within its quota), logical_cpus (of the
+        machine), cpu_quota (CPUs' time that a container gives; null without a limit),
         memory_bytes, governor and clocks_locked of the CPU, and jetson (null on other machines).
     """
     return {
@@ -45,6 +46,7 @@ def machine(root: Path = ROOT) -> dict[str, Any]:
         "cpu": cpu_name(root),
         "cores": resolve_threads(None),
         "logical_cpus": os.cpu_count() or 1,
+        "cpu_quota": cpu_quota(root),
         "memory_bytes": memory_bytes(root),
         **cpu_clocks(root),
         "jetson": jetson(root),

@@ -6,19 +6,24 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from . import gstreamer
-from .system import ROOT, read, run
+from .system import ROOT, packages, read, run
+
+#: Packages that install the module cv2; the first one that is there is kept.
+OPENCV = ("opencv-contrib-python", "opencv-python", "opencv-contrib-python-headless", "opencv-python-headless")
 
 
 def video(root: Path = ROOT) -> dict[str, Any]:
     """The ``video`` part of ``doctor --json``.
 
     Returns:
-        opencv (version or null) and opencv_reason, backends (for video input), gui (window toolkit or null),
+        opencv (version or null), opencv_reason and opencv_note (on several packages of it), backends (for video input), gui
+        (window toolkit or null),
         opencv_gstreamer, opencv_ffmpeg, display, gst_launch and ffmpeg (versions or null), gst_missing (rows of
         :func:`.missing`, or null without gst_launch), cameras.
     """
@@ -40,7 +45,8 @@ def opencv() -> dict[str, Any]:
         # Usually the build with windows on a machine without libGL.
         hint = "pip install opencv-python-headless instead, or install the library that is named"
         return {
-            "opencv": None, "opencv_reason": f"cv2 can't be imported ({error}); {hint}", "backends": [], "gui": None,
+            "opencv": None, "opencv_reason": f"cv2 can't be imported ({error}); {hint}", "opencv_note": several_opencv(),
+            "backends": [], "gui": None,
             "opencv_gstreamer": False, "opencv_ffmpeg": False,
         }  # fmt: skip
     registry = cv2.videoio_registry
@@ -50,11 +56,28 @@ def opencv() -> dict[str, Any]:
     return {
         "opencv": str(cv2.__version__),
         "opencv_reason": "",
+        "opencv_note": several_opencv(),
         "backends": list(dict.fromkeys(names)),
         "gui": build["gui"],
         "opencv_gstreamer": build["gstreamer"] or "GSTREAMER" in names,
         "opencv_ffmpeg": build["ffmpeg"] or "FFMPEG" in names,
     }
+
+
+def several_opencv(installed: Collection[str] | None = None) -> str:
+    """What to do where several packages of OpenCV are installed; empty where there is one or none.
+
+    Args:
+        installed: Names of packages; None looks which of OpenCV's are installed.
+    """
+    names = sorted(name for name in OPENCV if name in (packages(OPENCV) if installed is None else installed))
+    if len(names) < 2:
+        return ""
+    keep = next(name for name in OPENCV if name in names)
+    return (
+        f"{' and '.join(names)} are installed into the same folder, and which one is imported is chance; keep one: "
+        f"pip uninstall -y {' '.join(names)} && pip install {keep}"
+    )
 
 
 def parse_build_information(text: str) -> dict[str, Any]:

@@ -7,7 +7,15 @@ import sys
 import cv2
 import pytest
 
-from seg_edge.runtime.machine.video import cameras, display, opencv, parse_build_information, tool_version, video
+from seg_edge.runtime.machine.video import (
+    cameras,
+    display,
+    opencv,
+    parse_build_information,
+    several_opencv,
+    tool_version,
+    video,
+)
 
 QT = """
   GUI:                           QT5
@@ -57,7 +65,7 @@ def test_opencv_that_does_not_load(monkeypatch):
     found = opencv()
     assert found["opencv"] is None
     assert "opencv-python-headless" in found["opencv_reason"]
-    assert found.keys() == {"opencv", "opencv_reason", "backends", "gui", "opencv_gstreamer", "opencv_ffmpeg"}
+    assert found.keys() == {"opencv", "opencv_reason", "opencv_note", "backends", "gui", "opencv_gstreamer", "opencv_ffmpeg"}
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="display servers of Linux")
@@ -99,3 +107,10 @@ def test_video_on_an_empty_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     found = video(tmp_path)
     assert (found["cameras"], found["gst_launch"], found["ffmpeg"]) == ([], None, None)
+
+
+def test_several_packages_of_opencv():
+    """Row 16 of the table of data: both install the folder cv2."""
+    assert several_opencv({"opencv-python-headless", "numpy"}) == ""
+    said = several_opencv({"opencv-python-headless", "opencv-python"})
+    assert said.endswith("pip uninstall -y opencv-python opencv-python-headless && pip install opencv-python")
