@@ -8,6 +8,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from ..core.artefact import check_writable
 from ..core.shipped import DEFAULT, shipped
 from .progress import loading as loading
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
     from ..core.spec import ModelSpec
     from ..runtime import Segmenter
+
+#: The base of usage errors. Newer releases of typer bundle click, older ones import it; this works with both.
+UsageError: Any = typer.BadParameter.__base__
 
 MODEL_HELP = f"Exported ONNX file, engine file or artefact folder. {DEFAULT} comes with the package: street scenes."
 

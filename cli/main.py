@@ -24,6 +24,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from ..core.errors import SegEdgeError
 from .coercion import lighten
+from .common import UsageError
 from .derive import use_flags
 from .translate import translated
 
@@ -44,7 +45,7 @@ VERBS = {
     "build": "Build an engine file for TensorRT or TensorRT-RTX from an exported model.",
     "verify": "Replay the golden frames: does this machine compute what the export machine computed?",
     "run": "Segment a camera, a video or images live, and report frames per second and latency.",
-    "predict": "Segment images and write masks and overlays.",
+    "predict": "Segment images in bulk: folders, lists, videos and buckets.",
     "serve": "Serve models over HTTP: images in, masks out; a page for the browser at /.",
     "bench": "Measure latency and frames per second, or compare two reports: bench compare A B.",
     "doctor": "Say what this machine can do, and why not the rest.",
@@ -112,10 +113,6 @@ def _group() -> None:
     """Edge deployment toolkit for real-time semantic segmentation."""
 
 
-# The base of usage errors. Newer releases of typer bundle click, older ones import it; this works with both.
-_UsageError: Any = typer.BadParameter.__base__
-
-
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and prints errors on standard error, one line each.
 
@@ -169,7 +166,7 @@ def _failed(error: Exception, debug: bool) -> int:
     if isinstance(error, SegEdgeError):
         _say(f"error: {translated(str(error))}")
         return error.exit_code
-    if isinstance(error, _UsageError):
+    if isinstance(error, UsageError):
         text = str(error.format_message()).strip()
         if text:  # if empty, the help has been printed
             command = error.ctx.command_path if error.ctx else "seg-edge"

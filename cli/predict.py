@@ -2,86 +2,96 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ..core.shipped import DEFAULT
-from .common import MODEL_HELP, about
-from .runtime_options import ALPHA, ENGINE, THREADS
+from ..batch.options import PredictOptions
+from ..core.errors import InputError, SourceError
+from ..core.shipped import DEFAULT, names
+from .common import MODEL_HELP, UsageError, about, writable
+from .derive import Fields, Values, derive
+from .progress import Bars
+from .reports import show
+from .runtime_options import ENGINE, THREADS
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import numpy.typing as npt
-
-    from ..runtime import Result
+#: Suffixes of models; other first words are sources.
+_MODELS = (".onnx", ".pt", ".pth", ".ckpt", ".engine", ".trt", ".xml")
 
 
+@derive(Fields(PredictOptions, defaults={"formats": None}))
 def predict(
-    source: Annotated[str, typer.Option(help="Image, folder of images, or video file.")],
-    out: Annotated[Path, typer.Option(help="Output folder: masks/NAME.png, overlays/NAME.jpg, classes.json.")],
-    model: Annotated[Path, typer.Argument(help=MODEL_HELP)] = Path(DEFAULT),
-    masks: Annotated[bool, typer.Option("--masks/--no-masks", help="Write class numbers, one 8-bit channel.")] = True,
-    overlay: Annotated[
-        bool, typer.Option("--overlay/--no-overlay", help="Write the images with the classes' colours.")
-    ] = True,
+    values: Values,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL] SRC…",
+            help="Images, videos, folders (with their sub-folders), patterns such as 'in/**/*.jpg', lists (.txt), addresses "
+            f"such as s3://BUCKET/PREFIX. A model may come first: {MODEL_HELP}",
+        ),
+    ] = None,
+    source: Annotated[list[str] | None, typer.Option(help="The same as SRC.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Output folder or address: results, classes.json, and manifest.jsonl with a line an image."),
+    ] = None,
+    masks: Annotated[bool, typer.Option("--masks/--no-masks", help="Write the format mask.")] = True,
+    overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Write the format overlay.")] = True,
     engine: Annotated[str, ENGINE] = "auto",
     threads: Annotated[int | None, THREADS] = None,
-    max_frames: Annotated[int | None, typer.Option(help="Stop after this many images.")] = None,
-    alpha: Annotated[float, ALPHA] = 0.5,
+    json: Annotated[Path | None, typer.Option(help="Write the report here.", callback=writable)] = None,
 ) -> None:
-    """Segment images and write masks and overlays."""
-    from contextlib import closing
-
-    from ..core.errors import InputError
+    """Segment images in bulk: folders, lists, videos and buckets to masks, overlays and annotation files."""
+    model, given = _parted([*(sources or [])])
+    given += source or []
+    if not given:
+        raise UsageError("no source; name an image, a folder, a video or a list: seg-edge predict images --out masks")
+    if out is None:
+        raise UsageError(f"--out is missing; add it: seg-edge predict {given[0]} --out masks")
+    formats = values.given(PredictOptions)["formats"]
+    if formats is None:
+        formats = tuple(name for name, wanted in (("mask", masks), ("overlay", overlay)) if wanted)
+        if not formats:
+            raise InputError(
+                "predict: --no-masks and --no-overlay together leave nothing to write; drop one, or add --format"
+            )
+    options = values.of(PredictOptions, formats=formats)
+    from ..batch.predicting import Plan
     from ..runtime.engines.ahead import opened_ahead
-    from ..runtime.sinks.overwrite import WRITTEN, refuse_overwrite
 
-    if not (masks or overlay):
-        raise InputError("predict: --no-masks and --no-overlay together leave nothing to write; drop one")
-    refuse_overwrite([source], [out / folder for folder, wanted in zip(WRITTEN, (masks, overlay), strict=True) if wanted])
+    plan = Plan(given, out, options)
     with opened_ahead(model, engine, threads, throughput=True) as opened_engine:
-        # Import and open everything else while the engine compiles the network.
-        from ..datasets.dataset import write_labels
-        from ..runtime import Segmenter, open_source
+        # The rest is imported while the engine compiles the network.
+        from ..runtime import Segmenter
 
-        with open_source(source) as opened, Segmenter(opened_engine(), threads=threads, alpha=alpha) as segmenter:
-            if opened.live:
-                raise InputError(f"source {source}: a camera has no end; use: seg-edge run --sink FILE.mp4, or pass images")
+        with Segmenter(opened_engine(), threads=threads, alpha=options.alpha) as segmenter:
             chosen = segmenter.engine
             print(about(model, segmenter))
             print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")
-            write_labels(out, segmenter.labels)
-            done = 0
-            with closing(segmenter.stream(opened, mask=masks, overlay=overlay, max_frames=max_frames)) as results:
-                for result in _shown(results, opened.count):
-                    if result.mask is not None:
-                        _write(out / "masks" / f"{result.name}.png", result.mask)
-                    if result.overlay_bgr is not None:
-                        _write(out / "overlays" / f"{result.name}.jpg", result.overlay_bgr)
-                    done += 1
-            skipped = f", {opened.corrupt} corrupt skipped" if opened.corrupt else ""
-    print(f"{out}: {done} images{skipped}")
+            try:
+                with Bars(start="predict") as progress:
+                    report = plan.run(segmenter, progress)
+            except KeyboardInterrupt:
+                print(f"{out}: stopped; go on with the same command and --resume")
+                raise
+    show(report)
+    if json:
+        report.write(json)
+    if report.failed:
+        raise SourceError(
+            f"predict: {report.failed} of {report.failed + report.images} images can't be read; they are listed in "
+            f"{out}/{report.manifest}, and --resume tries them again"
+        )
 
 
-def _shown(results: Iterable[Result], total: int | None) -> Iterable[Result]:
-    """The results, with a progress bar on a terminal."""
-    if not (sys.stderr and sys.stderr.isatty()):
-        return results
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(results, "predict", total=total, console=Console(stderr=True), transient=True)
-
-
-def _write(path: Path, image: npt.NDArray[Any]) -> None:
-    import cv2
-
-    from ..core.artefact import atomic_path
-
-    data = cv2.imencode(path.suffix, image)[1]
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+def _parted(words: list[str]) -> tuple[Path, list[str]]:
+    """The model, and the sources."""
+    first = words[0] if words else ""
+    is_model = (
+        first in names()
+        or first.lower().endswith(_MODELS)
+        or first.startswith(("http://", "https://"))
+        or (Path(first) / "model.json").is_file()
+    )
+    return (Path(first), words[1:]) if words and is_model else (Path(DEFAULT), words)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("calib", "cli", "core", "datasets", "export", "measure", "runtime", "serve", "train")
+FOLDERS = ("batch", "calib", "cli", "core", "datasets", "export", "measure", "runtime", "serve", "train")
 
 
 @dataclass(frozen=True)

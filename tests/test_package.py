@@ -50,7 +50,11 @@ ARROWS: dict[str, dict[str, frozenset[str]]] = {
         "measure": EVERYWHERE,
     },
     "serve": {"core": EVERYWHERE, "datasets": EVERYWHERE, "runtime": EVERYWHERE},
-    "cli": {name: EVERYWHERE for name in ("core", "datasets", "calib", "export", "measure", "runtime", "serve", "train")},
+    "batch": {"core": EVERYWHERE, "datasets": EVERYWHERE, "runtime": EVERYWHERE},
+    "cli": {
+        name: EVERYWHERE
+        for name in ("batch", "core", "datasets", "calib", "export", "measure", "runtime", "serve", "train")
+    },
 }  # fmt: skip
 #: Packages from elsewhere that a folder may import. The runtime's own list is what an edge device installs.
 PACKAGES = {

@@ -41,8 +41,18 @@ def read_image(path: str | Path, value_range: Range | None = None) -> Frame:
         DeepImageError: more than 8 bits, and no range.
         DataError: missing, not decodable, other bands than grey, colour and alpha, or a range for images of 8 bits.
     """
+    return decode_image(file_bytes(Path(path)), path, value_range)
+
+
+def decode_image(data: bytes, path: str | Path, value_range: Range | None = None) -> Frame:
+    """Decodes an image file: uint8 (H, W, 3), BGR, turned as its EXIF orientation says.
+
+    Args:
+        data: Content of the file.
+        path: Its path or address, for errors.
+        value_range: See :func:`read_image`. Raises as it does.
+    """
     path = Path(path)
-    data = file_bytes(path)
     header = tiff_header(data)
     if header is not None and (header.bands > 4 or (header.extra > 1)):
         raise DataError(

@@ -23,10 +23,31 @@ class CocoWriter(MaskWriter):
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
 
+    def annotations(self, image: str, mask: Mask) -> list[dict[str, Any]]:
+        """The annotations of one image, without ``id`` and ``image_id``. Arguments and errors are those of :meth:`add`."""
+        return self._annotated(mask, list(self._parts(image, mask)))
+
+    def categories(self) -> list[dict[str, Any]]:
+        """The entries of ``categories``."""
+        found = [
+            {"id": number + 1, "name": name, "supercategory": ""}
+            for number, name in enumerate(self.labels.names)
+            if name != BACKGROUND or number
+        ]
+        if self.has_void:
+            found.append({"id": self.labels.ignore_index + 1, "name": self.void, "supercategory": ""})
+        return found
+
     def _add(self, image: str, mask: Mask, parts: Sequence[Part]) -> None:
         height, width = mask.shape
         number = len(self._images) + 1
         self._images.append({"id": number, "file_name": image, "height": height, "width": width})
+        for annotation in self._annotated(mask, parts):
+            self._annotations.append({"id": len(self._annotations) + 1, "image_id": number, **annotation})
+
+    def _annotated(self, mask: Mask, parts: Sequence[Part]) -> list[dict[str, Any]]:
+        height, width = mask.shape
+        found = []
         for part in parts:
             shape: Any
             if self.polygons:
@@ -34,24 +55,18 @@ class CocoWriter(MaskWriter):
             else:
                 shape = {"size": [height, width], "counts": compressed([_runs(part, height, width)])[0]}
             box = [part.x, part.y, part.pixels.shape[1], part.pixels.shape[0]]
-            self._annotations.append(
+            found.append(
                 {
-                    "id": len(self._annotations) + 1, "image_id": number, "category_id": part.value + 1, "iscrowd": 0,
-                    "segmentation": shape, "area": int(np.count_nonzero(part.pixels)), "bbox": box,
+                    "category_id": part.value + 1, "iscrowd": 0, "segmentation": shape,
+                    "area": int(np.count_nonzero(part.pixels)), "bbox": box,
                 }
             )  # fmt: skip
+        return found
 
     def close(self) -> None:
         """Writes the file."""
-        categories = [
-            {"id": number + 1, "name": name, "supercategory": ""}
-            for number, name in enumerate(self.labels.names)
-            if name != BACKGROUND or number
-        ]
-        if self.has_void:
-            categories.append({"id": self.labels.ignore_index + 1, "name": self.void, "supercategory": ""})
         self.target.parent.mkdir(parents=True, exist_ok=True)
-        data = {"images": self._images, "annotations": self._annotations, "categories": categories}
+        data = {"images": self._images, "annotations": self._annotations, "categories": self.categories()}
         write_text(self.target, json.dumps(data, ensure_ascii=False))
 
 

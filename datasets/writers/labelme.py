@@ -21,15 +21,27 @@ class LabelmeWriter(MaskWriter):
 
     void = "__ignore__"
 
+    def document(self, image: str, mask: Mask) -> str:
+        """The file of one image, as text. Arguments and errors are those of :meth:`add`."""
+        return self._document(image, mask, list(self._parts(image, mask)))
+
+    def summary(self) -> str:
+        """The content of ``labels.txt``."""
+        names = ["_background_" if name == BACKGROUND else name for name in self.labels.names]
+        return "\n".join([self.void, *names]) + "\n"
+
     def _add(self, image: str, mask: Mask, parts: Sequence[Part]) -> None:
+        file = self.target / Path(image).with_suffix(".json")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, self._document(image, mask, parts))
+
+    def _document(self, image: str, mask: Mask, parts: Sequence[Part]) -> str:
         height, width = mask.shape
         data = {
             "version": "5.5.0", "flags": {}, "shapes": [self._shape(part) for part in parts], "imagePath": Path(image).name,
             "imageData": None, "imageHeight": height, "imageWidth": width,
         }  # fmt: skip
-        file = self.target / Path(image).with_suffix(".json")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, json.dumps(data, ensure_ascii=False, indent=1))
+        return json.dumps(data, ensure_ascii=False, indent=1)
 
     def _shape(self, part: Part) -> dict[str, Any]:
         shape: dict[str, Any] = {"label": part.name, "group_id": None, "description": "", "flags": {}, "mask": None}
@@ -43,6 +55,5 @@ class LabelmeWriter(MaskWriter):
 
     def close(self) -> None:
         """Writes ``labels.txt``."""
-        names = ["_background_" if name == BACKGROUND else name for name in self.labels.names]
         self.target.mkdir(parents=True, exist_ok=True)
-        (self.target / "labels.txt").write_text("\n".join([self.void, *names]) + "\n", encoding="utf-8")
+        (self.target / "labels.txt").write_text(self.summary(), encoding="utf-8")

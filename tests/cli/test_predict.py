@@ -44,7 +44,7 @@ def test_folder(tiny_model, images, tmp_path, capsys):
 
 def test_one_image_masks_only(tiny_model, images, tmp_path):
     assert predict(tiny_model, "--source", images / "a.png", "--out", tmp_path / "out", "--no-overlay") == 0
-    assert sorted(os.listdir(tmp_path / "out")) == ["classes.json", "masks"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["classes.json", "manifest.jsonl", "masks", "predict.json"]
 
 
 def test_overlays_only_and_limit(tiny_model, images, tmp_path):
@@ -53,11 +53,15 @@ def test_overlays_only_and_limit(tiny_model, images, tmp_path):
     assert not (tmp_path / "out" / "masks").exists()
 
 
-def test_corrupt_image_is_skipped_and_named(tiny_model, images, tmp_path, capsys, caplog):
+def test_corrupt_image_is_counted_and_named(tiny_model, images, tmp_path, capsys):
     (images / "b.png").write_bytes(b"x")
-    assert predict(tiny_model, "--source", images, "--out", tmp_path / "out") == 0
-    assert "2 images, 1 corrupt skipped" in capsys.readouterr().out
-    assert "b.png" in caplog.text
+    assert predict(tiny_model, "--source", images, "--out", tmp_path / "out") == 1
+    captured = capsys.readouterr()
+    assert "2 images, 1 failed" in captured.out
+    assert "1 of 3 images can't be read" in captured.err
+    assert "--resume tries them again" in captured.err
+    rows = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    assert "b.png: not a readable image (1 bytes)" in rows[1]["error"]
     assert sorted(os.listdir(tmp_path / "out" / "masks")) == ["a.png", "c.png"]
 
 
@@ -76,6 +80,20 @@ def test_video(tiny_model, images, tmp_path):
     assert main(["run", str(tiny_model), "--source", str(images / "a.png"), "--sink", str(tmp_path / "v.mp4")]) == 0
     assert predict(tiny_model, "--source", tmp_path / "v.mp4", "--out", tmp_path / "out") == 0
     assert os.listdir(tmp_path / "out" / "masks") == ["v_000000.png"]
+
+
+def test_the_model_may_come_first_or_be_left_out(tiny_model, images, tmp_path):
+    assert predict(tiny_model, images / "a.png", images / "b.png", "--out", tmp_path / "o", "--format", "mask") == 0
+    assert sorted(os.listdir(tmp_path / "o" / "masks")) == ["a.png", "b.png"]
+    assert predict(images / "a.png", "--out", tmp_path / "p", "--format", "csv", "--json", tmp_path / "r.json") == 0
+    assert (tmp_path / "p" / "shares.csv").read_text().startswith("image,height,width,sky,")
+    assert json.loads((tmp_path / "r.json").read_text())["images"] == 1
+
+
+@pytest.mark.parametrize("words", [[], ["--out", "o"], ["images"]])
+def test_what_is_missing_is_a_usage_error(words, capsys):
+    assert predict(*words) == 2
+    assert capsys.readouterr().err.startswith("seg-edge: error: ")
 
 
 @pytest.mark.parametrize(

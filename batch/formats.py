@@ -1,0 +1,230 @@
+"""The output formats: what is written for one image at once, and what is put together at the end."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+
+from ..core.errors import InputError
+from ..core.labels import Labels
+from ..datasets.encodings.png import encode_png, with_palette
+from ..datasets.encodings.polygons import feature_collection
+from ..datasets.writers import CocoWriter, LabelmeWriter, YoloWriter
+from .store import Store, line_at
+
+if TYPE_CHECKING:
+    from ..runtime.frame.result import Frame, Mask
+
+_QUALITY = 95
+Rows = Iterator[dict[str, Any]]
+
+
+class Format:
+    """One output format.
+
+    Args:
+        name: Its name in :data:`.options.FORMATS`.
+        labels: The classes of the masks.
+    """
+
+    #: It needs the overlay.
+    overlay = False
+    #: What :meth:`entry` gives is kept in a journal, and :meth:`finish` puts it together.
+    journalled = False
+
+    def __init__(self, name: str, labels: Labels) -> None:
+        self.name, self.labels = name, labels
+
+    def path(self, name: str) -> str | None:
+        """The file of an image, below the output folder; None where the format has no file for each image."""
+        return None
+
+    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+        """The content of :meth:`path`. ``mask`` and ``overlay`` are uint8 (H, W) and (H, W, 3)."""
+        raise NotImplementedError
+
+    def entry(self, name: str, source: str, mask: Mask) -> dict[str, Any]:
+        """What the journal keeps of an image."""
+        raise NotImplementedError
+
+    def finish(self, store: Store, rows: Rows, entries: Rows, part: str) -> None:
+        """Writes what belongs to all images.
+
+        Args:
+            store: Where to.
+            rows: The lines of the manifest without errors, in the order of the inputs.
+            entries: Those of this format's journal, in the same order.
+            part: Ends the names of files that a shard writes for itself, such as ``-2-of-8``; else empty.
+        """
+
+
+class _MaskPng(Format):
+    def path(self, name: str) -> str:
+        return f"masks/{name}.png"
+
+    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+        assert mask is not None
+        return encode_png(mask)
+
+
+class _PalettePng(Format):
+    def path(self, name: str) -> str:
+        return f"palette/{name}.png"
+
+    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+        assert mask is not None
+        return with_palette(encode_png(mask), self.labels.palette_bgr[:, ::-1])
+
+
+class _OverlayJpeg(Format):
+    overlay = True
+
+    def path(self, name: str) -> str:
+        return f"overlays/{name}.jpg"
+
+    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+        assert overlay is not None
+        return cv2.imencode(".jpg", overlay, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))[1].tobytes()
+
+
+class _Geojson(Format):
+    def path(self, name: str) -> str:
+        return f"geojson/{name}.geojson"
+
+    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+        assert mask is not None
+        found = feature_collection(mask, self.labels.names, list(range(len(self.labels))))
+        return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class _Labelme(Format):
+    def path(self, name: str) -> str:
+        return f"labelme/{name}.json"
+
+    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+        assert mask is not None
+        return LabelmeWriter(".", self.labels).document(f"{name}.jpg", mask).encode()
+
+    def finish(self, store: Store, rows: Rows, entries: Rows, part: str) -> None:
+        store.write("labelme/labels.txt", LabelmeWriter(".", self.labels).summary().encode())
+
+
+class _Yolo(Format):
+    def path(self, name: str) -> str:
+        return f"yolo/labels/{name}.txt"
+
+    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+        assert mask is not None
+        return YoloWriter(".", self.labels).document(f"{name}.jpg", mask).encode()
+
+    def finish(self, store: Store, rows: Rows, entries: Rows, part: str) -> None:
+        store.write("yolo/data.yaml", YoloWriter(".", self.labels).summary().encode())
+
+
+class _Coco(Format):
+    journalled = True
+
+    def _writer(self) -> CocoWriter:
+        return CocoWriter(".", self.labels, polygons=self.name == "coco-polygons")
+
+    def entry(self, name: str, source: str, mask: Mask) -> dict[str, Any]:
+        return {"annotations": self._writer().annotations(source, mask)}
+
+    def finish(self, store: Store, rows: Rows, entries: Rows, part: str) -> None:
+        # Written piece by piece into a file beside the journal: memory doesn't grow with the number of images.
+        partial = store.work / f".{self.name}{part}.json.tmp"
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write('{"annotations": [')
+            images: list[dict[str, Any]] = []
+            number = 0
+            for row, entry in zip(rows, entries, strict=True):
+                height, width = row["size"]
+                images.append({"id": len(images) + 1, "file_name": row["file"], "height": height, "width": width})
+                for annotation in entry["annotations"]:
+                    number += 1
+                    whole = {"id": number, "image_id": len(images), **annotation}
+                    file.write(("" if number == 1 else ",\n") + json.dumps(whole, ensure_ascii=False))
+            categories = self._writer().categories()
+            file.write(f'],\n"images": {json.dumps(images, ensure_ascii=False)},\n')
+            file.write(f'"categories": {json.dumps(categories, ensure_ascii=False)}}}\n')
+        store.move(partial, f"{self.name}{part}.json")
+
+
+class _Csv(Format):
+    def finish(self, store: Store, rows: Rows, entries: Rows, part: str) -> None:
+        text = io.StringIO()
+        lines = csv.writer(text, lineterminator="\n")
+        lines.writerow(["image", "height", "width", *self.labels.names])
+        for row in rows:
+            lines.writerow([row["file"], *row["size"], *(row["shares"].get(name, 0) for name in self.labels.names)])
+        store.write(f"shares{part}.csv", text.getvalue().encode())
+
+
+class _Parquet(Format):
+    journalled = True
+    _GROUP = 100
+
+    def __init__(self, name: str, labels: Labels) -> None:
+        super().__init__(name, labels)
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError as error:
+            raise InputError("`formats`: parquet needs pyarrow; pip install 'seg-edge[parquet]'") from error
+
+    def entry(self, name: str, source: str, mask: Mask) -> dict[str, Any]:
+        return {"png": base64.b64encode(encode_png(mask)).decode()}
+
+    def finish(self, store: Store, rows: Rows, entries: Rows, part: str) -> None:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        shares = pa.struct([(name, pa.float64()) for name in self.labels.names])
+        schema = pa.schema(
+            [("file", pa.string()), ("height", pa.int32()), ("width", pa.int32()), ("label", picture), ("shares", shares)],
+            # Hugging Face's datasets show a column of this kind as an image.
+            metadata={"huggingface": json.dumps({"info": {"features": {"label": {"_type": "Image"}}}})},
+        )
+        partial = store.work / f".masks{part}.parquet.tmp"
+        with parquet.ParquetWriter(partial, schema) as writer:
+            group: list[dict[str, Any]] = []
+            for row, entry in zip(rows, entries, strict=True):
+                height, width = row["size"]
+                label = {"bytes": base64.b64decode(entry["png"]), "path": f"{row['name']}.png"}
+                shown = {name: row["shares"].get(name, 0.0) for name in self.labels.names}
+                group.append({"file": row["file"], "height": height, "width": width, "label": label, "shares": shown})
+                if len(group) == self._GROUP:
+                    writer.write_table(pa.Table.from_pylist(group, schema))
+                    group = []
+            if group:
+                writer.write_table(pa.Table.from_pylist(group, schema))
+        store.move(partial, f"masks{part}.parquet")
+
+
+#: Name → class; the names are those of :data:`.options.FORMATS`.
+CLASSES: dict[str, type[Format]] = {
+    "mask": _MaskPng,
+    "palette": _PalettePng,
+    "overlay": _OverlayJpeg,
+    "coco": _Coco,
+    "coco-polygons": _Coco,
+    "yolo": _Yolo,
+    "labelme": _Labelme,
+    "geojson": _Geojson,
+    "csv": _Csv,
+    "parquet": _Parquet,
+}
+
+
+def entries_at(path: Path, offsets: list[int]) -> Iterator[dict[str, Any]]:
+    """Lines of a journal, in the order of ``offsets``."""
+    with open(path, "rb") as file:
+        for offset in offsets:
+            yield line_at(file, offset)

@@ -1,0 +1,191 @@
+"""Which images a run takes, and what their results are called."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ..core.errors import SourceError
+from ..datasets.layouts import IMAGE_SUFFIXES
+from .remote import Remote, is_remote
+
+#: Files that are read as videos.
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv")
+#: Text files with a path in each line.
+LIST_SUFFIXES = (".txt", ".lst")
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image or a video.
+
+    Attributes:
+        path: Path, or address of an object.
+        name: Name of its results: sub-folders are kept, the suffix is not (unless another file differs in nothing else).
+        remote: The store of an object; None for a local file.
+    """
+
+    path: str
+    name: str
+    remote: Remote | None = None
+
+    @property
+    def is_video(self) -> bool:
+        return PurePosixPath(self.path).suffix.lower() in VIDEO_SUFFIXES
+
+    def read(self) -> bytes:
+        """The content.
+
+        Raises:
+            OSError: it can't be read.
+        """
+        if self.remote is not None:
+            return self.remote.read(self.path)
+        with open(self.path, "rb") as file:
+            return file.read()
+
+
+def find_items(sources: Sequence[str], out: Path | None = None) -> Iterator[Item]:
+    """The images and videos of all sources, in order.
+
+    Args:
+        sources: Images, videos, folders (with sub-folders), patterns such as ``in/**/*.jpg``, lists (``.txt``, ``.lst``:
+            a path in each line), addresses such as ``s3://bucket/prefix``. Hidden files and folders are left out. Folders
+            are listed one by one, so that memory doesn't grow with their number.
+        out: The output folder, left out where it lies in a source.
+
+    Raises:
+        SourceError: a source is missing, unreadable or without images.
+    """
+    several = len(sources) > 1
+    roots = Counter(_prefix(source) for source in sources)
+    for source in sources:
+        # Of several folders, each keeps its name in front, so that equal files in them stay apart.
+        prefix = _prefix(source) if several else ""
+        if prefix and roots[prefix] > 1:
+            raise SourceError(
+                f"source {source}: two sources are called {prefix!r}, so their results would be mixed; run them apart, or "
+                "name the folder above"
+            )
+        found = False
+        for item in _of(source, prefix, out):
+            found = True
+            yield item
+        if not found:
+            raise SourceError(
+                f"source {source}: no images in it; expected files ending in {', '.join(IMAGE_SUFFIXES)}; sub-folders count"
+            )
+
+
+def sharded(items: Iterable[Item], shard: tuple[int, int] | None) -> Iterator[Item]:
+    """Every n-th item from the i-th on: (i, n)."""
+    part, parts = shard or (1, 1)
+    for number, item in enumerate(items):
+        if number % parts == part - 1:
+            yield item
+
+
+def _prefix(source: str) -> str:
+    """What stands before the names of a folder's files."""
+    if is_remote(source):
+        return PurePosixPath(source.rstrip("/")).name
+    path = Path(source)
+    return path.resolve().name if path.is_dir() else ""
+
+
+def _of(source: str, prefix: str, out: Path | None) -> Iterator[Item]:
+    if is_remote(source):
+        remote = Remote(source)
+        yield from _named(((path, remote.relative(path)) for path in remote.images(IMAGE_SUFFIXES)), prefix, remote)
+        return
+    path = Path(source)
+    if path.is_dir():
+        yield from _folder(path, path, prefix, out, set())
+    elif path.exists():
+        suffix = path.suffix.lower()
+        if suffix in LIST_SUFFIXES:
+            yield from _named(_listed(path), prefix)
+        else:
+            yield Item(str(path), path.stem)
+    elif glob.has_magic(source):
+        root = _fixed_part(source)
+        files = (file for file in sorted(glob.glob(source, recursive=True)) if _wanted(Path(file).name))
+        yield from _named([(file, os.path.relpath(file, root)) for file in files], prefix)
+    else:
+        raise SourceError(
+            f"source {source}: no such file or folder; expected an image, a folder of images (with sub-folders), a video, a "
+            "pattern, a list (.txt) or an address such as s3://BUCKET/PREFIX"
+        )
+
+
+def _folder(folder: Path, root: Path, prefix: str, out: Path | None, above: set[tuple[int, int]]) -> Iterator[Item]:
+    try:
+        state = folder.stat()
+        if (state.st_dev, state.st_ino) in above:  # a link to a folder above
+            return
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise SourceError(f"source {folder}: the folder can't be read ({error.strerror}); check its permissions") from error
+    files = [entry.name for entry in entries if _is_image(entry.name)]
+    here = "" if folder == root else folder.relative_to(root).as_posix()
+    yield from _named([(str(folder / name), str(PurePosixPath(here, name))) for name in files], prefix)
+    for entry in entries:
+        if entry.name.startswith(".") or not entry.is_dir():
+            continue
+        sub = folder / entry.name
+        if out is not None and out.exists() and sub.samefile(out):
+            continue
+        yield from _folder(sub, root, prefix, out, above | {(state.st_dev, state.st_ino)})
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _wanted(name: str) -> bool:
+    return _is_image(name) or (not name.startswith(".") and name.lower().endswith(VIDEO_SUFFIXES))
+
+
+def _named(files: Iterable[tuple[str, str]], prefix: str, remote: Remote | None = None) -> Iterator[Item]:
+    """Items of (path, path below the root). Files that differ in the suffix only keep it in their names."""
+    pairs = list(files)
+    stems = Counter(str(PurePosixPath(relative).with_suffix("")) for _, relative in pairs)
+    for path, relative in pairs:
+        stem = str(PurePosixPath(relative).with_suffix(""))
+        yield Item(path, str(PurePosixPath(prefix, stem if stems[stem] == 1 else relative)), remote)
+
+
+def _listed(file: Path) -> list[tuple[str, str]]:
+    """The paths in a list: relative to its folder, or absolute."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(
+            f"source {file}: can't be read as a list of paths ({error}); expected UTF-8, a path a line"
+        ) from error
+    pairs = []
+    for line in filter(None, map(str.strip, lines)):
+        if line.startswith("#"):
+            continue
+        path = Path(line) if Path(line).is_absolute() else file.parent / line
+        try:
+            relative = path.resolve().relative_to(file.parent.resolve()).as_posix()
+        except ValueError:
+            relative = path.resolve().as_posix().lstrip("/")
+        pairs.append((str(path), relative))
+    return list(dict.fromkeys(pairs))
+
+
+def _fixed_part(pattern: str) -> str:
+    """The folders of a pattern before the first one with a wildcard."""
+    parts = Path(pattern).parts
+    fixed = []
+    for part in parts[:-1]:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return os.path.join(*fixed) if fixed else "."

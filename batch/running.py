@@ -1,0 +1,141 @@
+"""Threads that share a list of tasks, an engine and the results."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import PurePosixPath
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import InputError, SegEdgeError
+from ..core.progress import Progress
+from .inputs import Item
+from .options import PredictOptions
+from .report import SHOWN, PredictReport
+from .results import Results
+from .segment import IMAGE_ERRORS, Worker
+
+if TYPE_CHECKING:
+    from ..runtime.frame.result import Frame
+    from ..runtime.segmenter import Segmenter
+
+
+#: A piece of work: number among all, item, and for a frame of a video its number and pixels.
+Task = tuple[int, Item, "tuple[int, Frame] | None"]
+
+
+class Run:
+    """One run.
+
+    Args:
+        tasks: What is to be done, without what is done.
+        count: Number of images, those that are done included; None if it is unknown.
+        out: The output folder, for the report.
+        options: Of the run.
+        segmenter: Open; not closed.
+        results: Open; not closed.
+        progress: Receives the progress.
+    """
+
+    def __init__(
+        self,
+        tasks: Iterator[Task],
+        count: int | None,
+        out: str,
+        options: PredictOptions,
+        segmenter: Segmenter,
+        results: Results,
+        progress: Progress,
+    ) -> None:
+        self._count, self._out, self._options, self._results = count, out, options, results
+        self._segmenter = segmenter
+        self._worker = Worker(segmenter, options)
+        self._tasks = islice(tasks, options.max_frames)
+        self._taking, self._counting = threading.Lock(), threading.Lock()
+        self._stop = threading.Event()
+        self._broken: BaseException | None = None
+        self._images = self._failed = 0
+        self._errors: list[tuple[str, str]] = []
+        self._show = progress.count("predict")
+
+    def run(self) -> PredictReport:
+        """Does all tasks. Raises as :meth:`.Plan.run`."""
+        begun = perf_counter()
+        count = self._options.workers or (os.cpu_count() or 1) + 1
+        threads = [threading.Thread(target=self._work, name=f"predict-{n}", daemon=True) for n in range(count)]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)
+        except BaseException:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+            raise
+        if self._broken is not None:
+            raise self._broken
+        if self._images or self._results.done:
+            self._results.finish(self._worker.formats)
+        engine = self._segmenter.engine
+        return PredictReport(
+            out=self._out,
+            model=self._segmenter.spec.name,
+            engine=f"{engine.name} {engine.version} on {engine.device}",
+            images=self._images,
+            skipped=len(self._results.done),
+            failed=self._failed,
+            seconds=perf_counter() - begun,
+            errors=self._errors,
+            manifest=self._results.manifest,
+        )
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with self._taking:
+                    task = next(self._tasks, None)
+                if task is None:
+                    return
+                self._one(*task)
+            except BaseException as error:  # raised again by the caller's thread
+                self._broken = self._broken or error
+                self._stop.set()
+
+    def _one(self, number: int, item: Item, frame: tuple[int, Frame] | None) -> None:
+        begun = perf_counter()
+        name, path, file = item.name, item.path, item.name + PurePosixPath(item.path).suffix
+        if frame is not None:
+            name, path = f"{name}_{frame[0]:06d}", f"{path}#{frame[0]}"
+            file = f"{name}.jpg"
+        elif item.name.endswith(PurePosixPath(item.path).suffix):
+            file = item.name
+        row: dict[str, Any] = {"input": path, "name": name, "file": file, "number": number}
+        try:
+            pixels, size_hw = (frame[1], frame[1].shape[:2]) if frame else self._worker.decoded(item.read(), path)
+        except IMAGE_ERRORS as error:
+            reason = str(error) if isinstance(error, SegEdgeError) else f"{path}: can't be read ({error})"
+            self._results.add({**row, "error": " ".join(reason.split())}, (), {})
+            self._count_error(path, reason)
+            return
+        done = self._worker.segmented(pixels, size_hw, name, file)
+        row |= {"size": list(size_hw), "shares": done.shares, "outputs": {form: at for form, at, _ in done.files}}
+        self._results.add(row, done.files, done.entries, begun)
+        with self._counting:
+            self._images += 1
+            self._show(self._images + self._failed + len(self._results.done), self._count)
+
+    def _count_error(self, path: str, reason: str) -> None:
+        with self._counting:
+            self._failed += 1
+            if len(self._errors) < SHOWN:
+                self._errors.append((path, reason))
+            limit = self._options.max_errors
+            if limit is not None and self._failed > limit:
+                raise InputError(
+                    f"predict: {self._failed} images can't be read, more than `max_errors` {limit}; the last: {reason}"
+                )

@@ -1,0 +1,174 @@
+"""Image bytes to results: what every worker does, here, in Ray, in Spark and in Dask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..core.errors import DataError
+from ..core.labels import Labels
+from ..core.shipped import DEFAULT
+from ..datasets.imagefiles.pixels import decode_image
+from ..datasets.imagefiles.header import decode, read_header, scale_for
+from ..runtime.frame.result import Frame, Mask
+from ..runtime.segmenter import Segmenter
+from ..runtime.shared import SharedSegmenter
+from .formats import CLASSES, Format
+from .options import PredictOptions
+
+#: What reading one image may raise: it is the image's fault, and ends no run.
+IMAGE_ERRORS = (DataError, OSError, ValueError, cv2.error)
+
+
+class Worker:
+    """Decodes, segments and encodes images; any number of threads may call it.
+
+    Args:
+        segmenter: Open; not closed.
+        options: Formats, decoding.
+    """
+
+    def __init__(self, segmenter: Segmenter, options: PredictOptions) -> None:
+        self.labels = segmenter.labels
+        self.formats: list[Format] = [CLASSES[name](name, self.labels) for name in options.formats]
+        self._overlay = any(form.overlay for form in self.formats)
+        self._scaled = options.decode == "scaled" and not self._overlay
+        self._shared = SharedSegmenter(segmenter)
+        self._input_hw = segmenter.spec.input_hw
+
+    def decoded(self, data: bytes, path: str) -> tuple[Frame, tuple[int, int]]:
+        """Pixels of an image file, and the height and width of its mask.
+
+        Raises:
+            DataError: it can't be decoded.
+        """
+        if self._scaled and data[:3] == b"\xff\xd8\xff":
+            header = read_header(data, path)
+            scale = scale_for(header, self._input_hw)
+            if scale > 1:
+                return decode(data, header, scale, path), header.shown_hw
+        frame = decode_image(data, path)
+        return frame, frame.shape[:2]
+
+    def segmented(self, frame: Frame, size_hw: tuple[int, int], name: str, path: str) -> Done:
+        """Everything that is written for one image.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        result = self._shared.segment(frame, size_hw, overlay=self._overlay, name=name)
+        mask = result.mask
+        assert mask is not None
+        files = []
+        for form in self.formats:
+            file = form.path(name)
+            if file is not None:
+                files.append((form.name, file, form.encode(name, mask, result.overlay_bgr)))
+        entries = {form.name: form.entry(name, path, mask) for form in self.formats if form.journalled}
+        return Done(mask, shares(mask, self.labels), files, entries)
+
+
+class Done:
+    """The results of one image.
+
+    Attributes:
+        mask: uint8 (H, W).
+        shares: Class → share of the pixels, 0 to 1; classes that don't occur are left out.
+        files: (format, path below the output folder, content).
+        entries: Format → what its journal keeps.
+    """
+
+    def __init__(
+        self,
+        mask: Mask,
+        shares: dict[str, float],
+        files: Sequence[tuple[str, str, bytes]],
+        entries: Mapping[str, dict[str, Any]],
+    ) -> None:
+        self.mask, self.shares, self.files, self.entries = mask, shares, files, entries
+
+
+def shares(mask: Mask, labels: Labels) -> dict[str, float]:
+    """The share of the pixels of each class that occurs, 0 to 1.
+
+    >>> shares(np.array([[0, 0, 0, 1]], np.uint8), Labels.numbered(3))
+    {'class0': 0.75, 'class1': 0.25}
+    """
+    counts = cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel()
+    return {name: round(float(counts[k]) / mask.size, 6) for k, name in enumerate(labels.names) if counts[k]}
+
+
+class Segment:
+    """A function from batches of image files to batches of results, for Ray Data, Spark and Dask.
+
+    The model is opened at the first call, once for each process. A batch is a dictionary of equally long arrays: ``bytes``
+    (content of the files) and ``path``. To it are added ``png`` (mask as PNG), ``height``, ``width``, ``shares`` (JSON),
+    ``milliseconds`` and ``error`` (empty where all went well). An image that can't be decoded gives an error, and ends
+    nothing.
+
+    >>> done = Segment()({"path": ["street.png"], "bytes": [Path("street.png").read_bytes()]})
+    >>> done["error"], done["height"]
+    ([''], [64])
+
+    Args:
+        model: An exported ONNX file, an artefact folder or a shipped model's name.
+        engine: Name of an engine, or ``"auto"``.
+        threads: CPU threads of the engine; None is every core.
+        options: How images are decoded and which formats are encoded. The first format with a file for each image is
+            what ``png`` holds; default: masks.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEFAULT,
+        engine: str = "auto",
+        threads: int | None = None,
+        options: PredictOptions | None = None,
+    ) -> None:
+        self._model, self._engine, self._threads = str(model), engine, threads
+        self._options = options or PredictOptions(formats=("mask",))
+        self._worker: Worker | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_worker": None}  # an open engine can't travel to another process
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Results of a batch, see the class.
+
+        Raises:
+            ModelFileError, EngineError: the model can't be opened; the engine failed.
+        """
+        import json
+
+        if self._worker is None:
+            self._worker = Worker(Segmenter(self._model, self._engine, self._threads, throughput=True), self._options)
+        columns: dict[str, list[Any]] = {k: [] for k in ("png", "height", "width", "shares", "milliseconds", "error")}
+        for path, data in zip(batch["path"], batch["bytes"], strict=True):
+            begun = perf_counter()
+            row: dict[str, Any] = {"png": b"", "height": 0, "width": 0, "shares": "{}", "error": ""}
+            try:
+                frame, size_hw = self._worker.decoded(bytes(data), str(path))
+            except IMAGE_ERRORS as error:
+                row["error"] = str(error)
+            else:
+                done = self._worker.segmented(frame, size_hw, str(path), str(path))
+                row |= {
+                    "height": size_hw[0],
+                    "width": size_hw[1],
+                    "shares": json.dumps(done.shares),
+                    "png": done.files[0][2],
+                }
+            row["milliseconds"] = 1e3 * (perf_counter() - begun)
+            for name, value in row.items():
+                columns[name].append(value)
+        added = {name: np.asarray(values, object) if _arrays(batch) else values for name, values in columns.items()}
+        return {**{name: values for name, values in batch.items() if name != "bytes"}, **added}
+
+
+def _arrays(batch: Mapping[str, Any]) -> bool:
+    return any(isinstance(values, np.ndarray) for values in batch.values())
