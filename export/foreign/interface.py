@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ Form = Literal["NCHW", "NHWC", "CHW", "HW", "labels"]
 
 _DTYPES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16", TensorProto.UINT8: "uint8"}
 _MOST_CLASSES = 255
+_MOST_VALUES = 2**31
 _EXPECTED = "expected one input, uint8 or float, N×3×H×W or N×H×W×3 with N free or 1"
 
 
@@ -120,6 +122,22 @@ def fix_input(model: onnx.ModelProto, source: Input) -> None:
         value.type.tensor_type.ClearField("shape")
 
 
+def check_tensors(model: onnx.ModelProto, where: str) -> None:
+    """Refuses a graph with a tensor that no segmentation network has, before a run allocates it.
+
+    Raises:
+        ModelFileError: a tensor of more than 2^31 values.
+    """
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except Exception:  # onnx's errors share no public base class; ONNX Runtime says what is wrong
+        return
+    for value in inferred.graph.value_info:
+        shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        if prod(shape) > _MOST_VALUES:
+            raise ModelFileError(f"{where}: tensor {value.name} would hold {shape} values; the file is damaged")
+
+
 def trial_input(source: Input) -> Array:
     """A frame for trial runs: smooth noise, of the magnitude that a normalized network expects."""
     rng = np.random.default_rng(0)
@@ -147,7 +165,9 @@ def open_session(model: onnx.ModelProto, where: str, threads: int | None = None)
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
     try:
-        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # ONNX Runtime's exceptions and those of its operators share no base class
         raise ModelFileError(f"{where}: ONNX Runtime can't open this network: {one_line(error)}") from error
 

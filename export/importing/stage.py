@@ -30,7 +30,7 @@ from ..foreign.building import build_graph, cut_at
 from ..foreign.classes import resolve_classes, stated_classes
 from ..foreign.facts import macs, parameters, precision_of
 from ..foreign.families import Family, recognise
-from ..foreign.interface import Input, Output, choose_output, fix_input, read_input, read_outputs
+from ..foreign.interface import Input, Output, check_tensors, choose_output, fix_input, read_input, read_outputs
 from ..foreign.options import ImportOptions
 from ..foreign.preprocessing import Guess, Preprocessing, resolve
 from ..foreign.source import newer_opset, tidy, widened
@@ -92,13 +92,13 @@ def import_model(
     if options.classes is not None:
         stated_classes(options.classes)  # raises before the work
     dataset = open_dataset(options.data, "val") if options.data is not None else None
-    progress.say(f"read: {name}")
     known = understand(model, name, options)
     preprocessing, guesses = resolve(options, known.network, known.source, known.family)
     known.guesses.extend(guesses)
     labels, guesses = resolve_classes(options.classes, known.tail.classes, known.family, name, _named(dataset))
     known.guesses.extend(guesses)
     frames = _frames(options, dataset, known.source)
+    progress.say(f"import: {name}{f', of {known.family.name}' if known.family.name else ''}")
     spec = _spec(known, name, labels, preprocessing)
     with replaced_folder(out) as folder:
         graph, notes = _built(known, preprocessing, spec, frames, progress)
@@ -141,6 +141,7 @@ def understand(model: onnx.ModelProto, where: str, options: ImportOptions) -> Un
         fix_input(each, source)
     half = source.dtype == "float16" or precision_of(tidied) == "fp16"
     network = newer_opset(widened(tidied) if half else tidied, _OPSET)
+    check_tensors(tidied, where)
     suitable = read_outputs(tidied, source, where)
     output, why = choose_output(suitable, options.output, options.stride, where)
     guesses = [Guess("output", output.name, why)] if why else []
