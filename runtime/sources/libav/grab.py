@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import av
 import numpy as np
 
 from .network import SEGMENTED, Pace, options_for, segment_s
-from .reader import CannotOpen, Reader, Unsupported
+from .reader import CannotOpen, Picture, Reader, Unsupported
 
 #: Kinds of records, as in ``grabber.py``.
 OPENED, FRAME, FAILED, READY, INFO, ENDED, REFUSED = range(1, 8)
+
+#: Demuxers whose time stamps are invented.
+_TIMELESS = ("mpjpeg", "mjpeg")
 
 
 def grab(send: Callable[..., None], fd: int, config: dict[str, Any], leaving: threading.Event) -> None:
@@ -31,9 +36,10 @@ def grab(send: Callable[..., None], fd: int, config: dict[str, Any], leaving: th
     av.logging.set_level(None)
     address = config["address"]
     try:
-        reader = _open(address, config)
-    except CannotOpen as error:
-        send(fd, REFUSED if error.final else FAILED, str(error).encode())
+        reader, pictures = _started(address, config)
+    except (CannotOpen, Unsupported) as error:
+        final = isinstance(error, Unsupported) or error.final
+        send(fd, REFUSED if final else FAILED, str(error).encode())
         return
     try:
         segmented = reader.name.split(",")[0] in SEGMENTED
@@ -49,9 +55,9 @@ def grab(send: Callable[..., None], fd: int, config: dict[str, Any], leaving: th
             "video": reader.describe(),
         }
         send(fd, OPENED, json.dumps(about).encode())
-        pace = Pace(length_s, leaving) if length_s else None
+        pace = Pace(length_s, leaving.wait) if length_s else None
         try:
-            _send_frames(send, fd, reader, pace, leaving)
+            _send_frames(send, fd, reader, pictures, pace, leaving)
         except (CannotOpen, Unsupported) as error:
             send(fd, REFUSED if isinstance(error, Unsupported) else FAILED, str(error).encode())
             return
@@ -59,12 +65,19 @@ def grab(send: Callable[..., None], fd: int, config: dict[str, Any], leaving: th
         reader.close()  # tells a server that the client leaves
     if leaving.is_set():
         return
-    ended = reader.finite or (segmented and _has_ended(address, config))
+    ended = reader.finite or (segmented and _has_ended(address))
     send(fd, ENDED if ended else FAILED, b"ended")
 
 
-def _send_frames(send: Callable[..., None], fd: int, reader: Reader, pace: Pace | None, leaving: threading.Event) -> None:
-    for image, time_s in reader:
+def _send_frames(
+    send: Callable[..., None],
+    fd: int,
+    reader: Reader,
+    pictures: Iterator[Picture],
+    pace: Pace | None,
+    leaving: threading.Event,
+) -> None:
+    for image, time_s in pictures:
         now = time.perf_counter()
         if reader.take_change():
             send(fd, INFO, json.dumps({"video": reader.describe(), "notes": reader.notes}).encode())
@@ -75,28 +88,47 @@ def _send_frames(send: Callable[..., None], fd: int, reader: Reader, pace: Pace 
         if leaving.is_set():
             return
         body = image if image.flags.c_contiguous else np.ascontiguousarray(image)
-        send(fd, FRAME, body, image.shape[:2], now, "bgr", time_s, reader.corrupt)
+        # Motion JPEG has no times: its demuxer counts frames, at an assumed rate.
+        stamp = math.nan if reader.name in _TIMELESS and not reader.finite else time_s
+        send(fd, FRAME, body, image.shape[:2], now, "bgr", stamp, reader.corrupt)
 
 
-def _open(address: str, config: dict[str, Any]) -> Reader:
+def _started(address: str, config: dict[str, Any]) -> tuple[Reader, Iterator[Picture]]:
+    """An open stream and its pictures, the first of which is there already.
+
+    Raises:
+        CannotOpen: there is no stream, or nothing in it can be decoded.
+        Unsupported: its colours can't be converted.
+    """
     settings: dict[str, Any] = {"decoder": config["decoder"], "weave": config["weave"], "live": True}
-    options = options_for(address)
     try:
-        return Reader(address, options=options, **settings)
+        return _first(Reader(address, options=options_for(address), **settings))
     except CannotOpen as error:
         # Cameras whose parts are called "image/jpg" are not recognized: take the JPEG images out of the stream.
-        if not address.lower().startswith("http") or "Invalid data" not in str(error):
+        if not address.lower().startswith("http") or not error.invalid:
             raise
         try:
-            return Reader(address, options=options, container="mjpeg", **settings)
+            return _first(Reader(address, options=options_for(address), container="mjpeg", **settings))
         except CannotOpen:
             raise error from None
 
 
-def _has_ended(address: str, config: dict[str, Any]) -> bool:
+def _first(reader: Reader) -> tuple[Reader, Iterator[Picture]]:
+    try:
+        pictures = iter(reader)
+        first = next(pictures, None)
+        if first is None:
+            raise CannotOpen("nothing in it can be decoded", invalid=True)
+    except BaseException:
+        reader.close()
+        raise
+    return reader, chain([first], pictures)
+
+
+def _has_ended(address: str) -> bool:
     """Whether a playlist that was live has stated its end meanwhile."""
     try:
-        again = _open(address, {**config, "decoder": "software"})
+        again = Reader(address, options=options_for(address))
     except CannotOpen:
         return False
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 import time
 from collections.abc import Callable
 from urllib.error import URLError
@@ -70,12 +69,14 @@ class Pace:
 
     Args:
         segment: Length of a segment in seconds: the delay behind the first frame that is accepted.
-        leaving: Ends a wait.
+        wait: Waits so many seconds, or less where the process is asked to leave.
         clock: Seconds; for tests.
     """
 
-    def __init__(self, segment: float, leaving: threading.Event, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._segment_s, self._leaving, self._clock = segment, leaving, clock
+    def __init__(
+        self, segment: float, wait: Callable[[float], object], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._segment_s, self._sleep, self._clock = segment, wait, clock
         self._zero_s: float | None = None  # time on the clock at which the stream's second 0 is due
         self._delay_s = 0.0
         self._last_s = 0.0
@@ -100,4 +101,4 @@ class Pace:
         elif late_s < -2 * self._segment_s - 1:
             self._zero_s += late_s  # the time stamps have leapt ahead
         elif late_s < 0:
-            self._leaving.wait(-late_s)
+            self._sleep(-late_s)

@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import hardware
+from .network import SEGMENTED
 from .picture import HDR, MATRICES, PRIMARIES, Converter, Look, Unsupported, image_of, look_of, orientation
 
 #: Damaged packets in a row after which reading ends.
 _MOST_DAMAGED = 1000
+#: The same before the first frame, of what the demuxer can't read.
+_MOST_AT_START = 20
 #: Threads of the decoder for live streams. Each thread delays the frames by one.
 _LIVE_THREADS = 4
 #: A time stamp that steps back by more seconds belongs to another clock: the times go on from the last frame.
@@ -30,11 +33,12 @@ class CannotOpen(Exception):
 
     Attributes:
         final: Another attempt would fail in the same way.
+        invalid: The data are there, but FFmpeg does not recognize them.
     """
 
-    def __init__(self, reason: str, *, final: bool = False) -> None:
+    def __init__(self, reason: str, *, final: bool = False, invalid: bool = False) -> None:
         super().__init__(reason)
-        self.final = final
+        self.final, self.invalid = final, invalid
 
 
 class Picture(NamedTuple):
@@ -87,7 +91,8 @@ class Reader:
         try:
             self._container = av.open(address, format=container, options=dict(options or {}), **more)
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise CannotOpen(reason_of(error), final=_is_final(error)) from error
+            invalid = isinstance(error, av.error.InvalidDataError)
+            raise CannotOpen(reason_of(error), final=_is_final(error), invalid=invalid) from error
         try:
             self._stream = self._choose()
             self._context = self._decoder(decoder, accelerated is not None)
@@ -202,7 +207,9 @@ class Reader:
             # Edit lists cut frames off, which the container's number includes.
             if count is None or count > 1.02 * by_duration + 2:
                 count = by_duration
-        finite = container.duration is not None or container.size > 0 or bool(stream.frames)
+        finite = container.duration is not None or bool(stream.frames)
+        if self.name.split(",")[0] not in SEGMENTED:  # whose size is that of the playlist
+            finite = finite or container.size > 0
         return fps, count or None, finite
 
     def _decoded(self) -> Iterator[Any]:
@@ -250,7 +257,7 @@ class Reader:
                     raise CannotOpen(reason_of(error)) from error
                 failures += 1
                 self.corrupt += 1
-                if failures > _MOST_DAMAGED:
+                if failures > (_MOST_DAMAGED if self._look else _MOST_AT_START):
                     return
 
     def _adapt(self, frame: Any) -> None:
