@@ -33,7 +33,7 @@ def val(
 ) -> None:
     """Evaluate a model through the runtime's own pre- and post-processing."""
     options = values.of(EvaluateOptions)
-    from ..datasets.opening import named_for, open_dataset
+    from ..datasets.opening import for_model, open_dataset
     from ..measure import evaluate, require_miou
     from ..measure.opening import check_model, open_model
 
@@ -42,7 +42,7 @@ def val(
     with open_model(model, options.engine, options.threads) as segmenter, Bars(start="evaluating") as bars:
         if shipped(model) != model:
             print(about(model, segmenter))
-        report = evaluate(segmenter, named_for(dataset, segmenter.labels), options, progress=bars)
+        report = evaluate(segmenter, for_model(dataset, segmenter.spec), options, progress=bars)
     show(report)
     console().print(report.summary(), highlight=False)
     if json:

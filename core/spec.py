@@ -40,6 +40,8 @@ class ModelSpec:
         output: ``"logits"`` (float, N×C×h×w at ``output_stride``) or ``"labels"`` (uint8, N×H×W).
         output_stride: Input pixels per output pixel along each axis.
         precision: ``"fp32"``, ``"fp16"`` or ``"int8"``.
+        input_range: Of images deeper than 8 bits (16-bit or thermal cameras): the values that become 0 and 255 of a frame;
+            None: frames of 8 bits alone.
         provenance: Dataset, split, metrics, seed and versions as JSON values, for reports.
     """
 
@@ -54,6 +56,7 @@ class ModelSpec:
     output_stride: int = 4
     precision: str = "fp32"
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    input_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for key, value, valid in (
@@ -68,6 +71,9 @@ class ModelSpec:
             raise ModelFileError(
                 f"model spec: input_hw and output_stride must be positive, got {self.input_hw} and {self.output_stride}"
             )
+        ends = self.input_range
+        if ends is not None and (len(ends) != 2 or not all(map(math.isfinite, ends)) or not ends[0] < ends[1]):
+            raise ModelFileError(f"model spec: input_range must be two rising numbers, got {ends}")
         finite = all(map(math.isfinite, (*self.mean, *self.std)))
         if len(self.mean) != 3 or len(self.std) != 3 or not finite or min(self.std) <= 0:
             raise ModelFileError(
@@ -100,6 +106,8 @@ class ModelSpec:
             "output_stride": self.output_stride,
             "precision": self.precision,
             "provenance": dict(self.provenance),
+            # Left out where there is none: earlier versions know no such key.
+            **({} if self.input_range is None else {"input_range": list(self.input_range)}),
         }
 
     @classmethod
@@ -117,8 +125,8 @@ class ModelSpec:
             "format", "name", "labels", "input_hw", "resize", "color_order", "mean", "std", "output", "output_stride",
             "precision", "provenance",
         }  # fmt: skip
-        if set(data) != valid:
-            odd = sorted(set(data) ^ valid)[0]
+        if set(data) - {"input_range"} != valid:
+            odd = sorted((set(data) - {"input_range"}) ^ valid)[0]
             raise ModelFileError(
                 f"model spec: key {odd!r} is {'unknown' if odd in data else 'missing'}; export the model again"
             )
@@ -137,6 +145,7 @@ class ModelSpec:
                 output_stride=int(data["output_stride"]),
                 precision=data["precision"],
                 provenance=dict(data["provenance"]),
+                input_range=tuple(float(end) for end in data["input_range"]) if "input_range" in data else None,  # type: ignore[arg-type]
             )
         except (TypeError, ValueError, OverflowError) as error:
             if isinstance(error, ModelFileError):

@@ -93,6 +93,11 @@ class SegDataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """Of images deeper than 8 bits: the values that become 0 and 255."""
+        return self.options.value_range
+
     def __iter__(self) -> Iterator[tuple[Frame, Mask]]:
         return (self.read(i) for i in range(len(self)))
 
@@ -105,7 +110,7 @@ class SegDataset:
         Raises:
             DataError: an unreadable file, sizes that differ, or a label value out of range.
         """
-        frame, mask = read_image(self.images[index], self.options.value_range), self.read_mask(index)
+        frame, mask = read_image(self.images[index], self.value_range), self.read_mask(index)
         if frame.shape[:2] != mask.shape:
             raise DataError(
                 f"{self.masks[index]}: label is {_size(mask)} but its image {self.images[index].name} is {_size(frame)}; "

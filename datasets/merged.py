@@ -78,6 +78,18 @@ class MergedDataset(SegDataset):
     parts: tuple[SegDataset, ...] = ()
     tables: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 256), np.uint8), compare=False, repr=False)
 
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """What all parts have; a network takes one range.
+
+        Raises:
+            DataError: they differ.
+        """
+        ranges = {part.value_range for part in self.parts}
+        if len(ranges) > 1:
+            raise DataError(f"dataset {self.root}: its datasets are read with different ranges of values; give all one")
+        return self.options.value_range or next(iter(ranges), None)
+
     def read_mask(self, index: int) -> Mask:
         """The mask of one pair: uint8 (H, W); values from ``len(labels)`` up are sets, see the module's text.
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.errors import DataError, UnknownNameError
 from ..core.labels import Labels, preset
+from ..core.spec import ModelSpec
 from .dataset import Paths, SegDataset, is_lossy, read_image
 from .labelfiles.classes import CLASSES_FILE, read_classes
 from .labelfiles.semantic_yaml import find_semantic_yaml, is_semantic_yaml
@@ -85,6 +86,25 @@ def folder_of(root: Path) -> Path:
     """
     content = find_semantic_yaml(root) if is_semantic_yaml(root) else None
     return root.parent if content is not None and content.root == root.parent else root
+
+
+def open_for_model(root: str | Path, split: str, spec: ModelSpec) -> SegDataset:
+    """:func:`open_dataset` for a model: see :func:`for_model`.
+
+    Raises:
+        DataError: as :func:`open_dataset` says; on reading, a number that is none of the classes.
+    """
+    return for_model(open_dataset(root, split), spec)
+
+
+def for_model(data: SegDataset, spec: ModelSpec) -> SegDataset:
+    """An open dataset for a model: numbers get its classes (:func:`open_dataset_for`), and images deeper than 8 bits its
+    range, as the runtime reads them.
+    """
+    named = named_for(data, spec.labels)
+    if spec.input_range is None or named.value_range == spec.input_range:
+        return named
+    return replace(named, options=named.options.with_(value_range=spec.input_range))
 
 
 def open_dataset_for(root: str | Path, split: str, labels: Labels) -> SegDataset:

@@ -14,7 +14,7 @@ from ..core.options import several
 from ..core.progress import Count, Progress, Silent
 from ..core.report import MappingReport
 from ..datasets.dataset import SegDataset
-from ..datasets.opening import named_for, open_dataset
+from ..datasets.opening import for_model, open_dataset
 from ..runtime.segmenter import Segmenter
 from .evaluation import evaluate_split, percent
 from .opening import check_model, open_model
@@ -87,8 +87,7 @@ def evaluate_domains(
     domains = {name: open_dataset(folder, options.split) for name, folder in zip(names, data, strict=True)}
     with ExitStack() as stack:
         opened = [(str(path), stack.enter_context(open_model(path, options.engine, options.threads))) for path in models]
-        labels = opened[0][1].labels
-        domains = {name: named_for(dataset, labels) for name, dataset in domains.items()}
+        domains = {name: for_model(dataset, opened[0][1].spec) for name, dataset in domains.items()}
         rows: list[dict[str, Any]] = []
         images = sum(map(len, domains.values()))
         count = (progress or Silent()).count("evaluating")

@@ -15,7 +15,7 @@ from ..core.progress import Count, Progress, Silent
 from ..core.report import MappingReport
 from ..datasets.dataset import SegDataset
 from ..datasets.merged import settle
-from ..datasets.opening import named_for, open_dataset
+from ..datasets.opening import for_model, open_dataset
 from ..runtime.segmenter import Segmenter
 from .opening import check_model, open_model
 from .options import EvaluateOptions
@@ -84,7 +84,7 @@ def evaluate(
     opened = nullcontext(model) if isinstance(model, Segmenter) else open_model(model, options.engine, options.threads)
     with opened as segmenter:
         if not isinstance(data, SegDataset):
-            dataset = named_for(dataset, segmenter.labels)
+            dataset = for_model(dataset, segmenter.spec)
         count = (progress or Silent()).count(f"{segmenter.engine.name}: {segmenter.engine.device}")
         return EvaluationReport(evaluate_split(segmenter, dataset, count))
 

@@ -159,7 +159,10 @@ def _network(
         net = synchronize(net, ready.device)
     net = net.to(memory_format=torch.channels_last)
     spec = (ready.base or _fresh_spec(config.model, labels, size_hw, stride_of(net))).with_(
-        labels=labels, input_hw=size_hw, provenance=_provenance(request, ready.train, ready.base)
+        input_range=ready.train.value_range,
+        labels=labels,
+        input_hw=size_hw,
+        provenance=_provenance(request, ready.train, ready.base),
     )
     distillation = None
     if config.distill and ready.teacher:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ...core.spec import ModelSpec
 from ...datasets.dataset import SegDataset
-from ...datasets.opening import open_dataset_for
+from ...datasets.opening import open_for_model
 from ...runtime.frame import kernels
 
 Frame = npt.NDArray[np.uint8]
@@ -46,8 +46,8 @@ def open_data(root: str | Path | None, spec: ModelSpec, *, calibrate: bool) -> C
     if root is None:
         made = generated_frames(spec.input_hw)
         return ChainData([frame[None] for frame in made], made[:GOLDEN_FRAMES], None, None)
-    val = open_dataset_for(Path(root), "val", spec.labels)
-    train = open_dataset_for(Path(root), "train", spec.labels) if calibrate else None
+    val = open_for_model(Path(root), "val", spec)
+    train = open_for_model(Path(root), "train", spec) if calibrate else None
     golden = [val.read(i)[0] for i in evenly_spaced(len(val), GOLDEN_FRAMES)]
     return ChainData(network_inputs(val, spec, PARITY_FRAMES), golden, val, train)
 

@@ -13,7 +13,7 @@ from ...core.errors import SegEdgeError
 from ...core.labels import Labels
 from ...core.spec import ModelSpec
 from ...datasets.dataset import SegDataset
-from ...datasets.opening import named_for, open_dataset
+from ...datasets.opening import for_model, open_dataset
 from ...runtime.machine.system import ROOT
 from ...runtime.modelfile.modelfile import read_spec
 from ...runtime.segmenter import Segmenter
@@ -239,4 +239,4 @@ def _dataset_for(segmenter: Segmenter, data: Path, split: str) -> SegDataset:
     if len(dataset.labels) == len(numbered) and segmenter.labels.names == numbered.names:
         # A model without class names (a peer), but with as many classes: assume the order of the dataset.
         return replace(dataset, labels=replace(dataset.labels, names=numbered.names))
-    return named_for(dataset, segmenter.labels)
+    return for_model(dataset, segmenter.spec)

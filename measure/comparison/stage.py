@@ -10,7 +10,7 @@ from ...core.artefact import check_writable
 from ...core.errors import InputError
 from ...core.progress import Progress
 from ...core.report import MappingReport
-from ...datasets.opening import named_for, open_dataset
+from ...datasets.opening import for_model, open_dataset
 from ..opening import two_checkpoints
 from ..options import CompareOptions
 from .titles import TITLES
@@ -69,6 +69,6 @@ def compare(
         raise InputError(
             f"compare needs packages that are not installed ({error}); pip install 'seg-edge[train]'"
         ) from error
-    comparison = compare_runs(files, lambda segmenter: named_for(dataset, segmenter.labels), options.threads, progress)
+    comparison = compare_runs(files, lambda segmenter: for_model(dataset, segmenter.spec), options.threads, progress)
     written = write_comparison(comparison, out, options.cases, options.threads)
     return ComparisonReport(comparison.to_dict(options.cases), written)

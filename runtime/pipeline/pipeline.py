@@ -88,6 +88,8 @@ class Pipeline:
             raise InputError(f"Pipeline: {', '.join(blind) or '`hud`'} shows overlays; pass `overlay=True`")
         self._sources = (source,) if isinstance(source, Source) else tuple(source)
         self._live = any(each.live for each in self._sources)
+        for each in self._sources:
+            each.value_range = each.value_range or segmenter.spec.input_range
         if not self._sources or not all(each.live == self._live for each in self._sources):
             kinds = ", ".join(f"{each.text} is {'live' if each.live else 'a file'}" for each in self._sources) or "none"
             raise InputError(f"Pipeline: expected sources that are all live or all files, got {kinds}; run them apart")

@@ -69,6 +69,7 @@ class Source(ABC):
         count: Number of frames that the source will deliver; None if unknown.
         corrupt: Number of frames so far that could not be decoded.
         reconnects: Number of times that a lost connection was restored.
+        value_range: Of images deeper than 8 bits: the values that become 0 and 255. The pipeline sets the model's.
         video: Reader, decoder, codec, pixel format and colours of a video (``run --json``); None for other sources.
     """
 
@@ -80,6 +81,7 @@ class Source(ABC):
         self.count = count
         self.corrupt = 0
         self.reconnects = 0
+        self.value_range: tuple[float, float] | None = None
         self.video: dict[str, Any] | None = None
 
     @abstractmethod

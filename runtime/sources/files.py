@@ -8,7 +8,7 @@ from time import perf_counter
 from urllib.parse import unquote
 
 from ...core.errors import DataError, SourceError
-from ...datasets.dataset import read_image
+from ...datasets.imagefiles.pixels import DeepImageError, read_image
 from ...datasets.layouts import IMAGE_SUFFIXES, list_images
 from .base import Source, SourceFrame, logger
 from .options import CameraOptions, LiveOptions, VideoOptions
@@ -37,7 +37,14 @@ class ImageSource(Source):
         index = 0
         for path in self._paths:
             try:
-                image = read_image(path)
+                image = read_image(path, self.value_range)
+            except DeepImageError as error:
+                low, high = (f"{end:.9g}" for end in error.values)
+                raise SourceError(
+                    f"{path}: the image has more than 8 bits, with values from {low} to {high}, and this model was trained "
+                    f"on images of 8 bits: train it on such images with a range such as {low}:{high}, or map the range that "
+                    "matters to 0..255 first"
+                ) from error
             except DataError as error:
                 if len(self._paths) == 1:
                     raise SourceError(str(error)) from error

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...datasets.imagefiles.tiff import tiff_header
 from .errors import ApiError
 from .imagefile import Bytes, Header
 from .workspace import workspace
@@ -51,6 +52,8 @@ def decode(data: Bytes, header: Header, scale: int = 1, name: str = "the image")
         frame = _decode_jpeg(data, header, scale)
         if frame is not None:
             return frame
+    if _is_deep(data):  # OpenCV would divide by 256, which leaves a thermal camera's range a few levels
+        raise ApiError("bad_image", f"{name} has more than 8 bits per channel; map the range that matters to 0..255 first")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _SCALED[scale])
     except cv2.error:
@@ -60,6 +63,15 @@ def decode(data: Bytes, header: Header, scale: int = 1, name: str = "the image")
             "bad_image", f"{name} is a {header.format} file that can't be decoded ({len(data)} bytes); is it whole?"
         )
     return np.asarray(image, np.uint8)
+
+
+def _is_deep(data: Bytes) -> bool:
+    """Whether a file is a PNG of 16 bits, or a TIFF of more than 8."""
+    head = bytes(data[:32])
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        return head[24:25] == b"\x10"
+    header = tiff_header(bytes(data)) if head[:2] in (b"II", b"MM") else None
+    return header is not None and header.bits > 8
 
 
 def _decode_jpeg(data: Bytes, header: Header, scale: int) -> Frame | None:

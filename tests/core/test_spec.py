@@ -33,7 +33,7 @@ def test_round_trip():
 def test_every_field_is_written():
     data = SPEC.to_dict()
     assert data.pop("format") == 1
-    assert set(data) == set(ModelSpec.__dataclass_fields__)
+    assert {*data, "input_range"} == set(ModelSpec.__dataclass_fields__)  # which is written where there is one
     assert json.loads(SPEC.to_json()) == {"format": 1, **data}
 
 
@@ -115,3 +115,11 @@ def test_errors_without_a_file():
     with pytest.raises(ModelFileError) as caught:
         ModelSpec.from_json("{}")
     assert str(caught.value).startswith("model spec: this version")
+
+
+def test_range_of_deep_images():
+    spec = ModelSpec("n", Labels.numbered(2), (32, 32), input_range=(7000.0, 8000.0))
+    assert ModelSpec.from_json(spec.to_json()) == spec
+    assert "input_range" not in ModelSpec("n", Labels.numbered(2), (32, 32)).to_dict()
+    with pytest.raises(ModelFileError, match="input_range must be two rising numbers"):
+        ModelSpec("n", Labels.numbered(2), (32, 32), input_range=(1.0, 1.0))

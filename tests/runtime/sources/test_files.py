@@ -162,3 +162,15 @@ def test_names_of_files(text):
 @pytest.mark.parametrize("text", [0, "0", "/dev/video3", "rtsp://host/a", "http://host/a.mp4", "csi://0", "gst://x ! y"])
 def test_names_of_cameras_and_streams(text):
     assert not names_files(text)
+
+
+def test_images_deeper_than_8_bits(tmp_path):
+    """Row 8 of the table of data: by the model's range, or refused."""
+    thermal = np.linspace(7000, 8000, 48 * 64).reshape(48, 64).astype(np.uint16)
+    assert cv2.imwrite(str(tmp_path / "a.png"), thermal)
+    with open_source(str(tmp_path)) as source, pytest.raises(SourceError, match=r"values from 7000 to 8000, and this model"):
+        list(source)
+    with open_source(str(tmp_path)) as source:
+        source.value_range = (7000, 8000)
+        (frame,) = source
+    assert np.abs(frame.image[..., 0] - (thermal - 7000.0) * 0.255).max() <= 1
