@@ -19,8 +19,8 @@ from typing import Any
 import uvicorn
 
 from ..core.errors import InputError
+from ..runtime.web.protocol import http_protocol
 from .app import App, create_app
-from .protocol import http_protocol
 from .work.options import ServeOptions
 from .work.service import Models
 

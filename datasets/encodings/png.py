@@ -11,7 +11,7 @@ import numpy.typing as npt
 try:
     from isal import isal_zlib
 except ImportError:
-    isal_zlib = None
+    isal_zlib = None  # type: ignore[assignment]
 
 Mask = npt.NDArray[np.uint8]
 

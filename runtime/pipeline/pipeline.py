@@ -34,6 +34,9 @@ from .workers import Workers
 if TYPE_CHECKING:
     from ..segmenter import Segmenter
 
+#: A paused run looks so often whether it was stopped.
+_PAUSE_CHECK_S = 0.1
+
 
 class Pipeline:
     """A run of one or several sources through a segmenter.
@@ -104,6 +107,8 @@ class Pipeline:
         self._frames_in_flight = InFlight(segmenter, self.in_flight, 1 if self._live else self.in_flight)
         self._capturing = len(self._sources)
         self._stop = threading.Event()
+        self._resumed = threading.Event()
+        self._resumed.set()
         self._workers = Workers()
         self._lock = threading.Lock()
         # Arrays that the sinks have used, for reuse: every frame-sized allocation costs page faults.
@@ -132,7 +137,7 @@ class Pipeline:
         with closing(self.results()) as results:
             try:
                 for sink in self._sinks:
-                    sink.start(Run(self._segmenter.labels, self.stats))
+                    sink.start(Run(self._segmenter.labels, self.stats, self.pause))
                 for result in results:
                     self._deliver(result)
                     if on_result is not None:
@@ -180,6 +185,17 @@ class Pipeline:
         finally:
             self._shut()
 
+    def pause(self, paused: bool = True) -> None:
+        """Pauses the run, or resumes it; from any thread. ``stats()["state"]`` is ``"paused"`` meanwhile.
+
+        Files wait, and lose no frame. Live sources are read on, so that they stay connected; their frames are left out and
+        not counted.
+        """
+        if paused:
+            self._resumed.clear()
+        else:
+            self._resumed.set()
+
     @property
     def fps(self) -> float | None:
         """Frames per second at the sinks so far; None before the second frame."""
@@ -208,7 +224,7 @@ class Pipeline:
                 "queue": self._results.dropped,
             },
             "reconnects": sum(each.reconnects for each in self._sources),
-            "state": self.state,
+            "state": self.state if self._resumed.is_set() or self.state != "running" else "paused",
             "sources": [row for each in self._sources for row in each.health()],
             "sinks": [{"sink": sink.text, "dropped": sink.dropped} for sink in self._sinks],
             **self._timings.report(),
@@ -242,6 +258,9 @@ class Pipeline:
         limit = float("inf") if self._live or self._max_frames is None else self._max_frames
         asked = perf_counter()
         for frame in self._sources[origin]:
+            if not self._goes_on(deadline):
+                asked = perf_counter()
+                continue
             with self._lock:
                 if self._stop.is_set() or self._frames_in >= limit:
                     return
@@ -257,6 +276,14 @@ class Pipeline:
                 self._stop.set()
                 return
             asked = perf_counter()
+
+    def _goes_on(self, deadline: float) -> bool:
+        """Whether a frame is taken: while the run is paused, files wait here, and live frames are left out."""
+        while not self._resumed.is_set() and not self._stop.is_set() and perf_counter() < deadline:
+            if self._live:
+                return False
+            self._resumed.wait(_PAUSE_CHECK_S)
+        return True
 
     def _captured_all(self) -> None:
         """Called when a source has ended; the last source closes the queue."""

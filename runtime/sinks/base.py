@@ -29,10 +29,17 @@ DEFAULT_FPS = 30.0
 
 @dataclass(frozen=True)
 class Run:
-    """Information for a sink about the run: the classes, and a function that returns the current statistics."""
+    """Information for a sink about the run.
+
+    Attributes:
+        labels: The classes.
+        stats: Returns the current statistics.
+        pause: Pauses the run (True) or resumes it (False), from any thread; None where that isn't possible.
+    """
 
     labels: Labels
     stats: Callable[[], dict[str, Any]]
+    pause: Callable[[bool], None] | None = None
 
 
 class Sink(ABC):

@@ -123,7 +123,7 @@ def test_a_slow_body(serve, tiny_model, image):
 
 
 def test_a_slow_head_is_cut_off(serve, tiny_model, monkeypatch):
-    monkeypatch.setattr("seg_edge.serve.protocol.HEAD_S", 0.3)
+    monkeypatch.setattr("seg_edge.runtime.web.protocol.HEAD_S", 0.3)
     client = serve(tiny_model)
     started = time.monotonic()
     assert raw(client, b"POST /v1/segment HTTP/1.1\r\nHost") == b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +18,7 @@ from seg_edge.core.errors import SinkError
 from seg_edge.core.labels import Labels
 from seg_edge.runtime import open_sink, open_source
 from seg_edge.runtime.sinks import MjpegSink, Run
+from seg_edge.runtime.web import view
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -95,8 +97,6 @@ def test_metrics(sink):
 
 def test_a_viewer_sees_the_frames(sink):
     """Through our own source: what one seg-edge serves, another one segments."""
-    import threading
-
     stop = threading.Event()
 
     def play():
@@ -166,3 +166,64 @@ def test_what_cannot_be_served(sink):
         open_sink("mjpeg://127.0.0.1:http")
     with pytest.raises(SinkError, match="has a path"):
         open_sink("mjpeg://127.0.0.1:0/live")
+
+
+def post(sink, path, **headers):
+    request = urllib.request.Request(f"http://127.0.0.1:{sink.port}{path}", b"", headers)
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.load(answer)
+
+
+def test_pause_and_resume(sink):
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        post(sink, "/pause")  # the run has not begun
+    asked = []
+    sink.start(Run(Labels.numbered(3), lambda: STATS, asked.append))
+    assert post(sink, "/pause") == {"paused": True}
+    assert post(sink, "/resume", Origin=f"http://127.0.0.1:{sink.port}") == {"paused": False}
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        post(sink, "/pause", Origin="http://elsewhere.example")
+    with pytest.raises(urllib.error.HTTPError, match="405"):
+        get(sink, "/pause")
+    assert asked == [True, False]
+
+
+def test_a_snapshot_is_the_newest_frame(sink):
+    sink.start(Run(Labels.numbered(3), lambda: STATS))
+    stop = threading.Event()
+
+    def play():
+        while not stop.is_set():
+            sink.write(np.full((48, 64, 3), level, np.uint8))
+            time.sleep(0.01)
+
+    for level in (40, 200):  # noqa: B007  # the player reads it
+        stop.clear()
+        player = threading.Thread(target=play)
+        player.start()
+        link = watch(sink)
+        time.sleep(0.1)
+        stop.set()
+        player.join()
+        # Nothing comes any more, as in a run that is paused.
+        with urllib.request.urlopen(f"http://127.0.0.1:{sink.port}/snapshot", timeout=5) as answer:
+            assert answer.headers["Content-Type"] == "image/jpeg"
+            image = cv2.imdecode(np.frombuffer(answer.read(), np.uint8), cv2.IMREAD_COLOR)
+        assert abs(int(image.mean()) - level) < 4
+        link.close()
+
+
+def test_a_snapshot_without_frames(sink, monkeypatch):
+    monkeypatch.setattr(view, "_SNAPSHOT_LIMIT_S", 0.1)
+    sink.start(Run(Labels.numbered(3), lambda: STATS))
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        get(sink, "/snapshot")
+    assert sink.viewers == 0
+
+
+def test_too_many_viewers_are_refused(sink, monkeypatch):
+    monkeypatch.setattr(view, "MOST_VIEWERS", 1)
+    link = watch(sink)
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        get(sink, "/stream")
+    link.close()

@@ -1,0 +1,1 @@
+"""The HTTP stack that runs and the service share: uvicorn, with limits."""
