@@ -13,8 +13,8 @@ import numpy as np
 from ..core.errors import DataError
 from ..core.labels import Labels
 from ..core.shipped import DEFAULT
-from ..datasets.imagefiles.pixels import decode_image
 from ..datasets.imagefiles.header import decode, read_header, scale_for
+from ..datasets.imagefiles.pixels import decode_image
 from ..runtime.frame.result import Frame, Mask
 from ..runtime.segmenter import Segmenter
 from ..runtime.shared import SharedSegmenter
@@ -40,6 +40,7 @@ class Worker:
         self._scaled = options.decode == "scaled" and not self._overlay
         self._shared = SharedSegmenter(segmenter)
         self._input_hw = segmenter.spec.input_hw
+        self._value_range = segmenter.spec.input_range
 
     def decoded(self, data: bytes, path: str) -> tuple[Frame, tuple[int, int]]:
         """Pixels of an image file, and the height and width of its mask.
@@ -52,7 +53,7 @@ class Worker:
             scale = scale_for(header, self._input_hw)
             if scale > 1:
                 return decode(data, header, scale, path), header.shown_hw
-        frame = decode_image(data, path)
+        frame = decode_image(data, path, self._value_range)
         return frame, frame.shape[:2]
 
     def segmented(self, frame: Frame, size_hw: tuple[int, int], name: str, path: str) -> Done:

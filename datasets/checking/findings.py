@@ -82,7 +82,7 @@ def _gaps(root: Path, reports: Sequence[SplitReport], labels: Labels) -> list[st
     """A line where class numbers that were counted from values have gaps."""
     counted = _counted(reports, labels)
     used = [number for number in range(len(labels)) if any(report.pixels[number] for report in counted)]
-    if labels.names != Labels.numbered(len(labels)).names or not counted or len(used) == len(labels):
+    if labels.names != Labels.numbered(len(labels)).names or not used or len(used) == len(labels):
         return []
     names = ", ".join(f'"{number}": "NAME"' for number in used[:_NAMED]) + (", …" if len(used) > _NAMED else "")
     return [

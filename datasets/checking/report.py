@@ -10,6 +10,9 @@ from typing import Any
 from ...core.labels import Labels
 from ...core.report import Cells, Report
 
+#: Errors that are shown; a thousand files are often wrong in one way.
+_SHOWN = 20
+
 
 @dataclass
 class SplitReport:
@@ -117,4 +120,7 @@ class CheckReport(Report):
             more = f" and {len(split.sizes) - 4} other sizes" if len(split.sizes) > 4 else ""
             void = split.void / max(1, split.void + sum(split.pixels))
             lines.append(f"{split.name}: {split.images} images, {sizes or 'none readable'}{more}; {100 * void:.1f} % void")
-        return [*lines, *(f"error: {line}" for line in self.errors), *(f"warning: {line}" for line in self.warnings)]
+        lines += [f"error: {line}" for line in self.errors[:_SHOWN]]
+        if len(self.errors) > _SHOWN:
+            lines.append(f"error: {len(self.errors) - _SHOWN} more, which the report lists (`json`)")
+        return [*lines, *(f"warning: {line}" for line in self.warnings)]

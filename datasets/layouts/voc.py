@@ -45,7 +45,7 @@ def _lists(root: Path) -> dict[str, Path]:
 
 
 def _splits(root: Path) -> list[str]:
-    return sorted(_lists(root)) or list(SPLITS)
+    return sorted(_lists(root)) or (list(SPLITS) if _base(root) else [])
 
 
 def _pairs(root: Path, split: str) -> Pairs:

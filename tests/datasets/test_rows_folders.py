@@ -1,185 +1,48 @@
-"""What people have on disk, row by row of the table of issue 18: each is read right, or refused with a line that helps.
+"""Rows 3, 4, 5, 7, 19, 20, 24, 28, 29, 31 and 34 of the table of people's data (issue 18): how datasets lie on disk.
 
 Rows about annotations of other tools are in ``converters/test_rows.py``, row 15 in ``tests/core/test_cpu.py``, row 16 in
-``tests/runtime/machine/test_video.py``, trainings in ``tests/train/test_newcomers.py``.
-"""
+``tests/runtime/machine/test_video.py``, trainings in ``tests/train/test_newcomers.py``."""
 
 from __future__ import annotations
 
-import json
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
-import cv2
 import numpy as np
 import pytest
 
-from seg_edge.core.errors import DataError
 from seg_edge.core.labels import VOC
 from seg_edge.datasets import CheckOptions, ReadOptions, check, open_dataset
 from seg_edge.datasets.encodings.png import encode_png, with_palette
 
-SIZE_HW = (32, 40)
-#: Left, middle and right third.
-THREE = np.repeat(np.array([[0, 1, 2]], np.uint8), [13, 13, 14], 1).repeat(SIZE_HW[0], 0)
-SPLITS = ("train", "val")
+
+def _rows() -> ModuleType:
+    """``rows.py``: test folders are no packages that could import each other."""
+    found = spec_from_file_location("seg_edge_test_rows", Path(__file__).with_name("rows.py"))
+    assert found is not None
+    assert found.loader is not None
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
 
 
-def photo(seed: int = 0, hw: tuple[int, int] = SIZE_HW) -> np.ndarray:
-    coarse = np.random.default_rng(seed).integers(0, 256, (hw[0] // 4, hw[1] // 4, 3), np.uint8)
-    return cv2.resize(coarse, hw[::-1], interpolation=cv2.INTER_CUBIC)
-
-
-def write(path: Path, image: object, *extra: int) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.asarray(image), list(extra))
-    return path
-
-
-def fill(root: Path, images: str, labels: str, mask: np.ndarray = THREE, count: int = 3, splits: tuple = SPLITS) -> Path:
-    """Pairs at paths such as ``images/{split}/{n}.jpg``."""
-    for position, split in enumerate(splits):
-        for n in range(count):
-            name = f"{split}{n}"
-            write(root / images.format(split=split, name=name), photo(10 * position + n))
-            write(root / labels.format(split=split, name=name), mask)
-    return root
-
-
-def mask_of(root: Path, split: str = "train", **options: object) -> np.ndarray:
-    data = open_dataset(root, split, options=ReadOptions(**options))
-    frame, mask = data.read(0)
-    assert frame.shape[:2] == mask.shape
-    return mask
-
-
-def refused(root: Path, *texts: str, split: str = "train", **options: object) -> None:
-    with pytest.raises(DataError) as caught:
-        open_dataset(root, split, options=ReadOptions(**options)).read(0)
-    assert "\n" not in str(caught.value)
-    for text in texts:
-        assert text in str(caught.value)
-
-
-def classes(root: Path, **content: object) -> None:
-    (root / "classes.json").write_text(json.dumps(content))
-
-
-# --- 1: 0 and 255
-
-
-@pytest.mark.parametrize("bits", ["grey", "colour", "one bit", "sixteen bits", "palette"])
-def test_row_01_0_and_255_however_they_are_stored(tmp_path, bits):
-    mask = (THREE > 0).astype(np.uint8)
-    fill(tmp_path, "images/{split}/{name}.jpg", "masks/{split}/{name}.png", mask * 255)
-    for path in tmp_path.glob("masks/*/*.png"):
-        if bits == "colour":
-            write(path, cv2.cvtColor(mask * 255, cv2.COLOR_GRAY2BGR))
-        elif bits == "one bit":
-            write(path, mask * 255, cv2.IMWRITE_PNG_BILEVEL, 1)
-        elif bits == "sixteen bits":
-            write(path, mask.astype(np.uint16) * 65535)
-        elif bits == "palette":
-            path.write_bytes(with_palette(encode_png(mask), np.array([(0, 0, 0), (255, 255, 255)], np.uint8)))
-    assert (mask_of(tmp_path) == mask).all()
-    assert len(open_dataset(tmp_path, "train").labels) == 2
-
-
-def test_row_01_grey_colours_of_the_classes(tmp_path):
-    fill(tmp_path, "images/{split}/{name}.jpg", "masks/{split}/{name}.png", np.array([0, 128, 255], np.uint8)[THREE])
-    classes(tmp_path, names=["sky", "road", "car"], palette=[[0, 0, 0], [128, 128, 128], [255, 255, 255]])
-    assert (mask_of(tmp_path) == THREE).all()
-
-
-def test_row_01_one_class_is_refused(tmp_path):
-    fill(tmp_path, "images/{split}/{name}.jpg", "masks/{split}/{name}.png", np.full(SIZE_HW, 255, np.uint8))
-    assert "class class0 alone" in check(tmp_path).errors[0] or "void" in check(tmp_path).errors[0]
-
-
-# --- 2: blurred labels
-
-
-def smooth(mask: np.ndarray) -> np.ndarray:
-    return cv2.GaussianBlur(mask, (5, 5), 1)
-
-
-def circle(value: int = 255) -> np.ndarray:
-    mask = np.zeros((96, 96), np.uint8)
-    cv2.circle(mask, (48, 48), 30, value, -1)
-    return mask
-
-
-@pytest.mark.parametrize("value", [255, 200, 90])
-@pytest.mark.parametrize("kind", ["smooth", "jpeg"])
-def test_row_02_blurred_labels_are_refused_or_snapped(tmp_path, value, kind):
-    truth = circle(value)
-    for seed, split in enumerate(SPLITS):
-        write(tmp_path / f"images/{split}/a.jpg", photo(seed, (96, 96)))
-        if kind == "jpeg":
-            write(tmp_path / f"labels/{split}/a.jpg", truth, cv2.IMWRITE_JPEG_QUALITY, 60)
-        else:
-            write(tmp_path / f"labels/{split}/a.png", smooth(truth))
-    refused(tmp_path, "`snap=True`")
-    data = open_dataset(tmp_path, "train", options=ReadOptions(snap=True))
-    assert data.labels.names == ("background", "foreground")
-    assert "set to the nearest of 0 (background), " in data.notes[0]
-    assert abs(data.snaps[1] - value) <= 2
-    wrong = data.read_mask(0) != (truth > 0)
-    border = cv2.morphologyEx(truth, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
-    assert not wrong[~border].any()
-    assert wrong.mean() < 0.01
-
-
-def test_row_02_between_two_classes_no_third_one_appears(tmp_path):
-    truth = np.array([0, 255, 128], np.uint8)[THREE]
-    fill(tmp_path, "images/{split}/{name}.jpg", "labels/{split}/{name}.png", smooth(truth))
-    mask = mask_of(tmp_path, snap=True)
-    assert (mask[:, :13] != 1).all()  # class1 is 128, which 0 and 255 have between them
-    assert (np.diff(mask[5].astype(int)) != 0).sum() == 2
-
-
-def test_row_02_blurred_colours(tmp_path):
-    colours = np.array([(0, 0, 0), (128, 64, 128), (142, 0, 0)], np.uint8)
-    fill(tmp_path, "images/{split}/{name}.jpg", "labels/{split}/{name}.png", smooth(colours[THREE]))
-    classes(tmp_path, names=["a", "b", "c"], palette=colours[:, ::-1].tolist())
-    refused(tmp_path, "is no class's colour")
-    wrong = mask_of(tmp_path, snap=True) != THREE
-    assert wrong.sum() <= 2 * 2 * SIZE_HW[0]
-    assert not wrong[:, :10].any()
-
-
-def test_row_02_values_too_close_to_tell_apart(tmp_path):
-    fill(tmp_path, "images/{split}/{name}.jpg", "labels/{split}/{name}.jpg", THREE)
-    refused(tmp_path, "too close to be told apart", snap=True)
-    classes(tmp_path, names=["a", "b", "c"])
-    refused(tmp_path, "less than 16 apart", "export the labels again", snap=True)
-
-
-def test_row_02_values_along_borders_are_pointed_out(tmp_path):
-    mask = THREE * 2
-    mask[:, 13] = 1
-    mask[:, 26] = 3
-    fill(tmp_path, "images/{split}/{name}.jpg", "labels/{split}/{name}.png", mask)
-    found = check(tmp_path)
-    assert any("2 classes: class1, class3 along borders alone" in line for line in found.warnings)
+rows = _rows()
+SIZE_HW, THREE, SPLITS, photo, write, fill, mask_of, refused, classes, voc = (
+    rows.SIZE_HW,
+    rows.THREE,
+    rows.SPLITS,
+    rows.photo,
+    rows.write,
+    rows.fill,
+    rows.mask_of,
+    rows.refused,
+    rows.classes,
+    rows.voc,
+)
 
 
 # --- 3: labelmap.txt
-
-
-def voc(
-    root: Path, names: dict[str, tuple], lists: dict[str, list[str]], suffix: str = ".jpg", mask: np.ndarray = THREE
-) -> Path:
-    colours = np.array(list(names.values()), np.uint8)[:, ::-1]
-    for position, name in enumerate(name for listed in lists.values() for name in listed):
-        write(root / f"JPEGImages/{name}{suffix}", photo(position))
-        write(root / f"SegmentationClass/{name}.png", colours[mask])
-    for split, listed in lists.items():
-        path = root / f"ImageSets/Segmentation/{split}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(listed) + "\n")
-    lines = [f"{name}:{r},{g},{b}::" for name, (r, g, b) in names.items()]
-    (root / "labelmap.txt").write_text("\n".join(["# label:color_rgb:parts:actions", *lines]) + "\n")
-    return root
 
 
 CVAT = {"background": (0, 0, 0), "zebra": (10, 200, 30), "ant": (250, 50, 83)}
@@ -307,137 +170,6 @@ def test_row_07_two_folders_of_labels(tmp_path):
     fill(tmp_path, "images/{split}/{name}.jpg", "labels/{split}/{name}.png")
     fill(tmp_path, "images/{split}/{name}.jpg", "masks/{split}/{name}.png", THREE[:, ::-1])
     refused(tmp_path, "labels and masks both hold images that may be the labels")
-
-
-# --- 8: depth and bands
-
-
-@pytest.mark.parametrize("kind", ["uint16.png", "uint16.tif", "float32.tiff", "uint16 colour.png"])
-def test_row_08_a_range_of_values(tmp_path, kind):
-    truth = np.linspace(7000, 8000, SIZE_HW[0] * SIZE_HW[1]).reshape(SIZE_HW)
-    deep = truth.astype(kind.split(".")[0].split()[0])
-    deep = cv2.merge([deep] * 3) if "colour" in kind else deep
-    suffix = "." + kind.split(".")[1]
-    fill(tmp_path, "images/{split}/{name}.png", "labels/{split}/{name}.png")
-    for path in list(tmp_path.glob("images/*/*.png")):
-        path.unlink()
-        write(path.with_suffix(suffix), deep)
-    refused(tmp_path, "from 7000 to 8000", "`value_range='7000:8000'`")
-    frame, _ = open_dataset(tmp_path, "train", options=ReadOptions(value_range=(7250, 7750))).read(0)
-    expected = np.clip((truth - 7250) / 500, 0, 1) * 255
-    assert frame.shape == (*SIZE_HW, 3)
-    assert np.abs(frame - expected[..., None]).max() <= 1
-    refused(tmp_path / "none", "no such folder")
-
-
-def test_row_08_a_range_for_images_of_8_bits(tmp_path):
-    fill(tmp_path, "images/{split}/{name}.png", "labels/{split}/{name}.png")
-    refused(tmp_path, "the image has 8 bits, and the range 7000:8000 is for deeper ones", value_range=(7000, 8000))
-
-
-@pytest.mark.parametrize(("bands", "text"), [(2, ""), (4, "the image has 4 bands"), (5, "the image has 5 bands")])
-def test_row_08_bands_that_would_be_dropped(tmp_path, bands, text, capfd):
-    fill(tmp_path, "images/{split}/{name}.png", "labels/{split}/{name}.png")
-    for path in list(tmp_path.glob("images/*/*.png")):
-        path.unlink()
-        path.with_suffix(".tif").write_bytes(grey_tiff(np.repeat(photo()[..., :1], bands, 2)))
-    if text:
-        refused(tmp_path, text, "three bands")
-        assert capfd.readouterr().err == ""
-    else:
-        assert any("a band beside grey or colour" in line for line in check(tmp_path).warnings)
-
-
-def grey_tiff(pixels: np.ndarray) -> bytes:
-    """A TIFF file of grey with further bands, which OpenCV doesn't write."""
-    height, width, bands = pixels.shape
-    data = np.ascontiguousarray(pixels, np.uint8).tobytes()
-    entries = [
-        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8),
-        (277, 3, 1, bands), (278, 4, 1, height), (279, 4, 1, len(data)), (284, 3, 1, 1),
-    ]  # fmt: skip
-    data += b"\0" * (len(data) % 2)
-    table = b"".join(
-        np.array([tag, kind], "<u2").tobytes() + np.array([n, v], "<u4").tobytes() for tag, kind, n, v in entries
-    )
-    head = b"II*\0" + np.array([8 + len(data)], "<u4").tobytes()
-    return head + data + np.array([len(entries)], "<u2").tobytes() + table + b"\0" * 4
-
-
-# --- 9: gaps, and a void of the user's own
-
-
-def test_row_09_void_0_without_names(tmp_path):
-    fill(tmp_path, "images/{split}/{name}.jpg", "labels/{split}/{name}.png", np.array([0, 3, 20], np.uint8)[THREE])
-    data = open_dataset(tmp_path, "train", options=ReadOptions(void=0))
-    assert data.labels.names == ("class3", "class20")
-    assert (data.read_mask(0) == np.array([255, 0, 1], np.uint8)[THREE]).all()
-    assert any("label values have gaps: 3 of 0 to 20 occur" in line for line in check(tmp_path).warnings)
-
-
-def test_row_09_void_9_with_names(tmp_path):
-    fill(tmp_path, "images/{split}/{name}.jpg", "labels/{split}/{name}.png", np.array([0, 1, 9], np.uint8)[THREE])
-    classes(tmp_path, names=["road", "car"])
-    refused(tmp_path, "label value 9 is out of range")
-    assert (mask_of(tmp_path, void=9) == np.array([0, 1, 255], np.uint8)[THREE]).all()
-
-
-def test_row_09_classes_that_never_occur(tmp_path):
-    fill(tmp_path, "images/{split}/{name}.jpg", "labels/{split}/{name}.png")
-    classes(tmp_path, names=["a", "b", "c", "unused", "too"])
-    assert any("2 of 5 classes never occur: unused, too" in line for line in check(tmp_path).warnings)
-
-
-# --- 17: palettes
-
-
-def test_row_17_indices_in_the_order_of_first_use(tmp_path):
-    colours = np.array([(10, 20, 200), (128, 64, 128), (0, 0, 142)], np.uint8)
-    fill(tmp_path, "images/{split}/{name}.jpg", "labels/{split}/{name}.png")
-    for number, path in enumerate(sorted(tmp_path.glob("labels/*/*.png"))):
-        order = np.roll([0, 1, 2], number)
-        path.write_bytes(with_palette(encode_png(np.argsort(order).astype(np.uint8)[THREE]), colours[order]))
-    classes(tmp_path, names=["sky", "road", "car"], palette=colours.tolist())
-    for split in SPLITS:
-        data = open_dataset(tmp_path, split)
-        assert all((data.read_mask(n) == THREE).all() for n in range(len(data)))
-    (tmp_path / "classes.json").unlink()
-    refused(tmp_path, "number their colours differently")
-
-
-# --- 18: few bits
-
-
-@pytest.mark.parametrize("bits", [1, 2, 4])
-def test_row_18_grey_of_few_bits(tmp_path, bits):
-    image = pytest.importorskip("PIL.Image", reason="Pillow comes with the train extra")
-    mask = np.minimum(THREE, (1 << bits) - 1).astype(np.uint8)
-    fill(tmp_path, "images/{split}/{name}.jpg", "labels/{split}/{name}.png")
-    for path in tmp_path.glob("labels/*/*.png"):
-        if bits == 1:
-            image.fromarray(mask.astype(bool)).save(path)
-        else:
-            path.write_bytes(few_bits(mask, bits))
-    classes(tmp_path, names=["a", "b", "c"])
-    assert (mask_of(tmp_path) == mask).all()
-
-
-def few_bits(mask: np.ndarray, bits: int) -> bytes:
-    """A grey PNG file of 2 or 4 bits."""
-    import zlib
-    from struct import pack
-
-    per = 8 // bits
-    padded = np.pad(mask, ((0, 0), (0, -mask.shape[1] % per)))
-    shifts = np.arange(per - 1, -1, -1) * bits
-    rows = (padded.reshape(mask.shape[0], -1, per) << shifts).sum(2).astype(np.uint8)
-    raw = b"".join(b"\0" + row.tobytes() for row in rows)
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return pack(">I", len(body)) + kind + body + pack(">I", zlib.crc32(kind + body))
-
-    head = pack(">IIBBBBB", mask.shape[1], mask.shape[0], bits, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
 
 
 # --- 19: known folders, own classes
