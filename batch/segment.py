@@ -13,7 +13,8 @@ import numpy as np
 from ..core.errors import DataError
 from ..core.labels import Labels
 from ..core.shipped import DEFAULT
-from ..datasets.imagefiles.header import decode, read_header, scale_for
+from ..datasets.imagefiles.decoding import decode, scale_for
+from ..datasets.imagefiles.header import read_header
 from ..datasets.imagefiles.pixels import decode_image
 from ..runtime.frame.result import Frame, Mask
 from ..runtime.segmenter import Segmenter

@@ -1,18 +1,15 @@
-"""Image files in memory: format and size from the header, before anything is decoded; and decoding at a smaller size."""
+"""Image files in memory: their format and size, read from the header before anything is decoded."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-import numpy.typing as npt
-
 from ...core.errors import DataError
 
-Frame = npt.NDArray[np.uint8]
 Bytes = bytes | bytearray | memoryview
+# Height and width, EXIF orientation, components.
+_Said = tuple[tuple[int, int], int, int]
 
 FORMATS = "JPEG, PNG, WebP, BMP or TIFF"
 #: Beginning of a file → its format. Those with None are known and not taken.
@@ -28,7 +25,6 @@ _MAGIC: dict[bytes, str | None] = {
     b"II+\0": None,
     b"MM\0+": None,
 }
-_SCALED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
 # Of a JPEG before its frame header; real ones have some tens of segments. What a header costs to read is bounded by it.
 _MOST_SEGMENTS, _MOST_GARBAGE = 5000, 4096
 
@@ -53,17 +49,19 @@ class Header:
     Attributes:
         format: ``"jpeg"``, ``"png"``, ``"webp"``, ``"bmp"`` or ``"tiff"``.
         size_hw: Height and width as stored, pixels.
-        turned: The file asks to be shown on its side (EXIF orientation 5 to 8): the decoded image has the sides swapped.
+        orientation: EXIF orientation, 1 to 8; from 5 on the decoded image has the sides swapped.
+        components: Of a JPEG: 1 (grey), 3 (colour) or 4 (for printing).
     """
 
     format: str
     size_hw: tuple[int, int]
-    turned: bool = False
+    orientation: int = 1
+    components: int = 3
 
     @property
     def shown_hw(self) -> tuple[int, int]:
         """Height and width of the decoded image."""
-        return self.size_hw[::-1] if self.turned else self.size_hw
+        return self.size_hw[::-1] if self.orientation > 4 else self.size_hw
 
 
 def read_header(data: Bytes, name: str = "the image") -> Header:
@@ -74,7 +72,7 @@ def read_header(data: Bytes, name: str = "the image") -> Header:
     """
     head = bytes(data[:16])
     if not head:
-        raise HeaderError("empty", f"{name} is empty (0 bytes); expected a {FORMATS} file")
+        raise HeaderError("empty", f"{name} is empty (0 bytes); send a {FORMATS} file")
     kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         kind = "webp"
@@ -83,56 +81,31 @@ def read_header(data: Bytes, name: str = "the image") -> Header:
             "unsupported_media_type", f"{name} begins with {head[:8]!r}, which is no {FORMATS} file; convert it"
         )
     try:
-        size_hw, orientation = _READERS[kind](memoryview(data))
+        size_hw, orientation, components = _READERS[kind](memoryview(data))
     except (struct.error, IndexError, ValueError):
-        size_hw, orientation = (0, 0), 1
+        size_hw, orientation, components = (0, 0), 1, 0
     if min(size_hw) < 1:
         raise HeaderError("bad_image", f"{name} is a damaged {kind} file: its header states no size ({len(data)} bytes)")
-    return Header(kind, size_hw, orientation > 4)
+    return Header(kind, size_hw, orientation if 1 <= orientation <= 8 else 1, components)
 
 
-def scale_for(header: Header, input_hw: tuple[int, int]) -> int:
-    """By how much a JPEG may be scaled down in its decoder so that the network's input is still no larger: 1, 2 or 4."""
-    if header.format != "jpeg":
-        return 1
-    (height, width), (input_h, input_w) = header.shown_hw, input_hw
-    return next((n for n in (4, 2) if input_h * n <= height and input_w * n <= width), 1)
-
-
-def decode(data: Bytes, header: Header, scale: int = 1, name: str = "the image") -> Frame:
-    """uint8 (H, W, 3), BGR, upright (EXIF orientation is applied, as ``seg-edge predict`` does).
-
-    Raises:
-        HeaderError: ``bad_image``.
-    """
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _SCALED[scale])
-    except cv2.error:
-        image = None
-    if image is None:
-        raise HeaderError(
-            "bad_image", f"{name} is a {header.format} file that can't be decoded ({len(data)} bytes); is it whole?"
-        )
-    return np.asarray(image, np.uint8)
-
-
-def _png(data: memoryview) -> tuple[tuple[int, int], int]:
+def _png(data: memoryview) -> _Said:
     if bytes(data[12:16]) != b"IHDR":
         raise ValueError("no IHDR")
     width, height = struct.unpack_from(">II", data, 16)
-    return (height, width), 1
+    return (height, width), 1, 3
 
 
-def _bmp(data: memoryview) -> tuple[tuple[int, int], int]:
+def _bmp(data: memoryview) -> _Said:
     (size,) = struct.unpack_from("<I", data, 14)
     if size == 12:
         width, height = struct.unpack_from("<HH", data, 18)
     else:
         width, height = struct.unpack_from("<ii", data, 18)
-    return (abs(height), width), 1
+    return (abs(height), width), 1, 3
 
 
-def _webp(data: memoryview) -> tuple[tuple[int, int], int]:
+def _webp(data: memoryview) -> _Said:
     kind = bytes(data[12:16])
     if kind == b"VP8X":
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
@@ -143,15 +116,15 @@ def _webp(data: memoryview) -> tuple[tuple[int, int], int]:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
     else:
         raise ValueError("no frame")
-    return (height, width), 1
+    return (height, width), 1, 3
 
 
-def _tiff(data: memoryview) -> tuple[tuple[int, int], int]:
+def _tiff(data: memoryview) -> _Said:
     tags = _tags(data)
-    return (tags.get(257, 0), tags.get(256, 0)), tags.get(274, 1)
+    return (tags.get(257, 0), tags.get(256, 0)), tags.get(274, 1), 3
 
 
-def _jpeg(data: memoryview) -> tuple[tuple[int, int], int]:
+def _jpeg(data: memoryview) -> _Said:
     """Walks the segments up to the first frame header, as the decoder does."""
     at, orientation = 2, 1
     for _ in range(_MOST_SEGMENTS):
@@ -170,8 +143,8 @@ def _jpeg(data: memoryview) -> tuple[tuple[int, int], int]:
             raise ValueError("no frame header")
         (length,) = struct.unpack_from(">H", data, at)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", data, at + 3)
-            return (height, width), orientation
+            height, width, components = struct.unpack_from(">HHB", data, at + 3)
+            return (height, width), orientation, components
         if marker == 0xE1 and bytes(data[at + 2 : at + 8]) == b"Exif\0\0":
             try:
                 orientation = _tags(data[at + 8 : at + length]).get(274, 1)

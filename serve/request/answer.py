@@ -15,9 +15,9 @@ import numpy.typing as npt
 from ...core.labels import Labels
 from ...datasets.encodings.png import encode_png, with_palette
 from ...datasets.encodings.polygons import feature_collection
+from ...datasets.imagefiles.header import Bytes
 from ...runtime.frame.kernels import coco_rle
-from ..work.decoding import decode, scale_for
-from ..work.imagefile import Bytes, check_size, read_header
+from ..work.imagefile import decode, open_image
 from ..work.model import ServedModel
 from ..work.workspace import workspace
 from .wants import FORMATS, Wants
@@ -76,11 +76,9 @@ def _answer_image(
     model: ServedModel, name: str, data: Bytes, wants: Wants, max_pixels: int, scaled: bool
 ) -> tuple[Answer, dict[str, Any]]:
     begun = perf_counter()
-    header = read_header(data, name)
-    check_size(header, max_pixels, name)
+    header = open_image(data, max_pixels, name)
     # An overlay is painted over the whole image.
-    scale = scale_for(header, model.spec.input_hw) if scaled and wants.style is None else 1
-    frame = decode(data, header, scale, name)
+    frame, scale = decode(data, header, model.spec.input_hw, scaled and wants.style is None, name)
     size_hw = header.shown_hw if scale > 1 else frame.shape[:2]
     decoded = perf_counter()
     segmented = model.segment(frame, size_hw, workspace.take("mask", size_hw))

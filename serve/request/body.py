@@ -16,8 +16,8 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
+from ...datasets.imagefiles.header import FORMATS, Bytes
 from ..work.errors import ApiError, busy
-from ..work.imagefile import FORMATS, Bytes
 from ..work.pool import Budget
 
 #: Content types that are taken for one image; what it really is says its first bytes.

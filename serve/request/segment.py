@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from ..work.imagefile import Bytes
+from ...datasets.imagefiles.header import Bytes
 from ..work.metrics import STAGES
 from ..work.model import ServedModel
 from ..work.service import Service

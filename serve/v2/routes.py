@@ -17,10 +17,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ...core.version import __version__
+from ...datasets.imagefiles.header import Bytes
 from ..request.body import header, read_body
-from ..work.decoding import decode, scale_for
 from ..work.errors import ApiError
-from ..work.imagefile import Bytes, check_size, read_header
+from ..work.imagefile import decode, open_image
 from ..work.model import ServedModel
 from ..work.service import Service
 from .wire import InferRequest, Tensor, read_request, write_response
@@ -150,10 +150,8 @@ class _Infer:
         masks: list[npt.NDArray[np.uint8]] = []
         for number, data in enumerate(files, 1):
             name = f"image {number}"
-            file = read_header(data, name)
-            check_size(file, options.max_pixels, name)
-            scale = scale_for(file, model.spec.input_hw) if options.scaled_decode else 1
-            frame = decode(data, file, scale, name)
+            file = open_image(data, options.max_pixels, name)
+            frame, scale = decode(data, file, model.spec.input_hw, options.scaled_decode, name)
             masks.append(model.segment(frame, file.shown_hw if scale > 1 else None).mask)
             if masks[-1].shape != masks[0].shape:
                 raise ApiError("bad_request", "images of one request must have one size; send the others by themselves")

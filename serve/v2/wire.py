@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...datasets.imagefiles.header import Bytes
 from ..work.errors import ApiError
-from ..work.imagefile import Bytes
 
 #: Datatype → NumPy's, of the tensors that this service takes and gives.
 DTYPES: dict[str, np.dtype[Any]] = {"UINT8": np.dtype("u1"), "FP32": np.dtype("<f4")}

@@ -7,9 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...datasets.imagefiles.tiff import tiff_header
-from .errors import ApiError
-from .imagefile import Bytes, Header
-from .workspace import workspace
+from .header import Bytes, Header, HeaderError
 
 try:
     from simplejpeg import decode_jpeg
@@ -39,27 +37,40 @@ def scale_for(header: Header, input_hw: tuple[int, int]) -> int:
     return next((n for n in (4, 2) if input_h * n <= height and input_w * n <= width), 1)
 
 
-def decode(data: Bytes, header: Header, scale: int = 1, name: str = "the image") -> Frame:
+def scaled_hw(header: Header, scale: int) -> tuple[int, int]:
+    """Stored height and width after scaling, before the image is turned upright."""
+    height, width = header.size_hw
+    return -(-height // scale), -(-width // scale)
+
+
+def decode(data: Bytes, header: Header, scale: int = 1, name: str = "the image", out: Frame | None = None) -> Frame:
     """uint8 (H, W, 3), BGR, upright (EXIF orientation is applied, as ``seg-edge predict`` does).
 
-    The frame is valid until the thread decodes the next one.
+    Args:
+        data: Content of the file.
+        header: Its header.
+        scale: 1, or what :func:`scale_for` says.
+        name: For errors.
+        out: Memory that may be used, uint8 of the stored height and width divided by ``scale``, rounded up, and 3.
 
     Raises:
-        ApiError: ``bad_image``.
+        HeaderError: ``bad_image``.
     """
     # Four components are for printing; OpenCV has rules of its own for them, which ``predict`` follows.
     if decode_jpeg is not None and header.format == "jpeg" and header.components != 4:
-        frame = _decode_jpeg(data, header, scale)
+        frame = _decode_jpeg(data, header, scale, out)
         if frame is not None:
             return frame
     if _is_deep(data):  # OpenCV would divide by 256, which leaves a thermal camera's range a few levels
-        raise ApiError("bad_image", f"{name} has more than 8 bits per channel; map the range that matters to 0..255 first")
+        raise HeaderError(
+            "bad_image", f"{name} has more than 8 bits per channel; map the range that matters to 0..255 first"
+        )
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _SCALED[scale])
     except cv2.error:
         image = None
     if image is None:
-        raise ApiError(
+        raise HeaderError(
             "bad_image", f"{name} is a {header.format} file that can't be decoded ({len(data)} bytes); is it whole?"
         )
     return np.asarray(image, np.uint8)
@@ -74,12 +85,11 @@ def _is_deep(data: Bytes) -> bool:
     return header is not None and header.bits > 8
 
 
-def _decode_jpeg(data: Bytes, header: Header, scale: int) -> Frame | None:
+def _decode_jpeg(data: Bytes, header: Header, scale: int, out: Frame | None) -> Frame | None:
     """The same pixels as OpenCV's, in half the time; None where the file isn't flawless: OpenCV judges those."""
-    height, width = (-(-side // scale) for side in header.size_hw)
-    kept = workspace.take("frame", (height, width, 3))
+    height, width = scaled_hw(header, scale)
     try:
-        frame = decode_jpeg(data, "BGR", min_height=height, min_width=width, min_factor=scale, buffer=kept)
+        frame = decode_jpeg(data, "BGR", min_height=height, min_width=width, min_factor=scale, buffer=out)
     except ValueError:
         return None
     if frame.shape[:2] != (height, width):

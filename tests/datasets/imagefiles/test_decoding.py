@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from seg_edge.serve.work import decoding
-from seg_edge.serve.work.decoding import decode
-from seg_edge.serve.work.errors import ApiError
-from seg_edge.serve.work.imagefile import read_header
+from seg_edge.datasets.imagefiles import decoding
+from seg_edge.datasets.imagefiles.decoding import decode
+from seg_edge.datasets.imagefiles.header import HeaderError, read_header
 
 pytest.importorskip("simplejpeg")
 FLAGS = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
@@ -82,7 +81,7 @@ def test_damaged_files_are_judged_by_opencv(frame, by_opencv):
     expected = cv2.imdecode(np.frombuffer(cut, np.uint8), cv2.IMREAD_COLOR)
     by_opencv.clear()
     if expected is None:
-        with pytest.raises(ApiError, match="can't be decoded"):
+        with pytest.raises(HeaderError, match="can't be decoded"):
             decode(cut, header)
     else:
         assert (decode(cut, header) == expected).all()
