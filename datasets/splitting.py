@@ -40,7 +40,7 @@ class Split(Report):
         return {"data": str(self.data), "shares": dict(self.shares)}
 
     def title(self) -> str:
-        return f"{self.data}: {', '.join(f'{count} pictures of {name}' for name, count in self.shares.items())}"
+        return f"{self.data}: {', '.join(f'{count} images of {name}' for name, count in self.shares.items())}"
 
 
 def split_classes(
@@ -57,7 +57,7 @@ def split_classes(
     Classes that are not chosen are background.
 
     >>> split_classes("data", "apart", SplitOptions(classes=("road", "car")))
-    apart: 3 pictures of road, 3 pictures of car
+    apart: 3 images of road, 3 images of car
 
     Args:
         data: A dataset with a train split.
@@ -145,7 +145,7 @@ def _share_out(shown: npt.NDArray[np.bool_], names: Sequence[str], seed: int) ->
     for k in np.argsort(shown.sum(0), kind="stable"):
         chosen = [i for i in order if owner[i] < 0 and shown[i, k]][: left[k]]
         if not chosen:
-            raise DataError(f"no picture is left for class {names[k]}; leave it out, or bring more pictures")
+            raise DataError(f"no image is left for class {names[k]}; leave it out, or bring more images")
         owner[chosen] = k
         left[k] -= len(chosen)
     spare = [i for i in order if owner[i] < 0]

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ...core.errors import DataError
 from ...core.labels import RGB
 from ..regions import runs
-from ..regions.images import Picture, Region, Source, check_corners, need
+from ..regions.images import Region, Sample, Source, check_corners, need
 from ..regions.reading import ImageFiles, Reading, read_json, split_of, top_level_keys
 from ..regions.shapes import decode_image
 
@@ -76,10 +76,10 @@ def read(source: Path, reading: Reading, panoptic: bool = False) -> Source:
     for file in files:
         annotations = need(file.data, "annotations", list, str(file.path))
         segments |= bool(annotations) and "segments_info" in annotations[0]
-    pictures = [picture for file in files for picture in _pictures(file, source, names, segments, reading)]
+    samples = [sample for file in files for sample in _samples(file, source, names, segments, reading)]
     palette = tuple(colour for _, colour in categories if colour is not None)
     return Source(
-        pictures, tuple(name for name, _ in categories), not segments, palette if len(palette) == len(categories) else None,
+        samples, tuple(name for name, _ in categories), not segments, palette if len(palette) == len(categories) else None,
         small_on_top=True,
     )  # fmt: skip
 
@@ -175,12 +175,12 @@ def _categories(files: Iterable[_File], reading: Reading) -> tuple[list[tuple[st
     return list(ordered.items()), names
 
 
-def _pictures(file: _File, source: Path, names: Names, panoptic: bool, reading: Reading) -> list[Picture]:
+def _samples(file: _File, source: Path, names: Names, panoptic: bool, reading: Reading) -> list[Sample]:
     of_image: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
     for annotation in file.data["annotations"]:
         of_image[need(annotation, "image_id", (int, str), f"{file.path}: annotations")].append(annotation)
     images = ImageFiles(file.folders[0] if source.is_file() else source)
-    pictures = []
+    samples = []
     for image in need(file.data, "images", list, str(file.path)):
         where = f"{file.path}: images"
         number, name = need(image, "id", (int, str), where), need(image, "file_name", str, where)
@@ -198,10 +198,10 @@ def _pictures(file: _File, source: Path, names: Names, panoptic: bool, reading: 
             drawn = (_region(file.path, f"{file.path}: {name}", entry, names, reading) for entry in own)
             return [region for region in drawn if region is not None]
 
-        pictures.append(Picture(Path(name.replace("\\", "/")).stem, path, path.suffix, file.split, regions, size_hw))
+        samples.append(Sample(Path(name.replace("\\", "/")).stem, path, path.suffix, file.split, regions, size_hw))
     if of_image:
         raise DataError(f"{file.path}: annotations of image {next(iter(of_image))}, which is not in its list of images")
-    return pictures
+    return samples
 
 
 def _category(entry: dict[str, Any], names: Names, where: str) -> str:
@@ -251,7 +251,7 @@ def _panoptic(file: Path, entries: list[dict[str, Any]], names: Names, size_hw: 
             raise DataError(f"{png}: can't be read ({error}); panoptic PNGs lie beside their JSON") from error
         if colours is None or colours.shape[:2] != size_hw:
             got = "no image" if colours is None else f"{colours.shape[1]}x{colours.shape[0]}"
-            raise DataError(f"{png}: is {got}, its picture is {size_hw[1]}x{size_hw[0]}")
+            raise DataError(f"{png}: is {got}, its image is {size_hw[1]}x{size_hw[0]}")
         ids = (
             colours[..., 2].astype(np.int64) | colours[..., 1].astype(np.int64) << 8 | colours[..., 0].astype(np.int64) << 16
         )

@@ -16,7 +16,7 @@ from ...core.errors import DataError, InputError
 from ...core.labels import RGB
 from ..regions import runs
 from ..regions.frames import VIDEO_SUFFIXES, VideoFrames
-from ..regions.images import Draw, Picture, Region, Source
+from ..regions.images import Draw, Region, Sample, Source
 from ..regions.reading import ImageFiles, Reading, flat_name, split_of
 from ..regions.shapes import COCO_CORNERS, coco_polygon, ellipse, pairs, patch, rectangle
 
@@ -66,16 +66,16 @@ def read(source: Path, reading: Reading) -> Source:
     files = _xml_files(source)
     if not files:
         raise DataError(f"{source}: no .xml file; expected CVAT for images or video, version 1.1")
-    pictures: list[Picture] = []
+    samples: list[Sample] = []
     classes: dict[str, RGB | None] = {}
     for file in files:
         content = _parse(file, reading)
         images = ImageFiles(file.parent)
-        pictures += [_picture(file, entry, images, reading) for entry in content.images]
-        pictures += _frames(file, content, reading)
+        samples += [_sample(file, entry, images, reading) for entry in content.images]
+        samples += _frames(file, content, reading)
         classes |= content.classes or dict.fromkeys(sorted(_used(content)))
     palette = tuple(colour for colour in classes.values() if colour is not None)
-    return Source(pictures, tuple(classes), True, palette if palette and len(palette) == len(classes) else None)
+    return Source(samples, tuple(classes), True, palette if palette and len(palette) == len(classes) else None)
 
 
 def _xml_files(source: Path) -> list[Path]:
@@ -156,23 +156,23 @@ def _track(track: ElementTree.Element, content: _Content, file: Path, reading: R
             content.tracks[frame].append(shape)
 
 
-def _picture(
+def _sample(
     file: Path,
     entry: tuple[str, str | None, tuple[int, int] | None, list[dict[str, str]]],
     images: ImageFiles,
     reading: Reading,
-) -> Picture:
+) -> Sample:
     name, split, size_hw, shapes = entry
     root = file.parent
     near = [root / "images" / (split or ""), root / "images", root]
     path = images.find(name, near)
     if path is None:
         raise DataError(f"{file}: image {name} is not in {root / 'images'}; export with images, or put them there")
-    return Picture(flat_name(name), path, path.suffix, split, lambda _size: _regions(file, name, shapes, reading), size_hw)
+    return Sample(flat_name(name), path, path.suffix, split, lambda _size: _regions(file, name, shapes, reading), size_hw)
 
 
-def _frames(file: Path, content: _Content, reading: Reading) -> Iterator[Picture]:
-    """A picture for every frame of a video that shows something."""
+def _frames(file: Path, content: _Content, reading: Reading) -> Iterator[Sample]:
+    """An image for every frame of a video that shows something."""
     if not content.tracks:
         return
     by_number = {}
@@ -195,7 +195,7 @@ def _frames(file: Path, content: _Content, reading: Reading) -> Iterator[Picture
         name, shapes = f"frame_{number:06d}", content.tracks[number]
         image = by_number[number] if video is None else video.frame(number)
         suffix = image.suffix if isinstance(image, Path) else ".png"
-        yield Picture(
+        yield Sample(
             name, image, suffix, None,
             lambda _size, name=name, shapes=shapes: _regions(file, name, shapes, reading),  # type: ignore[misc]
             content.size_hw,

@@ -13,7 +13,7 @@ import numpy as np
 from ...core.errors import DataError
 from ...core.labels import RGB
 from ..regions import runs
-from ..regions.images import Draw, Picture, Region, Source, need
+from ..regions.images import Draw, Region, Sample, Source, need
 from ..regions.reading import ImageFiles, Reading, flat_name, read_json, split_of, top_level_keys
 from ..regions.shapes import COCO_CORNERS, coco_polygon, ellipse, pairs, patch, rectangle
 
@@ -40,7 +40,7 @@ def read(source: Path, reading: Reading) -> Source:
     if not files:
         raise DataError(f"{source}: no annotations/*.json; pass Datumaro's folder or one of its annotation files")
     classes: dict[str, RGB | None] = {}
-    pictures: list[Picture] = []
+    samples: list[Sample] = []
     for file in files:
         data = read_json(file)
         labels = need(need(need(data, "categories", dict, str(file)), "label", dict, str(file)), "labels", list, str(file))
@@ -54,9 +54,9 @@ def read(source: Path, reading: Reading) -> Source:
         root = file.parent.parent if file.parent.name == "annotations" else file.parent
         images = ImageFiles(root)
         for item in need(data, "items", list, str(file)):
-            pictures.append(_picture(item, names, file, root, images, reading))
+            samples.append(_sample(item, names, file, root, images, reading))
     palette = tuple(colour for colour in classes.values() if colour is not None)
-    return Source(pictures, tuple(classes), True, palette if palette and len(palette) == len(classes) else None)
+    return Source(samples, tuple(classes), True, palette if palette and len(palette) == len(classes) else None)
 
 
 def _files(source: Path) -> list[Path]:
@@ -65,9 +65,7 @@ def _files(source: Path) -> list[Path]:
     return sorted((source / "annotations").glob("*.json")) or sorted(source.glob("*.json"))
 
 
-def _picture(
-    item: dict[str, Any], names: list[str], file: Path, root: Path, images: ImageFiles, reading: Reading
-) -> Picture:
+def _sample(item: dict[str, Any], names: list[str], file: Path, root: Path, images: ImageFiles, reading: Reading) -> Sample:
     name = str(need(item, "id", (str, int), f"{file}: items"))
     where = f"{file}: {name}"
     image = item.get("image")
@@ -95,7 +93,7 @@ def _picture(
         return drawn
 
     size_hw = (int(size[0]), int(size[1])) if isinstance(size, list) and len(size) == 2 else None
-    return Picture(flat_name(name + path.suffix), path, path.suffix, split_of([file.stem]), regions, size_hw)
+    return Sample(flat_name(name + path.suffix), path, path.suffix, split_of([file.stem]), regions, size_hw)
 
 
 def _drawer(entry: dict[str, Any], size_hw: tuple[int, int], file: Path, where: str, reading: Reading) -> Draw | None:

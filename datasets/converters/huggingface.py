@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ...core.errors import DataError, InputError
 from ..labelfiles.coding import palette_as_numbers
-from ..regions.images import Picture, Region, Source
+from ..regions.images import Region, Sample, Source
 from ..regions.reading import SPLIT_NAMES, Reading, read_json
 from ..regions.shapes import decode_image, suffix_of
 
@@ -56,15 +56,15 @@ def read(source: Path, reading: Reading) -> Source:
         raise DataError(f"{source}: has several configurations ({shown}); pass one of these folders")
     tables = [(_Table(file), _split_name(file.stem) or _split_name(file.parent.name)) for file in files]
     values: Counter[int] = Counter()
-    pictures: list[Picture] = []
+    samples: list[Sample] = []
     for table, split in tables:
         for number, said in enumerate(table.names_and_values(values)):
-            pictures.append(_picture(table, number, said, split))
+            samples.append(_sample(table, number, said, split))
     names = _names(root, values, reading)
     for table, _ in tables:
         table.names = names
     classes = tuple(dict.fromkeys(name for _, name in sorted(names.items()) if name != _VOID))
-    return Source(_unique(pictures), classes, False, void=frozenset({_VOID}))
+    return Source(_unique(samples), classes, False, void=frozenset({_VOID}))
 
 
 def _files(source: Path) -> list[Path]:
@@ -201,7 +201,7 @@ def _names(root: Path, values: Counter[int], reading: Reading) -> dict[int, str]
     return {value: f"class{value}" for value in range(highest + 1)} | {255: _VOID}
 
 
-def _picture(table: _Table, number: int, said: str, split: str | None) -> Picture:
+def _sample(table: _Table, number: int, said: str, split: str | None) -> Sample:
     data = table.bytes(number, str(table.image))
 
     def regions(size_hw: tuple[int, int]) -> list[Region]:
@@ -214,16 +214,16 @@ def _picture(table: _Table, number: int, said: str, split: str | None) -> Pictur
         ]
 
     name = Path(said.replace("\\", "/")).stem or f"{number:06d}"
-    return Picture(name, lambda: table.bytes(number, str(table.image)), suffix_of(data), split, regions)
+    return Sample(name, lambda: table.bytes(number, str(table.image)), suffix_of(data), split, regions)
 
 
-def _unique(pictures: list[Picture]) -> list[Picture]:
+def _unique(samples: list[Sample]) -> list[Sample]:
     """Images whose names are told apart by a number where several of a split share one."""
-    seen = Counter((picture.split, picture.name) for picture in pictures)
+    seen = Counter((sample.split, sample.name) for sample in samples)
     rows: Counter[str | None] = Counter()
     result = []
-    for picture in pictures:
-        shared = seen[picture.split, picture.name] > 1
-        result.append(replace(picture, name=f"{rows[picture.split]:06d}_{picture.name}") if shared else picture)
-        rows[picture.split] += 1
+    for sample in samples:
+        shared = seen[sample.split, sample.name] > 1
+        result.append(replace(sample, name=f"{rows[sample.split]:06d}_{sample.name}") if shared else sample)
+        rows[sample.split] += 1
     return result

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.errors import DataError
-from ..regions.images import Draw, Picture, Region, Source, need, polygon
+from ..regions.images import Draw, Region, Sample, Source, need, polygon
 from ..regions.reading import ImageFiles, Reading, base_name, read_json
 from ..regions.shapes import decode_image, ellipse, pairs, patch, rectangle, unbase64
 
 _WITH_AREA = "polygons, brushes, rectangles or ellipses"
-_IMAGE_KEYS = ("image", "img", "image_url", "url", "photo", "picture")
+_IMAGE_KEYS = ("image", "img", "image_url", "url", "photo", "image")
 
 
 def recognise(source: Path) -> str | None:
@@ -47,7 +47,7 @@ def read(source: Path, reading: Reading) -> Source:
         raise DataError(f"{source}: has several exports ({', '.join(file.name for file in files)}); pass the right one")
     file = files[0]
     images = ImageFiles(file.parent)
-    pictures: list[Picture] = []
+    samples: list[Sample] = []
     names: set[str] = set()
     several = 0
     for number, task in enumerate(_tasks(file)):
@@ -56,10 +56,10 @@ def read(source: Path, reading: Reading) -> Source:
         several += drafts > 1
         labelled = list(_labelled(results, where, file, reading))
         names |= {label for label, _ in labelled}
-        pictures.append(_picture(task, labelled, images, file, where, reading))
+        samples.append(_sample(task, labelled, images, file, where, reading))
     if several:
         reading.say(f"{several} tasks have several annotations; the ground truth is taken, else the newest")
-    return Source(pictures, tuple(sorted(names)), True)
+    return Source(samples, tuple(sorted(names)), True)
 
 
 def _files(source: Path) -> list[Path]:
@@ -148,10 +148,10 @@ def _kind(value: dict[str, Any]) -> str | None:
     return "rectangle" if "width" in value and "height" in value and "x" in value and "vertices" not in value else None
 
 
-def _picture(
+def _sample(
     task: dict[str, Any], labelled: list[tuple[str, dict[str, Any]]], images: ImageFiles, file: Path, where: str,
     reading: Reading,
-) -> Picture:  # fmt: skip
+) -> Sample:  # fmt: skip
     said = _image_of(task, where)
     name = base_name(said.partition("?d=")[2] or said)
     tail = name.partition("-")[2]  # an upload's name begins with eight digits of its hash
@@ -166,7 +166,7 @@ def _picture(
     def regions(size_hw: tuple[int, int]) -> list[Region]:
         return [Region(label, _drawer(entry, size_hw, reading.clip), entry["where"]) for label, entry in labelled]
 
-    return Picture(path.stem, path, path.suffix, None, regions, size_hw)
+    return Sample(path.stem, path, path.suffix, None, regions, size_hw)
 
 
 def _image_of(task: dict[str, Any], where: str) -> str:

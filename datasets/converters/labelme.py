@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ...core.errors import DataError
 from ..layouts import IMAGE_SUFFIXES
-from ..regions.images import BACKGROUND, Draw, Picture, Region, Source, need, polygon
+from ..regions.images import BACKGROUND, Draw, Region, Sample, Source, need, polygon
 from ..regions.reading import Reading, base_name, read_json, read_lines, split_of, top_level_keys
 from ..regions.shapes import decode_image, ellipse, pairs, patch, rectangle, suffix_of, unbase64
 
@@ -54,15 +54,15 @@ def read(source: Path, reading: Reading) -> Source:
     if len(own) < len(files):
         foreign = [file for file, data in contents if not (isinstance(data, dict) and isinstance(data.get("shapes"), list))]
         reading.say(f"skipped {len(foreign)} .json files of other tools, such as {foreign[0].relative_to(source)}")
-    pictures, names = [], set()
+    samples, names = [], set()
     for file, data in own:
-        picture, used = _picture(file, data, source, reading)
-        pictures.append(picture)
+        sample, used = _sample(file, data, source, reading)
+        samples.append(sample)
         names |= used
     classes = _listed_classes(source, names, reading) or sorted(names)
     # "_background_" says what unlabelled pixels are: drawn over something, it takes it away.
     ordered = tuple(dict.fromkeys(BACKGROUND if c == _NOTHING else c for c in classes if c != _VOID))
-    return Source(pictures, ordered, True, void=frozenset({_VOID}))
+    return Source(samples, ordered, True, void=frozenset({_VOID}))
 
 
 def _listed_classes(source: Path, used: set[str], reading: Reading) -> list[str]:
@@ -76,7 +76,7 @@ def _listed_classes(source: Path, used: set[str], reading: Reading) -> list[str]
     return read_lines(file)
 
 
-def _picture(file: Path, data: dict[str, Any], root: Path, reading: Reading) -> tuple[Picture, set[str]]:
+def _sample(file: Path, data: dict[str, Any], root: Path, reading: Reading) -> tuple[Sample, set[str]]:
     image, suffix, spare = _image(file, data, reading)
     regions: list[Region] = []
     names: set[str] = set()
@@ -89,11 +89,11 @@ def _picture(file: Path, data: dict[str, Any], root: Path, reading: Reading) -> 
             names.add(label)
             regions.append(Region(label, drawer, where))
     size = data.get("imageHeight"), data.get("imageWidth")
-    picture = Picture(
+    sample = Sample(
         file.stem, image, suffix, split_of(file.relative_to(root).parts[:1]), lambda _size: regions,
         (int(size[0]), int(size[1])) if isinstance(size[0], int) and isinstance(size[1], int) else None, spare,
     )  # fmt: skip
-    return picture, names
+    return sample, names
 
 
 def _image(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ...core.errors import DataError
 from ...core.labels import RGB
-from ..regions.images import Draw, Picture, Region, Source, check_corners, need
+from ..regions.images import Draw, Region, Sample, Source, check_corners, need
 from ..regions.reading import Reading, read_json, split_of, top_level_keys
 from ..regions.shapes import decode_image, pairs, patch, unbase64
 
@@ -45,13 +45,13 @@ def read(source: Path, reading: Reading) -> Source:
     classes: dict[str, RGB | None] = {
         str(need(entry, "title", str, where)): _colour(entry.get("color")) for entry in entries
     }
-    pictures = [
-        _picture(file, folder, source, len(folders) > 1, reading)
+    samples = [
+        _sample(file, folder, source, len(folders) > 1, reading)
         for folder in folders
         for file in sorted(folder.glob("*.json"))
     ]
     palette = tuple(colour for colour in classes.values() if colour is not None)
-    return Source(pictures, tuple(classes), True, palette if palette and len(palette) == len(classes) else None)
+    return Source(samples, tuple(classes), True, palette if palette and len(palette) == len(classes) else None)
 
 
 def _ann_folders(source: Path) -> list[Path]:
@@ -66,7 +66,7 @@ def _colour(text: Any) -> RGB | None:
     return red, green, blue
 
 
-def _picture(file: Path, folder: Path, source: Path, several: bool, reading: Reading) -> Picture:
+def _sample(file: Path, folder: Path, source: Path, several: bool, reading: Reading) -> Sample:
     data = read_json(file)
     size = need(data, "size", dict, str(file))
     objects = need(data, "objects", list, str(file))
@@ -90,7 +90,7 @@ def _picture(file: Path, folder: Path, source: Path, several: bool, reading: Rea
                 drawn.append(Region(str(need(entry, "classTitle", str, where)), draw, where))
         return drawn
 
-    return Picture(name, path, path.suffix, split, regions, (int(size["height"]), int(size["width"])))
+    return Sample(name, path, path.suffix, split, regions, (int(size["height"]), int(size["width"])))
 
 
 def _drawer(entry: dict[str, Any], file: Path, where: str, reading: Reading) -> Draw | None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import DataError
-from ..regions.images import Draw, Picture, Region, Source, need, polygon
+from ..regions.images import Draw, Region, Sample, Source, need, polygon
 from ..regions.reading import READ_WHOLE, ImageFiles, Reading, read_json, read_text, split_of
 from ..regions.shapes import ellipse, pairs, rectangle
 
@@ -66,14 +66,14 @@ def read(source: Path, reading: Reading) -> Source:
     regions = [region for _, entries in found for _, own in entries for region in own]
     key = _class_key([attributes for _, attributes, _ in regions], found[0][0], reading)
     root = source if source.is_dir() else source.parent
-    pictures, classes = [], set()
+    samples, classes = [], set()
     for file, entries in found:
         images = ImageFiles(file.parent)
         for name, own in entries:
             labelled = [(_label(attributes, key, where), shape, where) for shape, attributes, where in own]
             classes |= {label for label, _, _ in labelled}
-            pictures.append(_picture(name, labelled, images, file, root, reading))
-    return Source(pictures, tuple(sorted(classes)), True)
+            samples.append(_sample(name, labelled, images, file, root, reading))
+    return Source(samples, tuple(sorted(classes)), True)
 
 
 def _files(source: Path) -> list[Path]:
@@ -198,9 +198,9 @@ def _label(attributes: dict[str, Any], key: str | None, where: str) -> str:
     return str(value).strip()
 
 
-def _picture(
+def _sample(
     name: str, labelled: list[tuple[str, dict[str, Any], str]], images: ImageFiles, file: Path, root: Path, reading: Reading
-) -> Picture:
+) -> Sample:
     path = images.find(name, [file.parent, file.parent / "images"])
     if path is None:
         raise DataError(f"{file}: image {name} is not below {file.parent}; put the images there")
@@ -210,7 +210,7 @@ def _picture(
         return [Region(label, draw, where) for label, draw, where in drawn if draw is not None]
 
     split = split_of(path.relative_to(root).parts[:-1])
-    return Picture(path.stem, path, path.suffix, split, regions)
+    return Sample(path.stem, path, path.suffix, split, regions)
 
 
 def _drawer(shape: dict[str, Any], file: Path, where: str, reading: Reading) -> Draw | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -17,14 +16,15 @@ import cv2
 import numpy as np
 
 from ...core.errors import DataError, InputError
-from ...core.labels import PRESETS, Labels
+from ...core.labels import Labels
 from ...core.progress import Progress, Silent
 from ...core.report import Report
 from ..dataset import write_labels
 from ..imagefiles import exif
+from ..labelfiles.classes import named_classes
 from ..layouts import SPLITS, Pairs, automatic_split
 from ..options import AUTO, ConvertOptions
-from ..regions.images import BACKGROUND, Mask, Picture, Source, labels_of, paint
+from ..regions.images import BACKGROUND, Mask, Sample, Source, labels_of, paint
 from ..regions.reading import Reading
 from ..regions.shapes import decode_image, suffix_of
 from .formats import READERS, recognise
@@ -99,22 +99,22 @@ def convert(source: str | Path, out: str | Path, options: ConvertOptions, *, pro
         kind, reason = recognise(source)
         reading.say(f"read as {kind}: {reason}")
     read = READERS[kind].read(source, reading)
-    if not read.pictures:
+    if not read.samples:
         raise DataError(f"{source}: no images")
     background = read.background if options.unlabelled is None else options.unlabelled == "background"
-    wanted = None if options.classes is None else _class_list(options.classes)
+    wanted = None if options.classes is None else named_classes(options.classes)
     labels = wanted or labels_of(read, background or options.others == "background")
     values = _values(read, labels, options.others, background)
     nothing = values[BACKGROUND] if background else labels.ignore_index
-    splits = _splits(read.pictures)
+    splits = _splits(read.samples)
     count = progress.count("converting")
 
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        for done, (picture, split) in enumerate(splits, 1):
-            draw = partial(paint, picture, values=values, unlabelled=nothing, source=read, reading=reading)
-            _write(picture, folder / "images" / split, folder / "labels" / split, draw, reading, options.link)
+        for done, (sample, split) in enumerate(splits, 1):
+            draw = partial(paint, sample, values=values, unlabelled=nothing, source=read, reading=reading)
+            _write(sample, folder / "images" / split, folder / "labels" / split, draw, reading, options.link)
             count(done, len(splits))
         if not reading.painted:
             raise DataError(_nothing(source, len(splits), reading))
@@ -136,21 +136,6 @@ def _nothing(source: Path, images: int, reading: Reading) -> str:
     )
 
 
-def _class_list(classes: str | Path) -> Labels:
-    if str(classes) in PRESETS:
-        return PRESETS[str(classes)]
-    path = Path(classes)
-    if not path.is_file():
-        raise InputError(f"`classes` {classes}: no such file; expected a list of names, or one of {', '.join(PRESETS)}")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".json":
-            return Labels.from_dict(json.loads(text))
-        return Labels.from_dict({"names": [line.strip() for line in text.splitlines() if line.strip()]})
-    except (ValueError, TypeError, AttributeError) as error:  # DataError is a ValueError
-        raise DataError(f"`classes` {path}: {error}") from error
-
-
 def _values(source: Source, labels: Labels, others: str, background: bool) -> dict[str, int]:
     values = {name: number for number, name in enumerate(labels.names)}
     values |= dict.fromkeys(source.void, labels.ignore_index)
@@ -164,50 +149,60 @@ def _values(source: Source, labels: Labels, others: str, background: bool) -> di
     return values
 
 
-def _splits(pictures: list[Picture]) -> list[tuple[Picture, str]]:
-    """Each picture with its split: the source's, or where it has none, the one drawn by the picture's name."""
-    free = [picture for picture in pictures if picture.split is None]
+def _splits(samples: list[Sample]) -> list[tuple[Sample, str]]:
+    """Each image with its split: the source's, or where it has none, the one drawn by the image's name."""
+    free = [sample for sample in samples if sample.split is None]
     drawn: dict[str, str] = {}
     if free:
-        pairs: Pairs = [(picture.name, None) for picture in free]
+        pairs: Pairs = [(sample.name, None) for sample in free]
         drawn = {name: split for split in SPLITS for name, _ in automatic_split(pairs, split, str)}
-    result = [(picture, picture.split or drawn[picture.name]) for picture in pictures]
+    result = [(sample, sample.split or drawn[sample.name]) for sample in samples]
     taken: set[tuple[str, str]] = set()
-    for picture, split in result:
-        if (split, picture.name) in taken:
-            raise DataError(f"{split}: two pictures are called {picture.name}; rename one")
-        taken.add((split, picture.name))
+    for sample, split in result:
+        if (split, sample.name) in taken:
+            raise DataError(f"{split}: two images are called {sample.name}; rename one")
+        taken.add((split, sample.name))
     return result
 
 
 def _write(
-    picture: Picture, images: Path, labels: Path, draw: Callable[[tuple[int, int]], Mask], reading: Reading, link: bool
+    sample: Sample,
+    images: Path,
+    labels: Path,
+    draw: Callable[[tuple[int, int]], Mask],
+    reading: Reading,
+    link: bool,
 ) -> None:
-    where = picture.image if isinstance(picture.image, Path) else f"the image of {picture.name}"
+    where = sample.image if isinstance(sample.image, Path) else f"the image of {sample.name}"
     try:
-        data = picture.image.read_bytes() if isinstance(picture.image, Path) else picture.image()
+        data = sample.image.read_bytes() if isinstance(sample.image, Path) else sample.image()
     except OSError as error:
         raise DataError(f"{where}: can't be read ({error.strerror})") from error
-    suffix, frame = picture.suffix, decode_image(data, cv2.IMREAD_COLOR)
-    if frame is None and picture.spare is not None:
+    suffix, frame = sample.suffix, decode_image(data, cv2.IMREAD_COLOR)
+    if frame is None and sample.spare is not None:
         reading.say(f"{where} can't be decoded; the image inside the annotation file is taken")
-        data, link = picture.spare(), False
+        data, link = sample.spare(), False
         suffix, frame = suffix_of(data), decode_image(data, cv2.IMREAD_COLOR)
     if frame is None:
         raise DataError(f"{where}: not a readable image ({len(data)} bytes); replace or remove it")
-    mask = _mask(picture, data, frame, str(where), draw, reading)
+    mask = _mask(sample, data, frame, str(where), draw, reading)
     images.mkdir(parents=True, exist_ok=True)
     labels.mkdir(parents=True, exist_ok=True)
-    out = images / f"{picture.name}{suffix}"
-    if link and isinstance(picture.image, Path):
-        out.symlink_to(picture.image.resolve())
+    out = images / f"{sample.name}{suffix}"
+    if link and isinstance(sample.image, Path):
+        out.symlink_to(sample.image.resolve())
     else:
         out.write_bytes(data)
-    (labels / f"{picture.name}.png").write_bytes(cv2.imencode(".png", mask)[1].tobytes())
+    (labels / f"{sample.name}.png").write_bytes(cv2.imencode(".png", mask)[1].tobytes())
 
 
 def _mask(
-    picture: Picture, data: bytes, frame: Mask, where: str, draw: Callable[[tuple[int, int]], Mask], reading: Reading
+    sample: Sample,
+    data: bytes,
+    frame: Mask,
+    where: str,
+    draw: Callable[[tuple[int, int]], Mask],
+    reading: Reading,
 ) -> Mask:
     """The mask for the image as it is decoded, which is upright, from annotations for the upright or the stored one."""
     shown_hw = stored_hw = (int(frame.shape[0]), int(frame.shape[1]))
@@ -218,11 +213,11 @@ def _mask(
             turned = 1  # OpenCV does not turn this kind of file
         else:
             stored_hw = (int(stored.shape[0]), int(stored.shape[1]))
-            reading.rotated.append(picture.name)
+            reading.rotated.append(sample.name)
     annotated_hw = stored_hw if reading.stored else shown_hw
-    if picture.size_hw is not None and picture.size_hw != annotated_hw:
-        said = f"{where}: is {_size(annotated_hw)}, its annotations are for {_size(picture.size_hw)}"
-        if turned != 1 and picture.size_hw in (shown_hw, stored_hw):
+    if sample.size_hw is not None and sample.size_hw != annotated_hw:
+        said = f"{where}: is {_size(annotated_hw)}, its annotations are for {_size(sample.size_hw)}"
+        if turned != 1 and sample.size_hw in (shown_hw, stored_hw):
             other = "upright" if reading.stored else "stored"
             said += (
                 f": its EXIF orientation {turned} ({exif.MEANINGS[turned]}) swaps the sides, and the annotations are for "

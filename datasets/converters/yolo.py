@@ -15,7 +15,7 @@ import numpy as np
 
 from ...core.errors import DataError, InputError
 from ..layouts import IMAGE_SUFFIXES, folders
-from ..regions.images import Picture, Region, Source, polygon
+from ..regions.images import Region, Sample, Source, polygon
 from ..regions.reading import SPLIT_NAMES, Reading, read_lines, read_text
 
 _SPLITS = ("train", "val", "test")
@@ -49,7 +49,7 @@ def read(source: Path, reading: Reading) -> Source:
     config = _yaml(file) if files else {}
     names = _names(config, root, file)
     skip_unlabelled = bool(config.get("skip_if_label_file_missing"))  # Lightly Train's key
-    pictures: list[Picture] = []
+    samples: list[Sample] = []
     missing: list[Path] = []
     for split, images in _splits(config, root, file, reading).items():
         for image in images:
@@ -62,8 +62,8 @@ def read(source: Path, reading: Reading) -> Source:
             def regions(size_hw: tuple[int, int], text: Path = text) -> Sequence[Region]:
                 return _regions(text, names, size_hw, reading)
 
-            pictures.append(Picture(image.stem, image, image.suffix, split or None, regions))
-    if missing and len(missing) == len(pictures) + len(missing) * skip_unlabelled:
+            samples.append(Sample(image.stem, image, image.suffix, split or None, regions))
+    if missing and len(missing) == len(samples) + len(missing) * skip_unlabelled:
         raise DataError(_no_labels(root, missing))
     if skip_unlabelled and missing:
         reading.say(f"skipped {len(missing)} images without a label file, as skip_if_label_file_missing in {file.name} says")
@@ -71,7 +71,7 @@ def read(source: Path, reading: Reading) -> Source:
         reading.unlabelled += [
             str(image.relative_to(root)) if image.is_relative_to(root) else str(image) for image in missing
         ]
-    return Source(pictures, tuple(names[number] for number in sorted(names)), True, small_on_top=True)
+    return Source(samples, tuple(names[number] for number in sorted(names)), True, small_on_top=True)
 
 
 def _yaml_files(root: Path) -> list[Path]:

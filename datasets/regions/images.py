@@ -1,4 +1,4 @@
-"""What every format is read into: pictures, and how their masks are drawn."""
+"""What every format is read into: images, and how their masks are drawn."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Sample:
     """One image with its annotations.
 
     Attributes:
@@ -71,7 +71,7 @@ class Source:
         small_on_top: The order of regions means nothing: those with fewer pixels lie on top. Else later ones do.
     """
 
-    pictures: list[Picture]
+    samples: list[Sample]
     classes: tuple[str, ...]
     background: bool
     palette: tuple[RGB, ...] | None = None
@@ -96,10 +96,10 @@ def polygon(points: npt.NDArray[np.float64], where: str, clip: bool) -> Draw:
     Args:
         points: float (N, 2): x, y in pixels; (0, 0) is the upper left corner of the first pixel.
         where: For messages.
-        clip: Cut it off at the picture's border, however far it goes.
+        clip: Cut it off at the image's border, however far it goes.
 
     Raises:
-        DataError: fewer than three points, no numbers; when drawn: a corner outside the picture.
+        DataError: fewer than three points, no numbers; when drawn: a corner outside the image.
     """
     if len(points) < 3 or not np.isfinite(points).all():
         raise DataError(f"{where}: a polygon needs at least three corners with finite coordinates, got {points.tolist()}")
@@ -112,13 +112,13 @@ def polygon(points: npt.NDArray[np.float64], where: str, clip: bool) -> Draw:
 
 
 def check_corners(points: npt.NDArray[np.float64], size_hw: tuple[int, int], where: str, clip: bool) -> None:
-    """Raises DataError where a corner (of float (N, 2): x, y) lies outside the picture, unless it is to be cut off."""
+    """Raises DataError where a corner (of float (N, 2): x, y) lies outside the image, unless it is to be cut off."""
     limits = np.array(size_hw[::-1], np.float64)
     outside = np.flatnonzero(((points < -SLACK_PX) | (points > limits + SLACK_PX)).any(1))
     if outside.size and not clip:
         x, y = points[outside[0]]
         raise DataError(
-            f"{where}: the corner ({x:.1f}, {y:.1f}) lies outside its picture of {size_hw[1]}x{size_hw[0]} pixels; "
+            f"{where}: the corner ({x:.1f}, {y:.1f}) lies outside its image of {size_hw[1]}x{size_hw[0]} pixels; "
             "correct it, or cut shapes off at the border with `clip=True`"
         )
 
@@ -141,12 +141,17 @@ def inside(points: npt.NDArray[np.float64], size_hw: tuple[int, int]) -> npt.NDA
 
 
 def paint(
-    picture: Picture, size_hw: tuple[int, int], values: dict[str, int], unlabelled: int, source: Source, reading: Reading
+    sample: Sample,
+    size_hw: tuple[int, int],
+    values: dict[str, int],
+    unlabelled: int,
+    source: Source,
+    reading: Reading,
 ) -> Mask:
-    """The mask of a picture: uint8 (H, W).
+    """The mask of an image: uint8 (H, W).
 
     Args:
-        picture: Its regions are read and drawn.
+        sample: Its regions are read and drawn.
         size_hw: The size that its annotations are for.
         values: Class → label value.
         unlabelled: Value of pixels that no region covers.
@@ -157,7 +162,7 @@ def paint(
         DataError: a class that ``values`` doesn't have, or a region that can't be drawn.
     """
     drawn: list[tuple[int, int, npt.NDArray[np.bool_], tuple[slice, slice]]] = []
-    for region in picture.regions(size_hw):
+    for region in sample.regions(size_hw):
         if region.name not in values:
             raise DataError(
                 f"{region.where}: unknown class {region.name!r}; expected one of {_few(values)}; add it to `classes`, or "
@@ -166,7 +171,7 @@ def paint(
         pixels = region.draw(size_hw)
         rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
         if not rows.size:
-            reading.empty[picture.name] += 1
+            reading.empty[sample.name] += 1
             continue
         # Only its box is kept: hundreds of whole masks of a large image fill the memory.
         box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

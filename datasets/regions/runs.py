@@ -58,7 +58,7 @@ def mask_of(counts: Sequence[int], size_hw: tuple[int, int], *, rows: bool = Fal
     if runs.ndim != 1 or (runs < 0).any():
         raise ValueError("run lengths must be a list of whole numbers from 0 up")
     if int(runs.sum()) != height * width:
-        raise ValueError(f"run lengths add up to {int(runs.sum())}, its picture has {height * width} pixels")
+        raise ValueError(f"run lengths add up to {int(runs.sum())}, its image has {height * width} pixels")
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return flat.reshape(height, width) if rows else np.ascontiguousarray(flat.reshape(width, height).T)
 
@@ -76,7 +76,7 @@ def decode(shape: dict[str, Any], size_hw: tuple[int, int], where: str) -> Bits:
     """
     try:
         if list(shape["size"]) != list(size_hw):
-            raise DataError(f"{where}: run lengths are for {shape['size']}, its picture is {list(size_hw)}")
+            raise DataError(f"{where}: run lengths are for {shape['size']}, its image is {list(size_hw)}")
         counts = shape["counts"]
         return mask_of(unpack_counts(counts) if isinstance(counts, (str, bytes)) else counts, size_hw)
     except (KeyError, TypeError, ValueError, OverflowError) as error:

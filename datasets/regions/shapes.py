@@ -123,7 +123,7 @@ def patch(inside: npt.NDArray[np.bool_], x0: int, y0: int, where: str, clip: boo
         height, width = inside.shape
         if not clip and (x0 < 0 or y0 < 0 or x0 + width > size_hw[1] or y0 + height > size_hw[0]):
             raise DataError(
-                f"{where}: its mask of {width}x{height} at ({x0}, {y0}) leaves the picture of {size_hw[1]}x{size_hw[0]}; "
+                f"{where}: its mask of {width}x{height} at ({x0}, {y0}) leaves the image of {size_hw[1]}x{size_hw[0]}; "
                 "correct it, or cut it off with `clip=True`"
             )
         full = np.zeros(size_hw, bool)

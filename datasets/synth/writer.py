@@ -67,7 +67,7 @@ class Synthesized(Report):
         parts = " + ".join(f"{count} {split}" for split, count in _counts(options).items() if count)
         size = f"{options.size_hw[1]}x{options.size_hw[0]}"
         film = f", video.mp4 of {options.video_s:g} s" if options.video_s else ""
-        return f"{self.data}: {parts} pictures, {size}, {', '.join(options.domains)}{film}"
+        return f"{self.data}: {parts} images, {size}, {', '.join(options.domains)}{film}"
 
 
 def synthesize(
@@ -84,7 +84,7 @@ def synthesize(
 
     >>> report = synthesize("streets", SynthOptions(train=1, val=0, size_hw=(32, 48), seed=7))
     >>> report
-    streets: 1 train pictures, 48x32, day
+    streets: 1 train images, 48x32, day
     >>> report.files[:2]
     ('classes.json', 'images/train/synth_day_00000_0.png')
 

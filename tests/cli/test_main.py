@@ -322,7 +322,7 @@ def test_a_background_job_does_not_hear_ctrl_c(tmp_path):
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (0, "")
-    assert "12 train pictures" in out
+    assert "12 train images" in out
     assert len(list((tmp_path / "d/images/train").iterdir())) == 12
 
 

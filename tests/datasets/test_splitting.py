@@ -66,7 +66,7 @@ def test_same_seed_same_shares(streets, tmp_path):
 def test_command_and_check(streets, tmp_path, capsys):
     out = tmp_path / "o"
     assert main(["data", "split-classes", str(streets), "--out", str(out), "--classes", "car, road"]) == 0
-    assert capsys.readouterr().out == f"{out}: 9 pictures of car, 9 pictures of road\n"
+    assert capsys.readouterr().out == f"{out}: 9 images of car, 9 images of road\n"
     assert main(["data", "check", str(out), "--json", str(tmp_path / "c.json"), "--sheet", str(tmp_path / "s.png")]) == 0
     found = json.loads((tmp_path / "c.json").read_text())
     assert found["layout"] == "several datasets as one"
@@ -99,7 +99,7 @@ def test_a_class_that_nobody_shows(streets, tmp_path, load_module):
         mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         mask[mask == 1] = 0
         cv2.imwrite(str(path), mask)
-    with pytest.raises(DataError, match="no picture is left for class class1; leave it out"):
+    with pytest.raises(DataError, match="no image is left for class class1; leave it out"):
         split_classes(data, tmp_path / "o")
 
 

@@ -1,4 +1,4 @@
-"""Pictures with a shape: trees, hedges, fences, signs, the skyline and the sky."""
+"""Images with a shape: trees, hedges, fences, signs, the skyline and the sky."""
 
 from __future__ import annotations
 

@@ -48,9 +48,9 @@ def test_masks_are_relative_to_their_box(bench):
     assert [tuple(p) for p in np.argwhere(mask).tolist()] == [(2, 4), (2, 5), (3, 4), (3, 5)]
     cvat(bench, image('<mask label="car" rle="1, 2, 1" left="3" top="2" width="3" height="2"/>'))
     line = bench.refused("cvat")
-    assert "a.png, mask 0: not as CVAT writes it (ValueError: run lengths add up to 4, its picture has 6 pixels)" in line
+    assert "a.png, mask 0: not as CVAT writes it (ValueError: run lengths add up to 4, its image has 6 pixels)" in line
     cvat(bench, image('<mask label="car" rle="0, 6" left="-1" top="5" width="3" height="2"/>'))
-    assert "its mask of 3x2 at (-1, 5) leaves the picture of 8x6" in bench.refused("cvat")
+    assert "its mask of 3x2 at (-1, 5) leaves the image of 8x6" in bench.refused("cvat")
     assert bench.run("cvat", clip=True)["train/a"].sum() == 2 * 2
 
 
@@ -135,7 +135,7 @@ def test_tracks_over_a_video_file(bench):
         ("", "has no <image> and no <track>"),
         ("<image", "not readable as XML"),
         (image('<polygon label="car" points="1,1;2"/>'), "polygon 0: points must be pairs|not as CVAT writes it"),
-        (image('<polygon label="car" points="1,1;90,1;2,4"/>'), r"the corner \(90.0, 1.0\) lies outside its picture of 8x6"),
+        (image('<polygon label="car" points="1,1;90,1;2,4"/>'), r"the corner \(90.0, 1.0\) lies outside its image of 8x6"),
         (
             image('<polyline label="car" points="1,1;2,2"/>'),
             "a polyline has no area; expected polygon, box, ellipse or mask",

@@ -98,7 +98,7 @@ def test_masks_that_leave_the_image(bench):
     packed = base64.b64encode(png).decode()
     labelme(bench, [shape("mask", [[-2, 4], [1, 6]], mask=packed)])
     line = bench.refused("labelme")
-    assert "its mask of 4x3 at (-2, 4) leaves the picture of 8x6; correct it, or cut it off with `clip=True`" in line
+    assert "its mask of 4x3 at (-2, 4) leaves the image of 8x6; correct it, or cut it off with `clip=True`" in line
     expected = np.zeros(SIZE, np.uint8)
     inside = np.arange(1, 13).reshape(3, 4) % 5 > 0
     expected[4:6, 0:2] = inside[0:2, 2:4]

@@ -51,7 +51,7 @@ def test_bitmaps(bench, packed, alpha):
 
 def test_bitmaps_that_leave_the_image(bench):
     project(bench, [bitmap(MASK, 6, -1)])
-    assert "object 0: its mask of 3x2 at (6, -1) leaves the picture" in bench.refused("supervisely")
+    assert "object 0: its mask of 3x2 at (6, -1) leaves the image" in bench.refused("supervisely")
     assert bench.run("supervisely", clip=True)["train/a"].sum() == 2 * 2
 
 
@@ -81,7 +81,7 @@ def test_mistakes(bench):
     project(bench, [bitmap(MASK, 0, 0) | {"bitmap": {"origin": [0, 0], "data": "AAAA"}}])
     assert "object 0: its bitmap is not a readable image" in bench.refused("supervisely")
     project(bench, [polygon([[0, 0], [60, 0], [60, 5]])])
-    assert "the corner (60.0, 0.0) lies outside its picture" in bench.refused("supervisely")
+    assert "the corner (60.0, 0.0) lies outside its image" in bench.refused("supervisely")
     (bench.root / "ds0/img/a.png").unlink()
     assert "its image " in bench.refused("supervisely")
     assert "no folder ann with JSON files" in bench.refused("supervisely", bench.root / "ds0/img")

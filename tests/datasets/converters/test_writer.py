@@ -121,11 +121,11 @@ def test_coco_panoptic(tmp_path):
         ({"category_id": 3, "segmentation": [BOX]}, "category_id 3 is not in the file's categories"),
         (
             {"category_id": 1, "segmentation": [[1, 1, 90, 1, 5, 4]]},
-            r"the corner \(90.0, 1.0\) lies outside its picture of 8x6",
+            r"the corner \(90.0, 1.0\) lies outside its image of 8x6",
         ),
         ({"category_id": 1, "segmentation": [[1, 1, 5, 1]]}, "at least 6 numbers, got 4 values"),
         ({"category_id": 1, "segmentation": {"size": [5, 8], "counts": [40]}}, r"run lengths are for \[5, 8\]"),
-        ({"category_id": 1, "segmentation": {"size": [6, 8], "counts": [40]}}, "add up to 40, its picture has 48 pixels"),
+        ({"category_id": 1, "segmentation": {"size": [6, 8], "counts": [40]}}, "add up to 40, its image has 48 pixels"),
         ({"category_id": 1}, "has no 'segmentation'"),
         ({"category_id": 1, "segmentation": [BOX], "image_id": 5}, "annotations of image 5, which is not in its list"),
     ],
@@ -236,7 +236,7 @@ def test_labelme_image_inside_the_file_and_order_of_classes(tmp_path):
     [
         (shape("car", [[0, 0], [1, 1]], "line"), "shape 0: a line has no area; expected polygon, rectangle, circle or mask"),
         (shape("car", [[0, 0], [1, 1]]), "shape 0: a polygon needs at least three corners"),
-        (shape("car", [[0, 0], [1, 1], [0, 30]]), r"shape 0: the corner \(0.0, 30.0\) lies outside its picture of 8x6"),
+        (shape("car", [[0, 0], [1, 1], [0, 30]]), r"shape 0: the corner \(0.0, 30.0\) lies outside its image of 8x6"),
         (shape("car", [[7, 5], [9, 9]], "mask", mask="AAAA"), "shape 0: its mask is not a readable image"),
         (shape("car", [[7, 5], [9, 9]], "mask", mask="%"), "shape 0: not base64"),
         ({"points": PAIRS}, "shape 0: has no 'label'"),
@@ -359,7 +359,7 @@ def test_refusals_before_any_work(tmp_path):
 def test_two_pictures_of_one_name(tmp_path):
     root = labelme(tmp_path / "in/x", []).parent
     labelme(root / "y", [])
-    assert "two pictures are called a" in refused("labelme", root, tmp_path / "out")
+    assert "two images are called a" in refused("labelme", root, tmp_path / "out")
 
 
 def test_the_command(tmp_path, capsys):
