@@ -87,6 +87,12 @@ class PredictOptions(Options):
         low=1,
         high=256,
     )
+    ray: str | None = option(
+        None,
+        help="Spread the work over a Ray cluster: auto, HOST:PORT, or local to start Ray here. Every machine must see "
+        "sources, model and output folder under the same path or address. Needs the extra ray.",
+        metavar="ADDRESS",
+    )
     alpha: float = option(0.5, help="Opacity of the classes in overlays, 0 to 1.", low=0, high=1)
 
     def check(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.artefact import sha256
+from ..core.errors import InputError
 from ..core.options import several
 from ..core.progress import Progress, Silent
 from ..core.shipped import DEFAULT
@@ -57,6 +58,10 @@ def predict(
     plan = Plan([str(source) for source in given], str(out), options or PredictOptions())
     from ..runtime.segmenter import Segmenter
 
+    if plan.options.ray is not None:
+        if isinstance(model, Segmenter):
+            raise InputError("`ray`: every process opens the model itself; pass its path as `model`")
+        return plan.run_on_ray(model, engine, progress)
     if isinstance(model, Segmenter):
         return plan.run(model, progress)
     with Segmenter(model, engine, threads, throughput=True) as segmenter:
@@ -102,9 +107,27 @@ class Plan:
         from .results import Results
         from .running import Run
 
-        with Results(self.out, self.options, segmenter.labels, self._about(segmenter)) as results:
+        about = self._about(segmenter.spec.name, segmenter.engine.path)
+        with Results(self.out, self.options, segmenter.labels, about) as results:
             tasks = self._tasks(results.done)
             return Run(tasks, self.count, self.out, self.options, segmenter, results, progress or Silent()).run()
+
+    def run_on_ray(self, model: str | Path, engine: str = "auto", progress: Progress | None = None) -> PredictReport:
+        """Runs it on the cluster of ``options.ray``. Raises as :func:`predict`, and as :func:`.run_on_ray`."""
+        from ..runtime.engines.opening import open_engine
+        from .cluster import local_path, run_on_ray
+        from .formats import CLASSES
+        from .results import Results
+
+        path = local_path(model)
+        with open_engine(path, engine, 1) as opened:
+            labels, name, file = opened.spec.labels, opened.spec.name, opened.path
+        with Results(self.out, self.options, labels, self._about(name, file)) as results:
+            done = run_on_ray(
+                self._tasks(results.done), self.count, self.out, self.options, results, path, engine, progress or Silent()
+            )
+            results.finish([CLASSES[form](form, labels) for form in self.options.formats])
+        return done
 
     def _tasks(self, done: set[str]) -> Iterator[Task]:
         """The work, in order, without what is done."""
@@ -129,12 +152,11 @@ class Plan:
         local = None if is_remote(self.out) else Path(self.out)
         return sharded(find_items(self.sources, local), self.options.shard)
 
-    def _about(self, segmenter: Segmenter) -> dict[str, Any]:
+    def _about(self, name: str, path: str | Path | None) -> dict[str, Any]:
         """What must be the same where a run goes on with an earlier one's results."""
-        path = segmenter.engine.path
         options = self.options
         return {
-            "model": segmenter.spec.name,
+            "model": name,
             "sha256": sha256(path) if path and Path(path).is_file() else None,
             "formats": sorted(options.formats),
             "decode": options.decode,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from .derive import Fields, Values, derive
 from .progress import Bars
 from .reports import show
 from .runtime_options import ENGINE, THREADS
+
+if TYPE_CHECKING:
+    from ..batch import PredictReport
 
 #: Suffixes of models; other first words are sources.
 _MODELS = (".onnx", ".pt", ".pth", ".ckpt", ".engine", ".trt", ".xml")
@@ -61,6 +64,11 @@ def predict(
     from ..runtime.engines.ahead import opened_ahead
 
     plan = Plan(given, out, options)
+    if options.ray is not None:
+        with Bars(start="starting Ray") as progress:
+            report = plan.run_on_ray(model, engine, progress)
+        _finish(report, out, json)
+        return
     with opened_ahead(model, engine, threads, throughput=True) as opened_engine:
         # The rest is imported while the engine compiles the network.
         from ..runtime import Segmenter
@@ -75,6 +83,10 @@ def predict(
             except KeyboardInterrupt:
                 print(f"{out}: stopped; go on with the same command and --resume")
                 raise
+    _finish(report, out, json)
+
+
+def _finish(report: PredictReport, out: str, json: Path | None) -> None:
     show(report)
     if json:
         report.write(json)
