@@ -96,6 +96,12 @@ def _gpu_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     return rows + [(row["module"], _state(row["available"], row["version"], row["reason"])) for row in report["modules"]]
 
 
+def _pyav(video: dict[str, Any]) -> str:
+    if video["pyav"] is None:
+        return str(video["pyav_reason"])
+    return str(video["pyav"]) + (f", FFmpeg {video['pyav_ffmpeg']}" if video["pyav_ffmpeg"] else "")
+
+
 def _video_rows(video: dict[str, Any]) -> list[tuple[str, str]]:
     opencv = video["opencv"] and f"{video['opencv']}, video backends {', '.join(video['backends'])}"
     built = f"window toolkit {video['gui'] or 'none'}, GStreamer {'yes' if video['opencv_gstreamer'] else 'no'}"
@@ -103,9 +109,11 @@ def _video_rows(video: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("OpenCV", f"{opencv}, {built}" if opencv else video["opencv_reason"]),
         *([("", video["opencv_note"])] if video["opencv_note"] else []),
+        ("PyAV", _pyav(video)),
+        *[(f"  {row['name']}", _state(row["available"], None, row["reason"])) for row in video["decoders"]],
         ("gst-launch-1.0", video["gst_launch"] or "not installed"),
         *[("", f"no element {row['element']}; {row['package']} brings it") for row in video["gst_missing"] or []],
-        ("ffmpeg", video["ffmpeg"] or "not installed (seg-edge reads videos through OpenCV)"),
+        ("ffmpeg", video["ffmpeg"] or "not installed"),
         ("display", video["display"] or "none"),
         ("cameras", ", ".join(named) or "none"),
     ]

@@ -84,15 +84,24 @@ def abilities(report: dict[str, Any]) -> list[dict[str, Any]]:
         ),
         _ability(
             "read and write video files",
-            no_opencv or (None if seen["opencv_ffmpeg"] else "OpenCV was built without FFmpeg; pip install opencv-python"),
-            "OpenCV with FFmpeg",
+            no_opencv
+            or (None if seen["pyav"] or seen["opencv_ffmpeg"] else f"{seen['pyav_reason']}, if it is built for it"),
+            _video_text(seen),
         ),
         _ability(
-            "recordings that survive a kill, RTSP and RTMP push",
-            None
-            if seen["ffmpeg"]
-            else "ffmpeg is not installed (Debian: apt-get install ffmpeg); OpenCV records, but only for a clean end",
+            "recordings that survive a kill",
+            None if seen["pyav"] or seen["ffmpeg"] else "needs PyAV (pip install av); OpenCV records only for a clean end",
+            _video_text(seen) if seen["pyav"] else f"ffmpeg {seen['ffmpeg']}",
+        ),
+        _ability(
+            "RTSP and RTMP push",
+            None if seen["ffmpeg"] else "ffmpeg is not installed (Debian: apt-get install ffmpeg)",
             f"ffmpeg {seen['ffmpeg']}",
+        ),
+        _ability(
+            "hardware video decoding",
+            None if any(row["available"] for row in seen["decoders"]) else _no_decoder(seen),
+            ", ".join(row["name"] for row in seen["decoders"] if row["available"]),
         ),
         _ability(
             "csi:// and gst:// sources",
@@ -102,6 +111,18 @@ def abilities(report: dict[str, Any]) -> list[dict[str, Any]]:
         _ability("cameras", no_opencv or (None if usable else no_camera), ", ".join(usable)),
         _ability("show a window", None if window else no_window, f"{seen['gui']} on {seen['display']}"),
     ]
+
+
+def _video_text(seen: dict[str, Any]) -> str:
+    if not seen["pyav"]:
+        return "OpenCV with FFmpeg; variable rates and interlaced video need PyAV (pip install av)"
+    return f"PyAV {seen['pyav']}" + (f" with FFmpeg {seen['pyav_ffmpeg']}" if seen["pyav_ffmpeg"] else "")
+
+
+def _no_decoder(seen: dict[str, Any]) -> str:
+    if not seen["pyav"]:
+        return "needs PyAV: pip install av"
+    return "; ".join(f"{row['name']}: {row['reason']}" for row in seen["decoders"])
 
 
 def no_gstreamer(seen: dict[str, Any]) -> str | None:

@@ -20,7 +20,7 @@ from ...core.cpu import cpu_quota, resolve_threads
 ROOT = Path("/")
 #: Distributions whose versions matter for measurements or for the features that are available.
 PACKAGES = (
-    "seg-edge", "numpy", "opencv-python", "opencv-python-headless", "opencv-contrib-python", "onnxruntime",
+    "seg-edge", "numpy", "opencv-python", "opencv-python-headless", "opencv-contrib-python", "av", "onnxruntime",
     "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx", "pycuda", "torch", "torchvision",
     "lightning", "onnx", "onnxsim",
 )  # fmt: skip

@@ -29,11 +29,32 @@ def video(root: Path = ROOT) -> dict[str, Any]:
     """
     return {
         **opencv(),
+        **pyav(),
         "display": display(),
         "gst_launch": tool_version(gstreamer.LAUNCH, "--version"),
         "gst_missing": gstreamer.missing(),
         "ffmpeg": tool_version("ffmpeg", "-version"),
         "cameras": cameras(root),
+    }
+
+
+def pyav() -> dict[str, Any]:
+    """PyAV, the reader of videos: ``pyav`` (version or null), ``pyav_reason``, ``pyav_ffmpeg``, ``decoders``.
+
+    A row of ``decoders`` is a hardware decoder: name, available, reason.
+    """
+    try:
+        av: Any = import_module("av")
+        hardware: Any = import_module("..sources.libav.hardware", __package__)
+    except ImportError as error:
+        why = f"av can't be imported ({error}); pip install av; until then OpenCV reads videos, without times"
+        return {"pyav": None, "pyav_reason": why, "pyav_ffmpeg": None, "decoders": []}
+    states = {name: hardware.state(name) for name in hardware.DECODERS}
+    return {
+        "pyav": str(av.__version__),
+        "pyav_reason": "",
+        "pyav_ffmpeg": getattr(av, "ffmpeg_version_info", None),
+        "decoders": [{"name": name, "available": not why, "reason": why or ""} for name, why in states.items()],
     }
 
 

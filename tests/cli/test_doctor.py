@@ -28,7 +28,9 @@ def test_json_on_standard_output(capsys):
     able = {row["name"]: row["available"] for row in report["abilities"]}
     assert able["csi:// and gst:// sources"] == (report["video"]["gst_missing"] == [])
     assert (report["video"]["gst_missing"] is None) == (shutil.which("gst-launch-1.0") is None)
-    assert able["recordings that survive a kill, RTSP and RTMP push"] == (shutil.which("ffmpeg") is not None)
+    assert able["RTSP and RTMP push"] == (shutil.which("ffmpeg") is not None)
+    assert able["recordings that survive a kill"] == (report["video"]["pyav"] is not None or able["RTSP and RTMP push"])
+    assert able["hardware video decoding"] == any(row["available"] for row in report["video"]["decoders"])
 
 
 def test_json_to_a_file(tmp_path, capsys):
