@@ -60,6 +60,8 @@ def mutated(model: bytes, seed: int) -> bytes:
     if seed % 2:
         return _edited(model, rng)
     for _ in range(int(rng.integers(1, 5))):
+        if not data:
+            break
         at = int(rng.integers(len(data)))
         kind = int(rng.integers(6))
         if kind == 0:
@@ -177,6 +179,8 @@ def run(count: int, first: int) -> dict[str, Any]:
                 if isinstance(error, TimeoutError):
                     process.kill()
                 process.join()
+                if current is None and todo:
+                    raise RuntimeError(f"the worker ended between cases, before seed {todo[0]}") from error
                 if current is not None:
                     how = (
                         "takes longer than 10 s"

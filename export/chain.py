@@ -42,6 +42,7 @@ from .steps.heads import add_labels_head
 from .steps.int8 import quantize_to_int8
 from .steps.ir import convert_to_ir
 from .steps.judge import HALF_ROUNDING, ROUNDING, Judge, logits
+from .steps.plain import write_plain
 from .steps.simplify import simplify_graph
 from .trt.backend import open_backend
 
@@ -224,6 +225,13 @@ def _deliver(models: dict[str, onnx.ModelProto], context: Context, judge: Judge)
     for precision in models if options.ir else ():
         for row in convert_to_ir(precision, report.spec, context):
             judge.record(row)
+    if options.plain is not None:
+        report.spec, row, outputs = write_plain(models["fp32"], options.plain, report.spec, context)
+        if report.spec.output == "labels":
+            expected = run_batched(models["fp32"], context.data.parity, 1)
+            judge.masks(row, agreement_of(expected, outputs), MIN_AGREEMENT["fp32"])
+        else:
+            judge.compare(row, logits(models["fp32"], context), outputs, ROUNDING)
     if context.options.plan is not None:
         built, row = build_engine_file(models, report.spec, context.options.plan, context)
         report.spec = built.spec

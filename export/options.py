@@ -137,6 +137,8 @@ class ExportOptions(Options):
             raise InputError(f"`min_speedup`: expected a ratio above 0, got {self.min_speedup:g}")
         if self.fallback is not None and self.fallback < 0:
             raise InputError(f"`fallback`: expected 0 or more convolutions, got {self.fallback}")
+        if self.deliver.plain is not None and self.batch != 1:
+            raise InputError("`plain`: tools take graphs for one frame; leave `batch` out")
         if self.batch is not None and self.batch < 1:
             raise InputError(f"`batch`: expected at least 1, got {self.batch}")
         if self.input_hw is not None:

@@ -9,6 +9,8 @@ from ...core.options import Options, configuration, option
 from ...core.spec import OUTPUTS
 from ..trt.options import BuildOptions
 
+#: Layouts of a plain graph's input.
+PLAIN_LAYOUTS = ("nchw", "nhwc")
 #: Precisions, the smallest model first.
 SMALLEST = ("int8", "fp16", "fp32")
 
@@ -27,6 +29,12 @@ class DeliverOptions(Options):
     head: str = option("logits", help="logits, or labels: upsample and argmax in the graph (DeepStream, Triton, …).")
     ir: bool = option(False, help="Also write OpenVINO IR (.xml, .bin) of every model.")
     triton: Path | None = option(None, help="Put the smallest model into this Triton model repository.")
+    plain: str | None = option(
+        None,
+        help="Also write model.plain.onnx, a float graph for tools that preprocess and quantize themselves, with settings "
+        "for RKNN, Hailo, DeepStream and ncnn. Its layout",
+        choices=lambda: PLAIN_LAYOUTS,
+    )
     plan: BuildOptions | None = None
 
     def check(self) -> None:

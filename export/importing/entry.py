@@ -45,7 +45,9 @@ def _from_torch(network: Any, options: ImportOptions) -> tuple[onnx.ModelProto, 
         except Exception as error:  # zip, pickle and schema errors share no base class
             raise ModelFileError(f"{network}: not a file of torch.export ({one_line(error)}); save it again") from error
     if isinstance(network, torch.export.ExportedProgram):
-        return _converted(network.module(), _size_of(network, options, name), name)
+        module = network.module()
+        module.train = lambda _mode=True: module  # the exporter sets the mode, which programs refuse
+        return _converted(module, _size_of(network, options, name), name)
     if not isinstance(network, torch.nn.Module):
         raise InputError(
             f"import_network: expected a path, a torch module or an ExportedProgram, got {type(network).__name__}"
@@ -62,7 +64,7 @@ def _size_of(program: Any, options: ImportOptions, name: str) -> tuple[int, int]
     values = [node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
     shape = [side if isinstance(side, int) else 0 for side in values[0].shape] if len(values) == 1 else []
     if len(shape) != 4:
-        raise ModelFileError(f"{name}: expected one input N×3×H×W, got {len(values)} inputs of {shape} ")
+        raise ModelFileError(f"{name}: expected one input N×3×H×W, got {len(values)} inputs")
     height, width = shape[2:]
     given = options.input_hw or (height, width)
     if not all(given):

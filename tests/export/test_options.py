@@ -40,7 +40,11 @@ def test_an_engine_for_engine_files_is_built_and_others_are_measured(engine):
     ("call", "error", "text"),
     [
         (lambda out: export("nowhere.pt", out), ModelFileError, "nowhere.pt: no such file; expected a checkpoint"),
-        (lambda out: export(out.parent, out), ModelFileError, "is a folder; expected a checkpoint"),
+        (
+            lambda out: export(out.parent, out),
+            ModelFileError,
+            "holds no model.fp32.onnx to export from",
+        ),
         (lambda out: export("unet-s-camvid", out, ExportOptions(data="no")), DataError, "dataset no: no such folder"),
         (lambda out: prune("unet-s-camvid", out, PruneOptions(ratio=0.5, data="no")), DataError, "dataset no: no such"),
         (lambda out: build("nowhere.onnx"), InputError, "nowhere.onnx: no such file"),
