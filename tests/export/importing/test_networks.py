@@ -37,13 +37,13 @@ def torchvision(name, **words):
 @pytest.mark.parametrize(
     ("name", "words", "removed"),
     [
-        ("Unet", {"classes": 1, "activation": "sigmoid", "decoder_channels": (32, 16, 8)}, ["sigmoid"]),
+        ("Unet", {"classes": 1, "activation": "sigmoid", "encoder_depth": 3, "decoder_channels": (32, 16, 8)}, ["sigmoid"]),
         ("FPN", {"classes": 11, "decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32}, []),
     ],
 )
 def test_smp(tmp_path, name, words, removed):
     """Its upsampling has align-corners, so it stays."""
-    report = import_network(smp(name, encoder_depth=3, **words), tmp_path / "out", OPTIONS)
+    report = import_network(smp(name, **words), tmp_path / "out", OPTIONS)
     assert report.compared[0].agreement >= 0.999
     assert report.spec.provenance["imported"]["family"] == "segmentation-models-pytorch"
     assert (report.spec.output_stride, report.removed) == (1, removed)
