@@ -49,11 +49,10 @@ class Worker:
         Raises:
             DataError: it can't be decoded.
         """
-        if self._scaled and data[:3] == b"\xff\xd8\xff":
+        if data[:3] == b"\xff\xd8\xff" and self._value_range is None:
             header = read_header(data, path)
-            scale = scale_for(header, self._input_hw)
-            if scale > 1:
-                return decode(data, header, scale, path), header.shown_hw
+            scale = scale_for(header, self._input_hw) if self._scaled else 1
+            return decode(data, header, scale, path), header.shown_hw
         frame = decode_image(data, path, self._value_range)
         return frame, frame.shape[:2]
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...datasets.imagefiles.tiff import tiff_header
+from .tiff import tiff_header
 from .header import Bytes, Header, HeaderError
 
 try:
