@@ -79,7 +79,7 @@ def image_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[
 
 def is_image(name: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> bool:
     """Whether a file is called like an image. Names that begin with a dot are other systems' notes about files."""
-    return os.path.splitext(name)[1].lower() in suffixes and not name.startswith(".")
+    return name[name.rfind(".") :].lower() in suffixes and name[0] != "."  # os.path.splitext takes five times as long
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -96,10 +96,11 @@ def tree(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[str]:
         try:
             with os.scandir(folder / below if below else folder) as entries:
                 for entry in entries:
-                    if is_image(entry.name, suffixes):
-                        found.append(below + entry.name)
-                    elif "." not in entry.name[:1] and entry.is_dir() and entry.name.lower() not in _JUNK:
-                        waiting.append(f"{below}{entry.name}/")
+                    name = entry.name
+                    if is_image(name, suffixes):
+                        found.append(below + name)
+                    elif name[0] != "." and entry.is_dir() and name.lower() not in _JUNK:
+                        waiting.append(f"{below}{name}/")
         except (FileNotFoundError, NotADirectoryError):
             continue
     return sorted(found)
@@ -132,7 +133,8 @@ def folders(root: Path) -> list[Path]:
 
 def stem(path: str) -> str:
     """A file's path without its suffix."""
-    return os.path.splitext(path)[0]
+    at = path.rfind(".")
+    return path if at < 1 or "/" in path[at:] else path[:at]
 
 
 def by_stem(
