@@ -98,6 +98,8 @@ def _check(root: Path, labels: Labels | None, options: CheckOptions, progress: P
         report.errors += findings.nothing_to_learn(report, classes)
     if not any(split_word(report.name) == "train" for report in reports):
         notes.append("no split train: it can be evaluated, but a training needs one")
+    elif not any(split_word(report.name) == "val" for report in reports):
+        notes.append("no split val: a training needs one to choose the best weights by")
     warnings = [
         *notes, *findings.remedies(root, reports), *findings.silent(root, reports, classes),
         *findings.others(reports, classes, alike),

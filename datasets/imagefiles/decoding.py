@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .tiff import tiff_header
 from .header import Bytes, Header, HeaderError
+from .tiff import tiff_header
 
 try:
     from simplejpeg import decode_jpeg

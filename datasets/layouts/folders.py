@@ -8,7 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...core.errors import DataError
-from .base import SPLIT_NAMES, SPLITS, Layout, Pairs, automatic_split, file_stem, folders, holds_images, split_word, tree
+from .base import (
+    SPLIT_NAMES,
+    SPLITS,
+    Layout,
+    Pairs,
+    automatic_split,
+    file_stem,
+    folders,
+    holds_images,
+    image_files,
+    split_word,
+    tree,
+)
 from .naming import pair_names
 
 #: Names of folders of images and of labels, in lower case; the first ones are what this project calls them.
@@ -61,8 +73,11 @@ def _of_split(folder: Path, split: str) -> Path:
 
 
 def pair_trees(images: Path, masks: Path) -> Pairs:
-    """The images in a folder and the folders below it, with their label files in another one."""
-    names = tree(images)
+    """The images in a folder and the folders below it, with their label files in another one.
+
+    Where the labels lie below the images, only the images of the folder itself count.
+    """
+    names = image_files(images) if masks.parent == images else tree(images)
     found = pair_names(names, tree(masks), str(masks))
     return [(f"{images}/{name}", f"{masks}/{found[name]}" if name in found else None) for name in names]
 
@@ -120,18 +135,21 @@ FOLDERS = Layout(
 
 
 def _split_first(root: Path) -> list[str]:
-    return [path.name for path in folders(root) if image_dir(path) and label_dir(path)]
+    """Folders that hold labels, and images in a folder of theirs or by themselves."""
+    return [path.name for path in folders(root) if label_dir(path) and (image_dir(path) or image_files(path))]
 
 
 def _in_split(root: Path, split: str) -> Pairs:
     check_one_label_dir(root / split)
-    return pair_trees(_images(root / split), _labels(root / split))
+    return pair_trees(image_dir(root / split) or root / split, _labels(root / split))
 
 
 SPLIT_FIRST = Layout(
     key="split-first",
     name="<split>/images and <split>/labels",
-    shown_by=lambda root: next((f"{name}/images" for name in _split_first(root) if split_word(name)), None),
+    shown_by=lambda root: next(
+        (f"images and {_labels(root / name).name} in {name}" for name in _split_first(root) if split_word(name)), None
+    ),
     splits=_split_first,
     pairs=_in_split,
     expects=lambda root, split: _labels(root / split),
@@ -152,10 +170,18 @@ def _flat(root: Path) -> str | None:
     return f"{images.name} and {labels.name}"
 
 
+def _inner_split(image: str, images: Path) -> str | None:
+    """The split that a folder below the one of a ride is named after."""
+    return next((word for part in Path(image).relative_to(images).parts[:-1] if (word := split_word(part))), None)
+
+
 def _divided(root: Path, split: str) -> Pairs:
     check_one_label_dir(root)
     if split in SPLITS:
         pairs = pair_trees(_images(root), _labels(root))
+        inner = {image: _inner_split(image, _images(root)) for image, _ in pairs}
+        if any(inner.values()):
+            return [pair for pair in pairs if inner[pair[0]] == split]
         rides = {os.path.dirname(image) for image, _ in pairs}
         # The images of one folder are never parted, where there are folders enough for every split.
         return automatic_split(pairs, split, os.path.dirname if len(rides) >= len(SPLITS) else file_stem)
@@ -166,7 +192,7 @@ FLAT = Layout(
     key="flat",
     name="images and labels without splits",
     shown_by=_flat,
-    splits=lambda root: [*SPLITS, *_split_dirs(root)],
+    splits=lambda root: list(dict.fromkeys((*SPLITS, *_split_dirs(root)))),
     pairs=_divided,
     expects=lambda root, _split: _labels(root),
     label_name=lambda image: _path_below(image, IMAGE_DIRS, 0),

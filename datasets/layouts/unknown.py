@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from .base import Layout, folders, image_files
+from .base import Layout, folders, image_files, split_word
 
 _MOST = 6
 _DEPTH = 3
@@ -41,7 +41,7 @@ def inside(root: Path, layouts: Iterable[Layout]) -> Path | None:
 
 def nearest(root: Path) -> str:
     """What would make the nearest readable layout of the folders with images."""
-    holding = [path for path in folders(root) if image_files(path)]
+    holding = [path for path in folders(root) if image_files(path) and split_word(path.name) is None]
     if len(holding) == 2:
         first, second = (path.name for path in holding)
         return (
