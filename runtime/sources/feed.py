@@ -326,6 +326,7 @@ class GrabberFeed(Feed):
             env={"OPENCV_FFMPEG_LOGLEVEL": "16", "OPENCV_LOG_LEVEL": "SILENT", "PYTHONUNBUFFERED": "1"},
         )
         self._header = bytearray(grabber.HEADER.size)
+        self._unfilled = False
 
     def opened(self, until_s: float) -> About:
         begun = perf_counter()
@@ -348,7 +349,14 @@ class GrabberFeed(Feed):
             segment_s=about.get("segment_s", 0.0),
         )
 
+    def _heard(self, line: str) -> None:
+        super()._heard(line)
+        # FFmpeg's scaler in OpenCV 4.13 and later; its frames would be one constant image.
+        self._unfilled = self._unfilled or "Cannot convert interlaced" in line
+
     def next(self, until_s: float) -> FeedFrame:
+        if self._unfilled:
+            raise FeedLost("this OpenCV can't convert interlaced video; install PyAV: pip install av", final=True)
         pixel_format, size_hw, captured_s, time_s, body = self._record(grabber.FRAME, until_s)
         image = body.reshape(grabber.shape(pixel_format, *size_hw))
         return FeedFrame(image, captured_s, pixel_format, None if math.isnan(time_s) else time_s)

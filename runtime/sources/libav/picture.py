@@ -140,8 +140,6 @@ class Converter:
     def __init__(self, look: Look, time_base: Fraction, matches: tuple[int, int]) -> None:
         self.look = look
         graph = av.filter.Graph()
-        if hasattr(graph, "threads") and not look.interlaced:
-            graph.threads = 1  # the cores belong to the decoder and the network
         shape = f"video_size={look.width}x{look.height}:pix_fmt={look.pixel_format}:time_base={time_base}"
         # FFmpeg's scaler refuses to pass YCgCo on to the filter that can convert it, unless its name is hidden.
         self._hide = look.matrix == _YCGCO

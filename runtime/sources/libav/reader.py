@@ -23,6 +23,8 @@ _MOST_AT_START = 20
 _LIVE_THREADS = 4
 #: A time stamp that steps back by more seconds belongs to another clock: the times go on from the last frame.
 _BACK_S = 0.001
+#: PyAV 16 passes "no time" on as a number below.
+_NO_TIME = -(1 << 62)
 _RAW = ("h264", "hevc", "vvc", "m4v", "mpegvideo", "obu")
 _TIME_BASE = 1_000_000  # AV_TIME_BASE
 _ATTACHED = 0x400  # AV_DISPOSITION_ATTACHED_PIC
@@ -168,7 +170,7 @@ class Reader:
         videos = [stream for stream in self._container.streams if stream.type == "video"]
         if not videos:
             raise CannotOpen("there is no video in it", final=True)
-        moving = [stream for stream in videos if not int(stream.disposition) & _ATTACHED] or videos
+        moving = [stream for stream in videos if not stream.disposition.value & _ATTACHED] or videos
         best = self._container.streams.best("video")
         return best if best in moving else moving[0]
 
@@ -287,8 +289,8 @@ class Reader:
     def _renew(self, frame: Any) -> None:
         aspect = self._stream.sample_aspect_ratio or Fraction(1)
         look = look_of(frame, Fraction(aspect) if aspect > 0 else Fraction(1), self._turn, self._interlaced)
-        if self._look is None and int(frame.color_trc) in HDR:
-            name = HDR[int(frame.color_trc)]
+        if self._look is None and int(self._context.color_trc) in HDR:
+            name = HDR[int(self._context.color_trc)]
             self.notes.append(f"has a high dynamic range ({name}); shown without tone mapping, its colours are pale")
         self._changed = True
         self._look, self._colours = look, (int(frame.colorspace), int(frame.color_range))
@@ -304,10 +306,11 @@ class Reader:
         """Seconds from the container's start; never less than for the frame before."""
         step_s = 1 / self.fps if self.fps else 0.04
         last_s = self._last_s
-        if frame.pts is None:
+        if frame.pts is None or frame.pts < _NO_TIME:
             time_s = 0.0 if last_s is None else last_s + step_s
         else:
-            time_s = float(frame.pts * frame.time_base) - self._start_s + self._offset_s
+            base = frame.time_base
+            time_s = frame.pts * base.numerator / base.denominator - self._start_s + self._offset_s
             if last_s is not None and time_s < last_s - _BACK_S:
                 self._offset_s += last_s + step_s - time_s
                 time_s = last_s + step_s

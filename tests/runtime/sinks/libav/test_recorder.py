@@ -94,12 +94,15 @@ def test_colours_are_tagged_and_right(tmp_path):
 def test_sound_is_copied_in_time(spoken, tmp_path):
     with open_source(spoken) as source:
         shown = [frame.time_s for frame in source]
-    assert shown == pytest.approx([0.5 + 0.1 * i for i in range(15)], abs=2e-3)
+    with av.open(str(spoken)) as file:
+        start_s = file.start_time / 1e6  # releases of PyAV differ in where they put an encoder's delay
+    assert shown == pytest.approx([0.5 - start_s + 0.1 * i for i in range(15)], abs=2e-3)
     record(tmp_path / "out.mp4", shown, fps=10, sound=str(spoken))
     assert times(tmp_path / "out.mp4") == pytest.approx(shown, abs=2e-3)
     # What the encoder put before the start (its delay) is left out; the rest is there, to the end of the video.
     spoken_at, copied_at = times(spoken, "audio"), times(tmp_path / "out.mp4", "audio")
-    assert copied_at == pytest.approx([t for t in spoken_at if 0 <= t < shown[-1] + 0.1], abs=2e-3)
+    kept = [t - start_s for t in spoken_at if 0 <= t - start_s < shown[-1] + 0.1]
+    assert copied_at == pytest.approx(kept, abs=2e-3)
     assert len(copied_at) > 12
 
 
