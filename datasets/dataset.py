@@ -255,6 +255,8 @@ def _label_pixels(path: Path, data: bytes, indices: bool, turn: bool = True) -> 
         image, step = decode(path, data, cv2.IMREAD_UNCHANGED), grey_step(data)
         image = image if step == 1 else np.asarray(image // step, np.uint8)
     header = tiff_header(data)
+    if header is not None and header.bits == header.bands == 1 and image.dtype == np.uint8:
+        image = image // 255  # as PNG's of one bit
     if header is not None and header.extra and image.ndim == 2:
         raise DataError(f"{path}: the label has {header.bands} bands; expected class numbers in one, or three colours")
     image = _narrow(image, path)

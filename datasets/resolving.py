@@ -150,8 +150,8 @@ def _snapped(root: Path, meaning: Meaning | None, masks: Sequence[Path], others:
     if meaning is not None and meaning.coding.values is not None:
         return replace(meaning, snaps=tuple(sorted(meaning.coding.values)))
     files = [*masks[:_SNAP_SAMPLE], *islice(others(), _SNAP_SAMPLE)]
-    if meaning is not None and not _is_grey(files[0]):
-        return meaning
+    if not _is_grey(files[0]):  # colours are those of the classes; without classes the error asks for them
+        return _by_values(root, masks, others, None) if meaning is None else meaning
     found = snapping.plateaus(read_grey(path) for path in files)
     if meaning is not None:
         numbers = {*range(len(meaning.labels)), meaning.labels.ignore_index}

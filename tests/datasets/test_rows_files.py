@@ -123,6 +123,12 @@ def test_row_02_blurred_colours(tmp_path):
     assert not wrong[:, :10].any()
 
 
+def test_row_02_colours_that_nothing_names(tmp_path):
+    colours = np.array([(0, 0, 0), (128, 64, 128), (142, 0, 0)], np.uint8)
+    fill(tmp_path, "images/{split}/{name}.jpg", "labels/{split}/{name}.png", colours[THREE])
+    refused(tmp_path, "name the classes and their palette in classes.json", snap=True)
+
+
 def test_row_02_values_too_close_to_tell_apart(tmp_path):
     fill(tmp_path, "images/{split}/{name}.jpg", "labels/{split}/{name}.jpg", THREE)
     refused(tmp_path, "too close to be told apart", snap=True)
@@ -236,6 +242,16 @@ def test_row_17_indices_in_the_order_of_first_use(tmp_path):
 
 
 # --- 18: few bits
+
+
+def test_row_18_tiff_of_one_bit(tmp_path):
+    image = pytest.importorskip("PIL.Image", reason="Pillow comes with the train extra")
+    fill(tmp_path, "images/{split}/{name}.jpg", "labels/{split}/{name}.png")
+    for path in list(tmp_path.glob("labels/*/*.png")):
+        image.fromarray(THREE > 0).save(path.with_suffix(".tif"))
+        path.unlink()
+    classes(tmp_path, names=["a", "b"], ignore_index=255)
+    assert (mask_of(tmp_path) == (THREE > 0)).all()
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])

@@ -194,6 +194,6 @@ def test_class_frequencies_checks_every_label(tmp_path):
 
 @pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 2), (64, 8)])
 def test_default_workers(monkeypatch, cores, workers):
-    monkeypatch.setattr(module, "usable_cpus", lambda: set(range(cores)))
+    monkeypatch.setattr(module, "usable_count", lambda: cores)
     assert default_workers() == workers
     assert default_workers(2) == max(1, min(8, cores // 2))  # two processes of a training on this machine
