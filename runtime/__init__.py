@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .pipeline.pipeline import Pipeline
     from .segmenter import Segmenter
     from .sinks import CallbackSink, Sink, open_sink
-    from .sources import CameraOptions, LiveOptions, Source, SourceFrame, open_source
+    from .sources import CameraOptions, LiveOptions, Source, SourceFrame, VideoOptions, open_source
 
 __all__ = [
     "CallbackSink",
@@ -30,6 +30,7 @@ __all__ = [
     "Sink",
     "Source",
     "SourceFrame",
+    "VideoOptions",
     "open_engine",
     "open_sink",
     "open_source",
@@ -49,6 +50,7 @@ _HOMES = {
     "Sink": ".sinks",
     "Source": ".sources",
     "SourceFrame": ".sources",
+    "VideoOptions": ".sources",
     "open_engine": ".engines",
     "open_sink": ".sinks",
     "open_source": ".sources",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+import time
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -175,6 +176,26 @@ def test_the_length_of_a_segment(serve, tmp_path):
     port = serve(partial(Files, directory=str(tmp_path)))
     assert segment_s(f"http://127.0.0.1:{port}/master.m3u8") == 6
     assert segment_s(f"http://127.0.0.1:{port}/absent.m3u8") == 10
+
+
+def test_times_go_on_over_a_new_connection(rtsp_server, free_port):
+    server = rtsp_server(free_port)
+    with open_source(f"rtsp://127.0.0.1:{free_port}/test", live=LiveOptions(stall_s=0.6)) as source:
+        frames = iter(source)
+        seen = [next(frames) for _ in range(10)]
+        assert seen[0].time_s == 0
+        assert np.diff([frame.time_s for frame in seen]) == pytest.approx([1 / 30] * 9, abs=0.02)
+        server.kill()
+        server.wait()
+        time.sleep(1.5)
+        rtsp_server(free_port)
+        while not source.reconnects:
+            seen.append(next(frames))
+    before, after = seen[-2:]
+    passed_s = after.captured_s - before.captured_s
+    # No leap back to 0. The first frames of a connection come in a burst, so that its times lag behind the clock.
+    assert after.time_s - before.time_s == pytest.approx(passed_s, abs=2)
+    assert after.time_s > before.time_s + 1
 
 
 def test_options_of_ffmpeg(monkeypatch):
