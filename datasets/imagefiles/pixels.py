@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.errors import DataError
+from .exif import orientation, upright
 from .ranges import show_value_range
 from .tiff import tiff_header
 
@@ -59,7 +60,10 @@ def decode_image(data: bytes, path: str | Path, value_range: Range | None = None
             f"{path}: the image has {header.bands} bands; expected grey or three colours (and alpha): write the three bands "
             "that matter as an image of their own, the same for every image"
         )
-    if header is not None and header.bits > 16:
+    turn = orientation(data) if data[8:12] == b"WEBP" else 1
+    if turn > 1:  # OpenCV 4 shows such files as stored, OpenCV 5 upright
+        image = upright(decode(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), turn)
+    elif header is not None and header.bits > 16:
         image = decode(path, data, cv2.IMREAD_UNCHANGED)  # OpenCV makes three channels of at most 16 bits
     else:
         # Any depth: OpenCV would divide 16 bits by 256, which leaves a thermal camera's range a few levels.

@@ -8,6 +8,7 @@ import socket
 import time
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 
@@ -175,3 +176,11 @@ def test_token_files(tmp_path, text):
         read_token(tmp_path / "token")
     with pytest.raises(InputError, match="`token_file`"):
         read_token(tmp_path / "nope")
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_images_deeper_than_8_bits(client, suffix):
+    body = cv2.imencode(f".{suffix}", np.full((32, 32, 3), 7000, np.uint16))[1].tobytes()
+    answer = client.segment(body, "", f"image/{suffix}")
+    assert (answer.status, answer.json["code"]) == (400, "bad_image")
+    assert "more than 8 bits per channel" in str(answer.json)

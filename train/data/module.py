@@ -224,16 +224,3 @@ def loaders(
     mine = whole if processes == 1 else Subset(whole, range(rank, len(val), processes))
     second: DataLoader[Sample] = DataLoader(mine, batch // processes, collate_fn=collate_val, **common)  # type: ignore[arg-type]
     return first, second
-
-
-def class_frequencies(data: SegDataset, sets: int | None = None) -> npt.NDArray[np.float64]:
-    """Share of each class among the labelled pixels, (classes + sets,), summing to 1. Reads and checks every label.
-
-    ``sets``: How many labels follow that are sets of classes; None takes the dataset's own number.
-    """
-    counts = np.zeros(256, np.int64)
-    for index in range(len(data)):
-        counts += np.bincount(data.read_mask(index).ravel(), minlength=256)
-    known = counts[: len(data.labels) + (len(data.sets) if sets is None else sets)].astype(np.float64)
-    known /= max(known.sum(), 1.0)
-    return known

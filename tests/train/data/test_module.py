@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from seg_edge.core.errors import DataError
-from seg_edge.core.labels import Labels
 from seg_edge.datasets.opening import open_dataset
 from seg_edge.runtime.frame import kernels
 from seg_edge.train.data import module
@@ -21,7 +19,6 @@ from seg_edge.train.data.module import (
     EpochSampler,
     TrainSet,
     ValSet,
-    class_frequencies,
     collate_val,
     default_workers,
     loaders,
@@ -167,29 +164,6 @@ def write(root, name, frame, label, split="train"):
     for kind, image in (("images", frame), ("labels", label)):
         (root / kind / split).mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(root / kind / split / f"{name}.png"), image)
-
-
-def test_class_frequencies(tmp_path):
-    label = np.zeros((8, 10), np.uint8)
-    write(tmp_path, "a", np.zeros((8, 10, 3), np.uint8), label)
-    label = label.copy()
-    label[:4], label[4:6] = 2, 255
-    write(tmp_path, "b", np.zeros((8, 10, 3), np.uint8), label)
-    share = class_frequencies(open_dataset(tmp_path, "train", Labels.numbered(4)))
-    # 80 + 20 pixels of class 0, 40 of class 2; 20 void count nowhere.
-    np.testing.assert_allclose(share, [100 / 140, 0, 40 / 140, 0])
-
-
-def test_class_frequencies_of_void_alone(tmp_path):
-    write(tmp_path, "a", np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 255, np.uint8))
-    np.testing.assert_array_equal(class_frequencies(open_dataset(tmp_path, "train", Labels.numbered(2))), [0, 0])
-
-
-def test_class_frequencies_checks_every_label(tmp_path):
-    for name, value in (("a", 0), ("b", 7)):
-        write(tmp_path, name, np.zeros((4, 4, 3), np.uint8), np.full((4, 4), value, np.uint8))
-    with pytest.raises(DataError, match=r"b\.png: label value 7 is out of range: expected 0\.\.1 or 255"):
-        class_frequencies(open_dataset(tmp_path, "train", Labels.numbered(2)))
 
 
 @pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 2), (64, 8)])
