@@ -50,6 +50,17 @@ class Service:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
+    def settle(self, most_s: float = 60.0) -> None:
+        """Waits until the service computes nothing."""
+        deadline, before = time.monotonic() + most_s, -1
+        while time.monotonic() < deadline:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+            spent = int(fields[11]) + int(fields[12])
+            if spent - before <= 5 * os.sysconf("SC_CLK_TCK") // 100:  # 5 % of a core
+                return
+            before = spent
+            time.sleep(1)
+
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
@@ -265,7 +276,7 @@ def slow_clients(target: Service, image: bytes, seconds: float, slow: int = 4) -
                         link.sendall(large)
             else:  # a body that stops in its middle
                 link.sendall(request[: len(request) // 2])
-        time.sleep(2)
+        target.settle()  # what they asked for may be computed; that they take none of it must not matter then
         after = full_load(target.port, request, seconds, 2)
     finally:
         for link in links:

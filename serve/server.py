@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import logging
 import os
 import signal
@@ -240,6 +241,10 @@ def _listen(options: ServeOptions) -> Iterator[socket.socket]:
             listener.listen(_BACKLOG)
         except OSError as error:
             place = f"{options.host}:{options.port}"
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise InputError(
+                    f"`host`: {options.host} is no address of this machine; choose one of its own, or 0.0.0.0 for all"
+                ) from error
             raise InputError(f"`port`: can't listen on {place} ({error.strerror}); choose another one") from error
         yield listener
 
