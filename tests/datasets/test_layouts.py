@@ -11,9 +11,10 @@ import pytest
 from seg_edge.core.errors import DataError
 from seg_edge.core.labels import CAMVID, CARVANA, CITYSCAPES, VOC, Labels
 from seg_edge.datasets.dataset import write_labels
-from seg_edge.datasets.layouts import automatic_split
+from seg_edge.datasets.layouts import LAYOUTS, automatic_split
 from seg_edge.datasets.layouts.camvid import COLOURS as CAMVID_COLOURS
 from seg_edge.datasets.opening import open_dataset
+from seg_edge.datasets.options import LAYOUT_KEYS
 
 PICTURE = np.full((2, 4, 3), (10, 20, 30), np.uint8)
 
@@ -329,3 +330,8 @@ def test_byte_order_marks(tmp_path):
         write(tmp_path / f"labels/{split}/{split}.png", [[0, 1, 1, 0]] * 2)
     (tmp_path / "classes.json").write_bytes(b'\xef\xbb\xbf{"names": ["sky", "road"]}')
     assert open_dataset(tmp_path, "train").labels.names == ("sky", "road")
+
+
+def test_names_of_layouts_that_the_command_takes():
+    assert tuple(layout.key for layout in LAYOUTS) == LAYOUT_KEYS
+    assert len({*LAYOUT_KEYS}) == len(LAYOUT_KEYS)
