@@ -72,6 +72,13 @@ class AvRecordingSink(Sink):
         self._time_s: float | None = None
         self._zero_s: float | None = None
         _check_target(path)
+        from .libav.recorder import CannotRecord, Sound  # now, not with the first frame, which would wait
+
+        if sound is not None:
+            try:
+                Sound(sound).close()
+            except CannotRecord as error:
+                raise SinkError(f"sink {path}: {error}") from error
 
     def take(self, result: Result) -> None:
         self._time_s = result.time_s

@@ -76,7 +76,7 @@ class Recorder:
             else:
                 context.bit_rate = 4_000_000
             if self._sound is not None:
-                self._copied = self._file.add_stream_from_template(self._sound.stream)
+                self._copied = self._copy(self._sound)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise CannotRecord(_line(error)) from error
         self._graph = _to_yuv(width, height)
@@ -115,6 +115,13 @@ class Recorder:
         finally:
             if self._sound is not None:
                 self._sound.close()
+
+    def _copy(self, sound: Sound) -> Any:
+        try:
+            return self._file.add_stream_from_template(sound.stream)
+        except (av.FFmpegError, ValueError) as error:
+            name = sound.stream.codec_context.name
+            raise CannotRecord(f"sound in {name} doesn't fit into MP4; leave `copy_audio` out") from error
 
     def _put(self, frame: Any | None) -> None:
         if frame is not None:

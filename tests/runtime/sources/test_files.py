@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from seg_edge.core.errors import SourceError
+from seg_edge.core.errors import InputError, SourceError
 from seg_edge.runtime import open_source
 from seg_edge.runtime.sources import ImageSource, VideoOptions, VideoSource, names_files
 
@@ -174,3 +174,13 @@ def test_images_deeper_than_8_bits(tmp_path):
         source.value_range = (7000, 8000)
         (frame,) = source
     assert np.abs(frame.image[..., 0] - (thermal - 7000.0) * 0.255).max() <= 1
+
+
+def test_opencv_reads_where_pyav_is_missing(video, monkeypatch):
+    monkeypatch.setattr("seg_edge.runtime.sources.options.find_spec", lambda _name: None)
+    with open_source(video) as source:
+        assert source.video["reader"].startswith("OpenCV")
+        assert len(list(source)) == 10
+    for options, message in (({"reader": "pyav"}, "`reader`: PyAV is not installed"), ({"weave": True}, "need PyAV")):
+        with pytest.raises(InputError, match=message):
+            open_source(video, video=VideoOptions(**options))

@@ -108,8 +108,20 @@ def test_sound_is_copied_in_time(spoken, tmp_path):
 
 def test_sound_that_is_not_there(tmp_path):
     record(tmp_path / "mute.mp4", [0, 1])
-    with pytest.raises(SinkError, match=r"out\.mp4: the recording stopped: the source has no sound; leave `copy_audio` out"):
+    with pytest.raises(SinkError, match=r"out\.mp4: the source has no sound; leave `copy_audio` out"):
         record(tmp_path / "out.mp4", [0, 1], sound=str(tmp_path / "mute.mp4"))
+
+
+def test_sound_that_does_not_fit(tmp_path):
+    with av.open(str(tmp_path / "in.asf"), "w") as file:
+        sound = file.add_stream("wmav2", rate=44100)
+        sound.codec_context.layout = "mono"
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 2048), np.float32), "fltp", "mono")
+        samples.sample_rate, samples.pts, samples.time_base = 44100, 0, Fraction(1, 44100)
+        file.mux(sound.encode(samples))
+        file.mux(sound.encode(None))
+    with pytest.raises(SinkError, match="sound in wmav2 doesn't fit into MP4; leave `copy_audio` out$"):
+        record(tmp_path / "out.mp4", [0, 1], sound=str(tmp_path / "in.asf"))
 
 
 def test_whose_sound_can_be_copied(spoken, tmp_path):
