@@ -12,6 +12,8 @@ _RENAMED = {
     "recalibrate": "--force-recalibrate",
     "value_range": "--range",
 }
+#: Fields on how a dataset is read: only ``data check`` has options for them, and keeps them for all other verbs.
+_READING = ("layout", "value_range", "void", "snap", "exif")
 _FIELD = re.compile(r"`([a-z][a-z0-9_]*)(?:=('[^'`]*'|\"[^\"`]*\"|[^`]*))?`")
 
 
@@ -33,6 +35,11 @@ def translated(text: str, arguments: dict[str, str] | None = None) -> str:
 
     def option(match: re.Match[str]) -> str:
         name, value = match[1], match[2]
+        if name in _READING and name not in FLAGS and value is not None:
+            return f"seg-edge data check DATA {flagged(name, value)} --save"
+        return flagged(name, value)
+
+    def flagged(name: str, value: str | None) -> str:
         if arguments and name in arguments:
             return arguments[name]
         flag = FLAGS.get(name) or _RENAMED.get(name) or "--" + name.replace("_", "-")

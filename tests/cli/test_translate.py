@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from seg_edge.cli import derive
 from seg_edge.cli.translate import translated
 
 
@@ -24,3 +25,13 @@ def test_fields_become_options(text, said):
 
 def test_positional_arguments_have_their_own_names():
     assert translated("`model`: no such file", {"model": "MODEL"}) == "MODEL: no such file"
+
+
+def test_how_a_dataset_is_read(monkeypatch):
+    """A training has no such option: what keeps it for all verbs is named."""
+    text = "read such labels with `exif='stored'`"
+    monkeypatch.setattr(derive, "FLAGS", {})
+    assert translated(text) == "read such labels with seg-edge data check DATA --exif stored --save"
+    assert translated("`snap=True`") == "seg-edge data check DATA --snap --save"
+    monkeypatch.setattr(derive, "FLAGS", {"exif": "--exif"})
+    assert translated(text) == "read such labels with --exif stored"
