@@ -86,7 +86,7 @@ def _is_deep(data: Bytes) -> bool:
 
 
 def _decode_jpeg(data: Bytes, header: Header, scale: int, out: Frame | None) -> Frame | None:
-    """The same pixels as OpenCV's, in half the time; None where the file isn't flawless: OpenCV judges those."""
+    """The same pixels as OpenCV's, sooner; None where the file isn't flawless: OpenCV judges those."""
     height, width = scaled_hw(header, scale)
     try:
         frame = decode_jpeg(data, "BGR", min_height=height, min_width=width, min_factor=scale, buffer=out)
