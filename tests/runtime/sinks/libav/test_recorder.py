@@ -115,6 +115,7 @@ def test_sound_that_is_not_there(tmp_path):
 def test_sound_that_does_not_fit(tmp_path):
     with av.open(str(tmp_path / "in.asf"), "w") as file:
         sound = file.add_stream("wmav2", rate=44100)
+        sound.bit_rate = 64_000
         sound.codec_context.layout = "mono"
         samples = av.AudioFrame.from_ndarray(np.zeros((1, 2048), np.float32), "fltp", "mono")
         samples.sample_rate, samples.pts, samples.time_base = 44100, 0, Fraction(1, 44100)
