@@ -15,6 +15,8 @@ from .remote import Remote, is_remote
 
 #: Files that are read as videos.
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv")
+#: Folders below the output folder that hold results.
+RESULT_FOLDERS = ("masks", "overlays", "palette", "labelme", "geojson", "yolo")
 #: Text files with a path in each line.
 LIST_SUFFIXES = (".txt", ".lst")
 
@@ -137,7 +139,11 @@ def _folder(folder: Path, root: Path, prefix: str, out: Path | None, above: set[
         if entry.name.startswith(".") or not entry.is_dir():
             continue
         sub = folder / entry.name
-        if out is not None and out.exists() and sub.samefile(out):
+        if (
+            out is not None
+            and out.exists()
+            and (sub.samefile(out) or (entry.name in RESULT_FOLDERS and folder.samefile(out)))
+        ):
             continue
         yield from _folder(sub, root, prefix, out, above | {(state.st_dev, state.st_ino)})
 

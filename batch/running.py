@@ -55,7 +55,7 @@ class Run:
         self._worker = Worker(segmenter, options)
         self._tasks = islice(tasks, options.max_frames)
         self._taking, self._counting = threading.Lock(), threading.Lock()
-        self._stop = threading.Event()
+        self._stop, self._ended = threading.Event(), threading.Event()
         self._broken: BaseException | None = None
         self._images = self._failed = 0
         self._errors: list[tuple[str, str]] = []
@@ -65,17 +65,16 @@ class Run:
         """Does all tasks. Raises as :meth:`.Plan.run`."""
         begun = perf_counter()
         count = self._options.workers or (os.cpu_count() or 1) + 1
-        threads = [threading.Thread(target=self._work, name=f"predict-{n}", daemon=True) for n in range(count)]
-        for thread in threads:
-            thread.start()
+        # Ctrl-C may interrupt a start whose thread already runs. So a thread that never raises starts and joins them.
+        leader = threading.Thread(target=self._lead, args=(count,), name="predict", daemon=True)
         try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.2)
+            leader.start()
+            while not self._ended.wait(0.2):
+                pass
         except BaseException:
+            # Images in work are finished: the engine must not be closed, nor the process ended, beside a request.
             self._stop.set()
-            for thread in threads:
-                thread.join()
+            self._ended.wait()
             raise
         if self._broken is not None:
             raise self._broken
@@ -93,6 +92,14 @@ class Run:
             errors=self._errors,
             manifest=self._results.manifest,
         )
+
+    def _lead(self, count: int) -> None:
+        threads = [threading.Thread(target=self._work, name=f"predict-{n}", daemon=True) for n in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._ended.set()
 
     def _work(self) -> None:
         while not self._stop.is_set():

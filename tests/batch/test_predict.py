@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,8 +64,11 @@ def test_sub_folders_and_equal_stems_keep_their_names(tiny_model, images, tmp_pa
 
 
 def test_an_output_folder_inside_the_source_is_no_source(tiny_model, images):
-    for _ in range(2):
-        assert predict(images, images / "out", tiny_model).images == 3
+    for out in (images, images / "out"):
+        for _ in range(2):
+            assert predict(images, out, tiny_model).images == 3
+        shutil.rmtree(out / "masks")
+        shutil.rmtree(out / "overlays")
 
 
 @pytest.mark.parametrize("kind", ["glob", "list", "two folders"])
