@@ -19,7 +19,7 @@ def run(out: Path, words: str) -> int:
 def test_writes_dataset_and_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "data"
     assert run(out, "--train 2 --val 1 --size 48x64 --domain fog,dusk --video 0.2 --fps 10") == 0
-    assert "2 train + 1 val pictures, 64x48, fog, dusk, video.mp4 of 0.2 s" in capsys.readouterr().out.replace("\n", " ")
+    assert "2 train + 1 val images, 64x48, fog, dusk, video.mp4 of 0.2 s" in capsys.readouterr().out.replace("\n", " ")
     assert open_dataset(out, "train").read(0)[0].shape == (48, 64, 3)
     assert (out / "video.mp4").stat().st_size > 0
     assert len(list((out / "video_labels").iterdir())) == 2
