@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .frame import kernels
 from .frame.result import Frame, Mask, Result
@@ -82,6 +83,32 @@ class SharedSegmenter:
                 return self.segmenter.finish(pending, [(out, None)], mask=mask, overlay=overlay, computed=mine.set)[0]
             finally:
                 mine.set()
+
+    def network_output(self, frames: Frame) -> npt.NDArray[Any]:
+        """The network's own output for frames of its input size.
+
+        Args:
+            frames: uint8 (N, H, W, 3), C-contiguous.
+
+        Returns:
+            float32 (N, C, h, w) logits or uint8 (N, H, W) labels, the caller's.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        engine = self.segmenter.engine
+        with self._slots:
+            mine = threading.Event()
+            with self._starting:
+                ticket = engine.start(frames)
+                before, self._computed = self._computed, mine
+            try:
+                before.wait()
+                output: npt.NDArray[Any] = engine.wait(ticket).copy()
+            finally:
+                mine.set()
+                engine.release(ticket)
+        return output
 
     def _one_by_one(
         self, frame: Frame, size_hw: tuple[int, int], mask: bool, overlay: bool, out: Mask | None, name: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -12,9 +11,10 @@ import numpy.typing as npt
 
 from ...core.labels import Labels
 from ...core.spec import ModelSpec
-from ...runtime import Segmenter, SourceFrame
+from ...runtime import Segmenter
 from ...runtime.frame import kernels
 from ...runtime.frame.style import Style
+from ...runtime.shared import SharedSegmenter
 
 Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
@@ -41,11 +41,7 @@ class ServedModel:
     def __init__(self, name: str, segmenter: Segmenter) -> None:
         self.name = name
         self.segmenter = segmenter
-        self._starting = threading.Lock()
-        self._slots = threading.Semaphore(segmenter.most_in_flight)
-        # Set when the request that was started last has left the network.
-        self._computed = threading.Event()
-        self._computed.set()
+        self._shared = SharedSegmenter(segmenter)
 
     @property
     def spec(self) -> ModelSpec:
@@ -67,40 +63,12 @@ class ServedModel:
         Raises:
             EngineError: the engine failed.
         """
-        size_hw = size_hw or frame.shape[:2]
-        if self.segmenter.most_in_flight == 1:
-            return self._one_by_one(frame, size_hw, out)
         begun = perf_counter()
-        with self._slots:
-            mine = threading.Event()
-            with self._starting:
-                pending = self.segmenter.start([SourceFrame(frame, 0, "", begun)])
-                before, self._computed = self._computed, mine
-            try:
-                # The oldest is finished first.
-                before.wait()
-                if size_hw != frame.shape[:2]:
-                    # Of a frame whose overlay is not wanted only the size counts.
-                    shape = np.broadcast_to(np.uint8(0), (*size_hw, 3))
-                    pending = replace(pending, frames=(replace(pending.frames[0], image=shape),))
-                result = self.segmenter.finish(pending, [(out, None)], overlay=False, computed=mine.set)[0]
-            finally:
-                mine.set()
+        result = self._shared.segment(frame, size_hw, out=out)
         stages = dict(result.stages_ms)
         stages["wait"] = 1e3 * (perf_counter() - begun) - sum(stages[name] for name in ("pre", "engine", "post"))
         assert result.mask is not None
         return Segmented(result.mask, stages)
-
-    def _one_by_one(self, frame: Frame, size_hw: tuple[int, int], out: Mask | None) -> Segmented:
-        """For engines that do a frame's whole way on their device."""
-        begun = perf_counter()
-        with self._starting:
-            waited = perf_counter()
-            if frame.shape[:2] != size_hw:
-                frame = kernels.resize(frame, size_hw, "bilinear")
-            result = self.segmenter.process(frame, overlay=False, mask_out=out)
-        assert result.mask is not None
-        return Segmented(result.mask, {"wait": 1e3 * (waited - begun), **result.stages_ms})
 
     def overlay(self, frame: Frame, mask: Mask, style: Style) -> Frame:
         """The frame with the classes' colours blended in, painted into the frame itself."""
@@ -115,19 +83,7 @@ class ServedModel:
         Returns:
             float32 (N, C, h, w) logits or uint8 (N, H, W) labels, the caller's.
         """
-        engine = self.segmenter.engine
-        with self._slots:
-            mine = threading.Event()
-            with self._starting:
-                ticket = engine.start(frames)
-                before, self._computed = self._computed, mine
-            try:
-                before.wait()
-                output: npt.NDArray[Any] = engine.wait(ticket).copy()
-            finally:
-                mine.set()
-                engine.release(ticket)
-        return output
+        return self._shared.network_output(frames)
 
     def about(self) -> dict[str, Any]:
         """What a client should know, as JSON values."""
