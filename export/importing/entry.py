@@ -46,7 +46,7 @@ def _from_torch(network: Any, options: ImportOptions) -> tuple[onnx.ModelProto, 
             raise ModelFileError(f"{network}: not a file of torch.export ({one_line(error)}); save it again") from error
     if isinstance(network, torch.export.ExportedProgram):
         module = network.module()
-        module.train = lambda _mode=True: module  # the exporter sets the mode, which programs refuse
+        setattr(module, "train", lambda _mode=True: module)  # noqa: B010  # the exporter sets the mode, which programs refuse
         return _converted(module, _size_of(network, options, name), name)
     if not isinstance(network, torch.nn.Module):
         raise InputError(
