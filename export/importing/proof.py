@@ -152,10 +152,16 @@ def best_alternative(
         for changes, preprocessing, corners in group:
             share = agreement_with(original, frames, wanted, preprocessing, align_corners=corners, ignore=ignore)
             each = Alternative(changes, share, preprocessing, corners)
-            if best is None or each.agreement > best.agreement:
+            if best is None or _explains_more(each, best):
                 best = each
     # Half of the missing agreement is a clear gain; less may be chance.
     return best if best is not None and best.agreement > now + 0.5 * (1 - now) else None
+
+
+def _explains_more(each: Alternative, best: Alternative) -> bool:
+    """Whether an alternative is better; with more changes, it must leave a fifth less unexplained."""
+    more = len(each.changes) > len(best.changes)
+    return 1 - each.agreement < (1 - best.agreement) * (0.8 if more else 1)
 
 
 def agreement_with(

@@ -120,6 +120,19 @@ def test_an_engine_that_computes_something_else_may_not_be_used(write, tmp_path,
     assert "don't use this engine" in report.table()[1][1][5]
 
 
+def test_masks_of_a_single_class_prove_little(write, tmp_path):
+    import onnx
+    from onnx import numpy_helper
+
+    path = write(["resize"])
+    model = onnx.load(path)
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "head.bias")
+    bias.CopyFrom(numpy_helper.from_array(np.array([0, 0, 1e3, 0], np.float32), "head.bias"))
+    onnx.save(model, path)
+    report = import_network(path, tmp_path / "out", OPTIONS)
+    assert "every pixel has class 2: compare on frames that show more, with frames or data" in report.notes
+
+
 def test_guesses_have_reasons(write, tmp_path):
     path = write(["resize"], producer="paddle2onnx")
     report = import_network(path, tmp_path / "out", ImportOptions(engine="onnxruntime", threads=1))
