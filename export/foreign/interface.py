@@ -26,6 +26,7 @@ Form = Literal["NCHW", "NHWC", "CHW", "HW", "labels"]
 _DTYPES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16", TensorProto.UINT8: "uint8"}
 _MOST_CLASSES = 255
 _MOST_VALUES = 2**31
+_LONGEST_SIDE = 8192
 _EXPECTED = "expected one input, uint8 or float, N×3×H×W or N×H×W×3 with N free or 1"
 
 
@@ -105,8 +106,8 @@ def read_input(model: onnx.ModelProto, where: str, input_hw: tuple[int, int] | N
             "or export the file with a free size"
         )
     height, width = (fixed or free for fixed, free in zip(spatial, input_hw or (0, 0), strict=True))
-    if height * width > 8192 * 8192:
-        raise ModelFileError(f"{where}: a network with input {said}; expected at most 8192x8192 pixels")
+    if max(height, width) > _LONGEST_SIDE:
+        raise ModelFileError(f"{where}: a network with input {said}; expected at most {_LONGEST_SIDE} pixels a side")
     return Input(inputs[0].name, _DTYPES[kind.elem_type], layout, (height, width))  # type: ignore[arg-type]
 
 

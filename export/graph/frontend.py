@@ -60,7 +60,8 @@ def add_front(
     std_bgr = np.array(std[::-1], np.float32).reshape(1, 3, 1, 1)
     if foldable:
         for node in readers:
-            weight = known[node.input[1]].astype(np.float64)
+            with np.errstate(invalid="ignore"):  # a damaged file may hold signalling NaN
+                weight = known[node.input[1]].astype(np.float64)
             folded = (weight[:, ::-1] if rgb else weight) / std_bgr.astype(np.float64)
             name = f"{node.input[1]}.bgr"
             set_weight(model, name, folded.astype(np.float32))

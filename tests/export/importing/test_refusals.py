@@ -50,6 +50,14 @@ def test_a_detection_network_and_a_classifier(tmp_path):
     refused(path, tmp_path / "out", r"input image0 float \(1, 3, 64, 64\); image1 .*expected one input")
 
 
+def test_an_input_that_no_frame_is_resized_to(write, tmp_path):
+    path = write(["resize"])
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 65536
+    onnx.save(model, path)
+    refused(path, tmp_path / "out", "expected at most 8192 pixels a side")
+
+
 def test_custom_operators(write, tmp_path):
     refused(write(domain="acme"), tmp_path / "out", r"operators that ONNX doesn't define \(acme\.Special\)")
 
