@@ -58,6 +58,12 @@ def check_network(model: onnx.ModelProto, where: str | Path) -> None:
         raise ModelFileError(
             f"{where}: has opset {opset}; expected {OLDEST_OPSET} or newer; export it again with a newer opset"
         )
+    texts = [model.producer_name, *(text for entry in model.metadata_props for text in (entry.key, entry.value))]
+    texts += [each.name for each in (*model.graph.initializer, *model.graph.input, *model.graph.output)]
+    for node in _nodes(model.graph):
+        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
+    if not all(isinstance(text, str) for text in texts):  # protobuf gives bytes for what is no UTF-8
+        raise ModelFileError(f"{where}: a name in it is not UTF-8; the file is damaged; copy it again")
     own = {function.domain for function in model.functions}
     foreign = sorted({f"{n.domain}.{n.op_type}" for n in _nodes(model.graph) if n.domain not in _DOMAINS | own})
     if foreign:

@@ -67,6 +67,8 @@ def test_files_that_are_damaged_or_something_else(write, tmp_path):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     refused(path, tmp_path / "out", "not an ONNX file, or cut off")
+    path.write_bytes(whole.replace(b"head.bias", b"head.\xffias"))
+    refused(path, tmp_path / "out", "a name in it is not UTF-8")
     path.write_bytes(b"")
     refused(path, tmp_path / "out", "no nodes")
     path.write_text("<html>")
