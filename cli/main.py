@@ -45,7 +45,7 @@ VERBS = {
     "build": "Build an engine file for TensorRT or TensorRT-RTX from an exported model.",
     "verify": "Replay the golden frames: does this machine compute what the export machine computed?",
     "run": "Segment a camera, a video or images live, and report frames per second and latency.",
-    "predict": "Segment images in bulk: folders, lists, videos and buckets.",
+    "predict": "Segment images in bulk: folders, lists, videos and buckets to masks.",
     "serve": "Serve models over HTTP: images in, masks out; a page for the browser at /.",
     "bench": "Measure latency and frames per second, or compare two reports: bench compare A B.",
     "doctor": "Say what this machine can do, and why not the rest.",

@@ -45,7 +45,7 @@ def predict(
     threads: Annotated[int | None, THREADS] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here.", callback=writable)] = None,
 ) -> None:
-    """Segment images in bulk: folders, lists, videos and buckets to masks, overlays and annotation files."""
+    """Segment images in bulk: folders, lists, videos and buckets to masks."""
     model, given = _parted([*(sources or [])])
     given += source or []
     if not given:
