@@ -145,7 +145,7 @@ def _work(seeds: list[int], pipe: Any) -> None:
                 pass
             try:
                 Graph.from_bytes(data).to_bytes()
-            except (WireError, UnicodeDecodeError, ValueError):
+            except (WireError, UnicodeDecodeError):
                 pass
             try:
                 import_network(file, out, options)

@@ -7,6 +7,7 @@ copied byte for byte. Field numbers: https://github.com/onnx/onnx/blob/main/onnx
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,8 @@ class Graph:
             elif number == _NODE:
                 graph.nodes.append(_read_node(payload))
             elif number == _INITIALIZER:
-                graph._tensors[_groups(payload).get(_TENSOR_NAME, [b""])[0].decode()] = payload
+                names = _payloads(_groups(payload), _TENSOR_NAME) or [b""]
+                graph._tensors[names[0].decode()] = payload
             else:
                 if number in (_INPUT, _OUTPUT, _VALUE_INFO):
                     name, shape = _read_value(payload)
@@ -127,13 +129,15 @@ class Graph:
         if name not in self._tensors:
             return None
         groups = _groups(self._tensors[name])
-        dtype = _DTYPES.get(int(groups.get(_DATA_TYPE, [0])[0]))
-        if dtype is None or _RAW_DATA not in groups:
+        code = groups.get(_DATA_TYPE, [0])[0]
+        dtype = _DTYPES.get(code) if isinstance(code, int) else None
+        raw = _payloads(groups, _RAW_DATA)
+        if dtype is None or not raw:
             return None
         dims = [value for item in groups.get(_DIMS, []) for value in _numbers(item)]
-        values = np.frombuffer(groups[_RAW_DATA][0], dtype)
-        if values.size != int(np.prod(dims)):
-            raise WireError(f"constant {name} holds {values.size} values, its shape is {dims}")
+        if len(raw[0]) != prod(dims) * np.dtype(dtype).itemsize:
+            raise WireError(f"constant {name} holds {len(raw[0])} bytes, its shape is {dims}")
+        values = np.frombuffer(raw[0], dtype)
         return values.reshape(dims)
 
     def set_constant(self, name: str, value: Array) -> None:
@@ -221,13 +225,25 @@ def _read_value(message: bytes) -> tuple[str, Shape]:
     """Name and shape of a ValueInfoProto; an unknown shape is empty."""
     groups = _groups(message)
     shape: list[int | None] = []
-    for kind in groups.get(2, []):  # type
-        for tensor in _groups(kind).get(1, []):  # tensor_type
-            for dims in _groups(tensor).get(2, []):  # shape
-                for dim in _groups(dims).get(1, []):
-                    sizes = _groups(dim).get(1, [None])  # dim_value; dim_param leaves it free
-                    shape.append(sizes[0])
-    return groups.get(1, [b""])[0].decode(), tuple(shape)
+    for kind in _payloads(groups, 2):  # type
+        for tensor in _payloads(_groups(kind), 1):  # tensor_type
+            for dims in _payloads(_groups(tensor), 2):  # shape
+                for dim in _payloads(_groups(dims), 1):
+                    size = _groups(dim).get(1, [None])[0]  # dim_value; dim_param leaves it free
+                    shape.append(size if isinstance(size, int) else None)
+    return (_payloads(groups, 1) or [b""])[0].decode(), tuple(shape)
+
+
+def _payloads(groups: dict[int, list[Any]], number: int) -> list[bytes]:
+    """The texts or messages of a field.
+
+    Raises:
+        WireError: one of them is a number.
+    """
+    values = groups.get(number, [])
+    if not all(isinstance(value, bytes) for value in values):
+        raise WireError(f"field {number} holds a number instead of a text or message")
+    return values
 
 
 def _copy(number: int, kind: int, payload: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from seg_edge.core.errors import SegEdgeError
 from seg_edge.export import ImportOptions, import_network
+from seg_edge.runtime.modelfile.onnxgraph import Graph
+from seg_edge.runtime.modelfile.wire import WireError
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "import_robustness.py"
 
@@ -33,6 +36,8 @@ def test_mutations(robustness, tmp_path, first):
         data = robustness.mutated(model, seed)
         assert len(data) < 2 * len(model)
         file.write_bytes(data)
+        with suppress(WireError, UnicodeDecodeError):
+            Graph.from_bytes(data).to_bytes()
         try:
             report = import_network(file, out, options)
         except SegEdgeError as error:

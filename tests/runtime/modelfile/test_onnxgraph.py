@@ -8,7 +8,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from seg_edge.runtime.modelfile.onnxgraph import Graph, node
-from seg_edge.runtime.modelfile.wire import WireError
+from seg_edge.runtime.modelfile.wire import WireError, put_bytes, put_number
 
 
 def no_types(model):
@@ -82,3 +82,13 @@ def test_replaced_nodes_stand_in_their_place_and_unused_ones_go(tiny):
 def test_damage_is_an_error(damage):
     with pytest.raises(WireError):
         Graph.from_bytes(damage)
+
+
+def test_a_number_where_a_text_belongs_is_said():
+    """Fields of another wire type: an initializer's name, and a dimension of an input."""
+    for body in (
+        put_bytes(5, put_number(8, 3)),
+        put_bytes(11, put_bytes(1, "x") + put_bytes(2, put_bytes(1, put_bytes(2, put_number(1, 4))))),
+    ):
+        with pytest.raises(WireError, match="holds a number instead of a text or message"):
+            Graph.from_bytes(put_bytes(7, body))
