@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..core.artefact import check_writable
 from ..core.shipped import DEFAULT, shipped
 from .progress import loading as loading
 from .progress import progress_bar as progress_bar
@@ -49,6 +48,8 @@ def writable(path: Path | None) -> Path | None:
         InputError: ``path`` is a folder, or its folder can't be created or written.
     """
     if path is not None:
+        from ..core.artefact import check_writable
+
         check_writable(path)
     return path
 
