@@ -9,11 +9,11 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import EngineError, InputError, SegEdgeError
+from ..core.errors import EngineError, InputError
 from ..core.progress import Progress
 from .inputs import Item
 from .options import PredictOptions
@@ -154,10 +154,8 @@ def _settings(options: PredictOptions) -> dict[str, Any]:
 def _row(number: int, item: Item) -> dict[str, Any]:
     if item.is_video:
         raise InputError(f"{item.path}: a video has one reader; run videos without `ray`")
-    suffix = PurePosixPath(item.path).suffix
-    file = item.name if item.name.endswith(suffix) else item.name + suffix
     address = item.remote.address if item.remote is not None else None
-    return {"input": item.path, "name": item.name, "file": file, "number": number, "remote": address}
+    return {"input": item.path, "name": item.name, "file": item.file, "number": number, "remote": address}
 
 
 class _Actor:
@@ -178,25 +176,18 @@ class _Actor:
         return {"row": [json.dumps(row) for row, _ in done], "entries": [json.dumps(entries) for _, entries in done]}
 
     def _one(self, row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        from .segment import IMAGE_ERRORS
-
         begun = perf_counter()
         address = row.pop("remote")
         if address is not None and address not in self._remotes:
             self._remotes[address] = Remote(address)
-        item = Item(row["input"], row["name"], self._remotes.get(address) if address else None)
-        try:
-            pixels, size_hw = self._worker.decoded(item.read(), item.path)
-        except IMAGE_ERRORS as error:
-            reason = str(error) if isinstance(error, SegEdgeError) else f"{item.path}: can't be read ({error})"
-            return {**row, "error": " ".join(reason.split())}, {}
-        found = self._worker.segmented(pixels, size_hw, item.name, row["file"])
+        item = Item(row["input"], row["name"], row["file"], self._remotes.get(address) if address else None)
+        found = self._worker.row_of(row, item.read)
+        if found is None:
+            return row, {}
         for _form, file, data in found.files:
             self._store.write(file, data)
-        outputs = {form: at for form, at, _ in found.files}
-        milliseconds = round(1e3 * (perf_counter() - begun), 2)
-        whole = {"size": list(size_hw), "shares": found.shares, "outputs": outputs, "milliseconds": milliseconds}
-        return {**row, **whole}, dict(found.entries)
+        row["milliseconds"] = round(1e3 * (perf_counter() - begun), 2)
+        return row, dict(found.entries)
 
 
 def local_path(model: str | Path) -> str:

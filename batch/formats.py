@@ -46,8 +46,8 @@ class Format:
         """The file of an image, below the output folder; None where the format has no file for each image."""
         return None
 
-    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
-        """The content of :meth:`path`. ``mask`` and ``overlay`` are uint8 (H, W) and (H, W, 3)."""
+    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+        """The content of :meth:`path`, for the image ``file``. ``mask`` and ``overlay`` are uint8 (H, W) and (H, W, 3)."""
         raise NotImplementedError
 
     def entry(self, name: str, source: str, mask: Mask) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class _MaskPng(Format):
     def path(self, name: str) -> str:
         return f"masks/{name}.png"
 
-    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
         assert mask is not None
         return encode_png(mask)
 
@@ -78,7 +78,7 @@ class _PalettePng(Format):
     def path(self, name: str) -> str:
         return f"palette/{name}.png"
 
-    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
         assert mask is not None
         return with_palette(encode_png(mask), self.labels.palette_bgr[:, ::-1])
 
@@ -89,7 +89,7 @@ class _OverlayJpeg(Format):
     def path(self, name: str) -> str:
         return f"overlays/{name}.jpg"
 
-    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
         assert overlay is not None
         return cv2.imencode(".jpg", overlay, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))[1].tobytes()
 
@@ -98,7 +98,7 @@ class _Geojson(Format):
     def path(self, name: str) -> str:
         return f"geojson/{name}.geojson"
 
-    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
         assert mask is not None
         found = feature_collection(mask, self.labels.names, list(range(len(self.labels))))
         return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
@@ -108,9 +108,9 @@ class _Labelme(Format):
     def path(self, name: str) -> str:
         return f"labelme/{name}.json"
 
-    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
         assert mask is not None
-        return LabelmeWriter(".", self.labels).document(f"{name}.jpg", mask).encode()
+        return LabelmeWriter(".", self.labels).document(file, mask).encode()
 
     def finish(self, store: Store, rows: Rows, entries: Rows, part: str) -> None:
         store.write("labelme/labels.txt", LabelmeWriter(".", self.labels).summary().encode())
@@ -120,9 +120,9 @@ class _Yolo(Format):
     def path(self, name: str) -> str:
         return f"yolo/labels/{name}.txt"
 
-    def encode(self, name: str, mask: Mask | None, overlay: Frame | None) -> bytes:
+    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
         assert mask is not None
-        return YoloWriter(".", self.labels).document(f"{name}.jpg", mask).encode()
+        return YoloWriter(".", self.labels).document(file, mask).encode()
 
     def finish(self, store: Store, rows: Rows, entries: Rows, part: str) -> None:
         store.write("yolo/data.yaml", YoloWriter(".", self.labels).summary().encode())

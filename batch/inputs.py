@@ -28,11 +28,13 @@ class Item:
     Attributes:
         path: Path, or address of an object.
         name: Name of its results: sub-folders are kept, the suffix is not (unless another file differs in nothing else).
+        file: Its file name as annotations say it: sub-folders and suffix are kept.
         remote: The store of an object; None for a local file.
     """
 
     path: str
     name: str
+    file: str
     remote: Remote | None = None
 
     @property
@@ -65,6 +67,8 @@ def find_items(sources: Sequence[str], out: Path | None = None) -> Iterator[Item
     """
     several = len(sources) > 1
     roots = Counter(_prefix(source) for source in sources)
+    named: dict[str, str] = {}
+    given: set[str] = set()
     for source in sources:
         # Of several folders, each keeps its name in front, so that equal files in them stay apart.
         prefix = _prefix(source) if several else ""
@@ -76,6 +80,16 @@ def find_items(sources: Sequence[str], out: Path | None = None) -> Iterator[Item
         found = False
         for item in _of(source, prefix, out):
             found = True
+            if several:
+                other = named.setdefault(item.name, item.path)
+                if other != item.path:
+                    raise SourceError(
+                        f"source {source}: {item.path} and {other} are both called {item.name!r}, so one result would "
+                        "replace the other; run them apart, or name the folder above"
+                    )
+                if item.path in given:
+                    continue
+                given.add(item.path)
             yield item
         if not found:
             raise SourceError(
@@ -112,7 +126,7 @@ def _of(source: str, prefix: str, out: Path | None) -> Iterator[Item]:
         if suffix in LIST_SUFFIXES:
             yield from _named(_listed(path), prefix)
         else:
-            yield Item(str(path), path.stem)
+            yield Item(str(path), path.stem, path.name)
     elif glob.has_magic(source):
         root = _fixed_part(source)
         files = (file for file in sorted(glob.glob(source, recursive=True)) if _wanted(Path(file).name))
@@ -159,10 +173,13 @@ def _wanted(name: str) -> bool:
 def _named(files: Iterable[tuple[str, str]], prefix: str, remote: Remote | None = None) -> Iterator[Item]:
     """Items of (path, path below the root). Files that differ in the suffix only keep it in their names."""
     pairs = list(files)
+    all_files = {relative for _, relative in pairs}
     stems = Counter(str(PurePosixPath(relative).with_suffix("")) for _, relative in pairs)
     for path, relative in pairs:
         stem = str(PurePosixPath(relative).with_suffix(""))
-        yield Item(path, str(PurePosixPath(prefix, stem if stems[stem] == 1 else relative)), remote)
+        # "a.jpg" and "a.jpg.png": the second one's stem is the first one's whole name.
+        name = stem if stems[stem] == 1 and stem not in all_files else relative
+        yield Item(path, str(PurePosixPath(prefix, name)), str(PurePosixPath(prefix, relative)), remote)
 
 
 def _listed(file: Path) -> list[tuple[str, str]]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import PurePosixPath
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import InputError, SegEdgeError
+from ..core.cpu import resolve_threads
+from ..core.errors import InputError
 from ..core.progress import Progress
 from .inputs import Item
 from .options import PredictOptions
 from .report import SHOWN, PredictReport
 from .results import Results
-from .segment import IMAGE_ERRORS, Worker
+from .segment import Worker
 
 if TYPE_CHECKING:
     from ..runtime.frame.result import Frame
@@ -64,7 +63,7 @@ class Run:
     def run(self) -> PredictReport:
         """Does all tasks. Raises as :meth:`.Plan.run`."""
         begun = perf_counter()
-        count = self._options.workers or (os.cpu_count() or 1) + 1
+        count = self._options.workers or resolve_threads(None) + 1
         # Ctrl-C may interrupt a start whose thread already runs. So a thread that never raises starts and joins them.
         leader = threading.Thread(target=self._lead, args=(count,), name="predict", daemon=True)
         try:
@@ -115,22 +114,16 @@ class Run:
 
     def _one(self, number: int, item: Item, frame: tuple[int, Frame] | None) -> None:
         begun = perf_counter()
-        name, path, file = item.name, item.path, item.name + PurePosixPath(item.path).suffix
+        name, path, file = item.name, item.path, item.file
         if frame is not None:
             name, path = f"{name}_{frame[0]:06d}", f"{path}#{frame[0]}"
             file = f"{name}.jpg"
-        elif item.name.endswith(PurePosixPath(item.path).suffix):
-            file = item.name
         row: dict[str, Any] = {"input": path, "name": name, "file": file, "number": number}
-        try:
-            pixels, size_hw = (frame[1], frame[1].shape[:2]) if frame else self._worker.decoded(item.read(), path)
-        except IMAGE_ERRORS as error:
-            reason = str(error) if isinstance(error, SegEdgeError) else f"{path}: can't be read ({error})"
-            self._results.add({**row, "error": " ".join(reason.split())}, (), {})
-            self._count_error(path, reason)
+        done = self._worker.row_of(row, item.read, None if frame is None else frame[1])
+        if done is None:
+            self._results.add(row, (), {})
+            self._count_error(path, row["error"])
             return
-        done = self._worker.segmented(pixels, size_hw, name, file)
-        row |= {"size": list(size_hw), "shares": done.shares, "outputs": {form: at for form, at, _ in done.files}}
         self._results.add(row, done.files, done.entries, begun)
         with self._counting:
             self._images += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..core.errors import DataError
+from ..core.errors import DataError, SegEdgeError
 from ..core.labels import Labels
 from ..core.shipped import DEFAULT
 from ..datasets.imagefiles.decoding import decode, scale_for
@@ -56,6 +56,30 @@ class Worker:
         frame = decode_image(data, path, self._value_range)
         return frame, frame.shape[:2]
 
+    def row_of(self, row: dict[str, Any], read: Callable[[], bytes], frame: Frame | None = None) -> Done | None:
+        """Does one image, and completes its line of the manifest.
+
+        Args:
+            row: With ``input``, ``name`` and ``file``; gets ``size``, ``shares`` and ``outputs``, or ``error``.
+            read: Gives the content of the file.
+            frame: Its pixels where they are decoded already.
+
+        Returns:
+            What is to be written; None where the image can't be read or segmented.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        try:
+            pixels, size_hw = self.decoded(read(), row["input"]) if frame is None else (frame, frame.shape[:2])
+            done = self.segmented(pixels, size_hw, row["name"], row["file"])
+        except IMAGE_ERRORS as error:
+            reason = str(error) if isinstance(error, SegEdgeError) else f"{row['input']}: can't be read ({error})"
+            row["error"] = " ".join(reason.split())
+            return None
+        row |= {"size": list(size_hw), "shares": done.shares, "outputs": {form: at for form, at, _ in done.files}}
+        return done
+
     def segmented(self, frame: Frame, size_hw: tuple[int, int], name: str, path: str) -> Done:
         """Everything that is written for one image.
 
@@ -69,7 +93,7 @@ class Worker:
         for form in self.formats:
             file = form.path(name)
             if file is not None:
-                files.append((form.name, file, form.encode(name, mask, result.overlay_bgr)))
+                files.append((form.name, file, form.encode(path, mask, result.overlay_bgr)))
         entries = {form.name: form.entry(name, path, mask) for form in self.formats if form.journalled}
         return Done(mask, shares(mask, self.labels), files, entries)
 

@@ -33,7 +33,8 @@ class Store:
         self.work = work if self._remote is not None and work is not None else self._root
         self._folders: set[Path] = set()
         try:
-            self.work.mkdir(parents=True, exist_ok=True)
+            if self._remote is None or work is not None:
+                self.work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{self.work}: the folder can't be made ({error.strerror}); choose another `out`") from error
 

@@ -125,6 +125,7 @@ def test_every_format_at_once_and_what_reads_it_back_has_the_same_pixels(tiny_mo
         text = (out / "yolo" / "labels" / f"{name}.txt").read_text()
         assert text == YoloWriter(tmp_path, labels).document(f"{name}.png", mask)
         text = (out / "labelme" / f"{name}.json").read_text()
+        assert json.loads(text)["imagePath"] == f"{Path(name).name}.png"
         assert json.loads(text)["imageHeight"] == mask.shape[0]
     lines = (out / "shares.csv").read_text().splitlines()
     assert lines[0] == "image,height,width,class0,class1,class2"
@@ -151,6 +152,30 @@ def test_bad_images_end_nothing_and_are_tried_again(tiny_model, images, tmp_path
     assert (again.images, again.failed, again.skipped) == (1, 1, 3)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(manifest(tmp_path / "o")) == 5  # one line for each input
+
+
+def test_an_image_beyond_the_kernels_limit_ends_nothing(tiny_model, images, tmp_path):
+    cv2.imwrite(str(images / "long.png"), np.zeros((2, 16400, 3), np.uint8))
+    report = predict(images, tmp_path / "o", tiny_model, MASKS)
+    assert (report.images, report.failed) == (3, 1)
+    assert report.errors[0][0].endswith("long.png")
+
+
+def test_equal_names_from_several_sources_are_refused_and_one_file_twice_is_one(tiny_model, images, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    os.link(images / "a.png", other / "a.png")
+    with pytest.raises(SourceError, match="are both called 'a'"):
+        predict([images / "a.png", other / "a.png"], tmp_path / "o", tiny_model, MASKS)
+    assert predict([images / "a.png", images / "a.png"], tmp_path / "o", tiny_model, MASKS).images == 1
+
+
+def test_a_stem_that_is_another_files_name(tiny_model, images, tmp_path):
+    os.link(images / "a.png", images / "a.bmp.png")
+    predict(images, tmp_path / "o", tiny_model, PredictOptions(formats=("mask", "coco")))
+    assert files(tmp_path / "o", "masks") == ["a.bmp.png", "a.bmp.png.png", "a.png.png", "sub/deep/b.png"]
+    document = json.loads((tmp_path / "o" / "coco.json").read_text())
+    assert [row["file_name"] for row in document["images"]] == ["a.bmp", "a.bmp.png", "a.png", "sub/deep/b.png"]
 
 
 def test_too_many_errors(tiny_model, images, tmp_path):
