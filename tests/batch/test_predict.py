@@ -17,6 +17,7 @@ import pytest
 
 from seg_edge.batch import PredictOptions, Segment, predict
 from seg_edge.batch.options import FORMATS
+from seg_edge.batch.store import Store
 from seg_edge.core.errors import InputError, SinkError, SourceError
 from seg_edge.core.labels import Labels
 from seg_edge.datasets import ConvertOptions, convert
@@ -312,3 +313,10 @@ def test_segment_for_frameworks(tiny_model, images):
     mask = cv2.imdecode(np.frombuffer(done["png"][1], np.uint8), cv2.IMREAD_UNCHANGED)
     with Segmenter(tiny_model) as seg:
         np.testing.assert_array_equal(mask, seg(cv2.imread(str(images / "sub/deep/b.png"))))
+
+
+def test_a_store_without_a_local_folder_makes_none(tmp_path, monkeypatch):
+    pytest.importorskip("fsspec")
+    monkeypatch.chdir(tmp_path)
+    Store("memory://bucket/actor").write("masks/a.png", b"x")
+    assert list(tmp_path.iterdir()) == []
