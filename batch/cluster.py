@@ -168,7 +168,7 @@ class _Actor:
         options = PredictOptions(**settings)
         self._store = Store(out)
         self._remotes: dict[str, Remote] = {}
-        self._segmenter = Segmenter(model, engine, threads=1, alpha=options.alpha)
+        self._segmenter = Segmenter(model, engine, threads=1, **options.segmenting)
         self._worker: Worker = Worker(self._segmenter, options)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -8,22 +8,25 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 
 from ..core.errors import InputError
-from ..core.labels import Labels
+from ..core.labels import VOID, Labels
 from ..datasets.encodings.png import encode_png, with_palette
 from ..datasets.encodings.polygons import feature_collection
 from ..datasets.writers import CocoWriter, LabelmeWriter, YoloWriter
+from ..datasets.writers.base import BACKGROUND, MaskWriter
+from .options import PredictOptions
 from .store import Store, line_at
 
 if TYPE_CHECKING:
-    from ..runtime.frame.result import Frame, Mask
+    from ..runtime.frame.result import Mask, Result
 
 _QUALITY = 95
 Rows = Iterator[dict[str, Any]]
+_Writer = TypeVar("_Writer", bound=MaskWriter)
 
 
 class Format:
@@ -41,13 +44,15 @@ class Format:
 
     def __init__(self, name: str, labels: Labels) -> None:
         self.name, self.labels = name, labels
+        #: Masks may have void pixels.
+        self.void = False
 
     def path(self, name: str) -> str | None:
         """The file of an image, below the output folder; None where the format has no file for each image."""
         return None
 
-    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
-        """The content of :meth:`path`, for the image ``file``. ``mask`` and ``overlay`` are uint8 (H, W) and (H, W, 3)."""
+    def encode(self, file: str, result: Result) -> bytes:
+        """The content of :meth:`path`, for the image ``file``."""
         raise NotImplementedError
 
     def entry(self, name: str, source: str, mask: Mask) -> dict[str, Any]:
@@ -64,23 +69,29 @@ class Format:
             part: Ends the names of files that a shard writes for itself, such as ``-2-of-8``; else empty.
         """
 
+    def _writer(self, kind: type[_Writer], **options: bool) -> _Writer:
+        writer = kind(".", self.labels, **options)
+        # Its classes are listed apart from the images.
+        writer.has_void = self.void and BACKGROUND in self.labels.names
+        return writer
+
 
 class _MaskPng(Format):
     def path(self, name: str) -> str:
         return f"masks/{name}.png"
 
-    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
-        assert mask is not None
-        return encode_png(mask)
+    def encode(self, file: str, result: Result) -> bytes:
+        assert result.mask is not None
+        return encode_png(result.mask)
 
 
 class _PalettePng(Format):
     def path(self, name: str) -> str:
         return f"palette/{name}.png"
 
-    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
-        assert mask is not None
-        return with_palette(encode_png(mask), self.labels.palette_bgr[:, ::-1])
+    def encode(self, file: str, result: Result) -> bytes:
+        assert result.mask is not None
+        return with_palette(encode_png(result.mask), self.labels.palette_bgr[:, ::-1])
 
 
 class _OverlayJpeg(Format):
@@ -89,18 +100,27 @@ class _OverlayJpeg(Format):
     def path(self, name: str) -> str:
         return f"overlays/{name}.jpg"
 
-    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
-        assert overlay is not None
-        return cv2.imencode(".jpg", overlay, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))[1].tobytes()
+    def encode(self, file: str, result: Result) -> bytes:
+        assert result.overlay_bgr is not None
+        return cv2.imencode(".jpg", result.overlay_bgr, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))[1].tobytes()
+
+
+class _ConfidencePng(Format):
+    def path(self, name: str) -> str:
+        return f"confidence/{name}.png"
+
+    def encode(self, file: str, result: Result) -> bytes:
+        assert result.confidence is not None
+        return encode_png(result.confidence)
 
 
 class _Geojson(Format):
     def path(self, name: str) -> str:
         return f"geojson/{name}.geojson"
 
-    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
-        assert mask is not None
-        found = feature_collection(mask, self.labels.names, list(range(len(self.labels))))
+    def encode(self, file: str, result: Result) -> bytes:
+        assert result.mask is not None
+        found = feature_collection(result.mask, self.labels.names, list(range(len(self.labels))))
         return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -108,34 +128,35 @@ class _Labelme(Format):
     def path(self, name: str) -> str:
         return f"labelme/{name}.json"
 
-    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
-        assert mask is not None
-        return LabelmeWriter(".", self.labels).document(file, mask).encode()
+    def encode(self, file: str, result: Result) -> bytes:
+        assert result.mask is not None
+        return self._writer(LabelmeWriter).document(file, result.mask).encode()
 
     def finish(self, store: Store, rows: Rows, entries: Rows, part: str) -> None:
-        store.write("labelme/labels.txt", LabelmeWriter(".", self.labels).summary().encode())
+        store.write("labelme/labels.txt", self._writer(LabelmeWriter).summary().encode())
 
 
 class _Yolo(Format):
     def path(self, name: str) -> str:
         return f"yolo/labels/{name}.txt"
 
-    def encode(self, file: str, mask: Mask | None, overlay: Frame | None) -> bytes:
-        assert mask is not None
-        return YoloWriter(".", self.labels).document(file, mask).encode()
+    def encode(self, file: str, result: Result) -> bytes:
+        assert result.mask is not None
+        return self._writer(YoloWriter).document(file, result.mask).encode()
 
     def finish(self, store: Store, rows: Rows, entries: Rows, part: str) -> None:
-        store.write("yolo/data.yaml", YoloWriter(".", self.labels).summary().encode())
+        store.write("yolo/data.yaml", self._writer(YoloWriter).summary().encode())
 
 
 class _Coco(Format):
     journalled = True
 
-    def _writer(self) -> CocoWriter:
-        return CocoWriter(".", self.labels, polygons=self.name == "coco-polygons")
+    @property
+    def _coco(self) -> CocoWriter:
+        return self._writer(CocoWriter, polygons=self.name == "coco-polygons")
 
     def entry(self, name: str, source: str, mask: Mask) -> dict[str, Any]:
-        return {"annotations": self._writer().annotations(source, mask)}
+        return {"annotations": self._coco.annotations(source, mask)}
 
     def finish(self, store: Store, rows: Rows, entries: Rows, part: str) -> None:
         # Written piece by piece into a file beside the journal: memory doesn't grow with the number of images.
@@ -151,7 +172,7 @@ class _Coco(Format):
                     number += 1
                     whole = {"id": number, "image_id": len(images), **annotation}
                     file.write(("" if number == 1 else ",\n") + json.dumps(whole, ensure_ascii=False))
-            categories = self._writer().categories()
+            categories = self._coco.categories()
             file.write(f'],\n"images": {json.dumps(images, ensure_ascii=False)},\n')
             file.write(f'"categories": {json.dumps(categories, ensure_ascii=False)}}}\n')
         store.move(partial, f"{self.name}{part}.json")
@@ -221,6 +242,20 @@ CLASSES: dict[str, type[Format]] = {
     "csv": _Csv,
     "parquet": _Parquet,
 }
+
+
+def formats_of(options: PredictOptions, labels: Labels) -> list[Format]:
+    """What a run writes.
+
+    Raises:
+        InputError: a package is missing.
+    """
+    formats = [CLASSES[name](name, labels) for name in options.formats]
+    if options.confidence is not None:
+        formats.append(_ConfidencePng("confidence", labels))
+    for form in formats:
+        form.void = options.min_confidence is not None and options.below == VOID
+    return formats
 
 
 def entries_at(path: Path, offsets: list[int]) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from .remote import Remote, is_remote
 #: Files that are read as videos.
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv")
 #: Folders below the output folder that hold results.
-RESULT_FOLDERS = ("masks", "overlays", "palette", "labelme", "geojson", "yolo")
+RESULT_FOLDERS = ("masks", "overlays", "palette", "labelme", "geojson", "yolo", "confidence")
 #: Text files with a path in each line.
 LIST_SUFFIXES = (".txt", ".lst")
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from ..core.errors import InputError
+from ..core.labels import VOID
 from ..core.options import Options, configuration, option
+from ..core.spec import CONFIDENCE_MEASURES
 
 #: Output formats → what they write below the output folder, for help texts and pages.
 FORMATS: Mapping[str, str] = {
@@ -94,6 +97,25 @@ class PredictOptions(Options):
         metavar="ADDRESS",
     )
     alpha: float = option(0.5, help="Opacity of the classes in overlays, 0 to 1.", low=0, high=1)
+    confidence: str | None = option(
+        None,
+        help="Write confidence/NAME.png, how sure the network is of each pixel's class: 255 times the class's softmax "
+        "probability, or times the margin between it and the second class's",
+        choices=lambda: CONFIDENCE_MEASURES,
+    )
+    min_confidence: float | None = option(
+        None,
+        help="Least confidence, 0 to 1, of a pixel that keeps its class; probability unless --confidence says margin.",
+        low=0,
+        high=1,
+    )
+    below: str = option(VOID, help="What pixels below it become: void, or a class.", metavar="void|CLASS")
+
+    @property
+    def segmenting(self) -> dict[str, Any]:
+        """The arguments of :class:`seg_edge.runtime.Segmenter`."""
+        names = ("alpha", "confidence", "min_confidence", "below")
+        return {name: getattr(self, name) for name in names}
 
     def check(self) -> None:
         if not self.formats:
@@ -101,3 +123,5 @@ class PredictOptions(Options):
         part = self.shard
         if part is not None and not (len(part) == 2 and 1 <= part[0] <= part[1]):
             raise InputError(f"`shard`: expected (part, parts) with part from 1 to parts, got {part}")
+        if self.below != VOID and self.min_confidence is None:
+            raise InputError("`below`: says what pixels below `min_confidence` become; give that too")

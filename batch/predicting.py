@@ -64,7 +64,7 @@ def predict(
         return plan.run_on_ray(model, engine, progress)
     if isinstance(model, Segmenter):
         return plan.run(model, progress)
-    with Segmenter(model, engine, threads, throughput=True) as segmenter:
+    with Segmenter(model, engine, threads, throughput=True, **plan.options.segmenting) as segmenter:
         return plan.run(segmenter, progress)
 
 
@@ -114,19 +114,19 @@ class Plan:
 
     def run_on_ray(self, model: str | Path, engine: str = "auto", progress: Progress | None = None) -> PredictReport:
         """Runs it on the cluster of ``options.ray``. Raises as :func:`predict`, and as :func:`.run_on_ray`."""
-        from ..runtime.engines.opening import open_engine
+        from ..runtime.segmenter import Segmenter
         from .cluster import local_path, run_on_ray
-        from .formats import CLASSES
+        from .formats import formats_of
         from .results import Results
 
         path = local_path(model)
-        with open_engine(path, engine, 1) as opened:
-            labels, name, file = opened.spec.labels, opened.spec.name, opened.path
+        with Segmenter(path, engine, 1, **self.options.segmenting) as opened:
+            labels, name, file = opened.labels, opened.spec.name, opened.engine.path
         with Results(self.out, self.options, labels, self._about(name, file)) as results:
             done = run_on_ray(
                 self._tasks(results.done), self.count, self.out, self.options, results, path, engine, progress or Silent()
             )
-            results.finish([CLASSES[form](form, labels) for form in self.options.formats])
+            results.finish(formats_of(self.options, labels))
         return done
 
     def _tasks(self, done: set[str]) -> Iterator[Task]:
@@ -161,6 +161,9 @@ class Plan:
             "formats": sorted(options.formats),
             "decode": options.decode,
             "alpha": options.alpha if "overlay" in options.formats else None,
+            "confidence": options.confidence,
+            "min_confidence": options.min_confidence,
+            "below": options.below if options.min_confidence is not None else None,
             "shard": list(options.shard) if options.shard else None,
         }
 
@@ -168,4 +171,4 @@ class Plan:
 def _folders(options: PredictOptions) -> list[str]:
     """The folders that the formats write into."""
     known = {"mask": "masks", "overlay": "overlays", "palette": "palette", "labelme": "labelme", "geojson": "geojson"}
-    return [known[form] for form in options.formats if form in known]
+    return [known[form] for form in options.formats if form in known] + ["confidence"] * (options.confidence is not None)

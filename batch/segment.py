@@ -10,16 +10,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..core.errors import DataError, SegEdgeError
+from ..core.errors import DataError, InputError, SegEdgeError
 from ..core.labels import Labels
 from ..core.shipped import DEFAULT
 from ..datasets.imagefiles.decoding import decode, scale_for
 from ..datasets.imagefiles.header import read_header
 from ..datasets.imagefiles.pixels import decode_image
+from ..runtime.frame.confidence import Confidence
 from ..runtime.frame.result import Frame, Mask
 from ..runtime.segmenter import Segmenter
 from ..runtime.shared import SharedSegmenter
-from .formats import CLASSES, Format
+from .formats import Format, formats_of
 from .options import PredictOptions
 
 #: What reading one image may raise: it is the image's fault, and ends no run.
@@ -32,11 +33,20 @@ class Worker:
     Args:
         segmenter: Open; not closed.
         options: Formats, decoding.
+
+    Raises:
+        InputError: the segmenter was opened with another confidence than the options say.
     """
 
     def __init__(self, segmenter: Segmenter, options: PredictOptions) -> None:
+        wanted = Confidence.make(segmenter.labels, options.confidence, options.min_confidence, options.below)
+        if wanted != segmenter.confidence:
+            raise InputError(
+                f"`confidence`: the open segmenter has {segmenter.confidence} where these options ask for {wanted}; open it "
+                "with the same `confidence`, `min_confidence` and `below`"
+            )
         self.labels = segmenter.labels
-        self.formats: list[Format] = [CLASSES[name](name, self.labels) for name in options.formats]
+        self.formats: list[Format] = formats_of(options, self.labels)
         self._overlay = any(form.overlay for form in self.formats)
         self._scaled = options.decode == "scaled" and not self._overlay
         self._shared = SharedSegmenter(segmenter)
@@ -93,7 +103,7 @@ class Worker:
         for form in self.formats:
             file = form.path(name)
             if file is not None:
-                files.append((form.name, file, form.encode(path, mask, result.overlay_bgr)))
+                files.append((form.name, file, form.encode(path, result)))
         entries = {form.name: form.entry(name, path, mask) for form in self.formats if form.journalled}
         return Done(mask, shares(mask, self.labels), files, entries)
 
@@ -171,7 +181,9 @@ class Segment:
         import json
 
         if self._worker is None:
-            self._worker = Worker(Segmenter(self._model, self._engine, self._threads, throughput=True), self._options)
+            words = self._options.segmenting
+            segmenter = Segmenter(self._model, self._engine, self._threads, throughput=True, **words)
+            self._worker = Worker(segmenter, self._options)
         columns: dict[str, list[Any]] = {k: [] for k in ("png", "height", "width", "shares", "milliseconds", "error")}
         for path, data in zip(batch["path"], batch["bytes"], strict=True):
             begun = perf_counter()

@@ -73,7 +73,7 @@ def predict(
         # The rest is imported while the engine compiles the network.
         from ..runtime import Segmenter
 
-        with Segmenter(opened_engine(), threads=threads, alpha=options.alpha) as segmenter:
+        with Segmenter(opened_engine(), threads=threads, **options.segmenting) as segmenter:
             chosen = segmenter.engine
             print(about(model, segmenter))
             print(f"engine {chosen.name} {chosen.version} on {chosen.device} ({chosen.why})")

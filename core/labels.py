@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 RGB = tuple[int, int, int]
+#: Void pixels, where a class's name is asked for.
+VOID = "void"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from .labels import Labels
 FORMAT = 1
 RESIZE_RULES = ("area", "bilinear", "letterbox")
 OUTPUTS = ("logits", "labels")
+#: How sure a network is: see seg_edge.runtime.frame.kernels.confidence.
+CONFIDENCE_MEASURES = ("probability", "margin")
 PRECISIONS = ("fp32", "fp16", "int8")
 #: The key of the JSON text in an ONNX file's ``metadata_props``.
 METADATA_KEY = "seg_edge.spec"

@@ -31,6 +31,19 @@ def blend(
     line_alpha: object = 1.0,
     /,
 ) -> None: ...
+def confidence(
+    logits_chw: object,
+    out: object,
+    measure: str,
+    scale: float,
+    mask: object | None,
+    threshold: int,
+    below: int,
+    isa: str | None = None,
+    threads: int = 0,
+    window: object | None = None,
+    /,
+) -> None: ...
 def coco_rle(mask: object, /) -> dict[int, str]: ...
 def isa() -> str: ...
 def available_isas() -> tuple[str, ...]: ...

@@ -7,11 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..core.labels import Labels
+from ..core.labels import VOID, Labels
 from ..core.spec import ModelSpec
 from .engines.base import Engine
 from .engines.opening import open_engine
 from .engines.table import AUTO
+from .frame.confidence import Confidence
 from .frame.result import Frame, Logits, Mask, Outs, Result
 from .frame.runner import FrameRunner, Pending
 from .frame.style import Style
@@ -44,10 +45,15 @@ class Segmenter:
         smooth: Weight of the new frame, above 0 to 1, in an exponential mean of the logits over the frames of one video
             (see :meth:`reset`). None disables smoothing.
         throughput: Let the engine compute several frames in parallel if it can: files are faster, each frame is slower.
+        confidence: How sure the network is, as :attr:`.Result.confidence`: ``"probability"`` (softmax of the class) or
+            ``"margin"`` (that minus the softmax of the second class). None leaves it out.
+        min_confidence: Least confidence, 0 to 1, of a pixel that keeps its class; ``"probability"`` unless stated.
+        below: What other pixels become: ``"void"`` (the labels' ``ignore_index``), or a class.
 
     Raises:
         ModelFileError, UnknownNameError, EngineError: as :func:`seg_edge.runtime.open_engine`; an unknown class.
-        InputError: ``alpha`` or ``smooth`` is out of range, or ``smooth`` is given for a model without logits.
+        InputError: ``alpha``, ``smooth`` or ``min_confidence`` is out of range, or one of the last two or ``confidence`` is
+            given for a model without logits.
     """
 
     runner_class: ClassVar[type[FrameRunner]] = FrameRunner
@@ -63,11 +69,16 @@ class Segmenter:
         contours: bool = False,
         smooth: float | None = None,
         throughput: bool = False,
+        confidence: str | None = None,
+        min_confidence: float | None = None,
+        below: str = VOID,
     ) -> None:
         self.engine = model if isinstance(model, Engine) else open_engine(model, engine, threads, throughput=throughput)
         try:
             self.style = Style.make(self.labels, alpha, classes, contours)
-            self._runner = self.runner_class(self.engine, self.style, smooth, threads)
+            #: What is said about confidence; None is nothing.
+            self.confidence = Confidence.make(self.labels, confidence, min_confidence, below)
+            self._runner = self.runner_class(self.engine, self.style, smooth, threads, self.confidence)
         except BaseException:
             self.engine.close()
             raise

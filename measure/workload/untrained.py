@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...runtime.frame.painter import Painter
-from ...runtime.frame.result import Frame, Logits, Mask, Outs
+from ...runtime.frame.result import Frame, Logits, Mask, Outs, Painted
 from .batch import BatchRunner, BatchSegmenter
 
 #: Value of ``weights`` in the provenance of a network with untrained weights.
@@ -36,7 +36,7 @@ class StandInPainter(Painter):
         overlay: bool,
         outs: Outs,
         origin: int,
-    ) -> Outs:
+    ) -> Painted:
         if self.stand_ins:
             self._turn = (self._turn + 1) % len(self.stand_ins)
             output = self.stand_ins[self._turn]

@@ -7,7 +7,7 @@ typedef struct {
   const se_kernels *isa; /* used where a call names none */
 } module_state;
 
-static const se_kernels *pick_isa(PyObject *module, const call *self, const char *name) {
+const se_kernels *pick_isa(PyObject *module, const call *self, const char *name) {
   const se_kernels *isa = name ? se_kernels_get(name) : ((module_state *)PyModule_GetState(module))->isa;
   if (!isa)
     PyErr_Format(PyExc_ValueError, "%s: isa must be one that this machine runs, got '%s'; see available_isas()",
@@ -20,10 +20,10 @@ static const rule nv12_rule = {"frame_nv12", "uint8", "(3*H/2, W)", 2, false, tr
 static const rule yuyv_rule = {"frame_yuyv", "uint8", "(H, W, 2)", 3, false, true, INPUT};
 static const rule resized_rule = {"out", "uint8", "(H, W, 3)", 3, true, true, OUTPUT};
 static const rule overlay_rule = {"out", "uint8", "(H, W, 3)", 3, true, true, OUTPUT};
-static const rule logits_rule = {"logits_chw", "float32, float16, int8 or uint8", "(C, H, W)", 3, false, false, INPUT};
+const rule logits_rule = {"logits_chw", "float32, float16, int8 or uint8", "(C, H, W)", 3, false, false, INPUT};
 static const rule palette_rule = {"palette_bgr", "uint8", "(C, 3)", 2, true, false, INPUT};
 static const rule mask_rule = {"mask", "uint8", "(H, W)", 2, false, false, INPUT};
-static const rule labels_rule = {"out", "uint8", "(H, W)", 2, false, false, OUTPUT};
+const rule labels_rule = {"out", "uint8", "(H, W)", 2, false, false, OUTPUT};
 static const rule mask_out_rule = {"mask_out", "uint8", "(H, W)", 2, false, false, OUTPUT};
 static const rule alpha_rule = {"alpha", "uint16", "(C,)", 1, false, false, INPUT};
 static const rule line_palette_rule = {"line_palette_bgr", "uint8", "(C, 3)", 2, true, false, INPUT};
@@ -31,8 +31,7 @@ static const rule line_alpha_rule = {"line_alpha", "uint16", "(C,)", 1, false, f
 
 /* ---- functions ---- */
 
-/* threads: 0 is the default. */
-static bool thread_count(const call *self, Py_ssize_t threads) {
+bool thread_count(const call *self, Py_ssize_t threads) {
   if (threads >= 0 && threads <= SE_MAX_THREADS) return true;
   PyErr_Format(PyExc_ValueError, "%s: threads must be 1 to %d, or 0 for the default, got %zd; use 0", self->function,
                SE_MAX_THREADS, threads);
@@ -117,7 +116,7 @@ static PyObject *paint(const se_kernels *isa, const se_paint_job *job, size_t th
   return Py_NewRef(Py_None);
 }
 
-static void set_logits(se_paint_job *job, const array *logits) {
+void set_logits(se_paint_job *job, const array *logits) {
   const char *dtype = dtype_name(&logits->view);
   job->type = strcmp(dtype, "float32") == 0   ? SE_LOGITS_F32
               : strcmp(dtype, "float16") == 0 ? SE_LOGITS_F16
@@ -129,8 +128,7 @@ static void set_logits(se_paint_job *job, const array *logits) {
   job->w = side(logits, 2);
 }
 
-/* window: None, or (top, left, height, width, of_height, of_width) of the image in the network's input. */
-static bool set_window(const call *self, PyObject *window, se_paint_job *job) {
+bool set_window(const call *self, PyObject *window, se_paint_job *job) {
   Py_ssize_t v[6];
   if (!window || window == Py_None) return true;
   if (!PyTuple_Check(window) || !PyArg_ParseTuple(window, "nnnnnn", v, v + 1, v + 2, v + 3, v + 4, v + 5)) {
@@ -366,6 +364,8 @@ static PyMethodDef methods[] = {
      "line_alpha=None, window=None)"},
     {"blend", py_blend, METH_VARARGS,
      "blend(mask, frame_bgr, palette_bgr, alpha, out, isa=None, threads=0, line_palette=None, line_alpha=None)"},
+    {"confidence", py_confidence, METH_VARARGS,
+     "confidence(logits_chw, out, measure, scale, mask, threshold, below, isa=None, threads=0, window=None)"},
     {"coco_rle", py_coco_rle, METH_O, "coco_rle(mask)"},
     {"threads", py_threads, METH_NOARGS, "threads()"},
     {"set_threads", py_set_threads, METH_VARARGS, "set_threads(threads)"},

@@ -48,6 +48,18 @@ const char *dtype_name(const Py_buffer *view);
 size_t side(const array *a, int axis);
 size_t stride(const array *a); /* bytes between rows */
 
-PyObject *py_coco_rle(PyObject *module, PyObject *mask); /* binding_rle.c */
+/* ---- binding.c: what several functions take ---- */
+
+extern const rule logits_rule, labels_rule;
+/* name: NULL for the module's. */
+const se_kernels *pick_isa(PyObject *module, const call *self, const char *name);
+/* threads: 0 is the default. */
+bool thread_count(const call *self, Py_ssize_t threads);
+void set_logits(se_paint_job *job, const array *logits);
+/* window: None, or (top, left, height, width, of_height, of_width) of the image in the network's input. */
+bool set_window(const call *self, PyObject *window, se_paint_job *job);
+
+PyObject *py_coco_rle(PyObject *module, PyObject *mask);   /* binding_rle.c */
+PyObject *py_confidence(PyObject *module, PyObject *args); /* binding_confidence.c */
 
 #endif

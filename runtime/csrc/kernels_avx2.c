@@ -1,4 +1,5 @@
 /* AVX2 and F16C. Multiplies and adds stay apart (no FMA), and per element the order of operations is the scalar file's. */
+#include "se_confidence.h"
 #include "se_kernels.h"
 #include "se_pixel.h"
 #include <immintrin.h>
@@ -346,6 +347,8 @@ static void u8_u16_mix_each__avx2(const uint8_t *frame, const uint16_t *keep, co
   }
   se_kernels__scalar.u8_u16_mix_each(frame + i, keep + i, add + i, n - i, out + i);
 }
+
+SE_CONFIDENCE_KERNELS(avx2)
 
 #define SE_COLUMN(name, parameters) name##__avx2,
 const se_kernels se_kernels__avx2 = {"avx2", SE_KERNELS(SE_COLUMN)};

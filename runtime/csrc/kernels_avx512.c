@@ -1,6 +1,7 @@
 /* AVX-512 F, BW and VL. Multiplies and adds stay apart (no FMA), and per element the order of operations is the scalar
  * file's. What is too short for these vectors, and what works on one pixel at a time, is left to AVX2: every such CPU has
  * it. */
+#include "se_confidence.h"
 #include "se_kernels.h"
 #include "se_pixel.h"
 #ifndef SE_EMULATED /* tests/runtime/csrc gives the intrinsics in plain C, to run this file anywhere */
@@ -197,6 +198,8 @@ static void u8_u16_mix_each__avx512(const uint8_t *frame, const uint16_t *keep, 
   for (; i + 32 <= n; i += 32) mix32(frame + i, _mm512_loadu_si512(keep + i), add + i, out + i);
   se_kernels__scalar.u8_u16_mix_each(frame + i, keep + i, add + i, n - i, out + i);
 }
+
+SE_CONFIDENCE_KERNELS(avx512)
 
 #define SE_COLUMN(name, parameters) name##__avx512,
 const se_kernels se_kernels__avx512 = {"avx512", SE_KERNELS(SE_COLUMN)};

@@ -1,5 +1,6 @@
 /* NEON (AArch64). Multiplies and adds of floats stay apart (no FMA), and per element the order of operations is the scalar
  * file's. */
+#include "se_confidence.h"
 #include "se_kernels.h"
 #include "se_pixel.h"
 #include <arm_neon.h>
@@ -273,6 +274,8 @@ static void u8_u16_mix_each__neon(const uint8_t *frame, const uint16_t *keep, co
   for (; i + 16 <= n; i += 16) mix16(frame + i, vld1q_u16(keep + i), vld1q_u16(keep + i + 8), add + i, out + i);
   se_kernels__scalar.u8_u16_mix_each(frame + i, keep + i, add + i, n - i, out + i);
 }
+
+SE_CONFIDENCE_KERNELS(neon)
 
 #define SE_COLUMN(name, parameters) name##__neon,
 const se_kernels se_kernels__neon = {"neon", SE_KERNELS(SE_COLUMN)};

@@ -1,4 +1,5 @@
 /* The oracle: what every other instruction set must return, byte for byte. se_kernels.h states each contract. */
+#include "se_confidence.h"
 #include "se_kernels.h"
 #include "se_pixel.h"
 #include <float.h>
@@ -126,6 +127,8 @@ static void u8_u16_mix_each__scalar(const uint8_t *frame, const uint16_t *keep, 
                                     uint8_t *out) {
   for (size_t i = 0; i < n; i++) out[i] = (uint8_t)((frame[i] * (unsigned)keep[i] + add[i]) >> 8);
 }
+
+SE_CONFIDENCE_KERNELS(scalar)
 
 #define SE_COLUMN(name, parameters) name##__scalar,
 const se_kernels se_kernels__scalar = {"scalar", SE_KERNELS(SE_COLUMN)};

@@ -26,6 +26,7 @@ typedef struct {
   size_t scratch_size;    /* of one slot */
   const se_paint_job *paint;
   const void *tables;
+  const se_confidence_map *map;
   const se_frame *src;
   uint8_t *dst;
   size_t dst_w, dst_stride;
@@ -36,6 +37,12 @@ static void paint_band(void *context, size_t band, size_t slot) {
   const image *it = context;
   se_paint_rows(it->isa, it->paint, it->tables, band * it->h / it->bands, (band + 1) * it->h / it->bands,
                 it->scratch + slot * it->scratch_size);
+}
+
+static void confidence_band(void *context, size_t band, size_t slot) {
+  const image *it = context;
+  se_confidence_rows(it->isa, it->paint, it->map, band * it->h / it->bands, (band + 1) * it->h / it->bands,
+                     it->scratch + slot * it->scratch_size);
 }
 
 static void resize_band(void *context, size_t band, size_t slot) {
@@ -61,6 +68,18 @@ void se_paint(const se_kernels *isa, const se_paint_job *job, size_t threads, vo
   it.scratch_size = slot_size(se_paint_scratch(job));
   se_paint_prepare(job, workspace);
   se_pool_run(paint_band, &it, it.bands, threads);
+}
+
+size_t se_confidence_workspace(const se_paint_job *job, size_t threads) {
+  return use_threads(threads, job->dst_h, job->dst_w) * slot_size(se_confidence_scratch(job));
+}
+
+void se_confidence_image(const se_kernels *isa, const se_paint_job *job, const se_confidence_map *map, size_t threads,
+                         void *workspace) {
+  threads = use_threads(threads, job->dst_h, job->dst_w);
+  image it = {.isa = isa, .paint = job, .map = map, .h = job->dst_h, .bands = threads, .scratch = workspace};
+  it.scratch_size = slot_size(se_confidence_scratch(job));
+  se_pool_run(confidence_band, &it, it.bands, threads);
 }
 
 size_t se_resize_workspace(const se_frame *src, size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads) {

@@ -20,11 +20,14 @@
  *   interpolated value (segedge.h) over `count` classes in ascending order; 0 if none is above minus infinity. `above` and
  *   `below` are rows of class 0, w long; columns low[x], high[x], weights wx[x];
  *   writes up to SE_LABEL_PAD elements past x1 and reads the tables as far.
+ * f32_u8_probability, f32_u8_margin: the measure of segedge.h for SE_BLOCK pixels; above and below are rows that were
+ *   interpolated along x already, a class every SE_BLOCK elements; wy is the weight of `below`.
  * u8_u16_mix: out[i] = (frame[i]*keep + add[i]) >> 8, where the sum is below 2^16; out may be frame.
  * u8_u16_mix_each: the same with keep[i]. */
 #define SE_ARGMAX (const void *plane, size_t plane_stride, size_t classes, size_t n, uint8_t *out)
 #define SE_LERP_ARGMAX (const void *above, const void *below, size_t plane_stride, const uint8_t *classes, size_t count, size_t w, float wy, \
                         const int32_t *low, const int32_t *high, const float *wx, size_t x0, size_t x1, uint8_t *out)
+#define SE_CONFIDENCE (const float *above, const float *below, size_t classes, float wy, float scale, uint8_t *out)
 #define SE_KERNELS(X) \
   X(u8_i16_vsum, (const uint8_t *rows, size_t stride, const int16_t *weights, size_t taps, size_t n, int16_t *out)) \
   X(i16_u8_hsum3, (const int16_t *row, const int32_t *first, const int16_t *weights, size_t pairs, size_t n, uint8_t *out)) \
@@ -38,6 +41,8 @@
   X(f16_u8_lerp_argmax, SE_LERP_ARGMAX) \
   X(i8_u8_lerp_argmax, SE_LERP_ARGMAX) \
   X(u8_u8_lerp_argmax, SE_LERP_ARGMAX) \
+  X(f32_u8_probability, SE_CONFIDENCE) \
+  X(f32_u8_margin, SE_CONFIDENCE) \
   X(u8_u16_mix, (const uint8_t *frame, unsigned keep, const uint16_t *add, size_t n, uint8_t *out)) \
   X(u8_u16_mix_each, (const uint8_t *frame, const uint16_t *keep, const uint16_t *add, size_t n, uint8_t *out))
 
@@ -60,6 +65,7 @@
 #endif
 // clang-format on
 
+#define SE_BLOCK 64     /* pixels whose best, second and sum of three values a class stay in the first cache */
 #define SE_ROW_PAD 8    /* int16: one 128-bit load */
 #define SE_LABEL_PAD 16 /* pixels: two 256-bit vectors of float */
 

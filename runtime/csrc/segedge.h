@@ -1,4 +1,5 @@
-/* The kernels' C API: resize a frame, turn logits into a mask or an overlay, blend a mask over a frame, list a mask's runs.
+/* The kernels' C API: resize a frame, turn logits into a mask or an overlay or a map of how sure they are, blend a mask over
+ * a frame, list a mask's runs.
  *
  * The kernels are pure: no allocation, no printing, no global state; they may run in many threads at once. Each computes
  * the output rows y0 <= y < y1 only, so that a pool can split one image; give every concurrent call a scratch of its own.
@@ -125,6 +126,31 @@ SE_API size_t se_paint_scratch(const se_paint_job *job);
 SE_API void se_paint_rows(const se_kernels *isa, const se_paint_job *job, const void *tables, size_t y0, size_t y1,
                           void *scratch);
 
+/* ---- logits to a map of how sure they are ---- */
+
+/* The softmax probability of a pixel's most probable class, or how much the second one's is below it (the margin). */
+typedef enum { SE_PROBABILITY = 0, SE_MARGIN = 1 } se_measure;
+
+/* out: uint8 (dst_h, dst_w), contiguous: 255 times the measure, rounded; within 1 of exact arithmetic.
+ * scale: of the logits, > 0 and finite: 1 for F32 and F16, the tensor's scale for I8 and U8. (Their zero point cancels out.)
+ * Where out is below the threshold, a mask that the job has gets the label `below`. 0: nowhere.
+ *
+ * Logits are limited to -1e30..1e30 first, NaN to -1e30, then interpolated: wy0 * (wx0*a + wx1*b) + wy1 * (wx0*c + wx1*d) in
+ * float32, each operation rounded, with the weights of se_paint_job. With m the highest of a pixel's values v and s the
+ * second: probability = 1 / sum of exp(scale * (v - m)) over the classes in ascending order, margin = (1 - exp(scale *
+ * (s - m))) / sum; a single class has 1 of both. exp is the polynomial of se_confidence.h, within 3e-6 of the true value. */
+typedef struct {
+  se_measure measure;
+  float scale;
+  uint8_t *out;
+  uint8_t threshold, below;
+} se_confidence_map;
+
+/* The job gives logits, window, sizes and perhaps a mask, which is read and written. Bytes of scratch; any alignment. */
+SE_API size_t se_confidence_scratch(const se_paint_job *job);
+SE_API void se_confidence_rows(const se_kernels *isa, const se_paint_job *job, const se_confidence_map *map, size_t y0,
+                               size_t y1, void *scratch);
+
 /* ---- the runs of a mask, and COCO's text of them ----
  *
  * A run is a stretch of equal labels in column order: down column 0, then down column 1, and so on; it may go on from one
@@ -154,10 +180,13 @@ SE_API void se_set_threads(size_t threads);
 /* Bytes of workspace for the calls below with the same arguments; any alignment. threads: 0 as above, where se_threads()
  * must not change in between: a program that changes it, or the cores it may use, while it runs passes a number to both. */
 SE_API size_t se_paint_workspace(const se_paint_job *job, size_t threads);
+SE_API size_t se_confidence_workspace(const se_paint_job *job, size_t threads);
 SE_API size_t se_resize_workspace(const se_frame *src, size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads);
 
-/* se_paint_prepare and se_paint_rows, se_resize: all rows. */
+/* se_paint_prepare and se_paint_rows, se_confidence_rows, se_resize: all rows. */
 SE_API void se_paint(const se_kernels *isa, const se_paint_job *job, size_t threads, void *workspace);
+SE_API void se_confidence_image(const se_kernels *isa, const se_paint_job *job, const se_confidence_map *map, size_t threads,
+                                void *workspace);
 SE_API void se_resize_image(const se_kernels *isa, const se_frame *src, uint8_t *dst, size_t dst_h, size_t dst_w,
                             size_t dst_stride, se_resize_rule rule, size_t threads, void *workspace);
 

@@ -1,4 +1,4 @@
-"""C kernels for pre- and post-processing: resize frames, convert logits to masks or overlays, blend masks over frames.
+"""C kernels for pre- and post-processing: resize frames, convert logits to masks, overlays or confidence, blend masks.
 
 Arrays are never converted or copied. A wrong dtype raises TypeError; a wrong shape, layout or overlap raises
 ValueError. The message names the function, the argument, the rule, the received value and the remedy. The rows of a
@@ -31,6 +31,7 @@ try:
     from .._kernels import available_isas, isa, threads
     from .._kernels import blend as _blend
     from .._kernels import coco_rle as _coco_rle
+    from .._kernels import confidence as _confidence
     from .._kernels import resize as _resize
     from .._kernels import set_threads as _set_threads
     from .._kernels import upsample_argmax as _upsample_argmax
@@ -47,6 +48,7 @@ __all__ = [
     "available_isas",
     "blend",
     "coco_rle",
+    "confidence",
     "frame_hw",
     "isa",
     "resize",
@@ -257,6 +259,45 @@ def blend(
     out = _output("blend", out, np.shape(frame_bgr))
     style = (_threads("blend", threads), line_palette_bgr, _alpha("blend", "line_alpha", line_alpha))
     _blend(mask, frame_bgr, palette_bgr, _alpha("blend", "alpha", alpha), out, None, *style)
+    return out
+
+
+def confidence(
+    logits_chw: Logits,
+    size_hw: tuple[int, int],
+    measure: str = "probability",
+    out: U8 | None = None,
+    *,
+    scale: float = 1.0,
+    mask: U8 | None = None,
+    threshold: int = 0,
+    below: int = 255,
+    window: Window | None = None,
+    threads: int | None = None,
+) -> U8:
+    """How sure a network is of each pixel's class, as a grey level: 0 not at all, 255 entirely.
+
+    >>> confidence(np.array([[[0]], [[np.log(3)]]], np.float32), (1, 1)) / 255  # 1 to 3
+    array([[0.74901961]])
+
+    Args:
+        logits_chw, size_hw, out, window, threads: As in :func:`upsample_argmax`.
+        measure: ``"probability"``: the softmax of the class with the highest logit. ``"margin"``: that minus the softmax
+            of the second class.
+        scale: Scale of the codes where the logits are int8 or uint8; 1 for floats.
+        mask: uint8, (H, W), C-contiguous; its pixels get the label ``below`` where the grey level is below ``threshold``.
+        threshold: 0 to 255; 0 is nowhere.
+        below: 0 to 255.
+
+    Returns:
+        uint8, (H, W): 255 times the measure of the interpolated logits, within 1 of exact arithmetic.
+
+    Raises:
+        TypeError, ValueError: an array, size, measure or number is invalid.
+    """
+    out = _output("confidence", out, _size("confidence", size_hw))
+    count = _threads("confidence", threads)
+    _confidence(logits_chw, out, measure, scale, mask, threshold, below, None, count, window)
     return out
 
 

@@ -1,4 +1,4 @@
-"""Converts the network's output to the mask and the overlay of a frame."""
+"""Converts the network's output to the mask, the overlay and the confidence of a frame."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from ...core.spec import ModelSpec
 from . import kernels
+from .confidence import Confidence
 from .fit import frame_window
-from .result import Frame, Logits, Mask, Outs
+from .result import Frame, Logits, Mask, Outs, Painted
 from .style import Style
 from .temporal import LogitsSmoother
 
@@ -23,13 +24,21 @@ class Painter:
         style: Colours and opacities.
         smooth: Weight of the new frame in an exponential mean of the logits; None disables smoothing.
         threads: Threads of the kernels; None is their default.
+        confidence: What to say about confidence; None is nothing. Only for models with logits.
 
     Raises:
         InputError: ``smooth`` is out of range.
     """
 
-    def __init__(self, spec: ModelSpec, style: Style, smooth: float | None, threads: int | None) -> None:
-        self._spec, self._style, self._threads = spec, style, threads
+    def __init__(
+        self,
+        spec: ModelSpec,
+        style: Style,
+        smooth: float | None,
+        threads: int | None,
+        confidence: Confidence | None = None,
+    ) -> None:
+        self._spec, self._style, self._threads, self._confidence = spec, style, threads, confidence
         # One smoother per source. The first is created now, so that an invalid weight raises here.
         self._smoothers = (
             None if smooth is None else defaultdict(lambda: LogitsSmoother(smooth), {0: LogitsSmoother(smooth)})
@@ -49,8 +58,8 @@ class Painter:
         overlay: bool,
         outs: Outs,
         origin: int,
-    ) -> Outs:
-        """Mask and overlay of one frame.
+    ) -> Painted:
+        """Mask, overlay and confidence of one frame.
 
         Args:
             output: float32 (C, h, w) logits or uint8 (H, W) labels, depending on the spec; not changed.
@@ -60,7 +69,7 @@ class Painter:
             origin: Number of the frame's source; logits are smoothed separately for each source.
 
         Returns:
-            The mask and the overlay; None if not computed.
+            The mask, the overlay and, with one of them, the confidence; None if not computed.
 
         Raises:
             TypeError, ValueError: an array has a wrong dtype or shape.
@@ -73,10 +82,42 @@ class Painter:
             else:
                 frame = np.broadcast_to(np.uint8(0), (*size_hw, 3))  # only the size matters
         if self._spec.output == "labels":
-            return self._from_labels(output, frame, mask, overlay, *outs)  # type: ignore[arg-type]
+            return Painted(*self._from_labels(output, frame, mask, overlay, *outs))  # type: ignore[arg-type]
         if self._smoothers is not None:
             output = self._smoothers[origin](output)
-        return self._from_logits(output, frame, mask, overlay, *outs)  # type: ignore[arg-type]
+        if self._confidence is not None and (mask or overlay):
+            return self._surely(self._confidence, output, frame, mask, overlay, *outs)  # type: ignore[arg-type]
+        return Painted(*self._from_logits(output, frame, mask, overlay, *outs))  # type: ignore[arg-type]
+
+    def _surely(
+        self,
+        wanted: Confidence,
+        logits: Logits,
+        frame_bgr: Frame,
+        mask: bool,
+        overlay: bool,
+        mask_out: Mask | None,
+        out: Frame | None,
+    ) -> Painted:
+        """The mask with its confidence; the overlay shows what is left of the mask."""
+        size_hw = frame_bgr.shape[:2]
+        window = frame_window(self._spec, size_hw)
+        full = kernels.upsample_argmax(logits, size_hw, mask_out, window=window, threads=self._threads)
+        sure = kernels.confidence(
+            logits,
+            size_hw,
+            wanted.measure,
+            mask=full,
+            threshold=wanted.threshold,
+            below=wanted.below,
+            window=window,
+            threads=self._threads,
+        )
+        return Painted(full if mask else None, self._blended(full, frame_bgr, out) if overlay else None, sure)
+
+    def _blended(self, mask: Mask, frame_bgr: Frame, out: Frame | None) -> Frame:
+        style = self._style
+        return kernels.blend(mask, frame_bgr, style.palette_bgr, out=out, threads=self._threads, **style.arguments)
 
     def _from_logits(
         self, logits: Logits, frame_bgr: Frame, mask: bool, overlay: bool, mask_out: Mask | None, out: Frame | None
@@ -114,8 +155,4 @@ class Painter:
         # EXACT maps pixel centres to pixel centres; plain INTER_NEAREST is off by up to half a pixel.
         resized = cv2.resize(labels, (width, height), dst=mask_out, interpolation=cv2.INTER_NEAREST_EXACT)
         full: Mask = np.asarray(resized, np.uint8)
-        painted = None
-        if overlay:
-            style = self._style
-            painted = kernels.blend(full, frame_bgr, style.palette_bgr, out=out, threads=self._threads, **style.arguments)
-        return (full if mask else None), painted
+        return (full if mask else None), (self._blended(full, frame_bgr, out) if overlay else None)

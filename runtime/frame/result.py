@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,14 @@ _LAYOUTS = {
 }
 
 
+class Painted(NamedTuple):
+    """Mask, overlay and confidence of one frame as :class:`Result` has them; None if not requested."""
+
+    mask: Mask | None
+    overlay_bgr: Frame | None
+    confidence: Mask | None = None
+
+
 @dataclass(frozen=True)
 class Result:
     """Mask and overlay of one frame.
@@ -41,6 +50,8 @@ class Result:
         origin: Number of the source if several are read together, else 0.
         pixel_format: See :func:`seg_edge.runtime.frame.kernels.resize`.
         time_s: Presentation time, in seconds from the start of the source; None if the source states none.
+        confidence: uint8 (H, W), how sure the network is of each pixel's class, 0 to 255; None if the segmenter was opened
+            without ``confidence``. It is that of the most probable class, also where ``min_confidence`` set another label.
     """
 
     frame: Frame
@@ -53,6 +64,7 @@ class Result:
     origin: int = 0
     pixel_format: str = "bgr"
     time_s: float | None = None
+    confidence: Mask | None = None
 
     @cached_property
     def frame_bgr(self) -> Frame:

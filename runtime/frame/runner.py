@@ -13,6 +13,7 @@ from ...core.errors import EngineError, InputError
 from ..engines.base import Engine
 from ..engines.requests import Ticket
 from . import kernels
+from .confidence import Confidence
 from .inputs import NetworkInputs
 from .painter import Painter
 from .result import Frame, Logits, Outs, Result, check_frame
@@ -50,29 +51,39 @@ class FrameRunner:
         style: Colours and opacities.
         smooth: Weight of the new frame in an exponential mean of the logits; None disables smoothing.
         threads: CPU threads of the kernels, at most 64; None is their default.
+        confidence: What to say about confidence; None is nothing.
 
     Raises:
         EngineError: the model has a fixed batch of several frames.
-        InputError: ``smooth`` is out of range, or given for a model without logits.
+        InputError: ``smooth`` is out of range; it or ``confidence`` is given for a model without logits.
     """
 
     painter_class: ClassVar[type[Painter]] = Painter
 
-    def __init__(self, engine: Engine, style: Style, smooth: float | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        style: Style,
+        smooth: float | None = None,
+        threads: int | None = None,
+        confidence: Confidence | None = None,
+    ) -> None:
         self.engine = engine
-        if smooth is not None and engine.spec.output != "logits":
-            raise InputError(
-                f"`smooth`: {engine.path} was exported with `head='labels'` and gives no logits; "
-                "export it with `head='logits'`"
-            )
+        for option, wanted in (("smooth", smooth), ("confidence", confidence)):
+            if wanted is not None and engine.spec.output != "logits":
+                raise InputError(
+                    f"`{option}`: {engine.path} was exported with `head='labels'` and gives no logits; "
+                    "export it with `head='logits'`"
+                )
         self.check_batch()
         # With parallel requests the cores are busy with networks, so the kernels use only the threads of one request.
         share = engine.threads // engine.parallel if engine.parallel > 1 else threads
         share = None if share is None else min(share, kernels.MAX_THREADS)
         self.inputs = NetworkInputs(engine.spec, share)
-        self.painter = self.painter_class(engine.spec, style, smooth, share)
+        self.painter = self.painter_class(engine.spec, style, smooth, share, confidence)
         # The device's kernels only stretch frames and use one opacity; the C kernels support everything.
-        plain = style.plain_alpha is not None and smooth is None and engine.spec.resize != "letterbox"
+        plain = style.plain_alpha is not None and smooth is None and confidence is None
+        plain = plain and engine.spec.resize != "letterbox"
         self.device_path = engine.frame_path() if plain else None
         self._plain_alpha = style.plain_alpha
         # For each parallel request, the time at which it finished its last frame.
@@ -137,7 +148,7 @@ class FrameRunner:
             "engine": 1e3 * (inferred - prepared),
             "post": 1e3 * (done - inferred),
         }
-        return Result(frame, *painted, stages_ms, **about)
+        return Result(frame, *painted[:2], stages_ms, confidence=painted.confidence, **about)
 
     def process_batch(
         self, frames: Sequence[SourceFrame], outs: Sequence[Outs], *, mask: bool = True, overlay: bool = True
@@ -212,7 +223,8 @@ class FrameRunner:
             for frame, output, arrays in zip(pending.frames, outputs, outs, strict=True):
                 painted = self.painter.paint(output, frame.image, frame.pixel_format, mask, overlay, arrays, frame.origin)
                 spent_ms = {**stages_ms, "post": 1e3 * (perf_counter() - begun)}
-                results.append(Result(frame.image, *painted, spent_ms, **about_frame(frame)))
+                about = about_frame(frame) | {"confidence": painted.confidence}
+                results.append(Result(frame.image, *painted[:2], spent_ms, **about))
             return results
         finally:
             self.engine.release(ticket)

@@ -242,6 +242,7 @@ def test_a_batch_gives_what_single_frames_give(tiny_onnx, tmp_path, colour_frame
         ({"contours": True}, False),
         ({"alpha": {"class0": 1.0}}, False),
         ({"smooth": 0.5}, False),
+        ({"confidence": "margin"}, False),
     ],
 )
 def test_the_device_does_what_it_can_paint(tiny_model, colour_frame, monkeypatch, look, on_device):

@@ -25,6 +25,7 @@ ENTRIES = (
     "resize_image",
     "paint_rows",
     "paint_image",
+    "confidence",
     "rle",
 )  # fuzz_input.h: FUZZ_ENTRIES
 LONGEST = 160  # bytes of an input: past its arguments (about 40) a few contents
