@@ -41,6 +41,8 @@ $(STAMP): pyproject.toml __init__.py $(KERNELS)
 demo: setup  ## Train, export, verify, run and measure on generated street scenes (about 5 minutes on 2 cores after installation)
 	@SEG=$(SEG) sh benchmarks/demo.sh demo
 
+# Threads of OpenMP sleep while they wait for each other: the tests share the cores, and spinning doubles what a small training costs.
+test: export OMP_WAIT_POLICY ?= passive
 test: setup  ## Run the tests
 	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

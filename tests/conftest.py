@@ -19,6 +19,7 @@ import pytest
 
 from seg_edge.core.labels import Labels
 from seg_edge.core.spec import METADATA_KEY, ModelSpec
+from seg_edge.measure.benchmark.timing import QUICK
 from seg_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from seg_edge.runtime.frame import kernels
 from seg_edge.runtime.machine import gstreamer
@@ -29,11 +30,20 @@ if TYPE_CHECKING:
 #: The test files that take longest, longest first. `make test` gives a file to one process: a long one that begins late
 #: keeps the others waiting at the end.
 LONG = (
-    "test_trainer.py", "test_catalog.py", "test_tutorials.py", "test_shipped.py", "test_zoo.py", "test_readme.py",
-    "test_scene.py", "synth/test_writer.py", "test_distributed.py", "test_tutorial_compare.py", "test_resume.py",
-    "cli/test_models.py", "trt/test_build.py", "cli/test_run.py", "test_learnable.py", "test_notebooks.py",
-    "cli/test_export.py", "test_docstrings.py",
+    "test_python_page.py", "test_catalog.py", "test_scene.py", "test_tutorials.py", "test_chain.py",
+    "test_cluster.py", "test_robustness.py", "test_trainer_resume.py", "test_steps.py", "test_distributed.py",
+    "test_tutorial_compare.py", "test_resume.py", "test_distill.py", "test_live.py", "test_readme.py",
+    "test_learnable.py", "test_zoo.py", "test_notebooks.py", "cli/test_models.py", "test_docstrings.py",
+    "test_shipped.py", "test_package.py", "cli/test_train.py", "test_in_flight.py", "test_trainer.py",
+    "test_gates.py", "test_queue.py", "test_segment.py", "trt/test_build.py", "synth/test_writer.py",
+    "importing/test_networks.py", "test_pipeline.py", "test_delivery.py", "cli/test_export.py",
 )  # fmt: skip
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: about a third of the tests' time is waiting, for servers and for turns."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,6 +54,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((number for number, name in enumerate(LONG) if path.endswith(f"/{name}")), len(LONG))
 
     items.sort(key=rank)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_turns() -> Iterator[None]:
+    """Exports of tests time their tiny networks in short turns: what they check is not how sure a median is."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("seg_edge.export.checks.measure.TURNS", QUICK)
+    yield
+    patch.undo()
 
 
 TinyOnnx = Callable[..., ModelSpec]

@@ -47,6 +47,11 @@ class PtCheckpoint(ModelCheckpoint):
 
     FILE_EXTENSION = ".pt"
 
+    def _ModelCheckpoint__warn_if_dir_not_empty(self, dirpath: str) -> None:
+        # Lightning 2.6 asks here whether the folder is a bucket, and imports s3fs for that where it is installed: two
+        # seconds for a warning that a local folder isn't empty, which is no news to a resumed training.
+        pass
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         # Lightning forgets the best score when the folder has moved, and would write over best.pt with a worse network.
         assert self.dirpath is not None

@@ -12,6 +12,8 @@ from seg_edge.export.networks import model_costs
 from seg_edge.train.checkpoint import load_checkpoint, read_checkpoint
 from seg_edge.train.models import names, registry
 
+pytestmark = pytest.mark.usefixtures("quick_curves")
+
 pytest.importorskip("segmentation_models_pytorch")
 
 

@@ -15,6 +15,8 @@ from seg_edge.cli.main import main
 from seg_edge.train import TrainReport, load_recipe
 from seg_edge.train.recipe import recipes
 
+pytestmark = pytest.mark.usefixtures("quick_curves")
+
 QUICK = ("--model", "unet-n", "--batch", "4", "--workers", "0", "--device", "cpu", "--precision", "fp32")
 
 

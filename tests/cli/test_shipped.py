@@ -12,6 +12,8 @@ import pytest
 from seg_edge.cli.main import main
 from seg_edge.core.shipped import CHECKPOINT, DEFAULT, FOLDER
 
+pytestmark = pytest.mark.usefixtures("quick_curves")
+
 SENTENCE = f"{FOLDER / DEFAULT / 'model.int8.onnx'}: unet-s, int8 (shipped: 11 classes, sky, building, "
 
 

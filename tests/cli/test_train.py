@@ -20,6 +20,8 @@ from seg_edge.cli.main import main
 from seg_edge.train.checkpoint import load_checkpoint
 from seg_edge.train.lightning_module import SegmentationModule
 
+pytestmark = pytest.mark.usefixtures("quick_curves")
+
 #: A small training on the processor; whatever is appended after it wins.
 QUICK = ("--model", "unet-n", "--batch", "4", "--workers", "0", "--device", "cpu", "--precision", "fp32")
 FILES = ["best.pt", "curves.png", "last.pt", "metrics.csv", "report.json"]

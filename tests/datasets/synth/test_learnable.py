@@ -21,7 +21,7 @@ MODEL = Path(__file__).parents[2] / "data" / "street.int8.onnx"
 def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Streets of another seed than the model's: none of them is among its training streets."""
     out = tmp_path_factory.mktemp("streets") / "data"
-    return synthesize(out, SynthOptions(train=72, val=36, size_hw=(192, 256), seed=11, workers=2)).data
+    return synthesize(out, SynthOptions(train=48, val=24, size_hw=(192, 256), seed=11, workers=2)).data
 
 
 def colour_miou(train: SegDataset, val: SegDataset) -> float:
