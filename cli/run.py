@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.shipped import DEFAULT
+from ..runtime.areas.options import AreaOptions
 from ..runtime.sinks.table import FORMS as SINKS
 from ..runtime.sources.options import CameraOptions, LiveOptions, VideoOptions
 from ..runtime.sources.table import FORMS as SOURCES
@@ -19,12 +20,13 @@ from .derive import Fields, Values, derive
 from .runtime_options import ALPHA, ENGINE, THREADS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..runtime import Pipeline, Result, Source
+    from ..runtime.areas import AreaRecorder, Zones
 
 
-@derive(CameraOptions, Fields(LiveOptions, only=("start_s",)), VideoOptions)
+@derive(CameraOptions, Fields(LiveOptions, only=("start_s",)), VideoOptions, AreaOptions)
 def run(
     values: Values,
     model: Annotated[Path, typer.Argument(help=MODEL_HELP)] = Path(DEFAULT),
@@ -74,6 +76,8 @@ def run(
     from ..runtime.sources.table import names_camera, names_files, redact
 
     camera, live, video = values.of(CameraOptions), values.of(LiveOptions), values.of(VideoOptions)
+    area_options = values.of(AreaOptions)
+    zones, recorder = _areas(area_options)
     texts, targets = source or ["0"], sink or ["window"]
     if camera != CameraOptions() and not any(map(names_camera, texts)):
         raise InputError(
@@ -94,6 +98,7 @@ def run(
 
             sources = [stack.enter_context(open_source(text, video=video)) for text in texts] if files else []
             look: dict[str, Any] = {"classes": classes, "contours": contours, "smooth": smooth}
+            look |= {"areas": True, "zones": zones}
             segmenter = stack.enter_context(Segmenter(opened_engine(), threads=threads, alpha=alpha, **look))
             chosen = segmenter.engine
             print(about(model, segmenter))
@@ -113,18 +118,53 @@ def run(
                 raise InputError("--hud: no sink shows overlays; add one, such as window or FILE.mp4, or leave --hud out")
             limits: dict[str, Any] = {"max_frames": max_frames, "duration_s": duration, "in_flight": in_flight}
             pipeline = Pipeline(sources, segmenter, sinks, overlay=shown, hud=hud and shown, **limits)
-            stats = _run(pipeline, _total(sources, max_frames), check, json)
+            stack.enter_context(recorder)
+            stats = _run(pipeline, _total(sources, max_frames), check, json, [recorder.add])
         _report(stats, json)
+    _draw(recorder, area_options)
     _check_fps(stats, min_fps)
 
 
-def _run(pipeline: Pipeline, total: int | None, check: Callable[[], None], json: Path | None) -> dict[str, Any]:
+def _areas(options: AreaOptions) -> tuple[Zones | None, AreaRecorder]:
+    """The zones, and what keeps the areas. Errors come before the engine is opened."""
+    from ..runtime.areas import AreaRecorder, read_zones
+
+    zones = None if options.zones is None else read_zones(options.zones)
+    if options.plot is not None:
+        from ..core.artefact import check_writable
+        from ..measure.report.areas import check_plots
+
+        check_plots("plot")
+        check_writable(options.plot)
+    return zones, AreaRecorder(options)
+
+
+def _draw(recorder: AreaRecorder, options: AreaOptions) -> None:
+    if options.plot is not None:
+        from ..measure.report.areas import plot_areas
+
+        plot_areas(recorder.curves, options.plot)
+
+
+def _run(
+    pipeline: Pipeline,
+    total: int | None,
+    check: Callable[[], None],
+    json: Path | None,
+    takers: Sequence[Callable[[Result], None]] = (),
+) -> dict[str, Any]:
     """Runs the pipeline. After an error the statistics are written; after Ctrl-C they are also printed."""
     from ..core.artefact import write_json
 
     try:
         with _ticker(pipeline, total, check) as tick:
-            return pipeline.run(tick)
+
+            def take(result: Result) -> None:
+                for taker in takers:
+                    taker(result)
+                tick(result)
+
+            return pipeline.run(take)
     except KeyboardInterrupt:
         _report(pipeline.stats(), json)
         raise  # closing the sinks finishes the files; the command exits with 130

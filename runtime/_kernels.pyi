@@ -3,7 +3,14 @@ def resize(
     frame: object, out: object, rule: str, isa: str | None = None, threads: int = 0, pixel_format: str = "bgr", /
 ) -> None: ...
 def upsample_argmax(
-    logits_chw: object, out: object, isa: str | None = None, threads: int = 0, window: object | None = None, /
+    logits_chw: object,
+    out: object,
+    isa: str | None = None,
+    threads: int = 0,
+    window: object | None = None,
+    counts: object | None = None,
+    regions: object | None = None,
+    /,
 ) -> None: ...
 def upsample_overlay(
     logits_chw: object,
@@ -17,6 +24,8 @@ def upsample_overlay(
     line_palette_bgr: object | None = None,
     line_alpha: object = 1.0,
     window: object | None = None,
+    counts: object | None = None,
+    regions: object | None = None,
     /,
 ) -> None: ...
 def blend(
@@ -29,6 +38,8 @@ def blend(
     threads: int = 0,
     line_palette_bgr: object | None = None,
     line_alpha: object = 1.0,
+    counts: object | None = None,
+    regions: object | None = None,
     /,
 ) -> None: ...
 def confidence(
@@ -44,6 +55,18 @@ def confidence(
     window: object | None = None,
     /,
 ) -> None: ...
+def count(
+    source: object,
+    size_hw: tuple[int, int],
+    counts: object,
+    from_logits: bool,
+    isa: str | None = None,
+    threads: int = 0,
+    window: object | None = None,
+    regions: object | None = None,
+    /,
+) -> None: ...
+def regions(rows: object, ends: object, ids: object, count: int, width: int, /) -> object: ...
 def coco_rle(mask: object, /) -> dict[int, str]: ...
 def isa() -> str: ...
 def available_isas() -> tuple[str, ...]: ...

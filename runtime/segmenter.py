@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.labels import VOID, Labels
 from ..core.spec import ModelSpec
+from .areas.areas import AreaCounter
+from .areas.zonefile import read_zones
+from .areas.zones import Zones
 from .engines.base import Engine
 from .engines.opening import open_engine
 from .engines.table import AUTO
@@ -49,11 +52,13 @@ class Segmenter:
             ``"margin"`` (that minus the softmax of the second class). None leaves it out.
         min_confidence: Least confidence, 0 to 1, of a pixel that keeps its class; ``"probability"`` unless stated.
         below: What other pixels become: ``"void"`` (the labels' ``ignore_index``), or a class.
+        areas: Count the pixels of every class in the pass that makes mask and overlay: ``Result.areas``.
+        zones: Count them in these zones too (implies ``areas``): zones, or a file of them.
 
     Raises:
         ModelFileError, UnknownNameError, EngineError: as :func:`seg_edge.runtime.open_engine`; an unknown class.
         InputError: ``alpha``, ``smooth`` or ``min_confidence`` is out of range, or one of the last two or ``confidence`` is
-            given for a model without logits.
+            given for a model without logits; a file of zones can't be read.
     """
 
     runner_class: ClassVar[type[FrameRunner]] = FrameRunner
@@ -72,13 +77,19 @@ class Segmenter:
         confidence: str | None = None,
         min_confidence: float | None = None,
         below: str = VOID,
+        areas: bool = False,
+        zones: Zones | str | Path | None = None,
     ) -> None:
         self.engine = model if isinstance(model, Engine) else open_engine(model, engine, threads, throughput=throughput)
         try:
             self.style = Style.make(self.labels, alpha, classes, contours)
             #: What is said about confidence; None is nothing.
             self.confidence = Confidence.make(self.labels, confidence, min_confidence, below)
-            self._runner = self.runner_class(self.engine, self.style, smooth, threads, self.confidence)
+            if isinstance(zones, (str, Path)):
+                zones = read_zones(zones)
+            #: Counts areas; None counts nothing.
+            self.counter = AreaCounter(self.labels.names, zones) if areas or zones is not None else None
+            self._runner = self.runner_class(self.engine, self.style, smooth, threads, self.confidence, self.counter)
         except BaseException:
             self.engine.close()
             raise

@@ -152,10 +152,11 @@ bool set_window(const call *self, PyObject *window, se_paint_job *job) {
 }
 
 static PyObject *py_upsample_argmax(PyObject *module, PyObject *args) {
-  PyObject *logits_object, *out_object, *window = NULL, *result = NULL;
+  PyObject *logits_object, *out_object, *window = NULL, *counts = NULL, *regions = NULL, *result = NULL;
   const char *isa_name = NULL;
   Py_ssize_t threads = 0;
-  if (!PyArg_ParseTuple(args, "OO|znO:upsample_argmax", &logits_object, &out_object, &isa_name, &threads, &window)) {
+  if (!PyArg_ParseTuple(args, "OO|znOOO:upsample_argmax", &logits_object, &out_object, &isa_name, &threads, &window, &counts,
+                        &regions)) {
     return NULL;
   }
   call self = {.function = "upsample_argmax"};
@@ -166,7 +167,40 @@ static PyObject *py_upsample_argmax(PyObject *module, PyObject *args) {
       disjoint(&self, out, logits, "pass another array")) {
     se_paint_job job = {.mask = out->view.buf, .dst_h = side(out, 0), .dst_w = side(out, 1)};
     set_logits(&job, logits);
-    if (set_window(&self, window, &job)) result = paint(isa, &job, (size_t)threads);
+    if (set_window(&self, window, &job) && take_counts(&self, counts, regions, &job)) {
+      result = paint(isa, &job, (size_t)threads);
+    }
+  }
+  release(&self);
+  return result;
+}
+
+/* Counts alone: of logits at a size, or of a mask. */
+static PyObject *py_count(PyObject *module, PyObject *args) {
+  PyObject *source_object, *counts, *window = NULL, *regions = NULL, *result = NULL;
+  const char *isa_name = NULL;
+  Py_ssize_t threads = 0, h, w;
+  int from_logits;
+  if (!PyArg_ParseTuple(args, "O(nn)Op|znOO:count", &source_object, &h, &w, &counts, &from_logits, &isa_name, &threads,
+                        &window, &regions)) {
+    return NULL;
+  }
+  call self = {.function = "count"};
+  const array *source = &self.arrays[0];
+  const se_kernels *isa = pick_isa(module, &self, isa_name);
+  const bool sizes = h >= 1 && h <= SE_MAX_SIDE && w >= 1 && w <= SE_MAX_SIDE;
+  if (!sizes) PyErr_Format(PyExc_ValueError, "count: size must be 1 to 16384 pixels, got (%zd, %zd); pass another", h, w);
+  if (sizes && isa && thread_count(&self, threads) && take(&self, source_object, from_logits ? &logits_rule : &mask_rule) &&
+      (from_logits ? class_count(&self, source) : sized(&self, source, (size_t)h, (size_t)w, "the count"))) {
+    se_paint_job job = {.dst_h = (size_t)h, .dst_w = (size_t)w};
+    if (from_logits) {
+      set_logits(&job, source);
+    } else {
+      job.labels = source->view.buf;
+    }
+    if (set_window(&self, window, &job) && take_counts(&self, counts, regions, &job)) {
+      result = job.counts ? paint(isa, &job, (size_t)threads) : Py_NewRef(Py_None);
+    }
   }
   release(&self);
   return result;
@@ -215,7 +249,8 @@ static bool take_style(call *self, PyObject *palette, const rule *palette_is, Py
 
 /* upsample_overlay takes logits, blend a mask; the rest is the same. */
 static PyObject *paint_overlay(PyObject *module, const char *function, PyObject *const *objects, PyObject *mask_object,
-                               PyObject *window, const char *isa_name, Py_ssize_t threads, bool from_logits) {
+                               PyObject *window, PyObject *counts, PyObject *regions, const char *isa_name,
+                               Py_ssize_t threads, bool from_logits) {
   PyObject *source_object = objects[0], *frame_object = objects[1], *palette_object = objects[2], *alpha_object = objects[3],
            *out_object = objects[4], *line_palette = objects[5], *line_alpha = objects[6], *result = NULL;
   call self = {.function = function};
@@ -265,31 +300,32 @@ static PyObject *paint_overlay(PyObject *module, const char *function, PyObject 
   } else {
     job.labels = source->view.buf;
   }
-  result = paint(isa, &job, (size_t)threads);
+  if (take_counts(&self, counts, regions, &job)) result = paint(isa, &job, (size_t)threads);
 done:
   release(&self);
   return result;
 }
 
 static PyObject *py_upsample_overlay(PyObject *module, PyObject *args) {
-  PyObject *o[7] = {NULL}, *mask, *window = NULL;
+  PyObject *o[7] = {NULL}, *mask, *window = NULL, *counts = NULL, *regions = NULL;
   const char *isa_name = NULL;
   Py_ssize_t threads = 0;
-  if (!PyArg_ParseTuple(args, "OOOOOO|znOOO:upsample_overlay", &o[0], &o[1], &o[2], &o[3], &o[4], &mask, &isa_name, &threads,
-                        &o[5], &o[6], &window)) {
+  if (!PyArg_ParseTuple(args, "OOOOOO|znOOOOO:upsample_overlay", &o[0], &o[1], &o[2], &o[3], &o[4], &mask, &isa_name,
+                        &threads, &o[5], &o[6], &window, &counts, &regions)) {
     return NULL;
   }
-  return paint_overlay(module, "upsample_overlay", o, mask, window, isa_name, threads, true);
+  return paint_overlay(module, "upsample_overlay", o, mask, window, counts, regions, isa_name, threads, true);
 }
 
 static PyObject *py_blend(PyObject *module, PyObject *args) {
-  PyObject *o[7] = {NULL};
+  PyObject *o[7] = {NULL}, *counts = NULL, *regions = NULL;
   const char *isa_name = NULL;
   Py_ssize_t threads = 0;
-  if (!PyArg_ParseTuple(args, "OOOOO|znOO:blend", &o[0], &o[1], &o[2], &o[3], &o[4], &isa_name, &threads, &o[5], &o[6])) {
+  if (!PyArg_ParseTuple(args, "OOOOO|znOOOO:blend", &o[0], &o[1], &o[2], &o[3], &o[4], &isa_name, &threads, &o[5], &o[6],
+                        &counts, &regions)) {
     return NULL;
   }
-  return paint_overlay(module, "blend", o, Py_None, NULL, isa_name, threads, false);
+  return paint_overlay(module, "blend", o, Py_None, NULL, counts, regions, isa_name, threads, false);
 }
 
 static PyObject *py_threads(PyObject *module, PyObject *unused) {
@@ -358,14 +394,18 @@ static int module_exec(PyObject *module) {
 static PyMethodDef methods[] = {
     {"resize", py_resize, METH_VARARGS, "resize(frame, out, rule, isa=None, threads=0, pixel_format='bgr')"},
     {"upsample_argmax", py_upsample_argmax, METH_VARARGS,
-     "upsample_argmax(logits_chw, out, isa=None, threads=0, window=None)"},
+     "upsample_argmax(logits_chw, out, isa=None, threads=0, window=None, counts=None, regions=None)"},
     {"upsample_overlay", py_upsample_overlay, METH_VARARGS,
      "upsample_overlay(logits_chw, frame_bgr, palette_bgr, alpha, out, mask_out, isa=None, threads=0, line_palette=None, "
-     "line_alpha=None, window=None)"},
+     "line_alpha=None, window=None, counts=None, regions=None)"},
     {"blend", py_blend, METH_VARARGS,
-     "blend(mask, frame_bgr, palette_bgr, alpha, out, isa=None, threads=0, line_palette=None, line_alpha=None)"},
+     "blend(mask, frame_bgr, palette_bgr, alpha, out, isa=None, threads=0, line_palette=None, line_alpha=None, counts=None, "
+     "regions=None)"},
     {"confidence", py_confidence, METH_VARARGS,
      "confidence(logits_chw, out, measure, scale, mask, threshold, below, isa=None, threads=0, window=None)"},
+    {"count", py_count, METH_VARARGS,
+     "count(source, size_hw, counts, from_logits, isa=None, threads=0, window=None, regions=None)"},
+    {"regions", py_regions, METH_VARARGS, "regions(rows, ends, ids, count, width)"},
     {"coco_rle", py_coco_rle, METH_O, "coco_rle(mask)"},
     {"threads", py_threads, METH_NOARGS, "threads()"},
     {"set_threads", py_set_threads, METH_VARARGS, "set_threads(threads)"},

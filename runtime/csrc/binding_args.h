@@ -28,7 +28,7 @@ typedef struct {
 /* A call's name and arrays; release() drops whichever of them are held. */
 typedef struct {
   const char *function;
-  array arrays[8];
+  array arrays[9];
   size_t count;
 } call;
 
@@ -61,5 +61,10 @@ bool set_window(const call *self, PyObject *window, se_paint_job *job);
 
 PyObject *py_coco_rle(PyObject *module, PyObject *mask);   /* binding_rle.c */
 PyObject *py_confidence(PyObject *module, PyObject *args); /* binding_confidence.c */
+
+/* ---- binding_count.c ---- */
+PyObject *py_regions(PyObject *module, PyObject *args);
+/* The job's counts and regions; None or NULL: none are wanted. The array stays in `self`. */
+bool take_counts(call *self, PyObject *counts, PyObject *regions, se_paint_job *job);
 
 #endif

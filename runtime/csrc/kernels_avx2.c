@@ -330,6 +330,23 @@ static inline void mix32(const uint8_t *frame, __m256i keep0, __m256i keep1, con
   _mm256_storeu_si256((__m256i *)out, _mm256_permute4x64_epi64(_mm256_packus_epi16(sum0, sum1), 0xd8));
 }
 
+/* Labels come in runs: each is as long as a comparison of 16 says, and cut at n. */
+static void u8_u32_count__avx2(const uint8_t *labels, size_t n, uint32_t *counts) {
+  for (size_t x = 0; x < n;) {
+    const uint8_t label = labels[x];
+    const __m128i first = _mm_set1_epi8((char)label);
+    const size_t start = x;
+    unsigned differ;
+    do {
+      const __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(labels + x)), first);
+      differ = (unsigned)_mm_movemask_epi8(same) ^ 0xffff;
+      x += differ ? (size_t)__builtin_ctz(differ) : 16;
+    } while (!differ && x < n);
+    if (x > n) x = n;
+    counts[label] += (uint32_t)(x - start);
+  }
+}
+
 /* Both leave their tail to the scalar kernel: an overlapping block would, in place, mix twice. */
 static void u8_u16_mix__avx2(const uint8_t *frame, unsigned keep, const uint16_t *add, size_t n, uint8_t *out) {
   const __m256i all = _mm256_set1_epi16((short)keep);

@@ -261,6 +261,23 @@ static inline void mix16(const uint8_t *frame, uint16x8_t keep0, uint16x8_t keep
   vst1q_u8(out, vcombine_u8(vshrn_n_u16(sum0, 8), vshrn_n_u16(sum1, 8)));
 }
 
+/* Labels come in runs: each is as long as a comparison of 16 says, four bits a pixel, and cut at n. */
+static void u8_u32_count__neon(const uint8_t *labels, size_t n, uint32_t *counts) {
+  for (size_t x = 0; x < n;) {
+    const uint8_t label = labels[x];
+    const uint8x16_t first = vdupq_n_u8(label);
+    const size_t start = x;
+    uint64_t differ;
+    do {
+      const uint8x16_t same = vceqq_u8(vld1q_u8(labels + x), first);
+      differ = ~vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(same), 4)), 0);
+      x += differ ? (size_t)__builtin_ctzll(differ) / 4 : 16;
+    } while (!differ && x < n);
+    if (x > n) x = n;
+    counts[label] += (uint32_t)(x - start);
+  }
+}
+
 /* Both leave their tail to the scalar kernel: an overlapping block would, in place, mix twice. */
 static void u8_u16_mix__neon(const uint8_t *frame, unsigned keep, const uint16_t *add, size_t n, uint8_t *out) {
   const uint16x8_t all = vdupq_n_u16((uint16_t)keep);

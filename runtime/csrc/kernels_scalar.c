@@ -119,6 +119,10 @@ LOGITS(f16)
 LOGITS(i8)
 LOGITS(u8)
 
+static void u8_u32_count__scalar(const uint8_t *labels, size_t n, uint32_t *counts) {
+  for (size_t i = 0; i < n; i++) counts[labels[i]]++;
+}
+
 static void u8_u16_mix__scalar(const uint8_t *frame, unsigned keep, const uint16_t *add, size_t n, uint8_t *out) {
   for (size_t i = 0; i < n; i++) out[i] = (uint8_t)((frame[i] * keep + add[i]) >> 8);
 }

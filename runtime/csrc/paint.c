@@ -1,5 +1,6 @@
-/* Logits or a mask to a mask, an overlay, or both, one output row at a time: the rows' runs (runs.c) are painted, then mixed
- * with the frame. All rows through one row of cells share their runs: what has one class is painted once for all of them. */
+/* Logits or a mask to a mask, an overlay, counts, or any of them, one output row at a time: the rows' runs (runs.c) are
+ * painted, then mixed with the frame. All rows through one row of cells share their runs: what has one class is painted once
+ * for all of them. */
 #include "se_rows.h"
 #include "se_scratch.h"
 #include <stddef.h>
@@ -22,7 +23,7 @@ static se_tables lay_tables(const se_paint_job *job, void *memory) {
 static se_rows lay_rows(const se_paint_job *job, void *memory) {
   se_rows rows = {0};
   se_scratch scratch = se_scratch_open(memory);
-  const size_t labels = job->logits ? job->dst_w + PAD : 0, w = job->logits ? job->w : 0;
+  const size_t labels = job->logits || job->counts ? job->dst_w + PAD : 0, w = job->logits ? job->w : 0;
   rows.corner[0] = se_scratch_take(&scratch, w);
   rows.corner[1] = se_scratch_take(&scratch, w);
   rows.runs = se_scratch_take(&scratch, job->logits ? (w + 1) * sizeof(se_run) : 0);
@@ -36,6 +37,7 @@ static se_rows lay_rows(const se_paint_job *job, void *memory) {
   const size_t inks = job->overlay ? (3 * job->dst_w + 3 * STEP) * sizeof(uint16_t) : 0;
   rows.keep = se_scratch_take(&scratch, inks);
   rows.add = se_scratch_take(&scratch, inks);
+  rows.counts = se_scratch_take(&scratch, job->counts ? se_region_count(job) * 256 * sizeof(uint32_t) : 0);
   rows.size = se_scratch_size(&scratch);
   return rows;
 }
@@ -228,6 +230,11 @@ static const uint8_t *keep_labels(se_painter *self, size_t y) {
   return memcpy(self->rows.window[y % 3], self->rows.labels, job->dst_w);
 }
 
+/* Whether a row of the job's own labels may be read past its end: other rows follow. */
+static bool rows_follow(const se_paint_job *job, size_t y) {
+  return (job->dst_h - 1 - y) * job->dst_w >= PAD;
+}
+
 static void paint_with_lines(se_painter *self, size_t y0, size_t y1) {
   const se_paint_job *job = self->job;
   const uint8_t *above = NULL, *here = NULL, *below = NULL;
@@ -241,6 +248,7 @@ static void paint_with_lines(se_painter *self, size_t y0, size_t y1) {
     }
     below = y + 1 < job->dst_h ? keep_labels(self, y + 1) : here;
     if (job->mask) memcpy(job->mask + y * job->dst_w, here, job->dst_w);
+    if (job->counts) se_count_labels(self, y, here, !job->labels || rows_follow(job, y));
     paint_labels(self, here);
     paint_lines(self, above ? above : here, here, below);
     mix_row(self, y);
@@ -260,17 +268,23 @@ void se_paint_rows(const se_kernels *isa, const se_paint_job *job, const void *t
   self.rows = lay_rows(job, scratch);
   for (size_t c = 0; job->logits && c < job->classes; c++) self.rows.classes[c] = (uint8_t)c;
   self.each = job->overlay && (job->labels || job->line_palette || alphas_differ(job));
+  if (job->counts) se_count_begin(&self);
   if (job->overlay && job->line_palette) {
     paint_with_lines(&self, y0, y1);
+    if (job->counts) se_count_end(&self);
     return;
   }
   for (size_t y = y0; y < y1; y++) {
     if (job->labels) {
-      paint_labels(&self, job->labels + y * job->dst_w);
+      const uint8_t *labels = job->labels + y * job->dst_w;
+      if (job->counts) se_count_labels(&self, y, labels, rows_follow(job, y));
+      if (job->overlay) paint_labels(&self, labels);
     } else {
       next_row(&self, y, job->mask != NULL, job->overlay != NULL);
+      if (job->counts) se_count_runs(&self, y);
     }
     if (job->mask) memcpy(job->mask + y * job->dst_w, self.rows.labels, job->dst_w);
     if (job->overlay) mix_row(&self, y);
   }
+  if (job->counts) se_count_end(&self);
 }

@@ -22,6 +22,7 @@
  *   writes up to SE_LABEL_PAD elements past x1 and reads the tables as far.
  * f32_u8_probability, f32_u8_margin: the measure of segedge.h for SE_BLOCK pixels; above and below are rows that were
  *   interpolated along x already, a class every SE_BLOCK elements; wy is the weight of `below`.
+ * u8_u32_count: counts[labels[i]] += 1; reads up to SE_LABEL_PAD elements past n.
  * u8_u16_mix: out[i] = (frame[i]*keep + add[i]) >> 8, where the sum is below 2^16; out may be frame.
  * u8_u16_mix_each: the same with keep[i]. */
 #define SE_ARGMAX (const void *plane, size_t plane_stride, size_t classes, size_t n, uint8_t *out)
@@ -43,6 +44,7 @@
   X(u8_u8_lerp_argmax, SE_LERP_ARGMAX) \
   X(f32_u8_probability, SE_CONFIDENCE) \
   X(f32_u8_margin, SE_CONFIDENCE) \
+  X(u8_u32_count, (const uint8_t *labels, size_t n, uint32_t *counts)) \
   X(u8_u16_mix, (const uint8_t *frame, unsigned keep, const uint16_t *add, size_t n, uint8_t *out)) \
   X(u8_u16_mix_each, (const uint8_t *frame, const uint16_t *keep, const uint16_t *add, size_t n, uint8_t *out))
 

@@ -42,6 +42,7 @@ typedef struct {
   uint8_t *window[3];   /* contours: the rows above, here and below */
   uint8_t *marks;       /* contours: not 0 where a pixel is on one */
   uint16_t *keep, *add; /* one output row of three channels */
+  uint32_t *counts;     /* those of the call's rows: (regions, 256) */
   size_t size;
 } se_rows;
 
@@ -56,9 +57,22 @@ typedef struct {
   size_t run_count;
 } se_painter;
 
+static inline size_t se_region_count(const se_paint_job *job) {
+  return job->regions ? job->regions->count : 1;
+}
+
 /* Makes self->rows.runs those of p's row of cells; rows of cells come in ascending order. */
 void se_enter_cells(se_painter *self, se_position64 p);
 /* The labels of a MIXED run that begins at x0 to self->rows.mixed. */
 void se_lerp_run(const se_painter *self, const se_run *run, se_position64 p, size_t x0);
+
+/* ---- count.c ---- */
+void se_count_begin(const se_painter *self);
+/* Counts row y, whose runs are self->rows.runs, with the MIXED ones in self->rows.mixed. */
+void se_count_runs(const se_painter *self, size_t y);
+/* Counts row y of these labels; `padded`: SE_LABEL_PAD elements past its end may be read. */
+void se_count_labels(const se_painter *self, size_t y, const uint8_t *labels, bool padded);
+/* Adds the rows' counts to the job's. */
+void se_count_end(const se_painter *self);
 
 #endif

@@ -70,16 +70,27 @@ SE_API size_t se_resize_scratch(const se_frame *src, size_t dst_h, size_t dst_w,
 SE_API void se_resize(const se_kernels *isa, const se_frame *src, uint8_t *dst, size_t dst_h, size_t dst_w,
                       size_t dst_stride, se_resize_rule rule, size_t y0, size_t y1, void *scratch);
 
-/* ---- logits or a mask to a mask, an overlay, or both, in one pass ---- */
+/* ---- logits or a mask to a mask, an overlay, counts of pixels, or any of them, in one pass ---- */
 
 /* F16 is IEEE binary16. I8 and U8 are codes of one scale > 0 and one zero point for the whole tensor. Neither changes which
  * class is highest, nor the place where two classes meet: they are not asked for. */
 typedef enum { SE_LOGITS_F32 = 0, SE_LOGITS_F16 = 1, SE_LOGITS_I8 = 2, SE_LOGITS_U8 = 3 } se_logits_type;
 
+/* A division of the image for counting: every pixel lies in exactly one of `count` regions, 1..SE_MAX_REGIONS. Row y has the
+ * runs rows[y] <= i < rows[y + 1] (at least one); run i ends before pixel ends[i] (ascending from above 0; the row's last is
+ * dst_w) and lies in region ids[i] < count. Zones that overlap are a division too: a region for each set of zones. */
+#define SE_MAX_REGIONS 4096
+typedef struct {
+  size_t count;
+  const uint32_t *rows; /* dst_h + 1 */
+  const uint32_t *ends;
+  const uint16_t *ids;
+} se_regions;
+
 /* Exactly one of logits and labels is given; top .. of_w are 0 where the logits cover exactly the image. With a letterboxed
  * input they say where in it the image lies: the logits cover of_h x of_w pixels, the image view_h x view_w of them from
  * (top, left); all of these are 1..SE_MAX_SIDE, and top + view_h <= of_h, left + view_w <= of_w.
- * The rest: mask, overlay or both. What is not wanted is NULL.
+ * The rest: mask, overlay, counts, or any of them. What is not wanted is NULL.
  *
  * logits: type (classes, h, w), contiguous, 1 <= classes <= 256. labels: uint8 (dst_h, dst_w), contiguous.
  * mask: uint8 (dst_h, dst_w), contiguous; with logits only. frame, overlay: uint8 (dst_h, dst_w, 3), strides >= 3*dst_w,
@@ -98,7 +109,11 @@ typedef enum { SE_LOGITS_F32 = 0, SE_LOGITS_F16 = 1, SE_LOGITS_I8 = 2, SE_LOGITS
  *
  * overlay = (frame * (256 - a) + colour * a + 128) >> 8 with the class's colour and alpha; labels >= classes keep the frame.
  * With contours, a pixel one of whose four neighbours has another class takes its class's colour from line_palette and
- * line_alpha (shaped as palette and alpha) instead: a line two pixels wide, one on each side of the border. */
+ * line_alpha (shaped as palette and alpha) instead: a line two pixels wide, one on each side of the border.
+ *
+ * counts: uint64 (regions, 256), or (1, 256) where regions is NULL; the caller sets them to 0. se_paint_rows adds, to
+ * counts[region][class], the number of its rows' pixels; atomically, so calls for other rows may run at the same time. Where
+ * neighbours agree, whole runs are added: no second pass over the image, and without mask and overlay none at all. */
 typedef struct {
   const void *logits;
   se_logits_type type;
@@ -115,6 +130,8 @@ typedef struct {
   const uint16_t *alpha;
   const uint8_t *line_palette; /* NULL: no contours */
   const uint16_t *line_alpha;
+  uint64_t *counts;
+  const se_regions *regions;
 } se_paint_job;
 
 /* Tables that every row needs: written once by se_paint_prepare, then read by any number of threads. Any alignment. */

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from ..areas.areas import Areas
     from .result import Result
 
 #: Seconds between updates of the text; faster updates would be hard to read.
@@ -18,7 +19,7 @@ _SCALE_720 = 0.7
 
 
 class Hud:
-    """Draws two lines into the upper left corner.
+    """Draws two lines into the upper left corner, and a line for the areas of the frame and of each zone.
 
     Args:
         about: The constant part of the text: engine and device.
@@ -55,7 +56,18 @@ class Hud:
                 second += f"  reconnects {reconnects}"
             self._lines = (first, f"{second}  {self._about}")
             self._since_s, self._count, self._latency_ms, self._age_ms = now_s, 0, 0.0, 0.0
-        write_lines(result.overlay_bgr, self._lines)
+        write_lines(result.overlay_bgr, (*self._lines, *area_lines(result.areas)))
+
+
+def area_lines(areas: Areas | None) -> tuple[str, ...]:
+    """For each zone, up to ten of them, the shares of its largest classes."""
+    if areas is None:
+        return ()
+    lines = []
+    for zone, shares in zip(areas.zones[:10], areas.shares, strict=False):
+        largest = sorted(np.flatnonzero(shares), key=lambda number: -shares[number])[:3]
+        lines.append(f"{zone}: " + (", ".join(f"{areas.classes[c]} {100 * shares[c]:.1f} %" for c in largest) or "nothing"))
+    return tuple(lines)
 
 
 def write_lines(frame_bgr: npt.NDArray[np.uint8], lines: tuple[str, ...]) -> None:

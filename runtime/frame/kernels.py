@@ -60,6 +60,7 @@ __all__ = [
 ]
 
 U8 = npt.NDArray[np.uint8]
+Counts = npt.NDArray[np.uint64]
 Logits = npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8] | npt.NDArray[np.uint8]
 #: One opacity for all classes, or one per class.
 Alpha = float | Sequence[float] | npt.NDArray[np.floating[Any]]
@@ -163,6 +164,8 @@ def upsample_argmax(
     *,
     window: Window | None = None,
     threads: int | None = None,
+    counts: Counts | None = None,
+    regions: object | None = None,
 ) -> U8:
     """The class with the highest logit per pixel after bilinear upsampling (pixel centres, clamped edges).
 
@@ -175,6 +178,7 @@ def upsample_argmax(
         window: Position of the image in the network's input; None if it fills the input. The logits cover the whole
             input.
         threads: See the module.
+        counts, regions: See :func:`.counting.count_mask`.
 
     Returns:
         uint8, (H, W): class numbers. Ties go to the lowest class; NaN counts as minus infinity.
@@ -183,7 +187,7 @@ def upsample_argmax(
         TypeError, ValueError: an array or size is invalid.
     """
     out = _output("upsample_argmax", out, _size("upsample_argmax", size_hw))
-    _upsample_argmax(logits_chw, out, None, _threads("upsample_argmax", threads), window)
+    _upsample_argmax(logits_chw, out, None, _threads("upsample_argmax", threads), window, counts, regions)
     return out
 
 
@@ -199,6 +203,8 @@ def upsample_overlay(
     line_alpha: Alpha = 1.0,
     window: Window | None = None,
     threads: int | None = None,
+    counts: Counts | None = None,
+    regions: object | None = None,
 ) -> U8:
     """Paints the classes of a network's logits over the frame, in one pass.
 
@@ -217,6 +223,7 @@ def upsample_overlay(
             two pixels wide, one on each side.
         line_alpha: As ``alpha``, for the contours.
         threads: See the module.
+        counts, regions: See :func:`.counting.count_mask`.
 
     Returns:
         uint8, (H, W, 3): ``(frame * (256 - a) + colour * a + 128) >> 8`` with ``a = round(256 * alpha)``.
@@ -227,7 +234,7 @@ def upsample_overlay(
     out = _output("upsample_overlay", out, np.shape(frame_bgr))
     style = (_threads("upsample_overlay", threads), line_palette_bgr, _alpha("upsample_overlay", "line_alpha", line_alpha))
     fixed = _alpha("upsample_overlay", "alpha", alpha)
-    _upsample_overlay(logits_chw, frame_bgr, palette_bgr, fixed, out, mask_out, None, *style, window)
+    _upsample_overlay(logits_chw, frame_bgr, palette_bgr, fixed, out, mask_out, None, *style, window, counts, regions)
     return out
 
 
@@ -241,6 +248,8 @@ def blend(
     line_palette_bgr: U8 | None = None,
     line_alpha: Alpha = 1.0,
     threads: int | None = None,
+    counts: Counts | None = None,
+    regions: object | None = None,
 ) -> U8:
     """Paints a mask over a frame; pixels whose value has no colour (void) stay unchanged.
 
@@ -249,6 +258,7 @@ def blend(
         frame_bgr: uint8, (H, W, 3), each row contiguous.
         palette_bgr: uint8, (C, 3), C-contiguous, 1 ≤ C ≤ 256.
         alpha, out, line_palette_bgr, line_alpha, threads: As in :func:`upsample_overlay`.
+        counts, regions: See :func:`.counting.count_mask`.
 
     Returns:
         uint8, (H, W, 3), computed as in :func:`upsample_overlay`.
@@ -258,7 +268,7 @@ def blend(
     """
     out = _output("blend", out, np.shape(frame_bgr))
     style = (_threads("blend", threads), line_palette_bgr, _alpha("blend", "line_alpha", line_alpha))
-    _blend(mask, frame_bgr, palette_bgr, _alpha("blend", "alpha", alpha), out, None, *style)
+    _blend(mask, frame_bgr, palette_bgr, _alpha("blend", "alpha", alpha), out, None, *style, counts, regions)
     return out
 
 

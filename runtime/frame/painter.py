@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from ...core.spec import ModelSpec
+from ..areas.areas import AreaCounter
+from . import counting as counts
 from . import kernels
 from .confidence import Confidence
 from .fit import frame_window
 from .result import Frame, Logits, Mask, Outs, Painted
 from .style import Style
 from .temporal import LogitsSmoother
+
+if TYPE_CHECKING:
+    from ..areas.areas import Areas
 
 
 class Painter:
@@ -25,6 +31,7 @@ class Painter:
         smooth: Weight of the new frame in an exponential mean of the logits; None disables smoothing.
         threads: Threads of the kernels; None is their default.
         confidence: What to say about confidence; None is nothing. Only for models with logits.
+        counter: Counts the pixels of every class; None counts nothing.
 
     Raises:
         InputError: ``smooth`` is out of range.
@@ -37,8 +44,10 @@ class Painter:
         smooth: float | None,
         threads: int | None,
         confidence: Confidence | None = None,
+        counter: AreaCounter | None = None,
     ) -> None:
         self._spec, self._style, self._threads, self._confidence = spec, style, threads, confidence
+        self.counter = counter
         # One smoother per source. The first is created now, so that an invalid weight raises here.
         self._smoothers = (
             None if smooth is None else defaultdict(lambda: LogitsSmoother(smooth), {0: LogitsSmoother(smooth)})
@@ -59,7 +68,7 @@ class Painter:
         outs: Outs,
         origin: int,
     ) -> Painted:
-        """Mask, overlay and confidence of one frame.
+        """Mask, overlay, confidence and areas of one frame.
 
         Args:
             output: float32 (C, h, w) logits or uint8 (H, W) labels, depending on the spec; not changed.
@@ -69,7 +78,7 @@ class Painter:
             origin: Number of the frame's source; logits are smoothed separately for each source.
 
         Returns:
-            The mask, the overlay and, with one of them, the confidence; None if not computed.
+            The mask, the overlay, with one of them the confidence, and the areas; None if not computed.
 
         Raises:
             TypeError, ValueError: an array has a wrong dtype or shape.
@@ -81,25 +90,38 @@ class Painter:
                 outs = outs[0], frame
             else:
                 frame = np.broadcast_to(np.uint8(0), (*size_hw, 3))  # only the size matters
+        size_hw = frame.shape[0], frame.shape[1]
+        counting = {} if self.counter is None else self.counter.arguments(size_hw)
         if self._spec.output == "labels":
-            return Painted(*self._from_labels(output, frame, mask, overlay, *outs))  # type: ignore[arg-type]
-        if self._smoothers is not None:
-            output = self._smoothers[origin](output)
-        if self._confidence is not None and (mask or overlay):
-            return self._surely(self._confidence, output, frame, mask, overlay, *outs)  # type: ignore[arg-type]
-        return Painted(*self._from_logits(output, frame, mask, overlay, *outs))  # type: ignore[arg-type]
+            painted = Painted(*self._from_labels(output, frame, mask, overlay, *outs, counting))  # type: ignore[arg-type]
+        else:
+            if self._smoothers is not None:
+                output = self._smoothers[origin](output)
+            paint = self._surely if self._confidence is not None and (mask or overlay) else self._from_logits
+            painted = paint(output, frame, mask, overlay, *outs, counting)  # type: ignore[arg-type]
+        return painted if self.counter is None else painted._replace(areas=self.counter.areas(counting["counts"], size_hw))
+
+    def count(self, mask: Mask) -> Areas | None:
+        """The areas of a finished mask, uint8 (H, W), if they are wanted."""
+        if self.counter is None:
+            return None
+        counting = self.counter.arguments(mask.shape)
+        counts.count_mask(mask, **counting, threads=self._threads)
+        return self.counter.areas(counting["counts"], mask.shape)
 
     def _surely(
         self,
-        wanted: Confidence,
         logits: Logits,
         frame_bgr: Frame,
         mask: bool,
         overlay: bool,
         mask_out: Mask | None,
         out: Frame | None,
+        counting: dict[str, Any],
     ) -> Painted:
         """The mask with its confidence; the overlay shows what is left of the mask."""
+        wanted = self._confidence
+        assert wanted is not None
         size_hw = frame_bgr.shape[:2]
         window = frame_window(self._spec, size_hw)
         full = kernels.upsample_argmax(logits, size_hw, mask_out, window=window, threads=self._threads)
@@ -113,21 +135,38 @@ class Painter:
             window=window,
             threads=self._threads,
         )
-        return Painted(full if mask else None, self._blended(full, frame_bgr, out) if overlay else None, sure)
+        return Painted(full if mask else None, self._blended(full, frame_bgr, overlay, out, counting), sure)
 
-    def _blended(self, mask: Mask, frame_bgr: Frame, out: Frame | None) -> Frame:
-        style = self._style
-        return kernels.blend(mask, frame_bgr, style.palette_bgr, out=out, threads=self._threads, **style.arguments)
+    def _blended(
+        self, mask: Mask, frame_bgr: Frame, overlay: bool, out: Frame | None, counting: dict[str, Any]
+    ) -> Frame | None:
+        """The overlay of a finished mask, if it is wanted; counts in any case."""
+        if overlay:
+            arguments = {**self._style.arguments, **counting}
+            return kernels.blend(mask, frame_bgr, self._style.palette_bgr, out=out, threads=self._threads, **arguments)
+        if counting:
+            counts.count_mask(mask, **counting, threads=self._threads)
+        return None
 
     def _from_logits(
-        self, logits: Logits, frame_bgr: Frame, mask: bool, overlay: bool, mask_out: Mask | None, out: Frame | None
-    ) -> Outs:
+        self,
+        logits: Logits,
+        frame_bgr: Frame,
+        mask: bool,
+        overlay: bool,
+        mask_out: Mask | None,
+        out: Frame | None,
+        counting: dict[str, Any],
+    ) -> Painted:
         size_hw = frame_bgr.shape[:2]
         window = frame_window(self._spec, size_hw)
         if not overlay:
             if not mask:
-                return None, None
-            return kernels.upsample_argmax(logits, size_hw, mask_out, window=window, threads=self._threads), None
+                if counting:
+                    counts.count_logits(logits, size_hw, **counting, window=window, threads=self._threads)
+                return Painted(None, None)
+            made = kernels.upsample_argmax(logits, size_hw, mask_out, window=window, threads=self._threads, **counting)
+            return Painted(made, None)
         if mask and mask_out is None:
             mask_out = np.empty(size_hw, np.uint8)
         painted = kernels.upsample_overlay(
@@ -139,11 +178,19 @@ class Painter:
             window=window,
             threads=self._threads,
             **self._style.arguments,
+            **counting,
         )
-        return (mask_out if mask else None), painted
+        return Painted(mask_out if mask else None, painted)
 
     def _from_labels(
-        self, labels: Mask, frame_bgr: Frame, mask: bool, overlay: bool, mask_out: Mask | None, out: Frame | None
+        self,
+        labels: Mask,
+        frame_bgr: Frame,
+        mask: bool,
+        overlay: bool,
+        mask_out: Mask | None,
+        out: Frame | None,
+        counting: dict[str, Any],
     ) -> Outs:
         height, width = frame_bgr.shape[:2]
         if mask_out is not None and (mask_out.dtype != np.uint8 or mask_out.shape != (height, width)):
@@ -155,4 +202,4 @@ class Painter:
         # EXACT maps pixel centres to pixel centres; plain INTER_NEAREST is off by up to half a pixel.
         resized = cv2.resize(labels, (width, height), dst=mask_out, interpolation=cv2.INTER_NEAREST_EXACT)
         full: Mask = np.asarray(resized, np.uint8)
-        return (full if mask else None), (self._blended(full, frame_bgr, out) if overlay else None)
+        return (full if mask else None), self._blended(full, frame_bgr, overlay, out, counting)

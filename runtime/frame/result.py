@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.errors import UnknownNameError
+from ..areas.areas import Areas
 from . import kernels
 
 Frame = npt.NDArray[np.uint8]
@@ -27,16 +28,17 @@ _LAYOUTS = {
 
 
 class Painted(NamedTuple):
-    """Mask, overlay and confidence of one frame as :class:`Result` has them; None if not requested."""
+    """Mask, overlay, confidence and areas of one frame as :class:`Result` has them; None if not requested."""
 
     mask: Mask | None
     overlay_bgr: Frame | None
     confidence: Mask | None = None
+    areas: Areas | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """Mask and overlay of one frame.
+    """Mask, overlay and areas of one frame.
 
     Attributes:
         frame: The input frame, uint8, in ``pixel_format``.
@@ -52,6 +54,7 @@ class Result:
         time_s: Presentation time, in seconds from the start of the source; None if the source states none.
         confidence: uint8 (H, W), how sure the network is of each pixel's class, 0 to 255; None if the segmenter was opened
             without ``confidence``. It is that of the most probable class, also where ``min_confidence`` set another label.
+        areas: Pixels of every class, in the frame and in its zones; None if not requested.
     """
 
     frame: Frame
@@ -65,6 +68,7 @@ class Result:
     pixel_format: str = "bgr"
     time_s: float | None = None
     confidence: Mask | None = None
+    areas: Areas | None = None
 
     @cached_property
     def frame_bgr(self) -> Frame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...core.errors import EngineError, InputError
+from ..areas.areas import AreaCounter
 from ..engines.base import Engine
 from ..engines.requests import Ticket
 from . import kernels
@@ -52,6 +53,7 @@ class FrameRunner:
         smooth: Weight of the new frame in an exponential mean of the logits; None disables smoothing.
         threads: CPU threads of the kernels, at most 64; None is their default.
         confidence: What to say about confidence; None is nothing.
+        counter: Counts the pixels of every class; None counts nothing.
 
     Raises:
         EngineError: the model has a fixed batch of several frames.
@@ -67,6 +69,7 @@ class FrameRunner:
         smooth: float | None = None,
         threads: int | None = None,
         confidence: Confidence | None = None,
+        counter: AreaCounter | None = None,
     ) -> None:
         self.engine = engine
         for option, wanted in (("smooth", smooth), ("confidence", confidence)):
@@ -80,7 +83,7 @@ class FrameRunner:
         share = engine.threads // engine.parallel if engine.parallel > 1 else threads
         share = None if share is None else min(share, kernels.MAX_THREADS)
         self.inputs = NetworkInputs(engine.spec, share)
-        self.painter = self.painter_class(engine.spec, style, smooth, share, confidence)
+        self.painter = self.painter_class(engine.spec, style, smooth, share, confidence, counter)
         # The device's kernels only stretch frames and use one opacity; the C kernels support everything.
         plain = style.plain_alpha is not None and smooth is None and confidence is None
         plain = plain and engine.spec.resize != "letterbox"
@@ -134,8 +137,10 @@ class FrameRunner:
         about["pixel_format"] = pixel_format
         # The device's kernels read BGR.
         if self.device_path is not None and self._plain_alpha is not None and pixel_format == "bgr":
-            mask_out, out, stages_ms = self.device_path(frame, mask, overlay, *outs, self._plain_alpha)
-            return Result(frame, mask_out, out, stages_ms, **about)
+            counted = self.painter.counter is not None
+            mask_out, out, stages_ms = self.device_path(frame, mask or counted, overlay, *outs, self._plain_alpha)
+            areas = self.painter.count(mask_out) if counted and mask_out is not None else None
+            return Result(frame, mask_out if mask else None, out, stages_ms, **about, areas=areas)
         started = perf_counter()
         inputs = self.single_input(frame, pixel_format)
         prepared = perf_counter()
@@ -148,7 +153,7 @@ class FrameRunner:
             "engine": 1e3 * (inferred - prepared),
             "post": 1e3 * (done - inferred),
         }
-        return Result(frame, *painted[:2], stages_ms, confidence=painted.confidence, **about)
+        return Result(frame, *painted[:2], stages_ms, confidence=painted.confidence, areas=painted.areas, **about)
 
     def process_batch(
         self, frames: Sequence[SourceFrame], outs: Sequence[Outs], *, mask: bool = True, overlay: bool = True
@@ -223,7 +228,7 @@ class FrameRunner:
             for frame, output, arrays in zip(pending.frames, outputs, outs, strict=True):
                 painted = self.painter.paint(output, frame.image, frame.pixel_format, mask, overlay, arrays, frame.origin)
                 spent_ms = {**stages_ms, "post": 1e3 * (perf_counter() - begun)}
-                about = about_frame(frame) | {"confidence": painted.confidence}
+                about = about_frame(frame) | {"confidence": painted.confidence, "areas": painted.areas}
                 results.append(Result(frame.image, *painted[:2], spent_ms, **about))
             return results
         finally:

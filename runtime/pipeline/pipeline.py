@@ -20,6 +20,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import InputError
+from ..areas.tally import AreaTally
 from ..frame.hud import Hud
 from ..frame.result import Outs, Result
 from ..sinks.base import Run, Sink
@@ -119,6 +120,7 @@ class Pipeline:
         # Frames of live sources are computed one after the other, even if the engine supports more.
         self.parallel = 1 if self._live else min(self.in_flight, segmenter.engine.parallel)
         self._timings = Timings(self.in_flight, self.parallel * self._batch())
+        self._areas = None if segmenter.counter is None else AreaTally()
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> dict[str, Any]:
         """Runs until the source ends, a limit is reached, or a sink requests a stop.
@@ -172,6 +174,8 @@ class Pipeline:
             self._workers.start()
             for result in self._results.each(self._deadline(), self._halt):
                 self._frames_out += 1
+                if self._areas is not None and result.areas is not None:
+                    self._areas.add(result.areas, result.origin)
                 yield result
                 if self._frames_out == self._max_frames:
                     self._finish("stopped")
@@ -228,6 +232,7 @@ class Pipeline:
             "sources": [row for each in self._sources for row in each.health()],
             "sinks": [{"sink": sink.text, "dropped": sink.dropped} for sink in self._sinks],
             **self._timings.report(),
+            "areas": [] if self._areas is None else self._areas.report(),
         }
 
     def _deliver(self, result: Result) -> None:

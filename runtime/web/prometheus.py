@@ -54,6 +54,11 @@ def prometheus(stats: dict[str, Any]) -> str:
     metric("source_state", "gauge", "1 for the state that a source is in.", [
         ({"source": row["source"], "state": state}, int(row["state"] == state)) for row in sources for state in SOURCE_STATES
     ])  # fmt: skip
+    areas = stats.get("areas", ())
+    metric("area_ratio", "gauge", "Share of a zone that a class covers, in the last frame.", [
+        ({"source": str(row["source"]), "zone": row["zone"], "class": entry["name"]}, entry["last"])
+        for row in areas for entry in row["classes"]
+    ])  # fmt: skip
     return "\n".join(lines) + "\n"
 
 

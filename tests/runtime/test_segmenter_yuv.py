@@ -37,7 +37,7 @@ def test_mask_and_overlay(seg, pixel_format, size):
     np.testing.assert_array_equal(result.frame_bgr, bgr)
     # The network saw what the resize made of the frame; the overlay is painted on the converted frame.
     output = seg.engine.infer(seen[None])[0].copy()
-    mask, overlay, _confidence = seg._runner.painter.paint(output, bgr, "bgr", True, True, (None, None), 0)
+    mask, overlay, *_others = seg._runner.painter.paint(output, bgr, "bgr", True, True, (None, None), 0)
     np.testing.assert_array_equal(result.mask, mask)
     np.testing.assert_array_equal(result.overlay_bgr, overlay)
     np.testing.assert_array_equal(seg(frame, pixel_format=pixel_format), mask)

@@ -10,11 +10,13 @@ enum { MOST_LOGITS = 1 << 14, MOST_OUT = 1 << 13, MOST_WORK = 1 << 16, MOST_LARG
 typedef struct {
   se_paint_job paint; /* without mask and overlay, which each run has of its own */
   size_t mask_bytes, overlay_bytes;
-  bool want_mask, want_overlay, in_place;
+  bool want_mask, want_overlay, want_counts, in_place;
   uint8_t before;
   void *logits; /* owned */
   uint8_t *labels, *frame, *palette, *line_palette;
-  uint16_t *alpha, *line_alpha;
+  uint16_t *alpha, *line_alpha, *ids;
+  uint32_t *rows, *ends;
+  se_regions regions;
 } job;
 
 /* ---- arguments ---- */
@@ -47,6 +49,25 @@ static uint16_t *make_alpha(fuzz_input *in, size_t classes) {
   return alpha;
 }
 
+/* Every row in up to four runs of up to four regions. */
+static void make_regions(fuzz_input *in, job *j) {
+  const size_t h = j->paint.dst_h, w = j->paint.dst_w;
+  j->rows = fuzz_block((h + 1) * sizeof *j->rows);
+  j->ends = fuzz_block(4 * h * sizeof *j->ends);
+  j->ids = fuzz_block(4 * h * sizeof *j->ids);
+  size_t run = 0;
+  for (size_t y = 0; y < h; y++) {
+    j->rows[y] = (uint32_t)run;
+    for (size_t x = 0; x < w; run++) {
+      x = run - j->rows[y] == 3 ? w : fuzz_between(in, x + 1, w);
+      j->ends[run] = (uint32_t)x;
+      j->ids[run] = (uint16_t)(fuzz_byte(in) % 4);
+    }
+  }
+  j->rows[h] = (uint32_t)run;
+  j->regions = (se_regions){4, j->rows, j->ends, j->ids};
+}
+
 static job make_job(fuzz_input *in, bool large) {
   job j = {0};
   se_paint_job *p = &j.paint;
@@ -66,7 +87,9 @@ static job make_job(fuzz_input *in, bool large) {
     p->view_h = fuzz_between(in, 1, p->of_h - p->top), p->view_w = fuzz_between(in, 1, p->of_w - p->left);
   }
   j.want_mask = !from_labels && wanted & 2;
-  j.want_overlay = !j.want_mask || wanted & 4;
+  j.want_counts = wanted & 32;
+  j.want_overlay = (!j.want_mask && !(wanted & 128)) || wanted & 4;
+  j.want_counts |= !j.want_mask && !j.want_overlay;
   j.in_place = wanted & 8;
   j.before = fuzz_byte(in);
   j.mask_bytes = p->dst_h * p->dst_w;
@@ -78,6 +101,7 @@ static job make_job(fuzz_input *in, bool large) {
   } else {
     p->logits = j.logits = make_logits(in, p->classes * p->h * p->w, p->type);
   }
+  if (j.want_counts && wanted & 64) make_regions(in, &j);
   if (!j.want_overlay) return j;
   p->frame = j.frame = fuzz_bytes(in, (p->dst_h - 1) * p->frame_stride + 3 * p->dst_w);
   p->palette = j.palette = fuzz_bytes(in, 3 * p->classes);
@@ -97,6 +121,9 @@ static void end(job *j) {
   free(j->line_palette);
   free(j->alpha);
   free(j->line_alpha);
+  free(j->rows);
+  free(j->ends);
+  free(j->ids);
 }
 
 /* ---- the definition ---- */
@@ -208,15 +235,29 @@ static void define_overlay_rows(const job *j, const uint8_t *mask, uint8_t *over
 
 typedef struct {
   uint8_t *mask, *overlay;
+  uint64_t *counts; /* (4, 256) */
 } pictures;
 
 static pictures new_pictures(const job *j) {
-  return (pictures){memset(fuzz_block(j->mask_bytes), j->before, j->mask_bytes), new_overlay(j)};
+  const size_t size = 4 * 256 * sizeof(uint64_t);
+  return (pictures){memset(fuzz_block(j->mask_bytes), j->before, j->mask_bytes), new_overlay(j),
+                    memset(fuzz_block(size), 0, size)};
 }
 
 static void end_pictures(pictures p) {
   free(p.mask);
   free(p.overlay);
+  free(p.counts);
+}
+
+static void define_counts(const job *j, const uint8_t *mask, uint64_t *counts, size_t y0, size_t y1) {
+  for (size_t y = y0; y < y1; y++) {
+    size_t run = j->ids ? j->rows[y] : 0;
+    for (size_t x = 0; x < j->paint.dst_w; x++) {
+      if (j->ids && x == j->ends[run]) run++;
+      counts[256 * (j->ids ? j->ids[run] : 0) + mask[y * j->paint.dst_w + x]]++;
+    }
+  }
 }
 
 static pictures define(const job *j, size_t y0, size_t y1) {
@@ -225,6 +266,7 @@ static pictures define(const job *j, size_t y0, size_t y1) {
   uint8_t *mask = define_mask(j);
   if (j->want_mask) memcpy(expected.mask + y0 * w, mask + y0 * w, (y1 - y0) * w);
   if (j->want_overlay) define_overlay_rows(j, mask, expected.overlay, y0, y1);
+  if (j->want_counts) define_counts(j, mask, expected.counts, y0, y1);
   free(mask);
   return expected;
 }
@@ -232,6 +274,8 @@ static pictures define(const job *j, size_t y0, size_t y1) {
 static se_paint_job aimed(const job *j, pictures at) {
   se_paint_job paint = j->paint;
   if (j->want_mask) paint.mask = at.mask;
+  if (j->want_counts) paint.counts = at.counts;
+  if (j->ids) paint.regions = &j->regions;
   if (j->want_overlay) paint.overlay = at.overlay;
   if (j->want_overlay && j->in_place) paint.frame = at.overlay;
   return paint;
@@ -244,6 +288,10 @@ static void check_equal(const job *j, const se_kernels *isa, pictures got, pictu
                "%s: y %zu x %zu is %d, not %d; %zu classes of (%zu, %zu) to (%zu, %zu), type %d", se_isa_name(isa),
                i / p->dst_w, i % p->dst_w, got.mask[i], expected.mask[i], p->classes, p->h, p->w, p->dst_h, p->dst_w,
                (int)p->type);
+  }
+  for (size_t i = 0; i < 4 * 256; i++) {
+    FUZZ_CHECK(got.counts[i] == expected.counts[i], "%s: region %zu class %zu: %llu pixels, not %llu", se_isa_name(isa),
+               i / 256, i % 256, (unsigned long long)got.counts[i], (unsigned long long)expected.counts[i]);
   }
   FUZZ_CHECK(memcmp(got.overlay, expected.overlay, j->overlay_bytes) == 0,
              "%s: overlay of %zu classes of (%zu, %zu) to (%zu, %zu), type %d", se_isa_name(isa), p->classes, p->h, p->w,
