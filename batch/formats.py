@@ -15,8 +15,7 @@ import cv2
 from ..core.errors import InputError
 from ..core.labels import VOID, Labels
 from ..datasets.encodings.png import encode_png, with_palette
-from ..datasets.encodings.polygons import feature_collection
-from ..datasets.writers import CocoWriter, LabelmeWriter, YoloWriter
+from ..datasets.writers import CocoWriter, GeojsonWriter, LabelmeWriter, YoloWriter
 from ..datasets.writers.base import BACKGROUND, MaskWriter
 from .options import PredictOptions
 from .store import Store, line_at
@@ -120,8 +119,7 @@ class _Geojson(Format):
 
     def encode(self, file: str, result: Result) -> bytes:
         assert result.mask is not None
-        found = feature_collection(result.mask, self.labels.names, list(range(len(self.labels))))
-        return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
+        return GeojsonWriter(".", self.labels).document(result.mask).encode()
 
 
 class _Labelme(Format):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,9 +146,20 @@ class SegDataset:
         if bad.size:
             raise DataError(
                 f"{path}: label value {bad[0]} is out of range: expected 0..{len(self.labels) - 1} or "
-                f"{self.labels.ignore_index} (void); name the classes in {self.root / CLASSES_FILE}"
+                f"{self.labels.ignore_index} (void); {self._cure(values[values != self.labels.ignore_index])}"
             )
         return mask
+
+    def _cure(self, used: npt.NDArray[np.intp]) -> str:
+        """What to do about values that are no classes."""
+        file, names = self.root / CLASSES_FILE, self.labels.names
+        if used[0] == 1 and used[-1] == len(names):
+            numbered = json.dumps({str(number): name for number, name in enumerate(names, 1)}, ensure_ascii=False)
+            return f'the values may count from 1: if so, write {file}: {{"names": {numbered}}}'
+        if len(names) == 1 and used[-1] == 1:
+            both = json.dumps(["background", *names], ensure_ascii=False)
+            return f'if 0 is the background, write {file}: {{"names": {both}}}'
+        return f"name the classes in {file}"
 
     def _snapped(self, raw: npt.NDArray[np.uint8], lossy: bool, path: Path) -> npt.NDArray[np.uint8]:
         """Blurred values or colours as those of the classes."""
@@ -204,8 +216,8 @@ def is_lossy(data: bytes) -> bool:
 
 
 def _lossy(path: Path, data: bytes) -> str:
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    shown = "" if pixels is None else f" (here {len(np.unique(pixels))} values from {pixels.min()} to {pixels.max()})"
+    pixels = decode(path, data, cv2.IMREAD_GRAYSCALE)
+    shown = f" (here {len(np.unique(pixels))} values from {pixels.min()} to {pixels.max()})"
     return (
         f"{path}: a label in a lossy format, JPEG or WebP: compression changes the values{shown}; export the labels "
         "again as PNG, or set each pixel to the nearest class with `snap=True`, which is a guess along borders"

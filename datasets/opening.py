@@ -19,10 +19,22 @@ from ..core.spec import ModelSpec
 from .dataset import Paths, SegDataset, is_lossy, read_image
 from .labelfiles.classes import CLASSES_FILE, read_classes
 from .labelfiles.semantic_yaml import find_semantic_yaml, is_semantic_yaml
-from .layouts import FOLDERS, GENERIC, IMAGE_SUFFIXES, LAYOUTS, SPLITS, Layout, Pairs, find_layout, folders, split_word
+from .layouts import (
+    FOLDERS,
+    GENERIC,
+    IMAGE_SUFFIXES,
+    LAYOUTS,
+    SPLITS,
+    Layout,
+    Pairs,
+    find_layout,
+    folders,
+    image_dir,
+    split_word,
+)
 from .layouts.ade20k import check_not_meant
 from .layouts.base import file_stem
-from .layouts.unknown import inside, nearest, seen
+from .layouts.unknown import inside, kinds, nearest, seen
 from .merged import (
     BACKGROUND,
     BinaryMask,
@@ -148,15 +160,17 @@ def open_folder(root: Path, split: str, labels: Labels | str | None = None, give
     folder = _split_name(root, layout, split)
     pairs = layout.pairs(root, folder)
     if not pairs:
-        where = root / "images" / folder if layout is FOLDERS else f"dataset {root}, {split}"
-        raise DataError(f"{where}: no images in this folder; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
+        place = (image_dir(root) or root / "images") / folder
+        where = place if layout is FOLDERS else f"dataset {root}, {split}"
+        there = f"; it holds {kinds(place)}" if layout is FOLDERS and kinds(place) else ""
+        raise DataError(f"{where}: no images in this folder; expected files ending in {', '.join(IMAGE_SUFFIXES)}{there}")
     missing = [image for image, mask in pairs if mask is None]
     if missing:
         first = Path(missing[0])
         expected = layout.expected_label(root, folder, first)
         raise DataError(
             f"{first}: has no label ({len(missing)} of {len(pairs)} images have none); expected {expected}"
-            f"{_beside(expected, first)}"
+            f"{_beside(expected, first, root)}"
         )
     images = Paths([image for image, _ in pairs])
     masks = Paths([mask for _, mask in pairs if mask is not None])
@@ -200,7 +214,7 @@ def _check_swapped(image: Path, mask: Path) -> None:
         )
 
 
-def _beside(expected: Path, image: Path) -> str:
+def _beside(expected: Path, image: Path, root: Path) -> str:
     """Which files of this image there are instead of an expected label; nothing where there are none."""
     if not expected.parent.is_dir():
         return f"; there is no folder {expected.parent}"
@@ -210,7 +224,12 @@ def _beside(expected: Path, image: Path) -> str:
         for path in expected.parent.iterdir()
         if path.name.startswith(stem) and not path.name[len(stem) : len(stem) + 1].isalnum()
     )
-    return f"; there is {', '.join(own[:2])}" if stem and own else ""
+    if not stem or not own:
+        return ""
+    there = f"; there is {', '.join(own[:2])}"
+    if own[0].lower().endswith(_ANNOTATIONS):
+        return f"{there}: annotations of another tool become label files with: seg-edge data convert auto {root} DST"
+    return there if own[0].lower().endswith(IMAGE_SUFFIXES) else f"{there}; label files are PNG, TIFF or BMP"
 
 
 def open_merged(root: Path, split: str, labels: Labels | None = None) -> SegDataset:
@@ -262,8 +281,15 @@ def _split_name(root: Path, layout: Layout, split: str) -> str:
     folder = "images" if found is None else layout.expects(root, found).parent.name
     raise DataError(
         f"dataset {root}: no folder {folder}/{split} ({has}); expected images/{split} and labels/{split}"
-        f"{_instead(root) if found is None and not names else ''}"
+        f"{_instead_of_labels(root, None if found is None else layout.expects(root, found).parent, bool(names))}"
     )
+
+
+def _instead_of_labels(root: Path, labels: Path | None, others: bool) -> str:
+    """What lies where a split's labels should be; nothing where there are ``others``, and this one is left out."""
+    if labels is not None and (files := kinds(labels)) and any(kind in files for kind in _ANNOTATIONS):
+        return f"; {labels} holds {files}: annotations of another tool; run: seg-edge data convert auto {root} DST"
+    return "" if others else _instead(root)
 
 
 def _instead(root: Path) -> str:

@@ -13,7 +13,8 @@ from .imagefiles.ranges import parse_value_range, show_value_range
 
 #: Formats that :func:`seg_edge.datasets.convert` reads, and the word for "whichever it is".
 FORMATS = (
-    "coco", "coco-panoptic", "cvat", "datumaro", "huggingface", "label-studio", "labelme", "supervisely", "via", "yolo",
+    "coco", "coco-panoptic", "cvat", "datumaro", "geojson", "huggingface", "label-studio", "labelme", "supervisely", "via",
+    "yolo",
 )  # fmt: skip
 AUTO = "auto"
 #: Ways to lie on disk; a test holds them equal to :data:`seg_edge.datasets.layouts.LAYOUTS`.

@@ -18,7 +18,7 @@ from .labelfiles.classes import CLASSES_FILE, ClassList, read_class_list
 from .labelfiles.coding import Coding, Mask
 from .labelfiles.labelmap import read_label_map
 from .labelfiles.palettes import Seen
-from .layouts import Layout
+from .layouts import Layout, camvid
 from .layouts.camvid import NAME as CAMVID_NAME
 from .options import ReadOptions
 
@@ -81,7 +81,7 @@ def resolve_classes(
         return _snapped(root, meaning, masks, others)
     if meaning is not None:
         if options.void is not None:
-            return replace(meaning, coding=_with_void(meaning, options.void))
+            return _without(meaning, options.void, masks, others)
         greys = _greys(meaning, masks, others)
         if greys is not None:
             return replace(meaning, coding=greys)
@@ -89,7 +89,23 @@ def resolve_classes(
         if two and not meaning.says_void and _may_be_binary(masks) and _is_binary(masks, others):
             return replace(meaning, coding=_BINARY_CODING, notes=(*meaning.notes, _binary_note(root, meaning.labels)))
         return meaning
-    return _by_values(root, masks, others, options.void)
+    found = _by_values(root, masks, others, options.void)
+    return found if found.coding != Coding() else _listed_names(root, found)
+
+
+def _listed_names(root: Path, numbers: Meaning) -> Meaning:
+    """Numbered classes with the names of a list beside the label files, if it has enough."""
+    listed = tables.read_names(root)
+    if listed is None:
+        return numbers
+    file, names = listed
+    if len(names) < len(numbers.labels) or len(set(names)) < len(names) or len(names) > 255:
+        note = f"{file.name} lists {len(names)} names, the label values go to {len(numbers.labels) - 1}: they are not taken"
+        return replace(numbers, notes=(*numbers.notes, note))
+    return replace(
+        numbers, labels=Labels(tuple(names), default_palette(len(names))),
+        notes=(*numbers.notes, f"names are those of {file.name}, in order from 0 up"),
+    )  # fmt: skip
 
 
 def _by_values(root: Path, masks: Sequence[Path], others: Callable[[], Iterable[Path]], void: int | None) -> Meaning:
@@ -112,14 +128,22 @@ def _by_values(root: Path, masks: Sequence[Path], others: Callable[[], Iterable[
     return Meaning(Labels.numbered(highest + 1), Coding())
 
 
-def _with_void(meaning: Meaning, void: int) -> Coding:
-    """A coding of numbers in which one value more is void."""
-    ignored = meaning.labels.ignore_index
-    if meaning.coding.values is not None:
-        return replace(meaning.coding, values={**meaning.coding.values, void: ignored})
-    return replace(
-        meaning.coding, values={**{number: number for number in range(len(meaning.labels))}, ignored: ignored, void: ignored}
-    )
+def _without(meaning: Meaning, void: int, masks: Sequence[Path], others: Callable[[], Iterable[Path]]) -> Meaning:
+    """Named classes where one value more is void. It has a number between theirs where the highest value shows it."""
+    ignored, count = meaning.labels.ignore_index, len(meaning.labels)
+    values = dict(meaning.coding.values or {number: number for number in range(count)} | {ignored: ignored})
+    notes = meaning.notes
+    if meaning.coding.values is None and void < count and _highest(masks, others, ignored) == count:
+        numbers = [number for number in range(count + 1) if number != void]
+        values = {value: number for number, value in enumerate(numbers)} | {ignored: ignored}
+        listed = ", ".join(f"{value} ({name})" for value, name in zip(numbers[:3], meaning.labels.names, strict=False))
+        notes = (*notes, f"the value {void} is void and none of the names: the classes are {listed}{', …' * (count > 3)}")
+    return replace(meaning, coding=replace(meaning.coding, values=values | {void: ignored}), notes=notes)
+
+
+def _highest(masks: Sequence[Path], others: Callable[[], Iterable[Path]], ignored: int) -> int:
+    """The highest value that isn't void."""
+    return int(np.flatnonzero(_values((*masks, *others()), strict=False)[:ignored]).max(initial=0))
 
 
 def _greys(meaning: Meaning, masks: Sequence[Path], others: Callable[[], Iterable[Path]]) -> Coding | None:
@@ -192,7 +216,7 @@ def _said(root: Path, layout: Layout, images: Sequence[Path], wanted: Labels | N
     if label_map.is_file():
         content = read_label_map(label_map)
         return Meaning(content.labels, content.coding)
-    table = tables.find_table(root)
+    table = _table(root, layout)
     if table is not None:
         content = tables.read_table(table)
         return Meaning(content.labels, content.coding, (f"classes are those of {table}",))
@@ -204,11 +228,17 @@ def _said(root: Path, layout: Layout, images: Sequence[Path], wanted: Labels | N
     return None
 
 
+def _table(root: Path, layout: Layout) -> Path | None:
+    """The table of classes; CamVid's own is read by its layout."""
+    table = tables.find_table(root)
+    return None if table is not None and table.name == tables.NUMBERED and layout is camvid.ORIGINAL else table
+
+
 def _coding(own: ClassList, layout: Layout, root: Path) -> Coding:
     """What label files mean where the user names the classes: the layout's own coding holds for its own classes only."""
     if own.values is not None:
         return Coding(own.values)
-    table = root / labelmap.FILE if (root / labelmap.FILE).is_file() else tables.find_table(root)
+    table = root / labelmap.FILE if (root / labelmap.FILE).is_file() else _table(root, layout)
     if table is not None:
         content = read_label_map(table) if table.name == labelmap.FILE else tables.read_table(table)
         known, coding = content.labels, content.coding

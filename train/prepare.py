@@ -14,10 +14,11 @@ from ..core.errors import DataError, InputError
 from ..core.labels import Labels
 from ..core.progress import Progress, Silent
 from ..core.spec import ModelSpec
-from ..datasets.checking.findings import silent
+from ..datasets.checking.duplicates import duplicates
+from ..datasets.checking.findings import doubtful_void, silent
 from ..datasets.checking.scan import scan
 from ..datasets.dataset import SegDataset
-from ..datasets.merged import as_background
+from ..datasets.merged import as_background, is_merged
 from ..datasets.opening import names_its_own, open_dataset, open_dataset_for, with_names
 from .checkpoint.file import Checkpoint, load_checkpoint
 from .checkpoint.teacher import open_teacher
@@ -236,9 +237,24 @@ def _scan(
                 else ""
             )
             raise DataError(f"{errors[0]}{more}")
-    counts = scans[0].counts[: len(train.labels) + sets].astype(np.float64)
+    reports, known = [scanned.report for scanned in scans], len(train.labels) + sets
+    if not is_merged(train.root) and (doubts := doubtful_void(train.root, reports, train.labels, train.options.void)):
+        raise DataError(f"dataset {train.root}: {doubts[0]}")
+    if not scans[1].counts[:known].any():
+        raise DataError(f"dataset {val.root}, {val.split}: every label pixel is void, so there is nothing to measure by")
+    counts = scans[0].counts[:known].astype(np.float64)
     notes = [f"{data.split}: {line}" for data, scanned in zip((train, val), scans, strict=True) for line in scanned.remarks]
-    findings = silent(train.root, [scanned.report for scanned in scans], train.labels)
+    findings = silent(train.root, reports, train.labels)
+    alike = duplicates(
+        {scanned.report.name: scanned.hashes for scanned in scans},
+        {data.split: [path.name for path in data.images] for data in (train, val)},
+    )
+    if alike:
+        twice = {row[3] for row in alike}
+        notes.append(
+            f"{len(twice)} images of {val.split} are nearly those of {train.split}, such as {alike[0][3]}: what is "
+            f"learned by heart will look like skill (seg-edge data check {train.root})"
+        )
     damaged = [path for scanned in scans for path in scanned.damaged]
     if damaged:
         notes.append(f"the first damaged file: {damaged[0]}; what can be decoded of such files is trained on")

@@ -26,6 +26,9 @@ class SplitReport:
         seen_in: Images per class.
         inside: Whether a class covers some square of 3 × 3 pixels: one that never does lies along borders alone.
         all_void: Names of the images, up to a few, whose labels are void throughout, and how many there are.
+        void_alone: Images whose labels hold void and the first class alone.
+        void_beside: Images whose labels hold void and other classes.
+        void_nowhere: Images whose labels hold other classes and no void.
         orphans: Label files without an image.
         values: Lowest and highest value of images deeper than 8 bits; None where there are none.
         damaged: JPEG files that the decoder finds damaged.
@@ -40,6 +43,9 @@ class SplitReport:
     seen_in: list[int] = field(default_factory=list)
     inside: list[bool] = field(default_factory=list)
     all_void: list[str] = field(default_factory=list)
+    void_alone: int = 0
+    void_beside: int = 0
+    void_nowhere: int = 0
     orphans: list[str] = field(default_factory=list)
     values: tuple[float, float] | None = None
     damaged: int = 0

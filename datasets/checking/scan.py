@@ -103,8 +103,13 @@ def scan(data: SegDataset, progress: Progress, remarks: bool = True) -> Scan:
             report.images += 1
             report.sizes[f"{pair.hw[0]}x{pair.hw[1]}"] += 1
             hashes[index] = pair.hash
-            if pair.counts[data.labels.ignore_index] == pair.counts.sum():
+            void = int(pair.counts[data.labels.ignore_index])
+            things = bool(pair.counts[1 : len(data.labels)].any())
+            if void == pair.counts.sum():
                 report.all_void.append(image.name)
+            report.void_alone += 0 < void < pair.counts.sum() and not things
+            report.void_beside += bool(void) and things
+            report.void_nowhere += not void and things
         count(index + 1, len(data))
     classes = len(data.labels)
     report.pixels, report.seen_in, report.inside = (values[:classes].tolist() for values in (counts, seen, inside))

@@ -18,7 +18,7 @@ from ..opening import folder_of, open_dataset
 from ..options import CheckOptions
 from ..saved import effective, save
 from . import findings
-from .duplicates import duplicates
+from .duplicates import Duplicate, duplicates
 from .report import CheckReport, SplitReport
 from .scan import scan
 from .sheet import contact_sheet
@@ -67,12 +67,16 @@ def _check(root: Path, labels: Labels | None, options: CheckOptions, progress: P
     names = [name for name in every if split_word(name)] or every
     opened: list[SegDataset] = []
     reports: list[SplitReport] = []
+    unlabelled: list[str] = []
     for name in names:
         try:
             opened.append(open_dataset(root, name, labels, options))
         except DataError as error:
             if name == "test" and set(every) >= set(SPLITS) and layout is not None and _is_divided(layout, root):
                 continue  # an automatic split of a few images has none to spare
+            if layout is not None and split_word(name) == "test" and _has_no_labels(layout, root, name):
+                unlabelled.append(f"{name}: its images have no labels, so it is left out; a training doesn't need it")
+                continue
             reports.append(SplitReport(name, errors=[str(error)]))
     if not opened:
         if not reports:
@@ -80,7 +84,7 @@ def _check(root: Path, labels: Labels | None, options: CheckOptions, progress: P
         raise DataError(reports[0].errors[0] if reports else f"dataset {root}: no splits; expected images/<split>")
     classes = max((data.labels for data in opened), key=len)
     palettes: Seen = {}  # of all splits: what numbers its colours differently in val is wrong too
-    notes = list(dict.fromkeys(note for data in opened for note in data.notes))
+    notes = [*dict.fromkeys(note for data in opened for note in data.notes), *unlabelled]
     scans = []
     for data in opened:
         scanned = scan(replace(as_background(data), labels=classes, palettes=palettes), progress)
@@ -95,19 +99,38 @@ def _check(root: Path, labels: Labels | None, options: CheckOptions, progress: P
         {data.split: [path.name for path in data.images] for data in opened},
     )
     for report in reports:
-        report.errors += findings.nothing_to_learn(report, classes)
+        report.errors += findings.nothing_to_learn(root, report, classes)
+    if reports and not merged:
+        void = effective(root, options).void
+        reports[0].errors += findings.doubtful_void(root, reports, classes, void)
     if not any(split_word(report.name) == "train" for report in reports):
         notes.append("no split train: it can be evaluated, but a training needs one")
     elif not any(split_word(report.name) == "val" for report in reports):
         notes.append("no split val: a training needs one to choose the best weights by")
     warnings = [
         *notes, *findings.remedies(root, reports), *findings.silent(root, reports, classes),
-        *findings.others(reports, classes, alike),
+        *findings.others(reports, classes, alike, _files_of(opened, alike)),
     ]  # fmt: skip
     shown_by = "" if layout is None else layout.shown_by(root) or "`layout`"
     key = "" if layout is None else layout.key
     name = "several datasets as one" if layout is None else layout.name
     return CheckReport(root, name, classes, reports, alike, warnings, shown_by, key)
+
+
+def _has_no_labels(layout: Layout, root: Path, name: str) -> bool:
+    try:
+        pairs = layout.pairs(root, name)
+    except DataError:
+        return False
+    return bool(pairs) and all(mask is None for _, mask in pairs)
+
+
+def _files_of(opened: list[SegDataset], alike: list[Duplicate]) -> dict[str, tuple[str, str]]:
+    """Image and label of each image that another split has too, as :func:`.findings.others` names them."""
+    wanted = {f"{split}/{file}" for split, file, *_ in alike}
+    pairs = ((data, *pair) for data in opened if alike for pair in zip(data.images, data.masks, strict=True))
+    named = ((f"{data.split}/{image.name}", (str(image), str(mask))) for data, image, mask in pairs)
+    return {key: pair for key, pair in named if key in wanted}
 
 
 def _is_divided(layout: Layout, root: Path) -> bool:

@@ -11,7 +11,7 @@ from ...core.errors import DataError
 from ..layouts import LAYOUTS
 from ..regions.images import Source
 from ..regions.reading import Reading
-from . import coco, cvat, datumaro, huggingface, label_studio, labelme, supervisely, via, yolo
+from . import coco, cvat, datumaro, geojson, huggingface, label_studio, labelme, supervisely, via, yolo
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
@@ -36,6 +36,7 @@ READERS = {
     "coco-panoptic": Format(lambda _source: None, coco.read_panoptic),
     "cvat": Format(cvat.recognise, cvat.read),
     "datumaro": Format(datumaro.recognise, datumaro.read),
+    "geojson": Format(geojson.recognise, geojson.read),
     "huggingface": Format(huggingface.recognise, huggingface.read),
     "label-studio": Format(label_studio.recognise, label_studio.read),
     "labelme": Format(labelme.recognise, labelme.read),

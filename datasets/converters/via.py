@@ -1,4 +1,4 @@
-"""VGG Image Annotator: JSON and CSV of version 2 (and 1), project files of versions 2 and 3.
+"""VGG Image Annotator: JSON, CSV and project files of version 2 (and 1), project files and CSV of version 3.
 
 Dutta and Zisserman, "The VIA Annotation Software for Images, Audio and Video" (2019).
 """
@@ -9,23 +9,29 @@ import csv
 import io
 import json
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ...core.errors import DataError
 from ..regions.images import Draw, Region, Sample, Source, need, polygon
-from ..regions.reading import READ_WHOLE, ImageFiles, Reading, read_json, read_text, split_of
+from ..regions.reading import READ_WHOLE, ImageFiles, Reading, base_name, read_json, read_text, split_of
 from ..regions.shapes import ellipse, pairs, rectangle
 
 _WITH_AREA = "polygon, rect, circle or ellipse"
+_HEADER_3 = "# CSV_HEADER = metadata_id,file_list,flags,temporal_coordinates,spatial_coordinates,metadata"
 #: Names of attributes that mean the class, where regions have several.
 _CLASS_KEYS = ("class", "label", "category", "name", "type", "object", "object_type", "class_name", "label_name")
 #: Shapes of version 3 by their number.
 _SHAPES_3 = {
-    1: "point", 2: "rect", 3: "circle", 4: "ellipse", 5: "line", 6: "polyline", 7: "polygon", 8: "rect", 9: "circle",
+    1: "point", 2: "rect", 3: "circle", 4: "ellipse", 5: "line", 6: "polyline", 7: "polygon", 8: "extreme rect",
+    9: "extreme circle",
 }  # fmt: skip
+#: Of the shapes of version 3 that are stored as numbers of their own: VIA 2's names of them.
+_KEYS_3 = {"rect": ("x", "y", "width", "height"), "circle": ("cx", "cy", "r"), "ellipse": ("cx", "cy", "rx", "ry")}
 _DEGREES = 180 / np.pi
 
 #: (file name, shapes); a shape is (its attributes by VIA 2's names, the region's attributes, place for messages).
@@ -37,8 +43,10 @@ def recognise(source: Path) -> str | None:
     for file in _files(source)[:50]:
         if file.suffix == ".csv":
             with file.open(encoding="utf-8-sig", errors="replace") as stream:
-                if "region_shape_attributes" in stream.readline():
-                    return f"{file.name} has region_shape_attributes"
+                head = "".join(islice(stream, 20))
+            for words in ("region_shape_attributes", _HEADER_3):
+                if words in head:
+                    return f"{file.name} has {words.removeprefix('# ')[:40]}"
         elif file.stat().st_size <= READ_WHOLE and _entries_of_json(file, strict=False):
             return f"{file.name} has regions with shape_attributes, or VIA's metadata"
     return None
@@ -114,7 +122,10 @@ def _entries_of_json(file: Path, strict: bool) -> list[Entry]:
 
 
 def _entries_of_csv(file: Path) -> list[Entry]:
-    rows = list(csv.DictReader(io.StringIO(read_text(file))))
+    text = read_text(file)
+    if _HEADER_3 in text:
+        return _entries_of_csv_3(text, file)
+    rows = list(csv.DictReader(io.StringIO(text)))
     if not rows or "region_shape_attributes" not in rows[0]:
         return []
     entries: dict[str, Any] = {}
@@ -154,17 +165,54 @@ def _entries_of_3(data: dict[str, Any], file: Path) -> list[Entry]:
     return list(entries.items())
 
 
+def _entries_of_csv_3(text: str, file: Path) -> list[Entry]:
+    """The CSV of version 3 as a project: its comments name the attributes, each row the files of its region."""
+    lines = text.splitlines()
+    stated = next((line.partition("=")[2] for line in lines if line.startswith("# ATTRIBUTE =")), "{}")
+    data: dict[str, Any] = {"file": {}, "view": {}, "metadata": {}}
+    rows = csv.reader(line for line in lines if line.strip() and not line.startswith("#"))
+    try:
+        data["attribute"] = json.loads(stated)
+        for number, row in enumerate(rows, 1):
+            key, names, _flags, times, coordinates, values = row
+            files = [f"{number}/{n}" for n, _ in enumerate(json.loads(names))]
+            data["file"] |= {f: {"fname": base_name(name)} for f, name in zip(files, json.loads(names), strict=True)}
+            data["view"][str(number)] = {"fid_list": files}
+            entry = {"vid": str(number), "z": json.loads(times), "xy": json.loads(coordinates), "av": json.loads(values)}
+            data["metadata"][f"{key} (row {number})"] = entry
+    except ValueError as error:  # JSON's errors too
+        raise DataError(f"{file}: a row is not as VIA 3 writes it ({error})") from error
+    return _entries_of_3(data, file)
+
+
 def _shape_of_3(coordinates: list[float], where: str) -> dict[str, Any]:
     kind, rest = _SHAPES_3.get(int(coordinates[0]), "shape"), [float(v) for v in coordinates[1:]]
-    keys = {
-        "rect": ("x", "y", "width", "height"), "circle": ("cx", "cy", "r"), "ellipse": ("cx", "cy", "rx", "ry"),
-    }  # fmt: skip
-    if kind in keys and len(rest) >= len(keys[kind]):
-        return {"name": kind, **dict(zip(keys[kind], rest, strict=False))}
+    if kind in _KEYS_3:
+        if len(rest) != len(_KEYS_3[kind]):
+            raise DataError(f"{where}: a {kind} has {len(_KEYS_3[kind])} numbers, got {len(rest)}")
+        return {"name": kind, **dict(zip(_KEYS_3[kind], rest, strict=True))}
     if kind == "polygon":
         points = pairs(rest, where)
         return {"name": kind, "all_points_x": points[:, 0].tolist(), "all_points_y": points[:, 1].tolist()}
+    if kind == "extreme rect":  # four points on its sides
+        low, high = pairs(rest, where).min(0), pairs(rest, where).max(0)
+        return _shape_of_3([2, *low.tolist(), *(high - low).tolist()], where)
+    if kind == "extreme circle":
+        return {"name": "circle", **dict(zip(_KEYS_3["circle"], _circle(pairs(rest, where), where), strict=True))}
     return {"name": kind}
+
+
+def _circle(points: npt.NDArray[np.float64], where: str) -> tuple[float, float, float]:
+    """Centre and radius of the circle through three points."""
+    if len(points) != 3:
+        raise DataError(f"{where}: an extreme circle has three points, got {len(points)}")
+    first = points[0]
+    # The centre is as far from the first point as from each of the others.
+    sides = points[1:] - first
+    if abs(np.linalg.det(sides)) < 1e-9:
+        raise DataError(f"{where}: the three points of an extreme circle lie on a line")
+    offset = np.linalg.solve(2 * sides, (sides**2).sum(1))
+    return float(first[0] + offset[0]), float(first[1] + offset[1]), float(np.hypot(*offset))
 
 
 def _class_key(attributes: list[dict[str, Any]], file: Path, reading: Reading) -> str | None:

@@ -21,6 +21,7 @@ from ...core.progress import Progress, Silent
 from ...core.report import Report
 from ..dataset import write_labels
 from ..imagefiles import exif
+from ..imagefiles.kinds import hint
 from ..labelfiles.classes import named_classes
 from ..layouts import SPLITS, Pairs, automatic_split
 from ..options import AUTO, ConvertOptions
@@ -184,7 +185,7 @@ def _write(
         data, link = sample.spare(), False
         suffix, frame = suffix_of(data), decode_image(data, cv2.IMREAD_COLOR)
     if frame is None:
-        raise DataError(f"{where}: not a readable image ({len(data)} bytes); replace or remove it")
+        raise DataError(f"{where}: not a readable image ({len(data)} bytes); {hint(data) or 'replace or remove it'}")
     mask = _mask(sample, data, frame, str(where), draw, reading)
     images.mkdir(parents=True, exist_ok=True)
     labels.mkdir(parents=True, exist_ok=True)

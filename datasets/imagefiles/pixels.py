@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ...core.errors import DataError
 from .exif import orientation, upright
+from .kinds import hint
 from .ranges import show_value_range
 from .tiff import tiff_header
 
@@ -123,7 +124,16 @@ def decode(path: Path, data: bytes, flags: int, size: int | None = None) -> npt.
         DataError: not an image, or damaged.
     """
     # imdecode on bytes, because imread prints its own warnings and can't say why it failed.
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error as error:  # its header asks for more pixels than OpenCV takes
+        raise DataError(f"{path}: OpenCV can't decode it ({_reason(error)}); replace or remove it") from error
     if image is None:
-        raise DataError(f"{path}: not a readable image ({len(data) if size is None else size} bytes); replace or remove it")
+        cure = hint(data) or "replace or remove it"
+        raise DataError(f"{path}: not a readable image ({len(data) if size is None else size} bytes); {cure}")
     return np.asarray(image)
+
+
+def _reason(error: cv2.error) -> str:
+    """An error of OpenCV in one line."""
+    return " ".join(str(getattr(error, "err", "") or error).split())[:200]

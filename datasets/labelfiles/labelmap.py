@@ -53,7 +53,10 @@ def read_label_map(file: Path) -> LabelMap:
     labels = Labels(tuple(names), tuple(colours[name] for name in names))
     codes = {colour: names.index(name) if name in names else labels.ignore_index for name, colour in colours.items()}
     codes.setdefault(VOC_VOID_RGB, labels.ignore_index)
-    return LabelMap(labels, Coding(colours=codes))
+    # Grey files hold the numbers of the lines; a void between them is none of the classes' numbers.
+    values = {number: names.index(name) if name in names else labels.ignore_index for number, name in enumerate(colours)}
+    values.setdefault(labels.ignore_index, labels.ignore_index)
+    return LabelMap(labels, Coding(values if len(names) < len(colours) else None, codes))
 
 
 def _colour(text: str, number: int) -> RGB | None:

@@ -1,4 +1,6 @@
-"""Tables of classes that tools put beside label images: Roboflow's ``_classes.csv``, and ``class_dict.csv``."""
+"""Tables of classes that tools put beside label images: Roboflow's ``_classes.csv``, ``class_dict.csv``, and the
+``label_colors.txt`` of CamVid, CVAT and Datumaro; and lists of names.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,10 @@ from ...core.labels import RGB, Labels, default_palette
 from .coding import Coding
 from .labelmap import VOID_NAMES, LabelMap
 
-ROBOFLOW, COLOURS = "_classes.csv", "class_dict.csv"
+ROBOFLOW, COLOURS, NUMBERED = "_classes.csv", "class_dict.csv", "label_colors.txt"
+#: A name a line, in the order of the numbers.
+LISTS = ("classes.txt", "labels.txt", "class_names.txt", "names.txt")
+_IGNORED = "__ignore__"
 
 
 def find_table(root: Path) -> Path | None:
@@ -18,7 +23,7 @@ def find_table(root: Path) -> Path | None:
     if not root.is_dir():
         return None
     inner = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    places = [root / COLOURS, root / ROBOFLOW, *(folder / ROBOFLOW for folder in inner)]
+    places = [root / COLOURS, root / NUMBERED, root / ROBOFLOW, *(folder / ROBOFLOW for folder in inner)]
     return next((path for path in places if path.is_file()), None)
 
 
@@ -28,6 +33,8 @@ def read_table(file: Path) -> LabelMap:
     Raises:
         DataError: another format, or a value, colour or name that is listed twice.
     """
+    if file.name == NUMBERED:
+        return _numbered(file)
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
             rows = [[cell.strip() for cell in row] for row in csv.reader(text) if any(cell.strip() for cell in row)]
@@ -36,6 +43,37 @@ def read_table(file: Path) -> LabelMap:
     if len(rows) < 2:
         raise DataError(f"{file}: expected a heading and a row for each class, got {len(rows)} rows")
     return _colours(file, rows[1:]) if file.name == COLOURS else _values(file, rows[1:])
+
+
+def read_names(root: Path) -> tuple[Path, list[str]] | None:
+    """The list of names beside the label files; None where there is none, or several."""
+    files = [root / name for name in LISTS if (root / name).is_file()]
+    if len(files) != 1:
+        return None
+    try:
+        lines = [line.strip() for line in files[0].read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{files[0]}: not readable as text ({error})") from error
+    return files[0], [line for line in lines if line and line != _IGNORED]
+
+
+def _numbered(file: Path) -> LabelMap:
+    """Lines ``red green blue name``: files hold these colours, or the numbers of the lines."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: not readable as text ({error})") from error
+    rows = [[*line.split(None, 3)] for line in lines if line.strip() and not line.startswith("#")]
+    for number, row in enumerate(rows, 1):
+        if len(row) < 4:
+            raise DataError(
+                f"{file}: expected a colour and a name, as in '128 64 128 road', got {' '.join(row)!r} (row {number})"
+            )
+    content = _colours(file, [[row[3].strip(), *row[:3]] for row in rows])
+    known = {name: number for number, name in enumerate(content.labels.names)}
+    ignored = content.labels.ignore_index
+    values = {number: known.get(row[3].strip(), ignored) for number, row in enumerate(rows)}
+    return LabelMap(content.labels, Coding({ignored: ignored} | values, content.coding.colours))
 
 
 def _values(file: Path, rows: list[list[str]]) -> LabelMap:

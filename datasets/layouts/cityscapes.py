@@ -1,4 +1,4 @@
-"""Cityscapes (Cordts et al., 2016), as its archives unpack."""
+"""Cityscapes (Cordts et al., 2016), as its archives unpack, and as CVAT and Datumaro write datasets in its form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _IMAGES, _LABELS, _ENDING = "leftImg8bit", "gtFine", "_leftImg8bit"
 
 
 def _label(image: Path) -> str:
-    return f"{image.parent.name}/{image.stem.removesuffix(_ENDING)}_gtFine_labelIds.png"
+    """Below its split: in the folder of its city, which datasets of other tools don't have."""
+    city = "" if image.parent.name == "" or image.parent.parent.name == _IMAGES else f"{image.parent.name}/"
+    return f"{city}{image.stem.removesuffix(_ENDING)}_gtFine_labelIds.png"
 
 
 def _pairs(root: Path, split: str) -> Pairs:

@@ -24,7 +24,20 @@ from .base import (
 from .naming import pair_names
 
 #: Names of folders of images and of labels, in lower case; the first ones are what this project calls them.
-IMAGE_DIRS = ("images", "image", "imgs", "img", "img_dir", "imgs_dir", "photos", "rgb", "frames", "inputs", "input")
+IMAGE_DIRS = (
+    "images",
+    "image",
+    "imgs",
+    "img",
+    "img_dir",
+    "imgs_dir",
+    "photos",
+    "rgb",
+    "frames",
+    "inputs",
+    "input",
+    "image_2",
+)
 LABEL_DIRS = (
     "labels", "masks", "annotations", "label", "mask", "annotation", "ann_dir", "ann", "gt", "groundtruth", "ground_truth",
     "gts", "seg", "segmentation", "segmentations", "semantic", "targets", "target", "label_dir", "mask_dir",

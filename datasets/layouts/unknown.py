@@ -10,6 +10,8 @@ from pathlib import Path
 from .base import Layout, folders, image_files, split_word
 
 _MOST = 6
+#: Files that say how data is read: not data themselves.
+_OWN = ("classes.json", "reading.json")
 _DEPTH = 3
 
 
@@ -22,7 +24,7 @@ def seen(root: Path) -> str:
 
 def _listed(folder: Path, root: Path, depth: int) -> Iterable[str]:
     with os.scandir(folder) as entries:
-        files = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
+        files = [e.name for e in entries if not e.name.startswith(".") and e.is_file() and e.name not in _OWN]
     kinds = Counter(os.path.splitext(name)[1].lower() or "without suffix" for name in files)
     if kinds:
         counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3))
@@ -30,6 +32,17 @@ def _listed(folder: Path, root: Path, depth: int) -> Iterable[str]:
     if depth < _DEPTH:
         for inner in folders(folder):
             yield from _listed(inner, root, depth + 1)
+
+
+def kinds(folder: Path) -> str:
+    """The files of a folder by kind; empty where there are none."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    counted = Counter(os.path.splitext(name)[1].lower() or "without suffix" for name in names)
+    return ", ".join(f"{count} {kind}" for kind, count in counted.most_common(3))
 
 
 def inside(root: Path, layouts: Iterable[Layout]) -> Path | None:

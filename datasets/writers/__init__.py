@@ -1,4 +1,4 @@
-"""Masks written as annotation files of other tools: COCO, YOLO, LabelMe. :func:`seg_edge.datasets.convert` reads them back.
+"""Masks written as annotation files of other tools. :func:`seg_edge.datasets.convert` reads them back.
 
 >>> import numpy as np
 >>> from seg_edge.core.labels import Labels
@@ -16,10 +16,13 @@ from __future__ import annotations
 
 from .base import MaskWriter
 from .coco import CocoWriter
+from .geojson import GeojsonWriter
 from .labelme import LabelmeWriter
 from .yolo import YoloWriter
 
-__all__ = ["WRITERS", "CocoWriter", "LabelmeWriter", "MaskWriter", "YoloWriter"]
+__all__ = ["WRITERS", "CocoWriter", "GeojsonWriter", "LabelmeWriter", "MaskWriter", "YoloWriter"]
 
 #: Format → its writer.
-WRITERS: dict[str, type[MaskWriter]] = {"coco": CocoWriter, "labelme": LabelmeWriter, "yolo": YoloWriter}
+WRITERS: dict[str, type[MaskWriter]] = {
+    "coco": CocoWriter, "geojson": GeojsonWriter, "labelme": LabelmeWriter, "yolo": YoloWriter,
+}  # fmt: skip

@@ -84,7 +84,8 @@ def read_input(model: onnx.ModelProto, where: str, input_hw: tuple[int, int] | N
     said = describe_all(list(model.graph.input))
     inputs = list(model.graph.input)
     kind = inputs[0].type.tensor_type if len(inputs) == 1 else None
-    shape = [dim.dim_value for dim in kind.shape.dim] if kind is not None else []  # 0 is a free dimension
+    # 0 is a free dimension, and so is -1, which Paddle2ONNX and others write.
+    shape = [dim.dim_value if dim.dim_value != -1 else 0 for dim in kind.shape.dim] if kind is not None else []
     if kind is None or kind.elem_type not in _DTYPES or len(shape) != 4 or shape[0] not in (0, 1) or min(shape) < 0:
         raise ModelFileError(f"{where}: a network with input {said}; {_EXPECTED}")
     if shape[1] == 3 or (shape[1] == 0 and shape[3] != 3):

@@ -7,6 +7,7 @@ from pathlib import Path
 from ...core.errors import InputError
 from ...core.options import Options, configuration, option, parse_size, show_size
 from ...core.spec import RESIZE_RULES
+from ...datasets.imagefiles.ranges import parse_value_range, show_value_range
 from ...runtime.engines.table import AUTO, ENGINES
 
 Triple = tuple[float, float, float]
@@ -65,6 +66,15 @@ class ImportOptions(Options):
         None, help="Factor of the pixels before `mean`. Default: 1/255 if `mean` is at most 1, else 1.", above=0
     )
     rgb: bool | None = option(None, help="Channel order of the network's input. Default: guessed.", flag="--rgb/--bgr")
+    value_range: tuple[float, float] | None = option(
+        None,
+        help="Of images deeper than 8 bits: the values that become pixels 0 and 255, such as 7000:8000. "
+        "Default: as `data` is read.",
+        flag="--range",
+        metavar="LOW:HIGH",
+        parse=parse_value_range,
+        show=show_value_range,
+    )
     resize: str | None = option(
         None, help="How frames are resized to the input. Default: guessed. Rules", choices=lambda: RESIZE_RULES
     )

@@ -244,11 +244,16 @@ def _hw(shape: tuple[int, ...]) -> tuple[int, int]:
 # --- frames
 
 
-def read_frames(path: Path, most: int) -> list[tuple[str, Frame]]:
+def read_frames(path: Path, most: int, value_range: tuple[float, float] | None = None) -> list[tuple[str, Frame]]:
     """Images of a file or folder, by name, evenly spaced.
 
+    Args:
+        path: The file or folder.
+        most: Images at most.
+        value_range: Of images deeper than 8 bits: the values that become 0 and 255.
+
     Raises:
-        DataError: no such path, or no image in it.
+        DataError: no such path, or no image in it; an image deeper than 8 bits and no range.
     """
     if not path.exists():
         raise DataError(f"`frames` {path}: no such file or folder; expected an image or a folder of images")
@@ -256,7 +261,7 @@ def read_frames(path: Path, most: int) -> list[tuple[str, Frame]]:
     if not files:
         raise DataError(f"`frames` {path}: no image in this folder; expected {', '.join(sorted(_IMAGES))}")
     count = min(most, len(files))
-    return [(file.stem, read_image(file)) for file in (files[i * len(files) // count] for i in range(count))]
+    return [(file.stem, read_image(file, value_range)) for file in (files[i * len(files) // count] for i in range(count))]
 
 
 def read_masks(folder: Path, names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> list[Mask]:

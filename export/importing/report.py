@@ -15,7 +15,7 @@ from ...core.spec import ModelSpec
 from ..checks.ledger import EngineRow
 from ..foreign.preprocessing import Guess, Preprocessing
 from ..report.document import ExportReport
-from ..report.page import markdown_table, percent
+from ..report.page import markdown_table, percent, range_lines
 from ..report.rows import Gate, StepRow
 from .proof import Compared
 
@@ -108,7 +108,7 @@ class ImportReport(Report):
 
     def explanations(self) -> list[str]:
         """Preprocessing, guesses, and what was taken off, a line each."""
-        lines = [f"the network gets: {self.preprocessing}"]
+        lines = [f"the network gets: {self.preprocessing}", *range_lines(self.spec)]
         lines += [f"guessed {guess}" for guess in self.guesses]
         if self.removed:
             lines.append(f"taken off, and left to the runtime: {', '.join(self.removed)}")

@@ -23,6 +23,7 @@ from ...core.spec import ModelSpec
 from ...core.version import __version__
 from ...datasets.dataset import SegDataset
 from ...datasets.opening import open_dataset
+from ...datasets.options import ReadOptions
 from ..checks.frames import GOLDEN_FRAMES, PARITY_FRAMES, Frame, evenly_spaced, generated_frames
 from ..checks.golden import write_golden
 from ..checks.measure import measured_engines
@@ -91,15 +92,18 @@ def import_model(
     engines = measured_engines(options.engine)
     if options.classes is not None:
         stated_classes(options.classes)  # raises before the work
-    dataset = open_dataset(options.data, "val") if options.data is not None else None
+    dataset = None
+    if options.data is not None:
+        dataset = open_dataset(options.data, "val", options=ReadOptions(value_range=options.value_range))
+    value_range = options.value_range or (dataset.value_range if dataset is not None else None)
     known = understand(model, name, options)
     preprocessing, guesses = resolve(options, known.network, known.source, known.family)
     known.guesses.extend(guesses)
     labels, guesses = resolve_classes(options.classes, known.tail.classes, known.family, name, _named(dataset))
     known.guesses.extend(guesses)
-    frames = _frames(options, dataset, known.source)
+    frames = _frames(options, dataset, known.source, value_range)
     progress.say(f"import: {name}{f', of {known.family.name}' if known.family.name else ''}")
-    spec = _spec(known, name, labels, preprocessing)
+    spec = _spec(known, name, labels, preprocessing).with_(input_range=value_range)
     with replaced_folder(out) as folder:
         graph, notes = _built(known, preprocessing, spec, frames, progress)
         path = save(graph, folder / onnx_name(spec.precision))
@@ -267,9 +271,11 @@ def check_values(highest: int, spec: ModelSpec, where: str) -> None:
         )
 
 
-def _frames(options: ImportOptions, dataset: SegDataset | None, source: Input) -> Frames:
+def _frames(
+    options: ImportOptions, dataset: SegDataset | None, source: Input, value_range: tuple[float, float] | None
+) -> Frames:
     if options.frames is not None:
-        named = read_frames(options.frames, _MOST_FRAMES)
+        named = read_frames(options.frames, _MOST_FRAMES, value_range)
         masks = None
         if options.masks is not None:
             masks = read_masks(options.masks, [name for name, _ in named], [frame.shape for _, frame in named])

@@ -16,7 +16,7 @@ from ...core.labels import Labels
 from ...core.spec import ModelSpec
 from ..foreign.building import build_graph
 from ..foreign.facts import macs, parameters, precision_of
-from ..foreign.interface import fix_input, read_input, read_outputs
+from ..foreign.interface import choose_output, fix_input, read_input, read_outputs
 from ..foreign.preprocessing import IMAGENET, ONE, ZERO, Preprocessing
 from ..foreign.source import read_network, tidy
 from ..foreign.tail import whole_network
@@ -31,8 +31,8 @@ def wrap_peer(path: str | Path, input_hw: tuple[int, int], cache: str | Path | N
 
     Args:
         path: An ONNX file with one input, N×3×H×W or N×H×W×3. A uint8 input is taken as BGR, a float input as RGB with
-            ImageNet's normalization. The first suitable output is used: scores N×C×h×w or N×h×w×C, or class numbers
-            N×H×W.
+            ImageNet's normalization. Of the suitable outputs, scores N×C×h×w or N×h×w×C or class numbers N×H×W, the one
+            that most nodes compute is used.
         input_hw: Height and width where the file leaves them free.
         cache: The cache folder; None is :func:`seg_edge.export.networks.cache_folder.cache_folder`.
 
@@ -44,7 +44,7 @@ def wrap_peer(path: str | Path, input_hw: tuple[int, int], cache: str | Path | N
     model = tidy(network)
     source = read_input(model, f"{path}", input_hw, fixed_wins=True)
     fix_input(model, source)
-    output = read_outputs(model, source, f"{path}")[0]
+    output, reason = choose_output(read_outputs(model, source, f"{path}"), None, None, f"{path}")
     tail = whole_network(output)
     size, count = macs(model), parameters(model)
     how = "BGR as it comes" if source.dtype == "uint8" else "ImageNet's normalization of RGB assumed"
@@ -58,7 +58,8 @@ def wrap_peer(path: str | Path, input_hw: tuple[int, int], cache: str | Path | N
         output_stride=tail.stride,
         precision=precision_of(model),
         provenance={
-            "note": f"peer {path.name}: {source.dtype} {source.layout} input, {how}, put into its graph, as in ours",
+            "note": f"peer {path.name}: {source.dtype} {source.layout} input, {how}, put into its graph, as in ours"
+            + (f"; its output {output.name}: {reason}" if reason else ""),
             "params": count,
             **({"macs": size} if size is not None else {}),
         },

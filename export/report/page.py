@@ -51,7 +51,16 @@ def heading(spec: ModelSpec) -> list[str]:
         f"Input {height}x{width}, {len(spec.labels)} classes, output stride {spec.output_stride}. "
         "Agreement, worst class and logit error: against the row above. Latency: median of one inference, engine only.",
         "",
+        *(part for line in range_lines(spec) for part in (line, "")),
     ]
+
+
+def range_lines(spec: ModelSpec) -> list[str]:
+    """How images deeper than 8 bits are read; nothing for a network of 8-bit images."""
+    if spec.input_range is None:
+        return []
+    low, high = (f"{end:.9g}" for end in spec.input_range)
+    return [f"Images are deeper than 8 bits: values from {low} to {high} become 0 to 255, those beyond are cut off."]
 
 
 def step_section(steps: Sequence[StepRow]) -> list[str]:

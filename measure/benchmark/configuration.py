@@ -239,4 +239,7 @@ def _dataset_for(segmenter: Segmenter, data: Path, split: str) -> SegDataset:
     if len(dataset.labels) == len(numbered) and segmenter.labels.names == numbered.names:
         # A model without class names (a peer), but with as many classes: assume the order of the dataset.
         return replace(dataset, labels=replace(dataset.labels, names=numbered.names))
+    if segmenter.spec.output == "labels" and segmenter.labels == Labels.numbered(255) and dataset.labels.ignore_index == 255:
+        # A peer that gives class numbers and doesn't say how many there are.
+        return replace(dataset, labels=replace(numbered, ignore_index=dataset.labels.ignore_index))
     return for_model(dataset, segmenter.spec)

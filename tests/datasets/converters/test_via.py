@@ -128,3 +128,84 @@ def test_mistakes(bench):
     assert set(bench.run("via", bench.root / "second.json", skip_shapes=True)) == {"train/a"}
     (bench.root / "a.png").unlink()
     assert "image a.png is not below" in bench.refused("via", file)
+
+
+@pytest.mark.parametrize("kind", ["point", "polyline", "line"])
+def test_shapes_without_an_area_are_refused_or_counted(bench, kind):
+    shape = {"name": kind, "cx": 2, "cy": 2, "all_points_x": [1, 5, 5], "all_points_y": [1, 1, 4]}
+    via(bench, region(shape), region())
+    assert f"region 0: a {kind} has no area; expected polygon, rect, circle or ellipse" in bench.refused("via")
+    assert np.array_equal(bench.run("via", skip_shapes=True)["train/a"], BOX_MASK)
+    assert bench.done.to_dict()["skipped_shapes"] == {kind: {"via_region_data.json": 1}}
+
+
+def project_3(*shapes):
+    """A project of version 3 with these coordinates."""
+    return {
+        "project": {"pid": "__VIA_PROJECT_ID__"}, "config": {}, "view": {"1": {"fid_list": ["1"]}},
+        "metadata": {f"1_{n}": {"vid": "1", "flg": 0, "z": [], "xy": xy, "av": {"1": "0"}} for n, xy in enumerate(shapes)},
+        "attribute": {"1": {"aname": "class", "options": {"0": "car"}}},
+        "file": {"1": {"fid": "1", "fname": "a.png", "type": 2, "loc": 1, "src": "a.png"}},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ([2, 1, 1, 4, 3], [2, 1, 1, 4, 3]),
+        ([8, 1, 2, 3, 1, 5, 3, 2, 4], [2, 1, 1, 4, 3]),  # a point on each side
+        ([9, 2, 3, 6, 3, 4, 5], [3, 4, 3, 2]),  # three points on the circle
+        ([4, 4, 3, 3, 2], [4, 4, 3, 3, 2]),
+        ([7, 1, 1, 5, 1, 5, 4, 1, 4], [2, 1, 1, 4, 3]),
+    ],
+)
+def test_shapes_of_version_3(bench, shape, expected):
+    bench.image("a.png")
+    masks = []
+    for own in (shape, expected):
+        bench.text("project.json", json.dumps(project_3(own)))
+        masks.append(bench.run("auto")["train/a"])
+    assert np.array_equal(*masks)
+    assert 0 < masks[0].sum() < masks[0].size
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ([1, 2, 2], "a point has no area"),
+        ([5, 1, 1, 4, 4], "a line has no area"),
+        ([6, 1, 1, 4, 4, 2, 3], "a polyline has no area"),
+        ([2, 1, 1, 4], "a rect has 4 numbers, got 3"),
+        ([9, 1, 1, 2, 2, 3, 3], "lie on a line"),
+        ([9, 1, 1, 2, 2], "has three points, got 2"),
+    ],
+)
+def test_shapes_of_version_3_that_are_refused(bench, shape, text):
+    bench.image("a.png")
+    bench.text("project.json", json.dumps(project_3(shape)))
+    assert text in bench.refused("via")
+
+
+def csv_3(*rows):
+    """What VIA 3 exports as CSV."""
+    attribute = {"1": {"aname": "class", "anchor_id": "FILE1_Z0_XY1", "type": 4, "options": {"0": "car"}}}
+    head = [
+        "# Exported using VGG Image Annotator (http://www.robots.ox.ac.uk/~vgg/software/via)", "# Notes:",
+        '# SHAPE_ID = {"POINT":1,"RECTANGLE":2}', f"# ATTRIBUTE = {json.dumps(attribute)}",
+        "# CSV_HEADER = metadata_id,file_list,flags,temporal_coordinates,spatial_coordinates,metadata",
+    ]  # fmt: skip
+    out = io.StringIO()
+    csv.writer(out, quoting=csv.QUOTE_NONNUMERIC).writerows(rows)
+    return "\n".join([*head, out.getvalue()])
+
+
+def test_csv_of_version_3(bench):
+    bench.image("a.png")
+    row = ["1_Ab", '["a.png"]', 0, "[]", "[2,1,1,4,3]", '{"1":"0"}']
+    bench.text("project_export.csv", csv_3(row))
+    assert np.array_equal(bench.run("auto")["train/a"], BOX_MASK)
+    assert bench.done.labels.names == ("background", "car")
+    bench.text("project_export.csv", csv_3([*row[:4], "[2,1,1", row[5]]))
+    assert "project_export.csv: a row is not as VIA 3 writes it" in bench.refused("via")
+    bench.text("project_export.csv", csv_3([*row[:3], "[1.5]", *row[4:]]))
+    assert "belongs to no single image; regions of videos" in bench.refused("via")

@@ -24,7 +24,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 LABELS = Labels(("background", "car", "road", "tree"), default_palette(4))
-FORMATS = [("coco", False), ("coco", True), ("labelme", False), ("labelme", True), ("yolo", True)]
+FORMATS = [("coco", False), ("coco", True), ("labelme", False), ("labelme", True), ("yolo", True), ("geojson", True)]
 IDS = [f"{name}-{'polygons' if polygons else 'pixels'}" for name, polygons in FORMATS]
 
 
@@ -47,7 +47,7 @@ def round_trip(kind: str, polygons: bool, mask: NDArray[np.uint8], labels: Label
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "in"
         inner = "train/" if kind != "coco" else ""
-        images = root / "images" / "train" if kind == "yolo" else root / "train"
+        images = root / "images" / "train" if kind in ("yolo", "geojson") else root / "train"
         images.mkdir(parents=True)
         target = root / "annotations" / "train.json" if kind == "coco" else root
         with WRITERS[kind](target, labels, polygons=polygons) as writer:
@@ -94,11 +94,14 @@ def test_masks_that_break_outlines(kind, polygons, name):
 @settings(max_examples=8, deadline=None)
 @given(mask=masks(void=True))
 def test_void(kind, polygons, mask):
-    """COCO and YOLO have no void: it is a class of theirs that is none of ours; LabelMe's is called __ignore__."""
+    """COCO and YOLO have no void: it is a class of theirs that is none of ours; LabelMe's is called __ignore__.
+
+    GeoJSON has the background too: void is what nothing covers.
+    """
     with tempfile.TemporaryDirectory() as folder:
         names = Path(folder) / "names.txt"
         names.write_text("\n".join(LABELS.names))
-        words = {} if kind == "labelme" else {"classes": names, "others": "void"}
+        words = {} if kind in ("labelme", "geojson") else {"classes": names, "others": "void"}
         assert np.array_equal(round_trip(kind, polygons, mask, **words), mask)
 
 

@@ -119,3 +119,16 @@ def test_our_own_files_and_no_files(tmp_path, tiny_model):
         wrap_peer(tiny_model, SIZE, tmp_path)
     with pytest.raises(ModelFileError, match="can't be read"):
         wrap_peer(tmp_path / "away.onnx", SIZE, tmp_path)
+
+
+def test_row_27_an_auxiliary_head_first_and_sizes_of_minus_one(tmp_path):
+    """Rows of the table of people's data: the finest head is taken and named, and -1 is a free size."""
+    model = onnx.load(peer(tmp_path / "p.onnx"))
+    model.graph.node.append(helper.make_node("AveragePool", ["frames"], ["aux"], kernel_shape=[4, 4], strides=[4, 4]))
+    model.graph.output.insert(0, helper.make_tensor_value_info("aux", TensorProto.FLOAT, ["n", 3, "a", "b"]))
+    for number in (0, 2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[number].dim_value = -1
+    onnx.save(model, str(tmp_path / "p.onnx"))
+    spec = read_spec(wrap_peer(tmp_path / "p.onnx", SIZE, tmp_path))
+    assert spec.input_hw == SIZE
+    assert "its output logits: most nodes compute it (1); others: aux (1)" in spec.provenance["note"]
