@@ -169,7 +169,7 @@ class _Actor:
         self._store = Store(out)
         self._remotes: dict[str, Remote] = {}
         self._segmenter = Segmenter(model, engine, threads=1, **options.segmenting)
-        self._worker: Worker = Worker(self._segmenter, options)
+        self._worker: Worker = Worker(self._segmenter, options, self._store)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
         done = [self._one(json.loads(row)) for row in batch["row"]]
@@ -181,7 +181,7 @@ class _Actor:
         if address is not None and address not in self._remotes:
             self._remotes[address] = Remote(address)
         item = Item(row["input"], row["name"], row["file"], self._remotes.get(address) if address else None)
-        found = self._worker.row_of(row, item.read)
+        found = self._worker.row_of(row, item.read, local=item.remote is None)
         if found is None:
             return row, {}
         for _form, file, data in found.files:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.errors import InputError
 from ..core.labels import VOID
-from ..core.options import Options, configuration, option
+from ..core.options import Options, configuration, option, parse_size, show_size
 from ..core.spec import CONFIDENCE_MEASURES
 
 #: Output formats → what they write below the output folder, for help texts and pages.
@@ -97,6 +97,17 @@ class PredictOptions(Options):
         metavar="ADDRESS",
     )
     alpha: float = option(0.5, help="Opacity of the classes in overlays, 0 to 1.", low=0, high=1)
+    tile: tuple[int, int] | None = option(
+        None,
+        help="Cut images into tiles of this size, pixels, and blend their logits: for images much larger than the network's "
+        "input. PNG and TIFF files of more than 64 Mi pixels are read and written in strips (extra tiles).",
+        metavar="HxW",
+        parse=parse_size,
+        show=show_size,
+    )
+    overlap: int | None = option(
+        None, help="Pixels that neighbouring tiles share at least. Default: half a tile's shorter side.", low=0
+    )
     confidence: str | None = option(
         None,
         help="Write confidence/NAME.png, how sure the network is of each pixel's class: 255 times the class's softmax "
@@ -123,5 +134,9 @@ class PredictOptions(Options):
         part = self.shard
         if part is not None and not (len(part) == 2 and 1 <= part[0] <= part[1]):
             raise InputError(f"`shard`: expected (part, parts) with part from 1 to parts, got {part}")
+        if self.overlap is not None and self.tile is None:
+            raise InputError("`overlap`: is that of tiles; give their size as `tile` too")
+        if self.tile is not None and self.decode == "scaled":
+            raise InputError("`decode='scaled'`: tiles are cut from the image in full; drop it, or `tile`")
         if self.below != VOID and self.min_confidence is None:
             raise InputError("`below`: says what pixels below `min_confidence` become; give that too")

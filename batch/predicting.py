@@ -161,6 +161,8 @@ class Plan:
             "formats": sorted(options.formats),
             "decode": options.decode,
             "alpha": options.alpha if "overlay" in options.formats else None,
+            "tile": list(options.tile) if options.tile else None,
+            "overlap": options.overlap,
             "confidence": options.confidence,
             "min_confidence": options.min_confidence,
             "below": options.below if options.min_confidence is not None else None,

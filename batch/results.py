@@ -41,16 +41,17 @@ class Results:
     def __init__(self, out: str, options: PredictOptions, labels: Labels, about: Mapping[str, Any]) -> None:
         part = "" if options.shard is None else f"-{options.shard[0]}-of-{options.shard[1]}"
         self._scratch = tempfile.TemporaryDirectory() if is_remote(out) else None
-        self._store = Store(out, Path(self._scratch.name) if self._scratch else None)
+        #: Where files go.
+        self.store = Store(out, Path(self._scratch.name) if self._scratch else None)
         self._part = part
         self._about_name, self.manifest = f"predict{part}.json", f"manifest{part}.jsonl"
-        self._path = self._store.work / self.manifest
+        self._path = self.store.work / self.manifest
         self._journalled = [name for name in options.formats if CLASSES[name].journalled]
         resumed = options.resume and self._earlier(about)
         #: Inputs that an earlier run has done.
         self.done: set[str] = self._found() if resumed else set()
-        self._store.write(self._about_name, (json.dumps(about, indent=1) + "\n").encode())
-        self._store.write("classes.json", (json.dumps(labels.to_dict(), indent=1) + "\n").encode())
+        self.store.write(self._about_name, (json.dumps(about, indent=1) + "\n").encode())
+        self.store.write("classes.json", (json.dumps(labels.to_dict(), indent=1) + "\n").encode())
         self._manifest = Journal(self._path, fresh=not resumed)
         self._journals = {name: Journal(self._journal(name), fresh=not resumed) for name in self._journalled}
         self._adding = threading.Lock()
@@ -86,14 +87,14 @@ class Results:
             InputError: a file can't be written.
         """
         for _form, file, data in files:
-            self._store.write(file, data)
+            self.store.write(file, data)
         if begun is not None:
             row["milliseconds"] = round(1e3 * (perf_counter() - begun), 2)
         with self._adding:
             for name, entry in entries.items():
                 self._journals[name].add({"input": row["input"], **entry})
             self._manifest.add(row)
-            if self._store.remote and perf_counter() - self._saved > _SAVE_S:
+            if self.store.remote and perf_counter() - self._saved > _SAVE_S:
                 self._save()
 
     def finish(self, formats: Sequence[Format]) -> None:
@@ -102,7 +103,7 @@ class Results:
         for form in formats:
             offsets = self._offsets(form.name, rows()) if form.journalled else []
             entries = entries_at(self._journal(form.name), offsets) if form.journalled else iter(())
-            form.finish(self._store, rows(), entries, self._part)
+            form.finish(self.store, rows(), entries, self._part)
 
     def _sorted_manifest(self) -> Callable[[], Iterator[dict[str, Any]]]:
         """Rewrites the manifest in the order of the inputs; returns what reads its lines without errors."""
@@ -126,7 +127,7 @@ class Results:
         return [places[row["input"]] for row in rows]
 
     def _journal(self, name: str) -> Path:
-        return self._store.work / f".{name}{self._part}.jsonl"
+        return self.store.work / f".{name}{self._part}.jsonl"
 
     def _earlier(self, about: Mapping[str, Any]) -> bool:
         """Whether there is an earlier run to go on with.
@@ -134,21 +135,21 @@ class Results:
         Raises:
             InputError: it was made in another way.
         """
-        said = self._store.read(self._about_name)
-        manifest = self._store.read(self.manifest)
+        said = self.store.read(self._about_name)
+        manifest = self.store.read(self.manifest)
         if said is None or manifest is None:
             return False
         before = json.loads(said)
         for name, value in about.items():
             if before.get(name) != value:
                 raise InputError(
-                    f"{self._store.text}: was written with {name} {before.get(name)!r}, and this run has {value!r}; "
+                    f"{self.store.text}: was written with {name} {before.get(name)!r}, and this run has {value!r}; "
                     "`resume` goes on with the same model and options: repeat them, or choose another `out`"
                 )
-        if self._store.remote:
+        if self.store.remote:
             self._path.write_bytes(manifest)
             for name in self._journalled:
-                self._journal(name).write_bytes(self._store.read(f".{name}{self._part}.jsonl") or b"")
+                self._journal(name).write_bytes(self.store.read(f".{name}{self._part}.jsonl") or b"")
         return True
 
     def _found(self) -> set[str]:
@@ -162,7 +163,7 @@ class Results:
             for file in row["outputs"].values():
                 folder = file.partition("/")[0]
                 if folder not in there:
-                    there[folder] = self._store.existing(folder)
+                    there[folder] = self.store.existing(folder)
             if all(file in there[file.partition("/")[0]] for file in row["outputs"].values()) and all(
                 row["input"] in names for names in kept.values()
             ):
@@ -172,6 +173,6 @@ class Results:
     def _save(self) -> None:
         """Copies manifest and journals to the object store."""
         self._saved = perf_counter()
-        self._store.write(self.manifest, self._path.read_bytes())
+        self.store.write(self.manifest, self._path.read_bytes())
         for name in self._journalled:
-            self._store.write(f".{name}{self._part}.jsonl", self._journal(name).read_bytes())
+            self.store.write(f".{name}{self._part}.jsonl", self._journal(name).read_bytes())

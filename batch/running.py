@@ -51,7 +51,7 @@ class Run:
     ) -> None:
         self._count, self._out, self._options, self._results = count, out, options, results
         self._segmenter = segmenter
-        self._worker = Worker(segmenter, options)
+        self._worker = Worker(segmenter, options, results.store)
         self._tasks = islice(tasks, options.max_frames)
         self._taking, self._counting = threading.Lock(), threading.Lock()
         self._stop, self._ended = threading.Event(), threading.Event()
@@ -119,7 +119,7 @@ class Run:
             name, path = f"{name}_{frame[0]:06d}", f"{path}#{frame[0]}"
             file = f"{name}.jpg"
         row: dict[str, Any] = {"input": path, "name": name, "file": file, "number": number}
-        done = self._worker.row_of(row, item.read, None if frame is None else frame[1])
+        done = self._worker.row_of(row, item.read, None if frame is None else frame[1], item.remote is None)
         if done is None:
             self._results.add(row, (), {})
             self._count_error(path, row["error"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -9,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from ..core.errors import DataError, InputError, SegEdgeError
 from ..core.labels import Labels
@@ -20,8 +22,11 @@ from ..runtime.frame.confidence import Confidence
 from ..runtime.frame.result import Frame, Mask
 from ..runtime.segmenter import Segmenter
 from ..runtime.shared import SharedSegmenter
+from ..runtime.tiled import TiledSegmenter
 from .formats import Format, formats_of
+from .large import is_large, write_large
 from .options import PredictOptions
+from .store import Store
 
 #: What reading one image may raise: it is the image's fault, and ends no run.
 IMAGE_ERRORS = (DataError, OSError, ValueError, cv2.error)
@@ -33,12 +38,13 @@ class Worker:
     Args:
         segmenter: Open; not closed.
         options: Formats, decoding.
+        store: Where files that are too large for memory are written; None leaves such images undone.
 
     Raises:
         InputError: the segmenter was opened with another confidence than the options say.
     """
 
-    def __init__(self, segmenter: Segmenter, options: PredictOptions) -> None:
+    def __init__(self, segmenter: Segmenter, options: PredictOptions, store: Store | None = None) -> None:
         wanted = Confidence.make(segmenter.labels, options.confidence, options.min_confidence, options.below)
         if wanted != segmenter.confidence:
             raise InputError(
@@ -49,7 +55,10 @@ class Worker:
         self.formats: list[Format] = formats_of(options, self.labels)
         self._overlay = any(form.overlay for form in self.formats)
         self._scaled = options.decode == "scaled" and not self._overlay
+        self._options, self._store = options, store
         self._shared = SharedSegmenter(segmenter)
+        self._tiled = None if options.tile is None else TiledSegmenter(self._shared, options.tile, options.overlap)
+        self._large = threading.Lock()  # their strips are larger than what is cut from them: one after the other
         self._input_hw = segmenter.spec.input_hw
         self._value_range = segmenter.spec.input_range
 
@@ -66,13 +75,16 @@ class Worker:
         frame = decode_image(data, path, self._value_range)
         return frame, frame.shape[:2]
 
-    def row_of(self, row: dict[str, Any], read: Callable[[], bytes], frame: Frame | None = None) -> Done | None:
+    def row_of(
+        self, row: dict[str, Any], read: Callable[[], bytes], frame: Frame | None = None, local: bool = False
+    ) -> Done | None:
         """Does one image, and completes its line of the manifest.
 
         Args:
             row: With ``input``, ``name`` and ``file``; gets ``size``, ``shares`` and ``outputs``, or ``error``.
             read: Gives the content of the file.
             frame: Its pixels where they are decoded already.
+            local: ``input`` is the path of a file on this machine.
 
         Returns:
             What is to be written; None where the image can't be read or segmented.
@@ -81,6 +93,9 @@ class Worker:
             EngineError: the engine failed.
         """
         try:
+            done = self._large_done(row) if frame is None and local else None
+            if done is not None:
+                return done
             pixels, size_hw = self.decoded(read(), row["input"]) if frame is None else (frame, frame.shape[:2])
             done = self.segmented(pixels, size_hw, row["name"], row["file"])
         except IMAGE_ERRORS as error:
@@ -90,13 +105,26 @@ class Worker:
         row |= {"size": list(size_hw), "shares": done.shares, "outputs": {form: at for form, at, _ in done.files}}
         return done
 
+    def _large_done(self, row: dict[str, Any]) -> Done | None:
+        """Does an image that is read and written in strips, and completes its row; None if it is no such image."""
+        path = row["input"]
+        if self._tiled is None or self._store is None or not is_large(path):
+            return None
+        with self._large:
+            size_hw, counts, outputs = write_large(self._tiled, path, row["name"], self._options, self.labels, self._store)
+        row |= {"size": list(size_hw), "shares": _shares(counts, self.labels), "outputs": outputs}
+        return Done(None, row["shares"], (), {})
+
     def segmented(self, frame: Frame, size_hw: tuple[int, int], name: str, path: str) -> Done:
         """Everything that is written for one image.
 
         Raises:
             EngineError: the engine failed.
         """
-        result = self._shared.segment(frame, size_hw, overlay=self._overlay, name=name)
+        if self._tiled is not None:
+            result = self._tiled.segment(frame, overlay=self._overlay, name=name)
+        else:
+            result = self._shared.segment(frame, size_hw, overlay=self._overlay, name=name)
         mask = result.mask
         assert mask is not None
         files = []
@@ -112,7 +140,7 @@ class Done:
     """The results of one image.
 
     Attributes:
-        mask: uint8 (H, W).
+        mask: uint8 (H, W); None of an image that was written in strips.
         shares: Class → share of the pixels, 0 to 1; classes that don't occur are left out.
         files: (format, path below the output folder, content).
         entries: Format → what its journal keeps.
@@ -120,7 +148,7 @@ class Done:
 
     def __init__(
         self,
-        mask: Mask,
+        mask: Mask | None,
         shares: dict[str, float],
         files: Sequence[tuple[str, str, bytes]],
         entries: Mapping[str, dict[str, Any]],
@@ -134,8 +162,12 @@ def shares(mask: Mask, labels: Labels) -> dict[str, float]:
     >>> shares(np.array([[0, 0, 0, 1]], np.uint8), Labels.numbered(3))
     {'class0': 0.75, 'class1': 0.25}
     """
-    counts = cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel()
-    return {name: round(float(counts[k]) / mask.size, 6) for k, name in enumerate(labels.names) if counts[k]}
+    return _shares(cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel(), labels)
+
+
+def _shares(counts: npt.NDArray[Any], labels: Labels) -> dict[str, float]:
+    total = float(counts.sum(dtype=np.float64))
+    return {name: round(float(counts[k]) / total, 6) for k, name in enumerate(labels.names) if counts[k]}
 
 
 class Segment:

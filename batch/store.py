@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -68,6 +69,28 @@ class Store:
             os.replace(temporary, target)
         except OSError as error:
             raise InputError(f"{target}: can't be written ({error.strerror}); check permissions and free space") from error
+
+    @contextmanager
+    def writing(self, relative: str) -> Iterator[BinaryIO]:
+        """A file that is written piece by piece; it appears when the context ends without an error.
+
+        Raises:
+            InputError: it can't be written.
+        """
+        at = self.work if self.remote else (self._root / relative).parent
+        temporary = at / f".{relative.replace('/', '-') if self.remote else Path(relative).name}.tmp"
+        try:
+            at.mkdir(parents=True, exist_ok=True)
+            try:
+                with open(temporary, "wb") as file:
+                    yield file
+                self.move(temporary, relative)
+            finally:
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{self.text}/{relative}: can't be written ({error.strerror}); check permissions and free space"
+            ) from error
 
     def move(self, file: Path, relative: str) -> None:
         """Moves a finished file of :attr:`work` to its place.
