@@ -143,6 +143,9 @@ def _splits(config: dict[str, Any], root: Path, file: Path, reading: Reading) ->
             result[SPLIT_NAMES.get(folder.name, folder.name)] = _images(folder, root)
         if images.is_dir() and not result:
             result[""] = _images(images, root)
+        for folder in folders(root):  # supervision's YAML files name no folders
+            if not images.is_dir() and (folder / "images").is_dir():
+                result[SPLIT_NAMES.get(folder.name, folder.name)] = _images(folder / "images", root)
     if not any(result.values()):
         raise DataError(f"{root}: no images; expected images/train, or the folders that {file.name} names")
     return result

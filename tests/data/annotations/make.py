@@ -228,7 +228,99 @@ def huggingface() -> None:
     (folder / "id2label.json").write_text(json.dumps({"0": "background", "1": "car", "2": "road"}))
 
 
+def two_things() -> np.ndarray:
+    """Class numbers: a thing with a hole and a loose pixel, and a block: uint8 (30, 40)."""
+    values = np.zeros((H, W), np.uint8)
+    values[15:25, 20:35] = 2
+    values[bitmap()] = 1
+    return values
+
+
+def datumaro_layouts() -> None:
+    """Datumaro: the folders of Pascal VOC, CamVid, Cityscapes, KITTI (as CVAT exports them too), and COCO's kinds."""
+    import datumaro as dm
+    from datumaro.components.annotation import AnnotationType, LabelCategories, Mask, MaskCategories
+
+    names, values = ("background", "car", "road"), two_things()
+    colours = {0: (0, 0, 0), 1: (0, 0, 142), 2: (128, 64, 128)}
+    categories = {AnnotationType.label: LabelCategories.from_iterable(names), AnnotationType.mask: MaskCategories(colours)}
+
+    def item(name: str, subset: str, seed: int) -> object:
+        mask = np.roll(values, seed, 1)
+        masks = [Mask(mask == number, label=number, id=number + 1, group=number + 1) for number in range(3)]
+        return dm.DatasetItem(name, subset=subset, media=dm.Image.from_numpy(image(seed)), annotations=masks)
+
+    kinds = {
+        "voc": "voc_segmentation",
+        "camvid": "camvid",
+        "cityscapes": "cityscapes",
+        "kitti": "kitti_segmentation",
+        "coco": "coco",
+    }
+    for name, kind in kinds.items():
+        folder = fresh(name)
+        dataset = dm.Dataset.from_iterable([item("a", "train", 0), item("b", "val", 1)], categories=categories)
+        dataset.export(str(folder), kind, save_media=True, image_ext=".png")
+        for stem, seed in (("a", 0), ("b", 1)):
+            expect(folder, stem, np.roll(values, seed, 1))
+
+
+def supervision() -> None:
+    """supervision: YOLO's labels and YAML file, drawn by its own reader."""
+    import supervision as sv
+
+    folder = fresh("supervision")
+    masks = np.stack([two_things() == 1, two_things() == 2])
+    masks[0, 28, 38] = False  # its polygons need three corners
+    PIL.Image.fromarray(image()).save(folder / "a.png")
+    found = sv.Detections(xyxy=sv.mask_to_xyxy(masks), mask=masks, class_id=np.array([0, 1]))
+    path = str(folder / "a.png")
+    places = [str(folder / "train" / name) for name in ("images", "labels")]
+    sv.DetectionDataset(["car", "road"], [path], {path: found}).as_yolo(*places, str(folder / "data.yaml"))
+    (folder / "a.png").unlink()
+    back = sv.DetectionDataset.from_yolo(*places, str(folder / "data.yaml"), force_masks=True)
+    ((_, _, drawn),) = back
+    values = np.zeros((H, W), np.uint8)
+    for mask, number in zip(drawn.mask, drawn.class_id, strict=True):
+        values[mask] = number + 1
+    expect(folder, "a", values)
+
+
+def ultralytics() -> None:
+    """ultralytics: masks to YOLO's labels by its converter; the YAML file beside them by hand, after its documentation."""
+    from ultralytics.data.converter import convert_segment_masks_to_yolo_seg
+
+    folder = fresh("ultralytics")
+    for split, seed in (("train", 0), ("val", 1)):
+        masks = folder / "masks" / split
+        for part in (masks, folder / "images" / split, folder / "labels" / split):
+            part.mkdir(parents=True)
+        mask = np.roll(np.where(bitmap(), 0, two_things()), seed, 1)
+        mask[2:12, 3:15] = 1
+        PIL.Image.fromarray(mask).save(masks / f"{split}.png")
+        PIL.Image.fromarray(image(seed)).save(folder / "images" / split / f"{split}.png")
+        convert_segment_masks_to_yolo_seg(str(masks), str(folder / "labels" / split), classes=2)
+        expect(folder, split, mask)
+    shutil.rmtree(folder / "masks")
+    (folder / "data.yaml").write_text("path: .\ntrain: images/train\nval: images/val\nnames: [car, road]\n")
+
+
+def pillow() -> None:
+    """Pillow: PNG files of indices with a colour map, as MATLAB's ``imwrite(labels, map)`` writes; classes from 1 up."""
+    folder = fresh("index-png")
+    for split, seed in (("train", 0), ("val", 1)):
+        for part in ("images", "labels"):
+            (folder / part / split).mkdir(parents=True)
+        mask = np.roll(two_things(), seed, 1) + 1
+        PIL.Image.fromarray(image(seed)).save(folder / "images" / split / f"{split}.png")
+        labels = PIL.Image.fromarray(mask)
+        labels.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0])
+        labels.save(folder / "labels" / split / f"{split}.png")
+        expect(folder, split, mask)
+
+
 if __name__ == "__main__":
-    makers = {"label-studio": label_studio, "cvat": cvat_masks}
-    makers |= {maker.__name__: maker for maker in (labelme, datumaro, supervisely, huggingface)}
+    makers = {"label-studio": label_studio, "cvat": cvat_masks, "datumaro-layouts": datumaro_layouts}
+    others = (labelme, datumaro, supervisely, huggingface, supervision, ultralytics, pillow)
+    makers |= {maker.__name__: maker for maker in others}
     makers[sys.argv[1]]()

@@ -12,16 +12,24 @@ import numpy as np
 import pytest
 
 from seg_edge.core.errors import DataError
-from seg_edge.datasets import ConvertOptions, convert
+from seg_edge.datasets import ConvertOptions, check, convert, open_dataset
 from seg_edge.datasets.converters.formats import READERS, recognise
 
 DATA = Path(__file__).parents[2] / "data" / "annotations"
 #: Folder → format.
 FILES = {
     "cvat": "cvat", "cvat-video": "cvat", "datumaro": "datumaro", "huggingface": "huggingface",
-    "label-studio": "label-studio", "labelme": "labelme", "supervisely": "supervisely",
+    "label-studio": "label-studio", "labelme": "labelme", "supervisely": "supervisely", "coco": "coco",
+    "supervision": "yolo", "ultralytics": "yolo",
 }  # fmt: skip
-NEEDS = {"huggingface": "pyarrow", "cvat": "pycocotools", "datumaro": "pycocotools"}
+NEEDS = {
+    "huggingface": "pyarrow", "cvat": "pycocotools", "datumaro": "pycocotools", "coco": "pycocotools",
+    "supervision": "yaml", "ultralytics": "yaml",
+}  # fmt: skip
+#: Folder → the layout that it lies in: read as it is.
+LAYOUTS = {
+    "voc": "voc", "camvid": "side-by-side", "cityscapes": "cityscapes", "kitti": "split-first", "index-png": "folders",
+}  # fmt: skip
 
 
 def converted(name, out, **words):
@@ -45,7 +53,7 @@ def test_recognised(name):
     assert [other for other, entry in READERS.items() if entry.recognise(DATA / name)] == [kind]
 
 
-@pytest.mark.parametrize("name", ["cvat", "cvat-video", "datumaro", "label-studio", "supervisely"])
+@pytest.mark.parametrize("name", ["cvat", "cvat-video", "datumaro", "label-studio", "supervisely", "coco"])
 def test_masks_are_those_of_the_tool(name, tmp_path):
     done, masks = converted(name, tmp_path / "out")
     assert done.labels.names[0] == "background"
@@ -53,6 +61,46 @@ def test_masks_are_those_of_the_tool(name, tmp_path):
     assert set(masks) == set(expected(name))
     for stem, mask in expected(name).items():
         assert np.array_equal(masks[stem], mask), stem
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_label_images_are_those_of_the_tool(name):
+    found = check(DATA / name)
+    assert found.layout_key == LAYOUTS[name]
+    assert not found.errors
+    wanted = expected(name)
+    for split in ("train", "val"):
+        data = open_dataset(DATA / name, split)
+        (stem,) = (path.name.split("_")[0].split(".")[0] for path in data.images)
+        assert np.array_equal(data.read_mask(0), wanted[stem])
+        if name != "index-png":
+            assert data.labels.names == ("background", "car", "road")
+
+
+def test_an_index_that_never_occurs_is_pointed_out():
+    """MATLAB counts from 1; 0 is a pixel without a label, and here there is none."""
+    assert any("label values have gaps: 3 of 0 to 3 occur" in line for line in check(DATA / "index-png").warnings)
+
+
+@pytest.mark.parametrize("name", ["supervision", "ultralytics"])
+def test_outlines_through_the_middles_of_pixels(name, tmp_path):
+    """Both draw a mask's outline through the centres of its outermost pixels: half a pixel is lost on two sides."""
+    done, masks = converted(name, tmp_path / "out")
+    assert done.labels.names == ("background", "car", "road")
+    assert set(masks) == set(expected(name))
+    near = np.ones((3, 3), np.uint8)
+    for stem, theirs in expected(name).items():
+        border = cv2.dilate(theirs, near) != cv2.erode(theirs, near)
+        assert not ((masks[stem] != theirs) & ~border).any()
+        assert (masks[stem] == theirs).mean() > 0.94
+
+
+def test_coco_panoptic(tmp_path):
+    pytest.importorskip("pycocotools")
+    convert(DATA / "coco", tmp_path, ConvertOptions(format="coco-panoptic"))
+    for stem, mask in expected("coco").items():
+        (file,) = tmp_path.glob(f"labels/*/{stem}.png")
+        assert np.array_equal(cv2.imread(str(file), cv2.IMREAD_UNCHANGED), mask)
 
 
 def test_huggingface(tmp_path):
