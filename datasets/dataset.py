@@ -18,7 +18,7 @@ from .imagefiles.exif import MEANINGS, orientation, upright
 from .imagefiles.pixels import Frame as Frame
 from .imagefiles.pixels import decode, file_bytes
 from .imagefiles.pixels import read_image as read_image
-from .imagefiles.tiff import tiff_header
+from .imagefiles.tiff import few_bits, tiff_header
 from .labelfiles import snapping
 from .labelfiles.classes import CLASSES_FILE
 from .labelfiles.coding import Coding, Mask, palette_as_numbers
@@ -260,19 +260,38 @@ def _label_pixels(path: Path, data: bytes, indices: bool, turn: bool = True) -> 
         indices: Whether it has a palette whose indices count.
         turn: Turn them as the label file's own EXIF orientation says, which OpenCV does for TIFF alone.
     """
+    header = tiff_header(data)
     if indices:
         image = decode(path, palette_as_numbers(data), cv2.IMREAD_UNCHANGED, len(data))
         image = image if image.ndim == 2 else image[..., 0]  # all three channels are the same
+    elif (
+        header is not None
+        and header.bands == 1
+        and header.bits in (1, 2, 4)
+        and not (header.bits == 4 and header.colour_map)
+    ):
+        image = _few_bits(path, data, header.bits, header.colour_map)
     else:
         image, step = decode(path, data, cv2.IMREAD_UNCHANGED), grey_step(data)
         image = image if step == 1 else np.asarray(image // step, np.uint8)
-    header = tiff_header(data)
-    if header is not None and header.bits == header.bands == 1 and image.dtype == np.uint8:
-        image = image // 255  # as PNG's of one bit
     if header is not None and header.extra and image.ndim == 2:
         raise DataError(f"{path}: the label has {header.bands} bands; expected class numbers in one, or three colours")
     image = _narrow(image, path)
     return upright(image, orientation(data)) if turn and header is None else image
+
+
+def _few_bits(path: Path, data: bytes, bits: int, coloured: bool) -> npt.NDArray[np.uint8]:
+    """The values of a TIFF label of 1, 2 or 4 bits.
+
+    Raises:
+        DataError: it is packed in a way that is not read.
+    """
+    image = few_bits(data)
+    if image is not None:
+        return image
+    if bits == 1 and not coloured:
+        return np.asarray(decode(path, data, cv2.IMREAD_UNCHANGED) // 255, np.uint8)  # as PNG's of one bit
+    raise DataError(f"{path}: the label is a TIFF of {bits} bits a pixel, packed in a way that is not read; save it as PNG")
 
 
 def _narrow(image: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.generic]:

@@ -26,6 +26,8 @@ from .report import SplitReport
 _EACH = 16
 #: Lines on colour profiles and tags, and OpenCV's log, which repeats what raised an error.
 _REMARK = re.compile(r"libpng warning|TIFF|^\[ ?[A-Z]+:|^>|^$|iCCP|EXIF", re.IGNORECASE)
+#: What OpenCV 5 puts before libtiff's errors, after which it gives what could be decoded.
+_TIFF_DAMAGE = "TIFF_Error"
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
@@ -138,13 +140,17 @@ def _read_alone(data: SegDataset, index: int) -> _Pair:
     with decoder_warnings() as warned:
         pair = _read(data, index)
     if pair.error is None and (warned := _complaints(warned)):
-        pair.error = DamagedError(f"{data.images[index]}: damaged ({warned[0]}); replace or remove it")
+        with decoder_warnings() as label:
+            data.read_mask(index)
+        file = data.masks[index] if _complaints(label) else data.images[index]
+        pair.error = DamagedError(f"{file}: damaged ({warned[0]}); replace or remove it")
     return pair
 
 
 def _complaints(lines: list[str]) -> list[str]:
     """What decoders say of damage, without their remarks on profiles and tags."""
-    return [line for line in lines if not _REMARK.search(line)]
+    damage = [line[line.index(_TIFF_DAMAGE) :] for line in lines if _TIFF_DAMAGE in line]
+    return damage or [line for line in lines if not _REMARK.search(line)]
 
 
 def _read(data: SegDataset, index: int) -> _Pair:
