@@ -12,6 +12,7 @@ import typer
 
 from ..core.shipped import DEFAULT
 from ..runtime.areas.options import AreaOptions
+from ..runtime.events.options import EventOptions
 from ..runtime.sinks.table import FORMS as SINKS
 from ..runtime.sources.options import CameraOptions, LiveOptions, VideoOptions
 from ..runtime.sources.table import FORMS as SOURCES
@@ -21,12 +22,13 @@ from .runtime_options import ALPHA, ENGINE, THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import ExitStack
 
-    from ..runtime import Pipeline, Result, Source
+    from ..runtime import Pipeline, Result, Segmenter, Source
     from ..runtime.areas import AreaRecorder, Zones
 
 
-@derive(CameraOptions, Fields(LiveOptions, only=("start_s",)), VideoOptions, AreaOptions)
+@derive(CameraOptions, Fields(LiveOptions, only=("start_s",)), VideoOptions, AreaOptions, EventOptions)
 def run(
     values: Values,
     model: Annotated[Path, typer.Argument(help=MODEL_HELP)] = Path(DEFAULT),
@@ -76,7 +78,7 @@ def run(
     from ..runtime.sources.table import names_camera, names_files, redact
 
     camera, live, video = values.of(CameraOptions), values.of(LiveOptions), values.of(VideoOptions)
-    area_options = values.of(AreaOptions)
+    area_options, event_options = values.of(AreaOptions), values.of(EventOptions)
     zones, recorder = _areas(area_options)
     texts, targets = source or ["0"], sink or ["window"]
     if camera != CameraOptions() and not any(map(names_camera, texts)):
@@ -119,7 +121,8 @@ def run(
             limits: dict[str, Any] = {"max_frames": max_frames, "duration_s": duration, "in_flight": in_flight}
             pipeline = Pipeline(sources, segmenter, sinks, overlay=shown, hud=hud and shown, **limits)
             stack.enter_context(recorder)
-            stats = _run(pipeline, _total(sources, max_frames), check, json, [recorder.add])
+            takers = [recorder.add, *_events(event_options, segmenter, stack, files)]
+            stats = _run(pipeline, _total(sources, max_frames), check, json, takers)
         _report(stats, json)
     _draw(recorder, area_options)
     _check_fps(stats, min_fps)
@@ -137,6 +140,22 @@ def _areas(options: AreaOptions) -> tuple[Zones | None, AreaRecorder]:
         check_plots("plot")
         check_writable(options.plot)
     return zones, AreaRecorder(options)
+
+
+def _events(options: EventOptions, segmenter: Segmenter, stack: ExitStack, files: bool) -> list[Callable[[Result], None]]:
+    """What follows the results for events, if there are rules; events are printed too."""
+    if not options.when:
+        return []
+    from ..runtime.events import Event, EventMonitor
+
+    def tell(event: Event) -> None:
+        took = "" if event.duration_s is None else f" after {event.duration_s:.1f} s"
+        shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in event.shares.items())
+        print(f"{event.time_s:.1f} s: {event.kind} of {event.rule}{took} ({shares})", flush=True)
+
+    assert segmenter.counter is not None
+    monitor = EventMonitor(options, segmenter.labels.names, segmenter.counter.zones, tell, patient=files)
+    return [stack.enter_context(monitor).add]
 
 
 def _draw(recorder: AreaRecorder, options: AreaOptions) -> None:
