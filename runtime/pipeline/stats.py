@@ -84,6 +84,9 @@ class Rate:
 
     def __init__(self, together: int = 1) -> None:
         self.count, self.together = 0, together
+        #: Frames that a rate takes. Of frames in parallel, which leave in order, a slow one lets the next ones follow at
+        #: once: less than two further groups would be counted as thousands of frames per second.
+        self.least = 2 if together == 1 else 3 * together
         self._first = self._last = 0.0
 
     def tick(self, now_s: float) -> None:
@@ -95,6 +98,6 @@ class Rate:
 
     @property
     def fps(self) -> float | None:
-        """Frames per second; None until a frame after the first group (``together`` frames) was counted."""
+        """Frames per second; None until ``least`` frames were counted."""
         elapsed = self._last - self._first
-        return (self.count - self.together) / elapsed if self.count > self.together and elapsed > 0 else None
+        return (self.count - self.together) / elapsed if self.count >= self.least and elapsed > 0 else None

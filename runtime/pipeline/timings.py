@@ -55,6 +55,5 @@ class Timings:
             "stages_ms": {stage: samples.percentiles() for stage, samples in self._stages.items()},
         }
         if report["fps"] is None:
-            least = self._rate.together + 1
-            report["note"] = f"fps can't be measured: it takes {least} frames, and {self._rate.count} came out"
+            report["note"] = f"fps can't be measured: it takes {self._rate.least} frames, and {self._rate.count} came out"
         return report

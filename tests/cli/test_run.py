@@ -185,15 +185,14 @@ def test_side_by_side_a_short_run_states_no_rate_that_it_did_not_have(tiny_model
     infer = OnnxRuntimeEngine._infer
     monkeypatch.setattr(OnnxRuntimeEngine, "_infer", lambda self, frames: time.sleep(0.25) or infer(self, frames))
     words = ("--engine", "onnxruntime", "--threads", 2, "--sink", "none", "--json", tmp_path / "s.json")
-    for count in (3, 6):
-        assert run(tiny_model, "--source", images, "--max-frames", count, *words) == 0
-        stats = json.loads((tmp_path / "s.json").read_text())
-        assert stats["parallel"] == 2
-        assert stats["fps"] < 16
-    assert run(tiny_model, "--source", images, "--max-frames", 2, *words) == 0
+    assert run(tiny_model, "--source", images, "--max-frames", 6, *words) == 0
+    stats = json.loads((tmp_path / "s.json").read_text())
+    assert stats["parallel"] == 2
+    assert stats["fps"] < 16
+    assert run(tiny_model, "--source", images, "--max-frames", 3, *words) == 0
     stats = json.loads((tmp_path / "s.json").read_text())
     assert stats["fps"] is None
-    assert "it takes 3 frames, and 2 came out" in stats["note"]
+    assert "it takes 6 frames, and 3 came out" in stats["note"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

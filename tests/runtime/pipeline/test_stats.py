@@ -30,6 +30,16 @@ def test_rate_counts_intervals():
     assert rate.fps == pytest.approx(4.0)  # five frames, four intervals, one second
 
 
+def test_row_38_a_few_frames_in_parallel_are_no_rate():
+    """A slow frame of two in parallel holds back the next ones, which then leave at once."""
+    rate = Rate(together=2)
+    for now in (100.0, 100.1, 100.1001, 100.1002, 100.2):
+        rate.tick(now)
+        assert rate.fps is None
+    rate.tick(100.3)
+    assert rate.fps == pytest.approx(20.0)  # six frames, four intervals after the first two, 0.2 seconds
+
+
 def test_interval_of_the_median_needs_six_values_and_narrows():
     assert median_interval([1.0, 2.0, 3.0, 4.0, 5.0]) is None  # 1 - 2 / 2**5 = 0.9375
     assert median_interval([6.0, 1.0, 5.0, 2.0, 4.0, 3.0]) == [1.0, 6.0]
