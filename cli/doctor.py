@@ -73,6 +73,9 @@ def _print(report: dict[str, Any]) -> None:
     lines("Engines", [(row["name"], _state(row["available"], row["version"], row["reason"])) for row in report["engines"]])
     lines("GPU", _gpu_rows(report))
     lines("Video", _video_rows(report["video"]))
+    if report["disagreements"]:
+        rows = [(package, f"{len(names)}: {', '.join(names)}") for package, names in report["disagreements"].items()]
+        lines("Known to compute something else on some files (docs/disagreements.md says what)", rows)
     lines(
         "What works",
         [(f"{'yes' if row['available'] else 'no ':3} {row['name']}", row["text"]) for row in report["abilities"]],

@@ -29,6 +29,7 @@ from .graph.batch import run_batched
 from .graph.fp16 import rounded
 from .graph.labels_head import MIN_AGREEMENT, agreement_of, kernel_masks
 from .graph.simplify import Simplifier
+from .guard import warnings as graph_warnings
 from .options import ExportOptions
 from .report.document import BrokenGateError, ExportReport
 from .report.rows import StepRow
@@ -157,6 +158,7 @@ def _export(
 def _run(first: First, context: Context, judge: Judge, simplifier: Simplifier | None) -> None:
     """All steps of the chain, in order."""
     models = _make_models(first, context, judge, simplifier)
+    _guard(models, context, judge)
     judge.engines(models)
     if context.options.batch != 1:
         models = {precision: _batched(model, precision, context, judge) for precision, model in models.items()}
@@ -171,6 +173,18 @@ def _run(first: First, context: Context, judge: Judge, simplifier: Simplifier | 
     write_golden(context.folder, context.data.golden, files, context.engines, context.options.threads, count)
     write_text(context.folder / SPEC_FILE, judge.report.spec.to_json() + "\n")
     judge.report.write_folder(context.folder)
+
+
+def _guard(models: dict[str, onnx.ModelProto], context: Context, judge: Judge) -> None:
+    """Says where an engine will compute something else than a graph says, in the row of its file."""
+    plan = context.options.plan
+    names = dict.fromkeys([*context.engines, *([plan.flavour] if plan is not None else [])])
+    for row in judge.report.steps:
+        if row.file is not None and row.precision in models:
+            found = graph_warnings(models[row.precision], names)
+            row.notes += found
+            for line in found:
+                context.progress.say(f"warning: {row.file}: {line}")
 
 
 def _make_models(first: First, context: Context, judge: Judge, simplifier: Simplifier | None) -> dict[str, onnx.ModelProto]:

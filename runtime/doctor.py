@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .engines.opening import engines
+from .machine.disagreements import DISAGREEING, affecting
 from .machine.gpu import MODULES, cuda, gpus, module_state, torch_build
 from .machine.gstreamer import TOOLS_PACKAGE
 from .machine.system import ROOT, machine, packages
@@ -21,7 +22,8 @@ def doctor(root: Path = ROOT) -> dict[str, Any]:
         root: Folder that contains ``proc``, ``sys``, ``etc`` and ``dev``.
 
     Returns:
-        machine, python, isa, isas, isa_reason, engines, video, gpu, cuda, modules, torch, abilities.
+        machine, python, isa, isas, isa_reason, engines, video, gpu, cuda, modules, torch, disagreements (installed package →
+        names of rows of ``docs/disagreements.md``), abilities.
     """
     report: dict[str, Any] = {
         "machine": machine(root),
@@ -39,6 +41,7 @@ def doctor(root: Path = ROOT) -> dict[str, Any]:
         "cuda": cuda(root),
         "modules": [module_state(name) for name in MODULES],
         "torch": torch_build(),
+        "disagreements": affecting(packages(DISAGREEING)),
     }
     return report | {"abilities": abilities(report)}
 

@@ -34,6 +34,9 @@ def simplify(
     before = f"{len(model.graph.node)} nodes"
     try:
         candidate = (simplifier or _onnxsim)(model)
+        # onnxsim notes its own options and the names of removed nodes there, which are nobody's business at run time.
+        del candidate.metadata_props[:]
+        candidate.metadata_props.extend(model.metadata_props)
         set_spec(candidate, get_spec(model))
         problem = _problem(model, candidate, frames)
     except ImportError as error:

@@ -37,6 +37,7 @@ from ..foreign.preprocessing import Guess, Preprocessing, resolve
 from ..foreign.source import newer_opset, tidy, widened
 from ..foreign.tail import Tail, find_tail
 from ..graph.simplify import simplify
+from ..guard import warnings as graph_warnings
 from ..report.rows import Gate, StepRow
 from ..steps.context import save
 from .accuracy import measure_accuracy
@@ -110,6 +111,9 @@ def import_model(
         report = ImportReport(
             spec, name, preprocessing, known.guesses, known.tail.removed[::-1], [*known.tail.kept, *notes], frames.origin
         )
+        for line in graph_warnings(graph, engines):
+            report.notes.append(line)
+            progress.say(f"warning: {line}")
         report.step = StepRow.of("import", path, spec.precision)
         original = Original(known.untouched, known.source, known.output, known.tail, name, options.threads)
         try:

@@ -14,12 +14,14 @@ from ...calib.graph import set_spec
 from ...core.artefact import atomic_path, sha256
 from ...core.labels import Labels
 from ...core.spec import ModelSpec
+from ...runtime.engines.table import GRAPH_ENGINES
 from ..foreign.building import build_graph
 from ..foreign.facts import macs, parameters, precision_of
 from ..foreign.interface import choose_output, fix_input, read_input, read_outputs
 from ..foreign.preprocessing import IMAGENET, ONE, ZERO, Preprocessing
 from ..foreign.source import read_network, tidy
 from ..foreign.tail import whole_network
+from ..guard import warnings as graph_warnings
 from .cache_folder import cache_folder
 
 #: Classes of a file with class numbers, which doesn't say how many there are.
@@ -67,6 +69,9 @@ def wrap_peer(path: str | Path, input_hw: tuple[int, int], cache: str | Path | N
     mean, std, scale = (ZERO, ONE, 1.0) if source.dtype == "uint8" else IMAGENET
     preprocessing = Preprocessing(source.dtype != "uint8", mean, std, scale, spec.resize)
     wrapped = build_graph(model, source, tail, preprocessing, spec)
+    differing = graph_warnings(wrapped, GRAPH_ENGINES)
+    if differing:
+        spec = spec.with_(provenance={**spec.provenance, "note": "; ".join([str(spec.provenance["note"]), *differing])})
     set_spec(wrapped, spec)
     folder = Path(cache) if cache is not None else cache_folder()
     result = folder / f"peer-{path.stem}-{spec.input_hw[0]}x{spec.input_hw[1]}-{sha256(path)[:8]}.onnx"

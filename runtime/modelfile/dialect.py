@@ -3,6 +3,8 @@
 The file stores every scale once: uint8 activations with zero point 0 or 128, symmetric int8 weights, int32 biases. The
 scales define the result. The form of the graph decides whether an engine finds its 8-bit kernels.
 
+Besides, files of any precision get the repairs of :mod:`.repairs` where an engine would compute something else.
+
 The rewrites run when an engine opens the file, not at export. Thus there is no second file that could get out of step,
 and an artefact exported today works with an engine that is added later. The rewrites don't need the onnx package.
 
@@ -10,9 +12,10 @@ and an artefact exported today works with an engine that is added later. The rew
 onnxruntime    Nearest upsampling becomes copies (the generic Resize takes 5 to 7 % of the time of an INT8 network). The
                mean is subtracted in 8 bits. On x86, the first and the last convolution are padded to shapes that have a
                fast kernel (:mod:`.aligned`).
-openvino       Unchanged.
+openvino       Unchanged, but for the repairs below.
 tensorrt       Biases become float, because TensorRT's parser rejects a DequantizeLinear of int32. Activations become
                int8 with zero point 0, the only one that TensorRT supports; all-positive activations keep 7 of 8 bits.
+               Scales of shape [1] become scalars, and missing zero points are stated.
 =============  =========================================================================================================
 """
 
@@ -29,9 +32,10 @@ from ...core.errors import ModelFileError
 from ...core.spec import ModelSpec
 from . import aligned
 from .onnxgraph import Graph, Node, node
+from .repairs import REPAIRS, repaired, scalar_scales, stated_zero_points
 from .wire import WireError
 
-Rule = Callable[[Graph], None]
+Rule = Callable[[Graph], object]
 
 # The largest uint8 level and the largest symmetric int8 level.
 _UINT8, _INT8 = 255, 127
@@ -50,10 +54,10 @@ def load_model(path: Path, spec: ModelSpec, engine: str) -> str | bytes:
     Raises:
         ModelFileError: the file is damaged or can't be read.
     """
-    if spec.precision != "int8" or not DIALECTS.get(engine):
-        return str(path)
     try:
-        return translate(path.read_bytes(), engine)
+        if spec.precision == "int8" and DIALECTS.get(engine):
+            return translate(path.read_bytes(), engine)
+        return (repaired(path.read_bytes(), engine) if engine in REPAIRS else None) or str(path)
     except OSError as error:
         raise ModelFileError(f"{path}: can't be read ({error.strerror}); check the path") from error
     except (WireError, UnicodeDecodeError) as error:
@@ -73,9 +77,9 @@ def translate(model: bytes, engine: str) -> bytes:
     """
     rules = DIALECTS[engine]
     if not rules:
-        return model
+        return repaired(model, engine) or model
     graph = Graph.from_bytes(model)
-    for rule in rules:
+    for rule in (*REPAIRS.get(engine, {}).values(), *rules):
         rule(graph)
     graph.drop_unused()
     return graph.to_bytes()
@@ -210,7 +214,7 @@ DIALECTS: dict[str, tuple[Rule, ...]] = {
         *((aligned.columns_as_channels, aligned.padded_outputs) if aligned.HERE else ()),
     ),
     "openvino": (),
-    "tensorrt": (float_bias, signed_activations),
+    "tensorrt": (float_bias, scalar_scales, stated_zero_points, signed_activations),
 }
 
 

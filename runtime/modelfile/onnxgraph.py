@@ -6,6 +6,7 @@ copied byte for byte. Field numbers: https://github.com/onnx/onnx/blob/main/onnx
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -23,10 +24,10 @@ _NODE, _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO = 1, 5, 11, 12, 13  # of Graph
 _NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 3, 4, 5
 _NAME, _INT, _STRING, _INTS, _TYPE = 1, 3, 4, 8, 20  # of AttributeProto
 _TYPE_INT, _TYPE_INTS = 2, 7
-_DIMS, _DATA_TYPE, _TENSOR_NAME, _RAW_DATA = 1, 2, 8, 9  # of TensorProto
+_DIMS, _DATA_TYPE, _FLOAT_DATA, _INT32_DATA, _INT64_DATA, _TENSOR_NAME, _RAW_DATA = 1, 2, 4, 5, 7, 8, 9  # of TensorProto
 
 #: TensorProto.DataType → dtype, for scales, zero points, biases and shapes.
-_DTYPES: dict[int, str] = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8"}
+_DTYPES: dict[int, str] = {1: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8"}
 _CODES = {np.dtype(text): code for code, text in _DTYPES.items()}
 
 
@@ -52,9 +53,22 @@ class Node:
                         return value if isinstance(value, bytes) else signed(value)
         return None
 
+    def set_attributes(self, **attributes: int | list[int]) -> None:
+        """Sets integer or integer-list attributes; others stay."""
+        kept = b""
+        for number, kind, start, end in fields(self.rest, 0, len(self.rest)):
+            body = self.rest[start:end]
+            if number != _NODE_ATTRIBUTE or kind != BYTES or _payloads(_groups(body), _NAME)[0].decode() not in attributes:
+                kept += _copy(number, kind, body)
+        self.rest = kept + _attributes(attributes)
+
 
 def node(op: str, inputs: list[str], outputs: list[str], name: str, **attributes: int | list[int]) -> Node:
     """A new node; attributes are integers or lists of integers."""
+    return Node(op, inputs, outputs, name, _attributes(attributes))
+
+
+def _attributes(attributes: Mapping[str, int | list[int]]) -> bytes:
     rest = b""
     for key, value in attributes.items():
         if isinstance(value, int):
@@ -62,7 +76,7 @@ def node(op: str, inputs: list[str], outputs: list[str], name: str, **attributes
         else:
             body = b"".join(put_number(_INTS, each) for each in value) + put_number(_TYPE, _TYPE_INTS)
         rest += put_bytes(_NODE_ATTRIBUTE, put_bytes(_NAME, key) + body)
-    return Node(op, inputs, outputs, name, rest)
+    return rest
 
 
 @dataclass
@@ -131,10 +145,12 @@ class Graph:
         groups = _groups(self._tensors[name])
         code = groups.get(_DATA_TYPE, [0])[0]
         dtype = _DTYPES.get(code) if isinstance(code, int) else None
-        raw = _payloads(groups, _RAW_DATA)
-        if dtype is None or not raw:
+        if dtype is None:
             return None
+        raw = _payloads(groups, _RAW_DATA)
         dims = [value for item in groups.get(_DIMS, []) for value in _numbers(item)]
+        if not raw:
+            return _typed(groups, dtype, dims)
         if len(raw[0]) != prod(dims) * np.dtype(dtype).itemsize:
             raise WireError(f"constant {name} holds {len(raw[0])} bytes, its shape is {dims}")
         values = np.frombuffer(raw[0], dtype)
@@ -192,6 +208,19 @@ def _numbers(item: int | bytes) -> list[int]:
         value, at = varint(item, at, len(item))
         values.append(value)
     return values
+
+
+def _typed(groups: dict[int, list[Any]], dtype: str, dims: list[int]) -> Array | None:
+    """A constant in a typed field instead of raw data: how ONNX Runtime's quantizer and NNCF 3.4 write scales."""
+    if dtype == "<f4":
+        packed = [item if isinstance(item, bytes) else b"" for item in groups.get(_FLOAT_DATA, [])]
+        values: Array = np.frombuffer(b"".join(packed), dtype)
+    else:
+        numbers = [
+            signed(n) for item in groups.get(_INT64_DATA if dtype == "<i8" else _INT32_DATA, []) for n in _numbers(item)
+        ]
+        values = np.array(numbers, np.int64).astype(dtype)
+    return values.reshape(dims) if values.size == prod(dims) else None
 
 
 def _read_node(message: bytes) -> Node:

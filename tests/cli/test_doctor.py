@@ -12,7 +12,8 @@ from seg_edge.cli.main import main
 from seg_edge.runtime.frame import kernels
 
 KEYS = {
-    "machine", "python", "isa", "isas", "isa_reason", "engines", "video", "gpu", "cuda", "modules", "torch", "abilities",
+    "machine", "python", "isa", "isas", "isa_reason", "engines", "video", "gpu", "cuda", "modules", "torch", "disagreements",
+    "abilities",
 }  # fmt: skip
 
 

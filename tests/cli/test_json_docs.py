@@ -52,7 +52,7 @@ def test_bench(tiny_model, tmp_path):
 
 def test_doctor(capsys):
     assert main(["doctor", "--json"]) == 0
-    free = ("packages", "jetson", "gpu", "torch", "cameras")
+    free = ("packages", "jetson", "gpu", "torch", "cameras", "disagreements")
     assert shape(json.loads(capsys.readouterr().out), free) == shape(example("doctor"), free)
 
 

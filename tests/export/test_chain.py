@@ -10,10 +10,12 @@ import pytest
 from seg_edge.calib.graph import get_spec, load, set_weight, weights
 from seg_edge.core.artefact import sha256
 from seg_edge.core.errors import GateError, InputError, UnknownNameError
+from seg_edge.core.spec import METADATA_KEY
 from seg_edge.export import chain
 from seg_edge.export.chain import export_network
 from seg_edge.export.checks import ledger
 from seg_edge.export.graph.options import QuantOptions
+from seg_edge.export.guard import check_graph
 from seg_edge.export.options import ExportOptions
 from seg_edge.export.report.document import BrokenGateError
 from seg_edge.export.steps import from_torch
@@ -45,6 +47,23 @@ def test_the_artefact_is_complete(exported):
     assert {path.name for path in out.iterdir()} == FILES
     assert json.loads((out / "report.json").read_text()) == report.to_dict()
     assert [path.name for path in out.parent.iterdir()] == ["art"]
+
+
+def test_its_files_are_beyond_doubt(exported):
+    """No place where engines disagree, biases in the product's scale, an opset of every engine, no foreign metadata."""
+    for file in ("model.fp32.onnx", "model.int8.onnx"):
+        model = onnx.load(exported[0] / file)
+        assert check_graph(model) == []
+        assert {entry.domain: entry.version for entry in model.opset_import} == {"": 17}
+        assert [item.key for item in model.metadata_props] == [METADATA_KEY]
+        assert not any(node.metadata_props for node in model.graph.node)
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    numbers = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    biased = [node for node in model.graph.node if node.op_type == "Conv" and len(node.input) == 3]
+    assert len(biased) > 4
+    for node in biased:
+        x, w, b = (numbers[made_by[name].input[1]] for name in node.input)
+        np.testing.assert_allclose(b, x * w, rtol=1e-6)
 
 
 def test_each_step_is_measured_against_the_one_before(exported):

@@ -16,6 +16,7 @@ from seg_edge.core.errors import InputError, ModelFileError, UnknownNameError
 from seg_edge.core.labels import Labels
 from seg_edge.core.spec import ModelSpec
 from seg_edge.export.graph.to_onnx import to_onnx
+from seg_edge.export.guard import check_graph
 from seg_edge.runtime.segmenter import Segmenter
 from seg_edge.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seg_edge.train.models import catalog, names, registry, zoo
@@ -77,6 +78,7 @@ def test_a_step_a_checkpoint_onnx_and_the_runtime(name, tmp_path):
     save_checkpoint(tmp_path / "net.pt", Checkpoint(net.eval(), spec, 1, name, config_of(net)))
     loaded = load_checkpoint(tmp_path / "net.pt")  # reads with weights_only=True
     model = to_onnx(loaded.model, spec)
+    assert [found.row.name for found in check_graph(model)] == []
     onnx.save(model, tmp_path / "net.onnx")
     frame = np.random.default_rng(0).integers(0, 256, (80, 120, 3), np.uint8)
     with Segmenter(tmp_path / "net.onnx", "onnxruntime") as exported:
