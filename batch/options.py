@@ -8,8 +8,8 @@ from typing import Any
 
 from ..core.errors import InputError
 from ..core.labels import VOID
-from ..core.options import Options, configuration, option, parse_size, show_size
-from ..core.spec import CONFIDENCE_MEASURES
+from ..core.options import Options, configuration, option, parse_names, parse_size, show_size
+from ..core.spec import CONFIDENCE_MEASURES, TTA_VIEWS
 
 #: Output formats → what they write below the output folder, for help texts and pages.
 FORMATS: Mapping[str, str] = {
@@ -25,11 +25,6 @@ FORMATS: Mapping[str, str] = {
     "parquet": "masks.parquet: a row for each image with its mask (PNG) and shares",
 }
 DECODING = ("full", "scaled")
-
-
-def parse_formats(text: str) -> tuple[str, ...]:
-    """``"mask,coco"`` → ``("mask", "coco")``."""
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -60,7 +55,7 @@ class PredictOptions(Options):
         metavar="NAME,…",
         choices=lambda: FORMATS,
         kind="format",
-        parse=parse_formats,
+        parse=parse_names,
         show=",".join,
     )
     resume: bool = option(
@@ -108,6 +103,15 @@ class PredictOptions(Options):
     overlap: int | None = option(
         None, help="Pixels that neighbouring tiles share at least. Default: half a tile's shorter side.", low=0
     )
+    tta: tuple[str, ...] = option(
+        (),
+        help="See each image several times and average the probabilities: flip adds mirror images, scale the image at one "
+        "and a half times the size. Several with commas between them",
+        choices=lambda: TTA_VIEWS,
+        metavar="NAME,…",
+        parse=parse_names,
+        show=",".join,
+    )
     confidence: str | None = option(
         None,
         help="Write confidence/NAME.png, how sure the network is of each pixel's class: 255 times the class's softmax "
@@ -136,6 +140,8 @@ class PredictOptions(Options):
             raise InputError(f"`shard`: expected (part, parts) with part from 1 to parts, got {part}")
         if self.overlap is not None and self.tile is None:
             raise InputError("`overlap`: is that of tiles; give their size as `tile` too")
+        if self.tile is not None and self.tta:
+            raise InputError("`tta`: views are of whole images; drop it, or `tile`")
         if self.tile is not None and self.decode == "scaled":
             raise InputError("`decode='scaled'`: tiles are cut from the image in full; drop it, or `tile`")
         if self.below != VOID and self.min_confidence is None:

@@ -161,6 +161,7 @@ class Plan:
             "formats": sorted(options.formats),
             "decode": options.decode,
             "alpha": options.alpha if "overlay" in options.formats else None,
+            "tta": sorted(options.tta) or None,
             "tile": list(options.tile) if options.tile else None,
             "overlap": options.overlap,
             "confidence": options.confidence,

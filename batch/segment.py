@@ -18,6 +18,7 @@ from ..core.shipped import DEFAULT
 from ..datasets.imagefiles.decoding import decode, scale_for
 from ..datasets.imagefiles.header import read_header
 from ..datasets.imagefiles.pixels import decode_image
+from ..runtime.augmented import AugmentedSegmenter
 from ..runtime.frame.confidence import Confidence
 from ..runtime.frame.result import Frame, Mask
 from ..runtime.segmenter import Segmenter
@@ -58,6 +59,7 @@ class Worker:
         self._options, self._store = options, store
         self._shared = SharedSegmenter(segmenter)
         self._tiled = None if options.tile is None else TiledSegmenter(self._shared, options.tile, options.overlap)
+        self._augmented = AugmentedSegmenter(self._shared, options.tta) if options.tta else None
         self._large = threading.Lock()  # their strips are larger than what is cut from them: one after the other
         self._input_hw = segmenter.spec.input_hw
         self._value_range = segmenter.spec.input_range
@@ -123,6 +125,8 @@ class Worker:
         """
         if self._tiled is not None:
             result = self._tiled.segment(frame, overlay=self._overlay, name=name)
+        elif self._augmented is not None:
+            result = self._augmented.segment(frame, size_hw, overlay=self._overlay, name=name)
         else:
             result = self._shared.segment(frame, size_hw, overlay=self._overlay, name=name)
         mask = result.mask

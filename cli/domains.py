@@ -9,12 +9,12 @@ import typer
 
 from ..measure import EvaluateOptions
 from .common import writable
-from .derive import Values, derive
+from .derive import Fields, Values, derive
 from .progress import Bars
 from .reports import show
 
 
-@derive(EvaluateOptions)
+@derive(Fields(EvaluateOptions, skip=("tta",)))
 def domains(
     models: Annotated[
         list[Path],

@@ -189,6 +189,11 @@ def show_size(size_hw: tuple[int, int]) -> str:
     return f"{size_hw[0]}x{size_hw[1]}"
 
 
+def parse_names(text: str) -> tuple[str, ...]:
+    """``"mask,coco"`` → ``("mask", "coco")``; a name that comes twice is one."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
 def parse_range(text: str) -> tuple[float, float]:
     """``"0.75,2"`` → (0.75, 2.0); a single number is used for both ends.
 

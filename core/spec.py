@@ -17,6 +17,8 @@ RESIZE_RULES = ("area", "bilinear", "letterbox")
 OUTPUTS = ("logits", "labels")
 #: How sure a network is: see seg_edge.runtime.frame.kernels.confidence.
 CONFIDENCE_MEASURES = ("probability", "margin")
+#: Views of test-time augmentation: see seg_edge.runtime.augmented.
+TTA_VIEWS = ("flip", "scale")
 PRECISIONS = ("fp32", "fp16", "int8")
 #: The key of the JSON text in an ONNX file's ``metadata_props``.
 METADATA_KEY = "seg_edge.spec"

@@ -16,6 +16,7 @@ from ..core.report import MappingReport
 from ..datasets.dataset import SegDataset
 from ..datasets.merged import settle
 from ..datasets.opening import for_model, open_dataset
+from ..runtime.augmented import AugmentedSegmenter
 from ..runtime.segmenter import Segmenter
 from .opening import check_model, open_model
 from .options import EvaluateOptions
@@ -30,7 +31,7 @@ class EvaluationReport(MappingReport):
     """The metrics of a model, as in ``val --json``: fractions 0..1; None is undefined.
 
     The keys are ``model``, ``data``, ``split``, ``images``, ``engine``, ``pixel_accuracy``, ``miou``, ``fw_iou``,
-    ``per_class`` and ``confusion``.
+    ``per_class`` and ``confusion``; with test-time augmentation also ``tta``: its ``views``, and the same metrics again.
     """
 
     def title(self) -> str:
@@ -42,11 +43,18 @@ class EvaluationReport(MappingReport):
         return ["class", *_COLUMNS.values()], rows
 
     def summary(self) -> str:
-        """The figures of all classes together, in one line."""
-        return (
-            f"mIoU {percent(self['miou'])} %   pixel accuracy {percent(self['pixel_accuracy'])} %   "
-            f"frequency-weighted IoU {percent(self['fw_iou'])} %"
-        )
+        """The figures of all classes together, in one line; those with test-time augmentation in a second one."""
+        lines = [_line("", self)]
+        if "tta" in self:
+            lines.append(_line(f"with {' and '.join(self['tta']['views'])}: ", self["tta"]))
+        return "\n".join(lines)
+
+
+def _line(head: str, metrics: Mapping[str, Any]) -> str:
+    return head + (
+        f"mIoU {percent(metrics['miou'])} %   pixel accuracy {percent(metrics['pixel_accuracy'])} %   "
+        f"frequency-weighted IoU {percent(metrics['fw_iou'])} %"
+    )
 
 
 def evaluate(
@@ -86,10 +94,12 @@ def evaluate(
         if not isinstance(data, SegDataset):
             dataset = for_model(dataset, segmenter.spec)
         count = (progress or Silent()).count(f"{segmenter.engine.name}: {segmenter.engine.device}")
-        return EvaluationReport(evaluate_split(segmenter, dataset, count))
+        return EvaluationReport(evaluate_split(segmenter, dataset, count, options.tta))
 
 
-def evaluate_split(segmenter: Segmenter, dataset: SegDataset, count: Count | None = None) -> dict[str, Any]:
+def evaluate_split(
+    segmenter: Segmenter, dataset: SegDataset, count: Count | None = None, tta: Sequence[str] = ()
+) -> dict[str, Any]:
     """:func:`evaluate` for an open model and an open split.
 
     Args:
@@ -97,6 +107,7 @@ def evaluate_split(segmenter: Segmenter, dataset: SegDataset, count: Count | Non
         dataset: The split, with the same classes as the model. If the folder doesn't state classes, open it with
             ``labels=segmenter.labels``.
         count: Called with (images done, images in all) after each image.
+        tta: Views of test-time augmentation, which is measured beside the plain model.
 
     Returns:
         The content of an :class:`EvaluationReport`.
@@ -107,12 +118,18 @@ def evaluate_split(segmenter: Segmenter, dataset: SegDataset, count: Count | Non
     """
     check_classes(segmenter, dataset)
     matrix = ConfusionMatrix(len(segmenter.labels))
+    augmented = AugmentedSegmenter(segmenter, tta) if tta else None
+    second = ConfusionMatrix(len(segmenter.labels))
     mask = None
     for done, (frame_bgr, target) in enumerate(dataset, 1):
         # The buffer is reused while the size is the same, which is nearly always so in a dataset.
         mask = segmenter(frame_bgr, out=mask if mask is not None and mask.shape == target.shape else None)
         # A void value below 255 lies above every class, so the matrix skips it; see Labels.
         matrix.update(*settle(mask, np.asarray(target), len(segmenter.labels), dataset.sets))
+        if augmented is not None:
+            seen = augmented.segment(frame_bgr).mask
+            assert seen is not None
+            second.update(*settle(seen, np.asarray(target), len(segmenter.labels), dataset.sets))
         if count is not None:
             count(done, len(dataset))
     return {
@@ -122,6 +139,7 @@ def evaluate_split(segmenter: Segmenter, dataset: SegDataset, count: Count | Non
         "images": len(dataset),
         "engine": segmenter.engine.name,
         **matrix.report(segmenter.labels),
+        **({"tta": {"views": list(tta), **second.report(segmenter.labels)}} if tta else {}),
     }
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..core.errors import InputError
-from ..core.options import Options, check_name, configuration, option, parse_size, show_size
+from ..core.options import Options, check_name, configuration, option, parse_names, parse_size, show_size
+from ..core.spec import TTA_VIEWS
 from ..runtime.engines.table import choices as engine_choices
 
 #: Engine of checkpoints; exported models run on the engines of the runtime.
@@ -44,6 +45,15 @@ class EvaluateOptions(Options):
         "auto", help="Engine of an exported model; torch: of a checkpoint", choices=lambda: (*engine_choices(), TORCH)
     )
     threads: int | None = option(None, help="CPU threads. Default: every core.", low=1)
+    tta: tuple[str, ...] = option(
+        (),
+        help="Measure also the mean of the probabilities over several views: flip adds mirror images, scale the image at "
+        "one and a half times the size. Several with commas between them",
+        choices=lambda: TTA_VIEWS,
+        metavar="NAME,…",
+        parse=parse_names,
+        show=",".join,
+    )
 
 
 @configuration

@@ -202,6 +202,19 @@ class Segmenter:
 
         return stream(source, self, mask=mask, overlay=overlay, max_frames=max_frames, in_flight=in_flight)
 
+    def paint(
+        self,
+        logits: Logits,
+        frame: Frame,
+        overlay: bool = False,
+        out: Mask | None = None,
+        stages_ms: dict[str, float] | None = None,
+        **about: Any,
+    ) -> Result:
+        """The result of a frame whose logits were computed apart: float32 (C, h, w) of any size."""
+        painted = self._runner.painter.paint(logits, frame, "bgr", True, overlay, (out, None), 0)
+        return Result(frame, *painted[:2], stages_ms or {}, confidence=painted.confidence, **about)
+
     def warmup(self, count: int = 3) -> None:
         """Runs ``count`` black frames, so that lazy allocations don't delay the first real frame."""
         self._runner.warmup(count)
