@@ -184,7 +184,8 @@ def _samples(file: _File, source: Path, names: Names, panoptic: bool, reading: R
     for image in need(file.data, "images", list, str(file.path)):
         where = f"{file.path}: images"
         number, name = need(image, "id", (int, str), where), need(image, "file_name", str, where)
-        size_hw = (int(need(image, "height", int, where)), int(need(image, "width", int, where)))
+        stated = [image.get(side) for side in ("height", "width")]  # left out by some tools: then the image says it
+        size_hw = (int(stated[0]), int(stated[1])) if all(isinstance(side, int) for side in stated) else None
         path = images.find(name, file.folders)
         if path is None:
             raise DataError(
@@ -218,6 +219,12 @@ def _region(file: Path, where: str, entry: dict[str, Any], names: Names, reading
         reading.skip("box", file, f"{where}: has no 'segmentation', only a box")
         return None
     shape = need(entry, "segmentation", (list, dict), where)
+    if isinstance(shape, list):
+        short = [part for part in shape if isinstance(part, list) and 0 < len(part) < 6]
+        if short:
+            why = f"{where}: a polygon of {len(short[0])} numbers has no area; expected 6 or more"
+            reading.skip("short polygon", file, why)
+            shape = [part for part in shape if part not in short]
 
     def draw(size_hw: tuple[int, int]) -> npt.NDArray[np.bool_]:
         if isinstance(shape, dict):
@@ -236,7 +243,7 @@ def _check_polygon(part: Any, size_hw: tuple[int, int], where: str, clip: bool) 
         raise DataError(f"{where}: not a polygon or run lengths ({type(error).__name__}: {error})") from error
     if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
         got = f"{len(part)} values" if isinstance(part, list) else repr(part)
-        raise DataError(f"{where}: a polygon is a list x1, y1, x2, y2, … of at least 6 numbers, got {got}")
+        raise DataError(f"{where}: a polygon is a list x1, y1, x2, y2, … of at least 6 finite numbers, got {got}")
     check_corners(points.reshape(-1, 2), size_hw, where, clip)
 
 

@@ -131,6 +131,11 @@ def _drawer(shape: dict[str, Any], file: Path, where: str, reading: Reading) -> 
     kind, clip = shape.get("shape_type") or "polygon", reading.clip
     points = pairs(need(shape, "points", list, where), where)
     # X-AnyLabeling's rectangles have four corners, its rotated boxes are called rotation, LabelMe's oriented_rectangle.
+    if kind == "polygon" and len(points) < 3:
+        reading.skip(
+            "short polygon", file, f"{where}: a polygon of {len(points)} corners has no area; expected three or more"
+        )
+        return None
     if kind in ("polygon", "rotation", "oriented_rectangle") or (kind == "rectangle" and len(points) == 4):
         return polygon(points, where, clip)
     if len(points) != 2 and kind in ("rectangle", "circle", "mask"):

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ from ..regions.images import BACKGROUND, Mask, Sample, Source, labels_of, paint
 from ..regions.reading import Reading
 from ..regions.shapes import decode_image, suffix_of
 from .formats import READERS, recognise
+
+# So many folders above an image may be needed to tell it from others of its name.
+_DEEPEST = 4
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,9 +105,13 @@ def convert(source: str | Path, out: str | Path, options: ConvertOptions, *, pro
     read = READERS[kind].read(source, reading)
     if not read.samples:
         raise DataError(f"{source}: no images")
+    read = replace(read, samples=_told_apart(read.samples))
     background = read.background if options.unlabelled is None else options.unlabelled == "background"
     wanted = None if options.classes is None else named_classes(options.classes)
     labels = wanted or labels_of(read, background or options.others == "background")
+    for name in labels.names:
+        if name != BACKGROUND and name.lower() == BACKGROUND and BACKGROUND in labels.names:
+            reading.say(f"warning: {name} is a class beside {BACKGROUND}, what nothing covers; if both are one, rename it")
     values = _values(read, labels, options.others, background)
     nothing = values[BACKGROUND] if background else labels.ignore_index
     splits = _splits(read.samples)
@@ -148,6 +155,19 @@ def _values(source: Source, labels: Labels, others: str, background: bool) -> di
         value = labels.ignore_index if others == "void" else values[BACKGROUND]
         values |= {name: value for name in source.classes if name not in values}
     return values
+
+
+def _told_apart(samples: list[Sample]) -> list[Sample]:
+    """Images of one name in several folders, with the names of folders before theirs."""
+    result = list(samples)
+    for depth in range(1, _DEEPEST + 1):
+        seen = Counter((sample.split, sample.name) for sample in result)
+        for index, sample in enumerate(samples):
+            twice = seen[result[index].split, result[index].name] > 1
+            if twice and isinstance(sample.image, Path):
+                result[index] = replace(sample, name="_".join([*sample.image.parts[-1 - depth : -1], sample.name]))
+    seen = Counter((sample.split, sample.name) for sample in result)
+    return [given if seen[s.split, s.name] > 1 else s for s, given in zip(result, samples, strict=True)]
 
 
 def _splits(samples: list[Sample]) -> list[tuple[Sample, str]]:

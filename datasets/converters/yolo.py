@@ -19,7 +19,12 @@ from ..regions.images import Region, Sample, Source, polygon
 from ..regions.reading import SPLIT_NAMES, Reading, read_lines, read_text
 
 _SPLITS = ("train", "val", "test")
+#: A class and coordinates.
+_LINE = re.compile(r"^\d+(\s+-?[\d.]+(e-?\d+)?){4,}\s*$", re.MULTILINE)
 _DRIVE = re.compile(r"^[A-Za-z]:[/\\\\]")
+
+# No outline reaches that many widths or heights of its image beyond it.
+_FAR = 3.0
 
 Names = dict[int, str]
 
@@ -32,7 +37,10 @@ def recognise(source: Path) -> str | None:
         text = file.read_text(encoding="utf-8-sig", errors="replace")
         if re.search(r"^names\s*:", text, re.MULTILINE) and "masks_dir" not in text:
             return f"{file.name} has names"
-    return "classes.txt beside images" if (source / "classes.txt").is_file() and (source / "images").is_dir() else None
+    if (source / "classes.txt").is_file() and (source / "images").is_dir():
+        return "classes.txt beside images"
+    labels = next((p for p in (source / "labels").rglob("*.txt")), None) if (source / "images").is_dir() else None
+    return f"text files in labels, such as {labels.name}" if labels is not None and _LINE.match(read_text(labels)) else None
 
 
 def read(source: Path, reading: Reading) -> Source:
@@ -208,6 +216,11 @@ def _regions(file: Path, names: Names, size_hw: tuple[int, int], reading: Readin
             raise DataError(f"{where}: expected a class and at least three pairs x y, got {len(values)} values")
         if values[0] not in names:
             raise DataError(f"{where}: unknown class {values[0]:g}; expected {_numbers(names)}")
+        if values[1:].max() > _FAR:
+            raise DataError(
+                f"{where}: expected coordinates from 0 to 1, got {values[1:].max():g}; if they are pixels, divide x by the "
+                f"image's width {size_hw[1]} and y by its height {size_hw[0]}"
+            )
         points = values[1:].reshape(-1, 2) * np.array(size_hw[::-1])
         regions.append(Region(names[int(values[0])], polygon(points, where, reading.clip), where))
     return regions

@@ -228,3 +228,34 @@ def test_row_35_masks_that_leave_the_image(bench, corner):
     expected = np.zeros(SIZE, np.uint8)
     expected[max(0, y) : y + 3, max(0, x) : x + 5] = 1
     assert (mask == expected).all()
+
+
+def test_row_32_outlines_without_a_list_of_names(bench):
+    """data check says "convert them", so convert must not say that there is nothing to convert."""
+    bench.image("images/train/a.png")
+    bench.text("labels/train/a.txt", "0 0.1 0.1 0.9 0.1 0.9 0.9\n")
+    assert "has no names of classes; expected 'names: [road, car]' there, or" in bench.refused("auto")
+    bench.text("classes.txt", "car\n")
+    assert bench.run("auto")["train/a"].any()
+
+
+def test_row_12_sizes_that_the_file_leaves_out_and_images_of_one_name(bench):
+    pytest.importorskip("pycocotools", reason="comes with the extra convert")
+    for folder in ("x", "y"):
+        bench.image(f"images/{folder}/a.png")
+    content = json.loads(coco(["x/a.png", "y/a.png"], [thing(), {**thing(2), "image_id": 2}]))
+    for image in content["images"]:
+        del image["height"], image["width"]
+    bench.text("annotations/instances_train.json", json.dumps(content))
+    assert sorted(bench.run("coco")) == ["train/x_a", "train/y_a"]
+
+
+def test_row_12_crowd_regions_alone(bench):
+    """Compressed and not: the columns from the third on."""
+    pytest.importorskip("pycocotools", reason="comes with the extra convert")
+    for counts in ([12, 36], "<T1"):
+        bench.image("images/a.png")
+        crowd = {**thing(), "segmentation": {"size": list(SIZE), "counts": counts}, "iscrowd": 1}
+        bench.text("annotations/instances.json", coco(["a.png"], [crowd]))
+        (mask,) = bench.run("coco").values()
+        assert mask[0].tolist() == [0, 0, 1, 1, 1, 1, 1, 1]

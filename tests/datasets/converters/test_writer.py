@@ -123,7 +123,7 @@ def test_coco_panoptic(tmp_path):
             {"category_id": 1, "segmentation": [[1, 1, 90, 1, 5, 4]]},
             r"the corner \(90.0, 1.0\) lies outside its image of 8x6",
         ),
-        ({"category_id": 1, "segmentation": [[1, 1, 5, 1]]}, "at least 6 numbers, got 4 values"),
+        ({"category_id": 1, "segmentation": [[1, 1, 5, 1]]}, "a polygon of 4 numbers has no area; expected 6 or more"),
         ({"category_id": 1, "segmentation": {"size": [5, 8], "counts": [40]}}, r"run lengths are for \[5, 8\]"),
         ({"category_id": 1, "segmentation": {"size": [6, 8], "counts": [40]}}, "add up to 40, its image has 48 pixels"),
         ({"category_id": 1}, "has no 'segmentation'"),
@@ -235,7 +235,7 @@ def test_labelme_image_inside_the_file_and_order_of_classes(tmp_path):
     ("content", "text"),
     [
         (shape("car", [[0, 0], [1, 1]], "line"), "shape 0: a line has no area; expected polygon, rectangle, circle or mask"),
-        (shape("car", [[0, 0], [1, 1]]), "shape 0: a polygon needs at least three corners"),
+        (shape("car", [[0, 0], [1, 1]]), "shape 0: a polygon of 2 corners has no area; expected three or more"),
         (shape("car", [[0, 0], [1, 1], [0, 30]]), r"shape 0: the corner \(0.0, 30.0\) lies outside its image of 8x6"),
         (shape("car", [[7, 5], [9, 9]], "mask", mask="AAAA"), "shape 0: its mask is not a readable image"),
         (shape("car", [[7, 5], [9, 9]], "mask", mask="%"), "shape 0: not base64"),
@@ -304,7 +304,8 @@ def test_yolo_ways_to_name_folders(tmp_path, yaml):
         ("1 0 0 1 0", "is a box, not a polygon"),
         ("1 0 0 1 0 1", "at least three pairs x y, got 6 values"),
         ("1 a b c d e f", "expected 'class x1 y1 x2 y2 …'"),
-        ("1 0 0 9 0 1 1", r"the corner \(72.0, 0.0\) lies outside"),
+        ("1 0 0 2 0 1 1", r"the corner \(16.0, 0.0\) lies outside"),
+        ("1 0 0 9 0 1 1", "expected coordinates from 0 to 1, got 9; if they are pixels, divide x by the image's width 8"),
     ],
 )
 def test_yolo_mistakes(tmp_path, line, text):
@@ -357,9 +358,20 @@ def test_refusals_before_any_work(tmp_path):
 
 
 def test_two_pictures_of_one_name(tmp_path):
-    root = labelme(tmp_path / "in/x", []).parent
-    labelme(root / "y", [])
-    assert "two images are called a" in refused("labelme", root, tmp_path / "out")
+    """They keep the folders that tell them apart."""
+    root = labelme(tmp_path / "in/x", [shape("car", [[1, 1], [5, 1], [5, 4]])]).parent
+    labelme(root / "y", [shape("car", [[1, 1], [5, 1], [5, 4]])])
+    convert("labelme", root, tmp_path / "out")
+    assert sorted(path.stem for path in (tmp_path / "out").glob("images/*/*")) == ["x_a", "y_a"]
+
+
+def test_one_picture_twice(tmp_path):
+    root = coco(tmp_path / "in", [])
+    file = next(root.glob("annotations/*.json"))
+    content = json.loads(file.read_text())
+    content["images"].append({**content["images"][0], "id": 99})
+    file.write_text(json.dumps(content))
+    assert "two images are called" in refused("coco", root, tmp_path / "out")
 
 
 def test_the_command(tmp_path, capsys):
