@@ -13,6 +13,7 @@ import typer
 from ..core.shipped import DEFAULT
 from ..runtime.areas.options import AreaOptions
 from ..runtime.events.options import EventOptions
+from ..runtime.gating.options import GateOptions
 from ..runtime.sinks.table import FORMS as SINKS
 from ..runtime.sources.options import CameraOptions, LiveOptions, VideoOptions
 from ..runtime.sources.table import FORMS as SOURCES
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ..runtime.areas import AreaRecorder, Zones
 
 
-@derive(CameraOptions, Fields(LiveOptions, only=("start_s",)), VideoOptions, AreaOptions, EventOptions)
+@derive(CameraOptions, Fields(LiveOptions, only=("start_s",)), VideoOptions, GateOptions, AreaOptions, EventOptions)
 def run(
     values: Values,
     model: Annotated[Path, typer.Argument(help=MODEL_HELP)] = Path(DEFAULT),
@@ -100,7 +101,7 @@ def run(
 
             sources = [stack.enter_context(open_source(text, video=video)) for text in texts] if files else []
             look: dict[str, Any] = {"classes": classes, "contours": contours, "smooth": smooth}
-            look |= {"areas": True, "zones": zones}
+            look |= {"areas": True, "zones": zones, "gate": values.of(GateOptions).seconds}
             segmenter = stack.enter_context(Segmenter(opened_engine(), threads=threads, alpha=alpha, **look))
             chosen = segmenter.engine
             print(about(model, segmenter))
@@ -249,6 +250,8 @@ def _report(stats: dict[str, Any], json: Path | None) -> None:
         f"{fps} FPS end to end: {stats['frames_out']} of {stats['frames_in']} frames in {stats['seconds']:.1f} s "
         f"({stats['state']}); dropped: {drops}"
     )
+    if stats["computed"] < stats["frames_out"]:
+        print(f"{stats['computed']} frames were computed; the others changed too little")
     for row in stats["sources"]:
         if row["reconnects"] or row["stalls"]:
             lost = f"{row['stalls']} stalls, {row['lost_s']:.1f} s without frames"

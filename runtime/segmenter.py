@@ -19,6 +19,7 @@ from .frame.confidence import Confidence
 from .frame.result import Frame, Logits, Mask, Outs, Result
 from .frame.runner import FrameRunner, Pending
 from .frame.style import Style
+from .gating.gate import Gate
 
 if TYPE_CHECKING:
     from .sources.base import Source, SourceFrame
@@ -54,6 +55,8 @@ class Segmenter:
         below: What other pixels become: ``"void"`` (the labels' ``ignore_index``), or a class.
         areas: Count the pixels of every class in the pass that makes mask and overlay: ``Result.areas``.
         zones: Count them in these zones too (implies ``areas``): zones, or a file of them.
+        gate: Compute a frame only if the network's input has changed since the last computed one, and at least every so many
+            seconds; other frames get the last mask, and ``Result.computed`` is False. None computes all.
 
     Raises:
         ModelFileError, UnknownNameError, EngineError: as :func:`seg_edge.runtime.open_engine`; an unknown class.
@@ -79,6 +82,7 @@ class Segmenter:
         below: str = VOID,
         areas: bool = False,
         zones: Zones | str | Path | None = None,
+        gate: float | None = None,
     ) -> None:
         self.engine = model if isinstance(model, Engine) else open_engine(model, engine, threads, throughput=throughput)
         try:
@@ -87,9 +91,13 @@ class Segmenter:
             self.confidence = Confidence.make(self.labels, confidence, min_confidence, below)
             if isinstance(zones, (str, Path)):
                 zones = read_zones(zones)
+            #: Chooses the frames that are computed; None is all.
+            self.gate = None if gate is None else Gate(gate)
             #: Counts areas; None counts nothing.
             self.counter = AreaCounter(self.labels.names, zones) if areas or zones is not None else None
-            self._runner = self.runner_class(self.engine, self.style, smooth, threads, self.confidence, self.counter)
+            self._runner = self.runner_class(
+                self.engine, self.style, smooth, threads, self.confidence, self.counter, self.gate
+            )
         except BaseException:
             self.engine.close()
             raise
@@ -220,8 +228,8 @@ class Segmenter:
         self._runner.warmup(count)
 
     def reset(self) -> None:
-        """Resets the smoothing of ``smooth``. Call this before another video, or after a cut."""
-        self._runner.painter.reset()
+        """Resets the smoothing of ``smooth``, and the ``gate``. Call this before another video, or after a cut."""
+        self._runner.reset()
 
     def close(self) -> None:
         """Closes the engine. May be called twice."""

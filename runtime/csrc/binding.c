@@ -405,6 +405,7 @@ static PyMethodDef methods[] = {
      "confidence(logits_chw, out, measure, scale, mask, threshold, below, isa=None, threads=0, window=None)"},
     {"count", py_count, METH_VARARGS,
      "count(source, size_hw, counts, from_logits, isa=None, threads=0, window=None, regions=None)"},
+    {"square_differences", py_square_differences, METH_VARARGS, "square_differences(a, b, out, isa=None)"},
     {"regions", py_regions, METH_VARARGS, "regions(rows, ends, ids, count, width)"},
     {"coco_rle", py_coco_rle, METH_O, "coco_rle(mask)"},
     {"threads", py_threads, METH_NOARGS, "threads()"},

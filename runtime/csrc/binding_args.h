@@ -62,6 +62,8 @@ bool set_window(const call *self, PyObject *window, se_paint_job *job);
 PyObject *py_coco_rle(PyObject *module, PyObject *mask);   /* binding_rle.c */
 PyObject *py_confidence(PyObject *module, PyObject *args); /* binding_confidence.c */
 
+PyObject *py_square_differences(PyObject *module, PyObject *args); /* binding_squares.c */
+
 /* ---- binding_count.c ---- */
 PyObject *py_regions(PyObject *module, PyObject *args);
 /* The job's counts and regions; None or NULL: none are wanted. The array stays in `self`. */

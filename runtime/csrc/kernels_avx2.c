@@ -330,6 +330,19 @@ static inline void mix32(const uint8_t *frame, __m256i keep0, __m256i keep1, con
   _mm256_storeu_si256((__m256i *)out, _mm256_permute4x64_epi64(_mm256_packus_epi16(sum0, sum1), 0xd8));
 }
 
+static void u8_u32_sad48__avx2(const uint8_t *a, const uint8_t *b, size_t n, uint32_t *sums) {
+  size_t i = 0;
+  for (; i + 48 <= n; i += 48) {
+    __m128i sum = _mm_setzero_si128();
+    for (size_t k = i; k < i + 48; k += 16) {
+      const __m128i x = _mm_loadu_si128((const __m128i *)(a + k)), y = _mm_loadu_si128((const __m128i *)(b + k));
+      sum = _mm_add_epi32(sum, _mm_sad_epu8(x, y));
+    }
+    sums[i / 48] += (uint32_t)(_mm_cvtsi128_si32(sum) + _mm_extract_epi32(sum, 2));
+  }
+  se_kernels__scalar.u8_u32_sad48(a + i, b + i, n - i, sums + i / 48);
+}
+
 /* Labels come in runs: each is as long as a comparison of 16 says, and cut at n. */
 static void u8_u32_count__avx2(const uint8_t *labels, size_t n, uint32_t *counts) {
   for (size_t x = 0; x < n;) {

@@ -184,6 +184,11 @@ static inline void mix32(const uint8_t *frame, __m512i keep, const uint16_t *add
   _mm256_storeu_si256((__m256i *)out, _mm512_cvtepi16_epi8(_mm512_srli_epi16(sum, 8)));
 }
 
+/* 48 bytes are three vectors of 16, whatever the registers' width. */
+static void u8_u32_sad48__avx512(const uint8_t *a, const uint8_t *b, size_t n, uint32_t *sums) {
+  se_kernels__avx2.u8_u32_sad48(a, b, n, sums);
+}
+
 /* Runs of labels are short: wider vectors find their ends no sooner. */
 static void u8_u32_count__avx512(const uint8_t *labels, size_t n, uint32_t *counts) {
   se_kernels__avx2.u8_u32_count(labels, n, counts);

@@ -261,6 +261,16 @@ static inline void mix16(const uint8_t *frame, uint16x8_t keep0, uint16x8_t keep
   vst1q_u8(out, vcombine_u8(vshrn_n_u16(sum0, 8), vshrn_n_u16(sum1, 8)));
 }
 
+static void u8_u32_sad48__neon(const uint8_t *a, const uint8_t *b, size_t n, uint32_t *sums) {
+  size_t i = 0;
+  for (; i + 48 <= n; i += 48) {
+    uint16x8_t sum = vdupq_n_u16(0); /* at most 6 * 255 in each */
+    for (size_t k = i; k < i + 48; k += 16) sum = vpadalq_u8(sum, vabdq_u8(vld1q_u8(a + k), vld1q_u8(b + k)));
+    sums[i / 48] += vaddlvq_u16(sum);
+  }
+  se_kernels__scalar.u8_u32_sad48(a + i, b + i, n - i, sums + i / 48);
+}
+
 /* Labels come in runs: each is as long as a comparison of 16 says, four bits a pixel, and cut at n. */
 static void u8_u32_count__neon(const uint8_t *labels, size_t n, uint32_t *counts) {
   for (size_t x = 0; x < n;) {

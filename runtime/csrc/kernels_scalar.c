@@ -123,6 +123,10 @@ static void u8_u32_count__scalar(const uint8_t *labels, size_t n, uint32_t *coun
   for (size_t i = 0; i < n; i++) counts[labels[i]]++;
 }
 
+static void u8_u32_sad48__scalar(const uint8_t *a, const uint8_t *b, size_t n, uint32_t *sums) {
+  for (size_t i = 0; i < n; i++) sums[i / 48] += (uint32_t)(a[i] > b[i] ? a[i] - b[i] : b[i] - a[i]);
+}
+
 static void u8_u16_mix__scalar(const uint8_t *frame, unsigned keep, const uint16_t *add, size_t n, uint8_t *out) {
   for (size_t i = 0; i < n; i++) out[i] = (uint8_t)((frame[i] * keep + add[i]) >> 8);
 }

@@ -23,6 +23,7 @@
  * f32_u8_probability, f32_u8_margin: the measure of segedge.h for SE_BLOCK pixels; above and below are rows that were
  *   interpolated along x already, a class every SE_BLOCK elements; wy is the weight of `below`.
  * u8_u32_count: counts[labels[i]] += 1; reads up to SE_LABEL_PAD elements past n.
+ * u8_u32_sad48: sums[k] += sum of |a[i] - b[i]| over 48*k <= i < 48*(k + 1), i < n.
  * u8_u16_mix: out[i] = (frame[i]*keep + add[i]) >> 8, where the sum is below 2^16; out may be frame.
  * u8_u16_mix_each: the same with keep[i]. */
 #define SE_ARGMAX (const void *plane, size_t plane_stride, size_t classes, size_t n, uint8_t *out)
@@ -45,6 +46,7 @@
   X(f32_u8_probability, SE_CONFIDENCE) \
   X(f32_u8_margin, SE_CONFIDENCE) \
   X(u8_u32_count, (const uint8_t *labels, size_t n, uint32_t *counts)) \
+  X(u8_u32_sad48, (const uint8_t *a, const uint8_t *b, size_t n, uint32_t *sums)) \
   X(u8_u16_mix, (const uint8_t *frame, unsigned keep, const uint16_t *add, size_t n, uint8_t *out)) \
   X(u8_u16_mix_each, (const uint8_t *frame, const uint16_t *keep, const uint16_t *add, size_t n, uint8_t *out))
 

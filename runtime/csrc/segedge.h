@@ -168,6 +168,14 @@ SE_API size_t se_confidence_scratch(const se_paint_job *job);
 SE_API void se_confidence_rows(const se_kernels *isa, const se_paint_job *job, const se_confidence_map *map, size_t y0,
                                size_t y1, void *scratch);
 
+/* ---- how much two images differ, square by square ----
+ *
+ * sums: uint32 (rows, columns) of the squares of SE_SQUARE x SE_SQUARE pixels, rounded up; those at the right and at the
+ * bottom may have fewer. Each is the sum of the absolute differences of its bytes. a, b: uint8 (h, w, 3), contiguous. */
+#define SE_SQUARE 16
+SE_API void se_square_differences(const se_kernels *isa, const uint8_t *a, const uint8_t *b, size_t h, size_t w,
+                                  uint32_t *sums);
+
 /* ---- the runs of a mask, and COCO's text of them ----
  *
  * A run is a stretch of equal labels in column order: down column 0, then down column 1, and so on; it may go on from one

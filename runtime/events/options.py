@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from ...core.errors import InputError
 from ...core.options import Options, configuration, option
-from .rule import FORM, Rule, parse_duration, show_duration
+from ...core.seconds import parse_duration, show_duration
+from .rule import FORM, Rule
 
 
 @configuration

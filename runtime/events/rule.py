@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from ...core.errors import InputError
 from ...core.options import check_name
+from ...core.seconds import UNITS, parse_duration
 
 if TYPE_CHECKING:
     from typing_extensions import Never
@@ -30,7 +31,6 @@ FORM = "CLASS in ZONE > NUMBER% for SECONDSs"
 _SIGNS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
 }  # fmt: skip
-_UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 _TOKEN = re.compile(r"""\s*(?:"(?P<q>[^"]*)"|'(?P<a>[^']*)'|(?P<sign>[<>]=?)|(?P<colon>:)|(?P<word>[^\s<>:"']+))""")
 _KEYWORDS = ("in", "and", "or", "for")
 
@@ -189,7 +189,7 @@ class _Parser:
             self._fail(what)
         self._next += 1
         following = self._peek()
-        if following is not None and re.fullmatch(r"[\d.]+", token.text) and following.text in ("%", *_UNITS):
+        if following is not None and re.fullmatch(r"[\d.]+", token.text) and following.text in ("%", *UNITS):
             self._next += 1
             return token.text + following.text
         return token.text
@@ -221,23 +221,3 @@ def _tokens(text: str) -> Iterable[_Token]:
         quoted = match["q"] if match["q"] is not None else match["a"]
         yield _Token(match[0].strip() if quoted is None else quoted, match.start(), quoted is not None)
         at = match.end()
-
-
-def parse_duration(text: str) -> float:
-    """``"1s"``, ``"500ms"``, ``"2min"``, ``"1h"`` or a number of seconds → seconds.
-
-    >>> parse_duration("500ms"), parse_duration("5")
-    (0.5, 5.0)
-
-    Raises:
-        InputError: the text has another form.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)?", text.strip())
-    if match is None:
-        raise InputError(f"expected a duration such as 5s, 500ms or 2min, got {text!r}")
-    return float(match[1]) * _UNITS[match[2] or "s"]
-
-
-def show_duration(seconds: float) -> str:
-    """5.0 → ``"5s"``."""
-    return f"{seconds:g}s"

@@ -32,6 +32,7 @@ class Painter:
         threads: Threads of the kernels; None is their default.
         confidence: What to say about confidence; None is nothing. Only for models with logits.
         counter: Counts the pixels of every class; None counts nothing.
+        keep: Keep the last mask of every source, for :meth:`repeat`.
 
     Raises:
         InputError: ``smooth`` is out of range.
@@ -45,16 +46,21 @@ class Painter:
         threads: int | None,
         confidence: Confidence | None = None,
         counter: AreaCounter | None = None,
+        keep: bool = False,
     ) -> None:
         self._spec, self._style, self._threads, self._confidence = spec, style, threads, confidence
         self.counter = counter
+        # Number of the source → what was painted last, for frames that are not computed; only if it is to be kept.
+        self._kept: dict[int, Painted] | None = {} if keep else None
         # One smoother per source. The first is created now, so that an invalid weight raises here.
         self._smoothers = (
             None if smooth is None else defaultdict(lambda: LogitsSmoother(smooth), {0: LogitsSmoother(smooth)})
         )
 
     def reset(self) -> None:
-        """Resets the smoothing of logits, if enabled."""
+        """Resets the smoothing of logits, and forgets the masks that were kept."""
+        if self._kept is not None:
+            self._kept.clear()
         for smoother in (self._smoothers or {}).values():
             smoother.reset()
 
@@ -83,14 +89,12 @@ class Painter:
         Raises:
             TypeError, ValueError: an array has a wrong dtype or shape.
         """
-        if pixel_format != "bgr":
-            size_hw = kernels.frame_hw(frame, pixel_format)
-            if overlay:  # convert into the overlay's array and paint in place, without another copy
-                frame = kernels.to_bgr(frame, pixel_format, outs[1], threads=self._threads)
-                outs = outs[0], frame
-            else:
-                frame = np.broadcast_to(np.uint8(0), (*size_hw, 3))  # only the size matters
-        size_hw = frame.shape[0], frame.shape[1]
+        frame, size_hw, outs = self._bgr(frame, pixel_format, overlay, outs)
+        wanted, mask_out = mask, outs[0]
+        if self._kept is not None:
+            before = self._kept.get(origin)
+            fits = before is not None and before.mask is not None and before.mask.shape == size_hw
+            mask, outs = True, (before.mask if before is not None and fits else np.empty(size_hw, np.uint8), outs[1])
         counting = {} if self.counter is None else self.counter.arguments(size_hw)
         if self._spec.output == "labels":
             painted = Painted(*self._from_labels(output, frame, mask, overlay, *outs, counting))  # type: ignore[arg-type]
@@ -99,7 +103,32 @@ class Painter:
                 output = self._smoothers[origin](output)
             paint = self._surely if self._confidence is not None and (mask or overlay) else self._from_logits
             painted = paint(output, frame, mask, overlay, *outs, counting)  # type: ignore[arg-type]
-        return painted if self.counter is None else painted._replace(areas=self.counter.areas(counting["counts"], size_hw))
+        if self.counter is not None:
+            painted = painted._replace(areas=self.counter.areas(counting["counts"], size_hw))
+        if self._kept is None:
+            return painted
+        self._kept[origin] = painted._replace(overlay_bgr=None)
+        return painted._replace(mask=_copied(painted.mask, mask_out) if wanted else None)
+
+    def repeat(self, frame: Frame, pixel_format: str, mask: bool, overlay: bool, outs: Outs, origin: int) -> Painted:
+        """Paints the source's last mask, of a frame of the same size, again. Arguments as :meth:`paint`."""
+        assert self._kept is not None
+        frame, _, (mask_out, out) = self._bgr(frame, pixel_format, overlay, outs)
+        kept = self._kept[origin]
+        assert kept.mask is not None
+        painted = self._blended(kept.mask, frame, overlay, out, {})
+        return kept._replace(mask=_copied(kept.mask, mask_out) if mask else None, overlay_bgr=painted)
+
+    def _bgr(self, frame: Frame, pixel_format: str, overlay: bool, outs: Outs) -> tuple[Frame, tuple[int, int], Outs]:
+        """The frame as BGR, its size, and the outputs; without an overlay only the size of the frame matters."""
+        size_hw = kernels.frame_hw(frame, pixel_format)
+        if pixel_format != "bgr":
+            if overlay:  # convert into the overlay's array and paint in place, without another copy
+                frame = kernels.to_bgr(frame, pixel_format, outs[1], threads=self._threads)
+                outs = outs[0], frame
+            else:
+                frame = np.broadcast_to(np.uint8(0), (*size_hw, 3))
+        return frame, (frame.shape[0], frame.shape[1]), outs
 
     def count(self, mask: Mask) -> Areas | None:
         """The areas of a finished mask, uint8 (H, W), if they are wanted."""
@@ -203,3 +232,12 @@ class Painter:
         resized = cv2.resize(labels, (width, height), dst=mask_out, interpolation=cv2.INTER_NEAREST_EXACT)
         full: Mask = np.asarray(resized, np.uint8)
         return (full if mask else None), self._blended(full, frame_bgr, overlay, out, counting)
+
+
+def _copied(mask: Mask | None, out: Mask | None) -> Mask:
+    """A copy of a mask that stays here, in ``out`` if that is given."""
+    assert mask is not None
+    if out is None:
+        out = np.empty_like(mask)
+    np.copyto(out, mask)
+    return out

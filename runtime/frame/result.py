@@ -55,6 +55,7 @@ class Result:
         confidence: uint8 (H, W), how sure the network is of each pixel's class, 0 to 255; None if the segmenter was opened
             without ``confidence``. It is that of the most probable class, also where ``min_confidence`` set another label.
         areas: Pixels of every class, in the frame and in its zones; None if not requested.
+        computed: Whether the network computed this frame; False if the gate repeated the last mask.
     """
 
     frame: Frame
@@ -69,6 +70,7 @@ class Result:
     time_s: float | None = None
     confidence: Mask | None = None
     areas: Areas | None = None
+    computed: bool = True
 
     @cached_property
     def frame_bgr(self) -> Frame:

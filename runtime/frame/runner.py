@@ -13,6 +13,7 @@ from ...core.errors import EngineError, InputError
 from ..areas.areas import AreaCounter
 from ..engines.base import Engine
 from ..engines.requests import Ticket
+from ..gating.gate import Gate
 from . import kernels
 from .confidence import Confidence
 from .inputs import NetworkInputs
@@ -30,15 +31,17 @@ class Pending:
 
     Attributes:
         frames: The frames.
-        ticket: The engine's request.
+        ticket: The engine's request; None if no frame must be computed.
         buffer: The buffer of the network's input; None if the input is the memory of the frame.
         pre_ms: Milliseconds for preparing the input.
+        computed: For each frame, whether the network computes it.
     """
 
     frames: tuple[SourceFrame, ...]
-    ticket: Ticket
+    ticket: Ticket | None
     buffer: Frame | None
     pre_ms: float
+    computed: tuple[bool, ...]
 
 
 class FrameRunner:
@@ -54,6 +57,7 @@ class FrameRunner:
         threads: CPU threads of the kernels, at most 64; None is their default.
         confidence: What to say about confidence; None is nothing.
         counter: Counts the pixels of every class; None counts nothing.
+        gate: Says which frames the network computes; None is all.
 
     Raises:
         EngineError: the model has a fixed batch of several frames.
@@ -70,8 +74,9 @@ class FrameRunner:
         threads: int | None = None,
         confidence: Confidence | None = None,
         counter: AreaCounter | None = None,
+        gate: Gate | None = None,
     ) -> None:
-        self.engine = engine
+        self.engine, self.gate = engine, gate
         for option, wanted in (("smooth", smooth), ("confidence", confidence)):
             if wanted is not None and engine.spec.output != "logits":
                 raise InputError(
@@ -83,10 +88,10 @@ class FrameRunner:
         share = engine.threads // engine.parallel if engine.parallel > 1 else threads
         share = None if share is None else min(share, kernels.MAX_THREADS)
         self.inputs = NetworkInputs(engine.spec, share)
-        self.painter = self.painter_class(engine.spec, style, smooth, share, confidence, counter)
+        self.painter = self.painter_class(engine.spec, style, smooth, share, confidence, counter, gate is not None)
         # The device's kernels only stretch frames and use one opacity; the C kernels support everything.
         plain = style.plain_alpha is not None and smooth is None and confidence is None
-        plain = plain and engine.spec.resize != "letterbox"
+        plain = plain and engine.spec.resize != "letterbox" and gate is None
         self.device_path = engine.frame_path() if plain else None
         self._plain_alpha = style.plain_alpha
         # For each parallel request, the time at which it finished its last frame.
@@ -143,10 +148,17 @@ class FrameRunner:
             return Result(frame, mask_out if mask else None, out, stages_ms, **about, areas=areas)
         started = perf_counter()
         inputs = self.single_input(frame, pixel_format)
+        origin = about.get("origin", 0)
+        if self.gate is not None and not self._changed(self.gate, inputs[0], frame, about):
+            prepared = perf_counter()
+            painted = self.painter.repeat(frame, pixel_format, mask, overlay, outs, origin)
+            stages_ms = {"pre": 1e3 * (prepared - started), "post": 1e3 * (perf_counter() - prepared)}
+            about |= {"confidence": painted.confidence, "areas": painted.areas, "computed": False}
+            return Result(frame, *painted[:2], stages_ms, **about)
         prepared = perf_counter()
         output = self.engine.infer(inputs)[0]
         inferred = perf_counter()
-        painted = self.painter.paint(output, frame, pixel_format, mask, overlay, outs, about.get("origin", 0))
+        painted = self.painter.paint(output, frame, pixel_format, mask, overlay, outs, origin)
         done = perf_counter()
         stages_ms = {
             "pre": 1e3 * (prepared - started),
@@ -164,7 +176,8 @@ class FrameRunner:
         """
         results = self.finish(self.start(frames), outs, mask=mask, overlay=overlay)
         for result in results:
-            result.stages_ms["engine"] += result.stages_ms.pop("wait")
+            if "wait" in result.stages_ms:
+                result.stages_ms["engine"] += result.stages_ms.pop("wait")
         return results
 
     def start(self, frames: Sequence[SourceFrame]) -> Pending:
@@ -182,8 +195,28 @@ class FrameRunner:
         for frame in frames:
             check_frame(frame.image, frame.pixel_format)
         inputs, buffer = self.inputs.batch(frames)
+        computed = tuple(
+            self.gate is None or self._changed(self.gate, each, frame.image, about_frame(frame))
+            for each, frame in zip(inputs, frames, strict=True)
+        )
+        if not all(computed):
+            chosen = [number for number, wanted in enumerate(computed) if wanted]
+            if not chosen:
+                self.inputs.give_back(buffer)
+                return Pending(tuple(frames), None, None, 1e3 * (perf_counter() - started), computed)
+            for place, number in enumerate(chosen):  # to the front; never over one that is still needed
+                inputs[place] = inputs[number]
+            inputs = inputs[: len(chosen)]
         pre_ms = 1e3 * (perf_counter() - started)
-        return Pending(tuple(frames), self.engine.start(inputs), buffer, pre_ms)
+        return Pending(tuple(frames), self.engine.start(inputs), buffer, pre_ms, computed)
+
+    @staticmethod
+    def _changed(gate: Gate, input_bgr: Frame, frame: Frame, about: dict[str, Any]) -> bool:
+        time_s = about.get("time_s")
+        size = (frame.shape, about.get("pixel_format"))
+        return gate.changed(
+            input_bgr, about.get("captured_s", 0.0) if time_s is None else time_s, size, about.get("origin", 0)
+        )
 
     def finish(
         self,
@@ -211,29 +244,34 @@ class FrameRunner:
         """
         ticket = pending.ticket
         try:
-            outputs = self.engine.wait(ticket)
+            outputs = iter(() if ticket is None else self.engine.wait(ticket))
             begun = perf_counter()
             if computed is not None:
                 computed()
-            # The network began this request when an earlier one ended; without parallel requests, the previous one.
-            request = self._idle_s.index(min(self._idle_s))
-            since = min(max(ticket.started_s, self._idle_s[request]), ticket.computed_s)
-            self._idle_s[request] = ticket.computed_s
-            stages_ms = {
-                "pre": pending.pre_ms,
-                "wait": 1e3 * (since - ticket.started_s + begun - ticket.computed_s),
-                "engine": 1e3 * (ticket.computed_s - since),
-            }
+            stages_ms = {"pre": pending.pre_ms} if ticket is None else self._times(ticket, pending.pre_ms, begun)
             results = []
-            for frame, output, arrays in zip(pending.frames, outputs, outs, strict=True):
-                painted = self.painter.paint(output, frame.image, frame.pixel_format, mask, overlay, arrays, frame.origin)
+            for frame, wanted, arrays in zip(pending.frames, pending.computed, outs, strict=True):
+                arguments = (frame.image, frame.pixel_format, mask, overlay, arrays, frame.origin)
+                painted = self.painter.paint(next(outputs), *arguments) if wanted else self.painter.repeat(*arguments)
                 spent_ms = {**stages_ms, "post": 1e3 * (perf_counter() - begun)}
-                about = about_frame(frame) | {"confidence": painted.confidence, "areas": painted.areas}
+                about = about_frame(frame) | {"confidence": painted.confidence, "areas": painted.areas, "computed": wanted}
                 results.append(Result(frame.image, *painted[:2], spent_ms, **about))
             return results
         finally:
-            self.engine.release(ticket)
-            self.inputs.give_back(pending.buffer)
+            if ticket is not None:
+                self.engine.release(ticket)
+                self.inputs.give_back(pending.buffer)
+
+    def _times(self, ticket: Ticket, pre_ms: float, begun: float) -> dict[str, float]:
+        # The network began this request when an earlier one ended; without parallel requests, the previous one.
+        request = self._idle_s.index(min(self._idle_s))
+        since = min(max(ticket.started_s, self._idle_s[request]), ticket.computed_s)
+        self._idle_s[request] = ticket.computed_s
+        return {
+            "pre": pre_ms,
+            "wait": 1e3 * (since - ticket.started_s + begun - ticket.computed_s),
+            "engine": 1e3 * (ticket.computed_s - since),
+        }
 
     def warmup(self, count: int) -> None:
         """Runs ``count`` black frames and discards the results."""
@@ -243,7 +281,13 @@ class FrameRunner:
             if self.engine.parallel > 1:
                 for ticket in [self.engine.start(frame[None]) for _ in range(self.engine.parallel)]:
                     self.engine.release(ticket)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets earlier frames: for smoothing, and for the gate."""
         self.painter.reset()
+        if self.gate is not None:
+            self.gate.reset()
 
 
 def about_frame(frame: SourceFrame) -> dict[str, Any]:

@@ -109,7 +109,8 @@ class InFlight:
         finally:
             self.abort()
             for pending in self._pending:
-                self._segmenter.engine.cancel(pending.ticket)
+                if pending.ticket is not None:
+                    self._segmenter.engine.cancel(pending.ticket)
             while self._pending:
                 self._discard(self._pending.popleft())
 

@@ -116,7 +116,7 @@ class Pipeline:
         self._pool = BufferPool(2 * len(self._sources))
         self.state = "new"
         self._started = self._ended = 0.0
-        self._frames_in = self._frames_out = self._abandoned = 0
+        self._frames_in = self._frames_out = self._abandoned = self._computed = 0
         # Frames of live sources are computed one after the other, even if the engine supports more.
         self.parallel = 1 if self._live else min(self.in_flight, segmenter.engine.parallel)
         self._timings = Timings(self.in_flight, self.parallel * self._batch())
@@ -174,6 +174,7 @@ class Pipeline:
             self._workers.start()
             for result in self._results.each(self._deadline(), self._halt):
                 self._frames_out += 1
+                self._computed += result.computed
                 if self._areas is not None and result.areas is not None:
                     self._areas.add(result.areas, result.origin)
                 yield result
@@ -220,6 +221,7 @@ class Pipeline:
             "seconds": (self._ended or perf_counter()) - self._started if self._started else 0.0,
             "frames_in": self._frames_in + corrupt,
             "frames_out": self._frames_out,
+            "computed": self._computed,
             "in_flight": self.in_flight,
             "parallel": self.parallel,
             "dropped": {

@@ -28,6 +28,7 @@ def prometheus(stats: dict[str, Any]) -> str:
     metric("info", "gauge", "Engine and device.", [({"engine": stats["engine"], "device": stats["device"]}, 1)])
     metric("frames_in_total", "counter", "Frames that the sources delivered.", [({}, stats["frames_in"])])
     metric("frames_out_total", "counter", "Frames that the sinks got.", [({}, stats["frames_out"])])
+    metric("frames_computed_total", "counter", "Frames of these that the network computed.", [({}, stats["computed"])])
     metric("frames_dropped_total", "counter", "Frames left out, by reason.", [
         ({"reason": reason}, count) for reason, count in stats["dropped"].items()
     ])  # fmt: skip

@@ -26,6 +26,7 @@ ENTRIES = (
     "paint_rows",
     "paint_image",
     "confidence",
+    "squares",
     "rle",
 )  # fuzz_input.h: FUZZ_ENTRIES
 LONGEST = 160  # bytes of an input: past its arguments (about 40) a few contents

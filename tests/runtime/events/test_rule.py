@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from seg_edge.core.errors import InputError, UnknownNameError
+from seg_edge.core.seconds import parse_duration
 from seg_edge.runtime.events import Rule
-from seg_edge.runtime.events.rule import Comparison, parse_duration
+from seg_edge.runtime.events.rule import Comparison
 
 
 def test_the_whole_form():

@@ -108,7 +108,7 @@ def test_statistics(seg):
     stats = Pipeline(Frames(30, pause_s=0.008), seg, [Keep(pause_s=0.04)]).run()
     assert set(stats) == {
         "engine", "device", "seconds", "frames_in", "frames_out", "in_flight", "parallel", "dropped", "reconnects", "state",
-        "sources", "sinks", "fps", "latency_ms", "frame_age_ms", "stages_ms", "areas",
+        "sources", "sinks", "fps", "latency_ms", "frame_age_ms", "stages_ms", "areas", "computed",
     }  # fmt: skip
     assert stats["engine"] == seg.engine.name
     assert stats["device"] == "CPU, 1 thread"
