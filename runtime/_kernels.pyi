@@ -1,6 +1,14 @@
 # Private: kernels.py documents these. Arrays are checked by the extension; `isa` forces an instruction set for one call.
 def resize(
-    frame: object, out: object, rule: str, isa: str | None = None, threads: int = 0, pixel_format: str = "bgr", /
+    frame: object,
+    out: object,
+    rule: str,
+    isa: str | None = None,
+    threads: int = 0,
+    pixel_format: str = "bgr",
+    matrix: str = "bt601",
+    full_range: bool = False,
+    /,
 ) -> None: ...
 def upsample_argmax(
     logits_chw: object,
@@ -14,7 +22,7 @@ def upsample_argmax(
 ) -> None: ...
 def upsample_overlay(
     logits_chw: object,
-    frame_bgr: object,
+    frame: object,
     palette_bgr: object,
     alpha: object,
     out: object,
@@ -26,11 +34,14 @@ def upsample_overlay(
     window: object | None = None,
     counts: object | None = None,
     regions: object | None = None,
+    pixel_format: str = "bgr",
+    matrix: str = "bt601",
+    full_range: bool = False,
     /,
 ) -> None: ...
 def blend(
     mask: object,
-    frame_bgr: object,
+    frame: object,
     palette_bgr: object,
     alpha: object,
     out: object,
@@ -40,6 +51,9 @@ def blend(
     line_alpha: object = 1.0,
     counts: object | None = None,
     regions: object | None = None,
+    pixel_format: str = "bgr",
+    matrix: str = "bt601",
+    full_range: bool = False,
     /,
 ) -> None: ...
 def confidence(

@@ -15,6 +15,7 @@ from .areas.zones import Zones
 from .engines.base import Engine
 from .engines.opening import open_engine
 from .engines.table import AUTO
+from .frame.colours import BT601, Colours, Image
 from .frame.confidence import Confidence
 from .frame.result import Frame, Logits, Mask, Outs, Result
 from .frame.runner import FrameRunner, Pending
@@ -30,9 +31,9 @@ class Segmenter:
 
     Not thread-safe, with one exception: one thread may :meth:`start` frames while another finishes earlier frames.
 
-    Frames are uint8 arrays with contiguous rows (crops too) in three pixel formats: ``"bgr"`` (H, W, 3), ``"nv12"``
-    (3*H/2, W) and ``"yuyv"`` (H, W, 2), the latter two BT.601, limited range. The network's resize reads all three
-    directly; only an overlay needs a conversion to BGR, which is done in the overlay's memory.
+    Frames are uint8 arrays with contiguous rows (crops too): ``"bgr"`` (H, W, 3), ``"nv12"`` (3*H/2, W) and ``"yuyv"``
+    (H, W, 2); or tuples of planes, as decoders deliver them: see :func:`seg_edge.runtime.frame.kernels.resize`. The
+    network's resize and the overlay read all of them directly; no other image in BGR is made.
 
     >>> with Segmenter("unet-s-camvid") as seg:
     ...     frame = np.zeros((720, 1280, 3), np.uint8)
@@ -116,52 +117,58 @@ class Segmenter:
         """Maximum number of frames in flight, see :meth:`start`; 1 if the device processes frames entirely."""
         return self._runner.most_in_flight
 
-    def __call__(self, frame: Frame, out: Mask | None = None, *, pixel_format: str = "bgr") -> Mask:
+    def __call__(
+        self, frame: Image, out: Mask | None = None, *, pixel_format: str = "bgr", colours: Colours = BT601
+    ) -> Mask:
         """Class numbers at the frame's resolution: uint8 (H, W), ``out`` or a new array.
 
         Args:
             frame: See the class.
             out: Output array, uint8 (H, W); None allocates an array, which the caller owns.
-            pixel_format: ``"bgr"``, ``"nv12"`` or ``"yuyv"``.
+            pixel_format: ``"bgr"``, ``"nv12"``, …: one of :data:`seg_edge.runtime.frame.kernels.PIXEL_FORMATS`.
+            colours: Matrix and range of frames that are no BGR.
 
         Raises:
             UnknownNameError: the pixel format is unknown.
             TypeError, ValueError: ``frame`` or ``out`` has a wrong dtype or shape.
             EngineError: the engine failed or is closed.
         """
-        mask = self.process(frame, overlay=False, mask_out=out, pixel_format=pixel_format).mask
+        mask = self.process(frame, overlay=False, mask_out=out, pixel_format=pixel_format, colours=colours).mask
         assert mask is not None
         return mask
 
-    def overlay(self, frame: Frame, out: Frame | None = None, *, pixel_format: str = "bgr") -> Frame:
+    def overlay(
+        self, frame: Image, out: Frame | None = None, *, pixel_format: str = "bgr", colours: Colours = BT601
+    ) -> Frame:
         """The frame with the classes' colours blended in: uint8 (H, W, 3), ``out`` or a new array. Raises as a call."""
-        overlay = self.process(frame, mask=False, out=out, pixel_format=pixel_format).overlay_bgr
+        overlay = self.process(frame, mask=False, out=out, pixel_format=pixel_format, colours=colours).overlay_bgr
         assert overlay is not None
         return overlay
 
-    def logits(self, frame: Frame, *, pixel_format: str = "bgr") -> Logits:
+    def logits(self, frame: Image, *, pixel_format: str = "bgr", colours: Colours = BT601) -> Logits:
         """The network's output for a frame: float32 (C, h, w), owned by the caller. Raises as a call does.
 
         Raises:
             EngineError: the model was exported with ``head="labels"``, so the graph does not output logits.
         """
-        return self._runner.logits(frame, pixel_format)
+        return self._runner.logits(frame, pixel_format, colours)
 
     def process(
         self,
-        frame: Frame,
+        frame: Image,
         *,
         mask: bool = True,
         overlay: bool = True,
         mask_out: Mask | None = None,
         out: Frame | None = None,
         pixel_format: str = "bgr",
+        colours: Colours = BT601,
         **about: Any,
     ) -> Result:
         """Mask and overlay of one frame, with the time of each stage.
 
         Args:
-            frame, pixel_format: See the class.
+            frame, pixel_format, colours: See the class and a call.
             mask, overlay: Whether to compute the mask and the overlay; both together take one pass over the frame.
             mask_out, out: Output arrays for the mask and the overlay; None allocates.
             about: ``index``, ``name``, ``captured_s`` and ``origin`` of the result.
@@ -171,7 +178,7 @@ class Segmenter:
             TypeError, ValueError: an array has a wrong dtype or shape.
             EngineError: the engine failed or is closed.
         """
-        return self._runner.process(frame, mask, overlay, (mask_out, out), pixel_format, **about)
+        return self._runner.process(frame, mask, overlay, (mask_out, out), pixel_format, colours, **about)
 
     def process_batch(self, frames: Sequence[SourceFrame], outs: Sequence[Outs], **wanted: bool) -> list[Result]:
         """Mask and overlay of several frames in one inference: see :meth:`.FrameRunner.process_batch`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...core.errors import EngineError
+from ...runtime.frame.colours import BT601, Colours, Image
 from ...runtime.frame.result import Frame
 from ...runtime.frame.runner import FrameRunner
 from ...runtime.segmenter import Segmenter
@@ -16,8 +17,8 @@ class BatchRunner(FrameRunner):
     def check_batch(self) -> None:
         return
 
-    def single_input(self, frame: Frame, pixel_format: str) -> Frame:
-        single = super().single_input(frame, pixel_format)
+    def single_input(self, frame: Image, pixel_format: str, colours: Colours = BT601) -> Frame:
+        single = super().single_input(frame, pixel_format, colours)
         batch = self.engine.batch or 1
         return single if batch == 1 else np.ascontiguousarray(np.repeat(single, batch, 0))
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...runtime.frame.colours import BT601, Colours, Image
 from ...runtime.frame.painter import Painter
 from ...runtime.frame.result import Frame, Logits, Mask, Outs, Painted
 from .batch import BatchRunner, BatchSegmenter
@@ -30,17 +31,18 @@ class StandInPainter(Painter):
     def paint(
         self,
         output: Logits | Mask,
-        frame: Frame,
+        frame: Image,
         pixel_format: str,
         mask: bool,
         overlay: bool,
         outs: Outs,
         origin: int,
+        colours: Colours = BT601,
     ) -> Painted:
         if self.stand_ins:
             self._turn = (self._turn + 1) % len(self.stand_ins)
             output = self.stand_ins[self._turn]
-        return super().paint(output, frame, pixel_format, mask, overlay, outs, origin)
+        return super().paint(output, frame, pixel_format, mask, overlay, outs, origin, colours)
 
 
 class UntrainedRunner(BatchRunner):

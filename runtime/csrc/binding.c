@@ -15,9 +15,6 @@ const se_kernels *pick_isa(PyObject *module, const call *self, const char *name)
   return isa;
 }
 
-static const rule frame_rule = {"frame_bgr", "uint8", "(H, W, 3)", 3, true, true, INPUT};
-static const rule nv12_rule = {"frame_nv12", "uint8", "(3*H/2, W)", 2, false, true, INPUT};
-static const rule yuyv_rule = {"frame_yuyv", "uint8", "(H, W, 2)", 3, false, true, INPUT};
 static const rule resized_rule = {"out", "uint8", "(H, W, 3)", 3, true, true, OUTPUT};
 static const rule overlay_rule = {"out", "uint8", "(H, W, 3)", 3, true, true, OUTPUT};
 const rule logits_rule = {"logits_chw", "float32, float16, int8 or uint8", "(C, H, W)", 3, false, false, INPUT};
@@ -38,51 +35,30 @@ bool thread_count(const call *self, Py_ssize_t threads) {
   return false;
 }
 
-/* A frame of a named format. NV12 as OpenCV has it: the luma's rows, then half as many rows of u v. */
-static bool take_frame(call *self, PyObject *object, const char *format, se_frame *frame) {
-  const bool nv12 = strcmp(format, "nv12") == 0, yuyv = strcmp(format, "yuyv") == 0;
-  if (!nv12 && !yuyv && strcmp(format, "bgr") != 0) {
-    PyErr_Format(PyExc_ValueError, "%s: pixel_format must be 'bgr', 'nv12' or 'yuyv', got '%s'; use 'bgr'", self->function,
-                 format);
-    return false;
-  }
-  const array *a = &self->arrays[self->count];
-  if (!take(self, object, nv12 ? &nv12_rule : yuyv ? &yuyv_rule : &frame_rule)) return false;
-  const size_t rows = side(a, 0);
-  *frame = (se_frame){.h = rows, .w = side(a, 1), .data = a->view.buf, .stride = stride(a)};
-  if (nv12) {
-    if (rows % 3 || frame->w % 2) {
-      return refuse(self, a, PyExc_ValueError, " with H and W even", "H rows of luma, then H/2 rows of u v");
-    }
-    frame->format = SE_FRAME_NV12;
-    frame->h = rows / 3 * 2;
-    frame->chroma = frame->data + frame->h * frame->stride;
-    frame->chroma_stride = frame->stride;
-  } else if (yuyv) {
-    if (side(a, 2) != 2 || frame->w % 2) {
-      return refuse(self, a, PyExc_ValueError, " with W even", "pass an array of that shape");
-    }
-    frame->format = SE_FRAME_YUYV;
+/* What an output must not share memory with: arrays first .. last - 1. */
+static bool apart(const call *self, const array *out, size_t first, size_t last) {
+  for (size_t i = first; i < last; i++) {
+    if (!disjoint(self, out, &self->arrays[i], "pass another array")) return false;
   }
   return true;
 }
 
 static PyObject *py_resize(PyObject *module, PyObject *args) {
   PyObject *frame_object, *out_object, *result = NULL;
-  const char *rule_name, *isa_name = NULL, *format = "bgr";
+  const char *rule_name, *isa_name = NULL, *format = "bgr", *matrix = "bt601";
   Py_ssize_t threads = 0;
-  if (!PyArg_ParseTuple(args, "OOs|zns:resize", &frame_object, &out_object, &rule_name, &isa_name, &threads, &format)) {
+  int full_range = 0;
+  if (!PyArg_ParseTuple(args, "OOs|znssp:resize", &frame_object, &out_object, &rule_name, &isa_name, &threads, &format,
+                        &matrix, &full_range)) {
     return NULL;
   }
   call self = {.function = "resize"};
-  const array *frame = &self.arrays[0], *out = &self.arrays[1];
   const se_kernels *isa = pick_isa(module, &self, isa_name);
   se_frame src;
   void *workspace = NULL;
-  if (!isa || !thread_count(&self, threads) || !take_frame(&self, frame_object, format, &src) ||
-      !take(&self, out_object, &resized_rule) || !disjoint(&self, out, frame, "pass another array")) {
-    goto done;
-  }
+  if (!isa || !thread_count(&self, threads) || !take_frame(&self, frame_object, format, matrix, full_range, &src)) goto done;
+  const array *out = &self.arrays[self.count];
+  if (!take(&self, out_object, &resized_rule) || !apart(&self, out, 0, self.count - 1)) goto done;
   const bool area = strcmp(rule_name, "area") == 0;
   if (!area && strcmp(rule_name, "bilinear") != 0) {
     PyErr_Format(PyExc_ValueError, "resize: rule must be 'area' or 'bilinear', got '%s'; use 'area'", rule_name);
@@ -250,44 +226,43 @@ static bool take_style(call *self, PyObject *palette, const rule *palette_is, Py
 /* upsample_overlay takes logits, blend a mask; the rest is the same. */
 static PyObject *paint_overlay(PyObject *module, const char *function, PyObject *const *objects, PyObject *mask_object,
                                PyObject *window, PyObject *counts, PyObject *regions, const char *isa_name,
-                               Py_ssize_t threads, bool from_logits) {
+                               Py_ssize_t threads, const char *const *about, int full_range, bool from_logits) {
   PyObject *source_object = objects[0], *frame_object = objects[1], *palette_object = objects[2], *alpha_object = objects[3],
            *out_object = objects[4], *line_palette = objects[5], *line_alpha = objects[6], *result = NULL;
   call self = {.function = function};
-  const array *source = &self.arrays[0], *frame = &self.arrays[1];
+  const array *source = &self.arrays[0], *frame = &self.arrays[1]; /* or its first plane */
   const se_kernels *isa = pick_isa(module, &self, isa_name);
+  se_frame src;
   style fill = {0}, line = {0};
   if (!isa || !thread_count(&self, threads) || !take(&self, source_object, from_logits ? &logits_rule : &mask_rule) ||
-      !take(&self, frame_object, &frame_rule) || (from_logits && !class_count(&self, source)) ||
+      !take_frame(&self, frame_object, about[0], about[1], full_range, &src) ||
+      (from_logits && !class_count(&self, source)) ||
       !take_style(&self, palette_object, &palette_rule, alpha_object, &alpha_rule, from_logits ? side(source, 0) : 0,
                   &fill)) {
     goto done;
   }
-  const size_t classes = side(fill.palette, 0), dst_h = side(frame, 0), dst_w = side(frame, 1);
+  const size_t classes = side(fill.palette, 0), dst_h = src.h, dst_w = src.w;
+  const bool bgr = src.format == SE_FRAME_BGR;
   const bool lines = line_palette && line_palette != Py_None && line_alpha;
   if (lines && !take_style(&self, line_palette, &line_palette_rule, line_alpha, &line_alpha_rule, classes, &line)) goto done;
   if (!from_logits && !sized(&self, source, dst_h, dst_w, "frame_bgr")) goto done;
   const size_t inputs = self.count;
   const array *out = &self.arrays[self.count];
   if (!take(&self, out_object, &overlay_rule) || !sized(&self, out, dst_h, dst_w, "frame_bgr") ||
-      !same_or_disjoint(&self, out, frame)) {
+      (bgr && !same_or_disjoint(&self, out, frame)) || !apart(&self, out, 0, 1) || !apart(&self, out, bgr ? 2 : 1, inputs)) {
     goto done;
-  }
-  for (size_t i = 0; i < inputs; i++) {
-    if (&self.arrays[i] != frame && !disjoint(&self, out, &self.arrays[i], "pass another array")) goto done;
   }
   const array *mask = mask_object == Py_None ? NULL : &self.arrays[self.count];
   if (mask && !take(&self, mask_object, &mask_out_rule)) goto done;
-  for (size_t i = 0; mask && i < inputs + 1; i++) {
-    if (!disjoint(&self, mask, &self.arrays[i], "pass another array")) goto done;
-  }
+  if (mask && !apart(&self, mask, 0, inputs + 1)) goto done;
   if (mask && !sized(&self, mask, dst_h, dst_w, "frame_bgr")) goto done;
   se_paint_job job = {.classes = classes,
                       .dst_h = dst_h,
                       .dst_w = dst_w,
                       .mask = mask ? mask->view.buf : NULL,
-                      .frame = frame->view.buf,
+                      .frame = bgr ? frame->view.buf : NULL,
                       .frame_stride = stride(frame),
+                      .source = bgr ? NULL : &src,
                       .overlay = out->view.buf,
                       .overlay_stride = stride(out),
                       .palette = fill.palette->view.buf,
@@ -308,24 +283,27 @@ done:
 
 static PyObject *py_upsample_overlay(PyObject *module, PyObject *args) {
   PyObject *o[7] = {NULL}, *mask, *window = NULL, *counts = NULL, *regions = NULL;
-  const char *isa_name = NULL;
+  const char *isa_name = NULL, *about[2] = {"bgr", "bt601"};
   Py_ssize_t threads = 0;
-  if (!PyArg_ParseTuple(args, "OOOOOO|znOOOOO:upsample_overlay", &o[0], &o[1], &o[2], &o[3], &o[4], &mask, &isa_name,
-                        &threads, &o[5], &o[6], &window, &counts, &regions)) {
+  int full_range = 0;
+  if (!PyArg_ParseTuple(args, "OOOOOO|znOOOOOssp:upsample_overlay", &o[0], &o[1], &o[2], &o[3], &o[4], &mask, &isa_name,
+                        &threads, &o[5], &o[6], &window, &counts, &regions, &about[0], &about[1], &full_range)) {
     return NULL;
   }
-  return paint_overlay(module, "upsample_overlay", o, mask, window, counts, regions, isa_name, threads, true);
+  return paint_overlay(module, "upsample_overlay", o, mask, window, counts, regions, isa_name, threads, about, full_range,
+                       true);
 }
 
 static PyObject *py_blend(PyObject *module, PyObject *args) {
   PyObject *o[7] = {NULL}, *counts = NULL, *regions = NULL;
-  const char *isa_name = NULL;
+  const char *isa_name = NULL, *about[2] = {"bgr", "bt601"};
   Py_ssize_t threads = 0;
-  if (!PyArg_ParseTuple(args, "OOOOO|znOOOO:blend", &o[0], &o[1], &o[2], &o[3], &o[4], &isa_name, &threads, &o[5], &o[6],
-                        &counts, &regions)) {
+  int full_range = 0;
+  if (!PyArg_ParseTuple(args, "OOOOO|znOOOOssp:blend", &o[0], &o[1], &o[2], &o[3], &o[4], &isa_name, &threads, &o[5], &o[6],
+                        &counts, &regions, &about[0], &about[1], &full_range)) {
     return NULL;
   }
-  return paint_overlay(module, "blend", o, Py_None, NULL, counts, regions, isa_name, threads, false);
+  return paint_overlay(module, "blend", o, Py_None, NULL, counts, regions, isa_name, threads, about, full_range, false);
 }
 
 static PyObject *py_threads(PyObject *module, PyObject *unused) {
@@ -392,15 +370,17 @@ static int module_exec(PyObject *module) {
 }
 
 static PyMethodDef methods[] = {
-    {"resize", py_resize, METH_VARARGS, "resize(frame, out, rule, isa=None, threads=0, pixel_format='bgr')"},
+    {"resize", py_resize, METH_VARARGS,
+     "resize(frame, out, rule, isa=None, threads=0, pixel_format='bgr', matrix='bt601', full_range=False)"},
     {"upsample_argmax", py_upsample_argmax, METH_VARARGS,
      "upsample_argmax(logits_chw, out, isa=None, threads=0, window=None, counts=None, regions=None)"},
     {"upsample_overlay", py_upsample_overlay, METH_VARARGS,
      "upsample_overlay(logits_chw, frame_bgr, palette_bgr, alpha, out, mask_out, isa=None, threads=0, line_palette=None, "
-     "line_alpha=None, window=None, counts=None, regions=None)"},
+     "line_alpha=None, window=None, counts=None, regions=None, "
+     "pixel_format='bgr', matrix='bt601', full_range=False)"},
     {"blend", py_blend, METH_VARARGS,
      "blend(mask, frame_bgr, palette_bgr, alpha, out, isa=None, threads=0, line_palette=None, line_alpha=None, counts=None, "
-     "regions=None)"},
+     "regions=None, pixel_format='bgr', matrix='bt601', full_range=False)"},
     {"confidence", py_confidence, METH_VARARGS,
      "confidence(logits_chw, out, measure, scale, mask, threshold, below, isa=None, threads=0, window=None)"},
     {"count", py_count, METH_VARARGS,

@@ -28,7 +28,7 @@ typedef struct {
 /* A call's name and arrays; release() drops whichever of them are held. */
 typedef struct {
   const char *function;
-  array arrays[9];
+  array arrays[13];
   size_t count;
 } call;
 
@@ -43,6 +43,9 @@ bool disjoint(const call *self, const array *out, const array *other, const char
 bool same_or_disjoint(const call *self, const array *out, const array *frame);
 bool sized(const call *self, const array *a, size_t h, size_t w, const char *as);
 bool class_count(const call *self, const array *a);
+
+/* Takes a frame of a named format, an array or a tuple of planes, and describes it. binding_frame.c */
+bool take_frame(call *self, PyObject *object, const char *format, const char *matrix, int full_range, se_frame *frame);
 
 const char *dtype_name(const Py_buffer *view);
 size_t side(const array *a, int axis);

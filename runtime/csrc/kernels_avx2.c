@@ -95,72 +95,137 @@ static void i16_u8_hsum3__avx2(const int16_t *row, const int32_t *first, const i
   }
 }
 
-/* (low, high) 16-bit factors of PMADDWD, side by side. */
-static inline __m128i factors(int low, int high) {
-  return _mm_set1_epi32((int32_t)((uint32_t)(uint16_t)low | (uint32_t)(uint16_t)high << 16));
+typedef enum { NV12, YUYV, I422, I444 } yuv_layout; /* a constant wherever it is inlined */
+
+typedef struct {
+  __m256i y, u, v;
+} yuv16;
+
+/* Words of eight bytes or words, each twice. */
+static inline __m256i twice8(__m128i bytes) {
+  return _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(bytes, bytes));
 }
 
-/* Sums of eight pixels to clamped values; packs saturates above 255 << 7, min brings the rest down. */
-static inline __m128i yuv_clamp(__m128i low, __m128i high) {
-  const __m128i half = _mm_set1_epi32(1 << (SE_YUV_SHIFT - 1));
-  low = _mm_srai_epi32(_mm_add_epi32(low, half), SE_YUV_SHIFT);
-  high = _mm_srai_epi32(_mm_add_epi32(high, half), SE_YUV_SHIFT);
-  const __m128i value = _mm_min_epi16(_mm_packs_epi32(low, high), _mm_set1_epi16(255 << SE_ROW_BITS));
-  return _mm_max_epi16(value, _mm_setzero_si128());
+static inline __m256i twice16(__m128i words) {
+  return _mm256_set_m128i(_mm_unpackhi_epi16(words, words), _mm_unpacklo_epi16(words, words));
 }
 
-/* Eight pixels, u and v already one each, to 24 elements and one more. Every product and sum is exact in 32 bits. */
-static inline void yuv_to_bgr8(__m128i y, __m128i u, __m128i v, int16_t *out) {
-  y = _mm_max_epi16(_mm_sub_epi16(y, _mm_set1_epi16(16 << SE_ROW_BITS)), _mm_setzero_si128());
-  u = _mm_sub_epi16(u, _mm_set1_epi16(128 << SE_ROW_BITS));
-  v = _mm_sub_epi16(v, _mm_set1_epi16(128 << SE_ROW_BITS));
-  const __m128i zero = _mm_setzero_si128();
-  const __m128i yu0 = _mm_unpacklo_epi16(y, u), yu1 = _mm_unpackhi_epi16(y, u);
-  const __m128i yv0 = _mm_unpacklo_epi16(y, v), yv1 = _mm_unpackhi_epi16(y, v);
-  const __m128i v0 = _mm_unpacklo_epi16(v, zero), v1 = _mm_unpackhi_epi16(v, zero);
-  const __m128i to_b = factors(SE_YUV_Y, SE_YUV_BU), to_g = factors(SE_YUV_Y, SE_YUV_GU);
-  const __m128i to_r = factors(SE_YUV_Y, SE_YUV_RV), to_g2 = factors(SE_YUV_GV, 0);
-  const __m128i b = yuv_clamp(_mm_madd_epi16(yu0, to_b), _mm_madd_epi16(yu1, to_b));
-  const __m128i g = yuv_clamp(_mm_add_epi32(_mm_madd_epi16(yu0, to_g), _mm_madd_epi16(v0, to_g2)),
-                              _mm_add_epi32(_mm_madd_epi16(yu1, to_g), _mm_madd_epi16(v1, to_g2)));
-  const __m128i r = yuv_clamp(_mm_madd_epi16(yv0, to_r), _mm_madd_epi16(yv1, to_r));
-  const __m128i bg0 = _mm_unpacklo_epi16(b, g), bg1 = _mm_unpackhi_epi16(b, g);
-  const __m128i r0 = _mm_unpacklo_epi16(r, zero), r1 = _mm_unpackhi_epi16(r, zero);
-  const __m128i two[4] = {_mm_unpacklo_epi32(bg0, r0), _mm_unpackhi_epi32(bg0, r0), _mm_unpacklo_epi32(bg1, r1),
-                          _mm_unpackhi_epi32(bg1, r1)};
-  for (size_t k = 0; k < 4; k++) { /* pixels of four elements, the fourth stored over by the next */
-    _mm_storel_epi64((__m128i *)(out + 6 * k), two[k]);
-    _mm_storel_epi64((__m128i *)(out + 6 * k + 3), _mm_unpackhi_epi64(two[k], zero));
+/* Samples of pixels i .. i + 15 as words, u and v one for each; i is even. */
+static inline __attribute__((always_inline)) yuv16 load_yuv8(yuv_layout layout, const uint8_t *y, const uint8_t *u,
+                                                             const uint8_t *v, size_t i) {
+  yuv16 s;
+  if (layout == YUYV) {
+    const __m256i all = _mm256_loadu_si256((const __m256i *)(y + 2 * i));
+    const __m256i each_u =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(1, -1, 1, -1, 5, -1, 5, -1, 9, -1, 9, -1, 13, -1, 13, -1));
+    const __m256i each_v =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(3, -1, 3, -1, 7, -1, 7, -1, 11, -1, 11, -1, 15, -1, 15, -1));
+    s.y = _mm256_and_si256(all, _mm256_set1_epi16(0xff));
+    s.u = _mm256_shuffle_epi8(all, each_u);
+    s.v = _mm256_shuffle_epi8(all, each_v);
+    return s;
   }
+  s.y = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(y + i)));
+  if (layout == NV12) {
+    const __m256i pairs = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(u + i))); /* u v 0 0 */
+    s.u = _mm256_shuffle_epi8(
+        pairs, _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 0, -1, 4, -1, 4, -1, 8, -1, 8, -1, 12, -1, 12, -1)));
+    s.v = _mm256_shuffle_epi8(
+        pairs, _mm256_broadcastsi128_si256(_mm_setr_epi8(1, -1, 1, -1, 5, -1, 5, -1, 9, -1, 9, -1, 13, -1, 13, -1)));
+  } else if (layout == I422) {
+    s.u = twice8(_mm_loadl_epi64((const __m128i *)(u + i / 2)));
+    s.v = twice8(_mm_loadl_epi64((const __m128i *)(v + i / 2)));
+  } else {
+    s.u = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(u + i)));
+    s.v = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(v + i)));
+  }
+  return s;
 }
 
-static void i16_nv12_bgr__avx2(const int16_t *y, const int16_t *uv, size_t n, int16_t *out) {
-  const __m128i each_u = _mm_setr_epi8(0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13);
-  const __m128i each_v = _mm_add_epi8(each_u, _mm_set1_epi8(2));
-  size_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const __m128i pairs = _mm_loadu_si128((const __m128i *)(uv + i));
-    yuv_to_bgr8(_mm_loadu_si128((const __m128i *)(y + i)), _mm_shuffle_epi8(pairs, each_u), _mm_shuffle_epi8(pairs, each_v),
-                out + 3 * i);
+static inline __attribute__((always_inline)) yuv16 load_yuv16(yuv_layout layout, const uint16_t *y, const uint16_t *u,
+                                                              const uint16_t *v, size_t i) {
+  yuv16 s;
+  s.y = _mm256_loadu_si256((const __m256i *)(y + i));
+  if (layout == NV12) {
+    const __m256i pairs = _mm256_loadu_si256((const __m256i *)(u + i));
+    s.u = _mm256_or_si256(_mm256_and_si256(pairs, _mm256_set1_epi32(0xffff)), _mm256_slli_epi32(pairs, 16));
+    s.v = _mm256_or_si256(_mm256_srli_epi32(pairs, 16), _mm256_andnot_si256(_mm256_set1_epi32(0xffff), pairs));
+  } else if (layout == I422) {
+    s.u = twice16(_mm_loadu_si128((const __m128i *)(u + i / 2)));
+    s.v = twice16(_mm_loadu_si128((const __m128i *)(v + i / 2)));
+  } else {
+    s.u = _mm256_loadu_si256((const __m256i *)(u + i));
+    s.v = _mm256_loadu_si256((const __m256i *)(v + i));
   }
-  se_kernels__scalar.i16_nv12_bgr(y + i, uv + i, n - i, out + 3 * i);
+  return s;
 }
 
-static void i16_yuyv_bgr__avx2(const int16_t *yuyv, size_t n, int16_t *out) {
-  /* y u y v y u y v: y's to the low half, u u u u or v v v v to the low half */
-  const __m128i take_y = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1);
-  const __m128i take_u = _mm_setr_epi8(2, 3, 2, 3, 10, 11, 10, 11, -1, -1, -1, -1, -1, -1, -1, -1);
-  const __m128i take_v = _mm_setr_epi8(6, 7, 6, 7, 14, 15, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1);
-  size_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const __m128i a = _mm_loadu_si128((const __m128i *)(yuyv + 2 * i));
-    const __m128i b = _mm_loadu_si128((const __m128i *)(yuyv + 2 * i + 8));
-    yuv_to_bgr8(_mm_unpacklo_epi64(_mm_shuffle_epi8(a, take_y), _mm_shuffle_epi8(b, take_y)),
-                _mm_unpacklo_epi64(_mm_shuffle_epi8(a, take_u), _mm_shuffle_epi8(b, take_u)),
-                _mm_unpacklo_epi64(_mm_shuffle_epi8(a, take_v), _mm_shuffle_epi8(b, take_v)), out + 3 * i);
-  }
-  se_kernels__scalar.i16_yuyv_bgr(yuyv + 2 * i, n - i, out + 3 * i);
+static inline __m256i all16(int16_t value) {
+  return _mm256_set1_epi16(value);
 }
+
+static inline __m256i sample16(const se_yuv *c, __m256i words) {
+  return _mm256_and_si256(_mm256_srl_epi16(words, _mm_cvtsi32_si128(c->drop)), all16(c->mask));
+}
+
+static inline __m256i level16(__m256i sum) {
+  return _mm256_srai_epi16(_mm256_adds_epi16(sum, all16(1 << (SE_YUV_BITS - 1))), SE_YUV_BITS);
+}
+
+/* Sixteen pixels to 48 bytes; `bits` is a constant. Sums that saturate lie far above 255. */
+static inline __attribute__((always_inline)) void yuv_to_bgr16(const se_yuv *c, int bits, yuv16 s, uint8_t *out) {
+  __m256i y = _mm256_sub_epi16(s.y, all16(c->black)), u = _mm256_sub_epi16(s.u, all16(c->grey)),
+          v = _mm256_sub_epi16(s.v, all16(c->grey));
+  if (bits == 8) {
+    y = _mm256_slli_epi16(y, 7), u = _mm256_slli_epi16(u, 8), v = _mm256_slli_epi16(v, 8);
+  } else {
+    const __m128i y_up = _mm_cvtsi32_si128(c->y_up), uv_up = _mm_cvtsi32_si128(c->uv_up);
+    y = _mm256_sll_epi16(y, y_up), u = _mm256_sll_epi16(u, uv_up), v = _mm256_sll_epi16(v, uv_up);
+  }
+  const __m256i luma = _mm256_mulhrs_epi16(y, all16(c->y));
+  const __m256i chroma = _mm256_add_epi16(_mm256_mulhrs_epi16(u, all16(c->gu)), _mm256_mulhrs_epi16(v, all16(c->gv)));
+  const __m256i b = level16(_mm256_adds_epi16(luma, _mm256_mulhrs_epi16(u, all16(c->bu))));
+  const __m256i g = level16(_mm256_adds_epi16(luma, chroma));
+  const __m256i r = level16(_mm256_adds_epi16(luma, _mm256_mulhrs_epi16(v, all16(c->rv))));
+  /* Per half: b0 .. b7 g0 .. g7 and r0 .. r7 to 16 bytes and 8. */
+  const __m256i bg = _mm256_packus_epi16(b, g), rr = _mm256_packus_epi16(r, r);
+  const __m256i bg_low = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 8, -1, 1, 9, -1, 2, 10, -1, 3, 11, -1, 4, 12, -1, 5));
+  const __m256i r_low =
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(-1, -1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1));
+  const __m256i bg_high =
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(13, -1, 6, 14, -1, 7, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1));
+  const __m256i r_high =
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(-1, 5, -1, -1, 6, -1, -1, 7, -1, -1, -1, -1, -1, -1, -1, -1));
+  const __m256i low = _mm256_or_si256(_mm256_shuffle_epi8(bg, bg_low), _mm256_shuffle_epi8(rr, r_low));
+  const __m256i high = _mm256_or_si256(_mm256_shuffle_epi8(bg, bg_high), _mm256_shuffle_epi8(rr, r_high));
+  _mm_storeu_si128((__m128i *)out, _mm256_castsi256_si128(low));
+  _mm_storel_epi64((__m128i *)(out + 16), _mm256_castsi256_si128(high));
+  _mm_storeu_si128((__m128i *)(out + 24), _mm256_extracti128_si256(low, 1));
+  _mm_storel_epi64((__m128i *)(out + 40), _mm256_extracti128_si256(high, 1));
+}
+
+/* y_step, uv_step: samples of a plane for a pixel, and for two. */
+#define TO_BGR(bits, name, layout, y_step, uv_step)                                                                         \
+  static void u##bits##_##name##_bgr__avx2 SE_TO_BGR {                                                                      \
+    const uint##bits##_t *luma = y, *first = u, *second = v;                                                                \
+    size_t i = 0;                                                                                                           \
+    for (; i + 16 <= n; i += 16) {                                                                                          \
+      yuv16 s = load_yuv##bits(layout, luma, first, second, i);                                                             \
+      if (bits > 8) {                                                                                                       \
+        s.y = sample16(colour, s.y), s.u = sample16(colour, s.u), s.v = sample16(colour, s.v);                              \
+      }                                                                                                                     \
+      yuv_to_bgr16(colour, bits, s, out + 3 * i);                                                                           \
+    }                                                                                                                       \
+    se_kernels__scalar.u##bits##_##name##_bgr(colour, luma + y_step * i, first ? first + i / 2 * uv_step : NULL,            \
+                                              second ? second + i / 2 * uv_step : NULL, n - i, out + 3 * i);                \
+  }
+TO_BGR(8, nv12, NV12, 1, 2)
+TO_BGR(8, yuyv, YUYV, 2, 0)
+TO_BGR(8, i422, I422, 1, 1)
+TO_BGR(8, i444, I444, 1, 2)
+TO_BGR(16, nv12, NV12, 1, 2)
+TO_BGR(16, i422, I422, 1, 1)
+TO_BGR(16, i444, I444, 1, 2)
 
 /* Takes class c where its value is higher. MAX returns its second operand if either is NaN: best never becomes NaN. */
 static inline void keep_higher(__m256 value, __m256i c, __m256 *best, __m256i *label) {

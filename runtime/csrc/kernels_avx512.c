@@ -59,13 +59,17 @@ static void i16_u8_hsum3__avx512(const int16_t *row, const int32_t *first, const
   se_kernels__avx2.i16_u8_hsum3(row, first, weights, pairs, n, out);
 }
 
-static void i16_nv12_bgr__avx512(const int16_t *y, const int16_t *uv, size_t n, int16_t *out) {
-  se_kernels__avx2.i16_nv12_bgr(y, uv, n, out);
-}
-
-static void i16_yuyv_bgr__avx512(const int16_t *yuyv, size_t n, int16_t *out) {
-  se_kernels__avx2.i16_yuyv_bgr(yuyv, n, out);
-}
+#define TO_BGR(name)                                                                                                        \
+  static void name##_bgr__avx512 SE_TO_BGR {                                                                                \
+    se_kernels__avx2.name##_bgr(colour, y, u, v, n, out);                                                                   \
+  }
+TO_BGR(u8_nv12)
+TO_BGR(u8_yuyv)
+TO_BGR(u8_i422)
+TO_BGR(u8_i444)
+TO_BGR(u16_nv12)
+TO_BGR(u16_i422)
+TO_BGR(u16_i444)
 
 typedef enum { F32, F16, I8, U8 } logits_type; /* a constant wherever it is inlined */
 

@@ -58,45 +58,102 @@ static void i16_u8_hsum3__neon(const int16_t *row, const int32_t *first, const i
   se_kernels__scalar.i16_u8_hsum3(row, first + i, weights + taps * i, pairs, n - i, out + 3 * i);
 }
 
-static inline int32x4_t yuv_sum(int16x4_t y, int16x4_t u, int16_t u_factor, int16x4_t v, int16_t v_factor) {
-  return vmlal_n_s16(vmlal_n_s16(vmull_n_s16(y, SE_YUV_Y), u, u_factor), v, v_factor);
+typedef enum { NV12, YUYV, I422, I444 } yuv_layout; /* a constant wherever it is inlined */
+
+typedef struct {
+  uint16x8_t y, u, v;
+} yuv8;
+
+static inline uint16x8_t twice8(const uint8_t *bytes) { /* reads four */
+  uint32_t four;
+  memcpy(&four, bytes, sizeof four);
+  const uint8x8_t words = vreinterpret_u8_u32(vdup_n_u32(four));
+  return vmovl_u8(vzip1_u8(words, words));
 }
 
-/* Eight pixels' values of one channel. */
-static inline int16x8_t yuv_channel(int16x8_t y, int16x8_t u, int16_t u_factor, int16x8_t v, int16_t v_factor) {
-  const int32x4_t low = yuv_sum(vget_low_s16(y), vget_low_s16(u), u_factor, vget_low_s16(v), v_factor);
-  const int32x4_t high = yuv_sum(vget_high_s16(y), vget_high_s16(u), u_factor, vget_high_s16(v), v_factor);
-  const int16x8_t value =
-      vcombine_s16(vqmovn_s32(vrshrq_n_s32(low, SE_YUV_SHIFT)), vqmovn_s32(vrshrq_n_s32(high, SE_YUV_SHIFT)));
-  return vmaxq_s16(vminq_s16(value, vdupq_n_s16(255 << SE_ROW_BITS)), vdupq_n_s16(0));
+static inline uint16x8_t twice16(const uint16_t *words) {
+  const uint16x4_t four = vld1_u16(words);
+  return vcombine_u16(vzip1_u16(four, four), vzip2_u16(four, four));
 }
 
-static inline void yuv_to_bgr8(int16x8_t y, int16x8_t u, int16x8_t v, int16_t *out) {
-  y = vmaxq_s16(vsubq_s16(y, vdupq_n_s16(16 << SE_ROW_BITS)), vdupq_n_s16(0));
-  u = vsubq_s16(u, vdupq_n_s16(128 << SE_ROW_BITS));
-  v = vsubq_s16(v, vdupq_n_s16(128 << SE_ROW_BITS));
-  const int16x8x3_t bgr = {
-      {yuv_channel(y, u, SE_YUV_BU, v, 0), yuv_channel(y, u, SE_YUV_GU, v, SE_YUV_GV), yuv_channel(y, u, 0, v, SE_YUV_RV)}};
-  vst3q_s16(out, bgr);
-}
-
-static void i16_nv12_bgr__neon(const int16_t *y, const int16_t *uv, size_t n, int16_t *out) {
-  size_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const int16x8_t pairs = vld1q_s16(uv + i);
-    yuv_to_bgr8(vld1q_s16(y + i), vtrn1q_s16(pairs, pairs), vtrn2q_s16(pairs, pairs), out + 3 * i);
+/* Samples of pixels i .. i + 7 as words, u and v one for each; i is even. */
+static inline __attribute__((always_inline)) yuv8 load_yuv8(yuv_layout layout, const uint8_t *y, const uint8_t *u,
+                                                            const uint8_t *v, size_t i) {
+  yuv8 s;
+  if (layout == YUYV) {
+    const uint8x8x2_t parts = vld2_u8(y + 2 * i); /* y y y ..., u v u ... */
+    s.y = vmovl_u8(parts.val[0]);
+    s.u = vmovl_u8(vtrn1_u8(parts.val[1], parts.val[1]));
+    s.v = vmovl_u8(vtrn2_u8(parts.val[1], parts.val[1]));
+    return s;
   }
-  se_kernels__scalar.i16_nv12_bgr(y + i, uv + i, n - i, out + 3 * i);
+  s.y = vmovl_u8(vld1_u8(y + i));
+  if (layout == NV12) {
+    const uint8x8_t pairs = vld1_u8(u + i);
+    s.u = vmovl_u8(vtrn1_u8(pairs, pairs));
+    s.v = vmovl_u8(vtrn2_u8(pairs, pairs));
+  } else if (layout == I422) {
+    s.u = twice8(u + i / 2);
+    s.v = twice8(v + i / 2);
+  } else {
+    s.u = vmovl_u8(vld1_u8(u + i));
+    s.v = vmovl_u8(vld1_u8(v + i));
+  }
+  return s;
 }
 
-static void i16_yuyv_bgr__neon(const int16_t *yuyv, size_t n, int16_t *out) {
-  size_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const int16x8x2_t parts = vld2q_s16(yuyv + 2 * i); /* y y y ..., u v u ... */
-    yuv_to_bgr8(parts.val[0], vtrn1q_s16(parts.val[1], parts.val[1]), vtrn2q_s16(parts.val[1], parts.val[1]), out + 3 * i);
+static inline __attribute__((always_inline)) yuv8 load_yuv16(yuv_layout layout, const uint16_t *y, const uint16_t *u,
+                                                             const uint16_t *v, size_t i) {
+  yuv8 s;
+  s.y = vld1q_u16(y + i);
+  if (layout == NV12) {
+    const uint16x8_t pairs = vld1q_u16(u + i);
+    s.u = vtrn1q_u16(pairs, pairs);
+    s.v = vtrn2q_u16(pairs, pairs);
+  } else if (layout == I422) {
+    s.u = twice16(u + i / 2);
+    s.v = twice16(v + i / 2);
+  } else {
+    s.u = vld1q_u16(u + i);
+    s.v = vld1q_u16(v + i);
   }
-  se_kernels__scalar.i16_yuyv_bgr(yuyv + 2 * i, n - i, out + 3 * i);
+  return s;
 }
+
+/* Words less their zero, shifted up to 16 bits. */
+static inline int16x8_t yuv_value(const se_yuv *c, uint16x8_t words, int16_t zero, int16_t up) {
+  const uint16x8_t shifted = vshlq_u16(words, vdupq_n_s16((int16_t)-c->drop));
+  const int16x8_t sample = vreinterpretq_s16_u16(vandq_u16(shifted, vdupq_n_u16((uint16_t)c->mask)));
+  return vshlq_s16(vsubq_s16(sample, vdupq_n_s16(zero)), vdupq_n_s16(up));
+}
+
+/* Eight pixels to 24 bytes. Sums that saturate lie far above 255. */
+static inline void yuv_to_bgr8(const se_yuv *c, yuv8 s, uint8_t *out) {
+  const int16x8_t luma = vqrdmulhq_n_s16(yuv_value(c, s.y, c->black, c->y_up), c->y);
+  const int16x8_t u = yuv_value(c, s.u, c->grey, c->uv_up), v = yuv_value(c, s.v, c->grey, c->uv_up);
+  const int16x8_t chroma = vaddq_s16(vqrdmulhq_n_s16(u, c->gu), vqrdmulhq_n_s16(v, c->gv));
+  const uint8x8x3_t bgr = {{vqrshrun_n_s16(vqaddq_s16(luma, vqrdmulhq_n_s16(u, c->bu)), SE_YUV_BITS),
+                            vqrshrun_n_s16(vqaddq_s16(luma, chroma), SE_YUV_BITS),
+                            vqrshrun_n_s16(vqaddq_s16(luma, vqrdmulhq_n_s16(v, c->rv)), SE_YUV_BITS)}};
+  vst3_u8(out, bgr);
+}
+
+/* y_step, uv_step: samples of a plane for a pixel, and for two. */
+#define TO_BGR(bits, name, layout, y_step, uv_step)                                                                         \
+  static void u##bits##_##name##_bgr__neon SE_TO_BGR {                                                                      \
+    const uint##bits##_t *luma = y, *first = u, *second = v;                                                                \
+    size_t i = 0;                                                                                                           \
+    for (; i + 8 <= n; i += 8) yuv_to_bgr8(colour, load_yuv##bits(layout, luma, first, second, i), out + 3 * i);            \
+    se_kernels__scalar.u##bits##_##name##_bgr(colour, luma + y_step * i, first ? first + i / 2 * uv_step : NULL,            \
+                                              second ? second + i / 2 * uv_step : NULL, n - i, out + 3 * i);                \
+  }
+TO_BGR(8, nv12, NV12, 1, 2)
+TO_BGR(8, yuyv, YUYV, 2, 0)
+TO_BGR(8, i422, I422, 1, 1)
+TO_BGR(8, i444, I444, 1, 2)
+TO_BGR(16, nv12, NV12, 1, 2)
+TO_BGR(16, i422, I422, 1, 1)
+TO_BGR(16, i444, I444, 1, 2)
 
 typedef enum { F32, F16, I8, U8 } logits_type; /* a constant wherever it is inlined */
 

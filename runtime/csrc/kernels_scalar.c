@@ -38,15 +38,23 @@ static void i16_u8_hsum3__scalar(const int16_t *row, const int32_t *first, const
   }
 }
 
-static void i16_nv12_bgr__scalar(const int16_t *y, const int16_t *uv, size_t n, int16_t *out) {
-  for (size_t i = 0; i < n; i++) se_yuv_to_bgr(y[i], uv[i / 2 * 2], uv[i / 2 * 2 + 1], out + 3 * i);
-}
-
-static void i16_yuyv_bgr__scalar(const int16_t *yuyv, size_t n, int16_t *out) {
-  for (size_t i = 0; i < n; i++) {
-    se_yuv_to_bgr(yuyv[2 * i], yuyv[i / 2 * 4 + 1], yuyv[i / 2 * 4 + 3], out + 3 * i);
+/* y_step, uv_step: words from one sample to the next; share: pixels of one u and v. */
+#define TO_BGR(name, type, y_step, uv_step, share, u_of, v_of)                                                              \
+  static void name##_bgr__scalar SE_TO_BGR {                                                                                \
+    const type *luma = y, *first = u_of, *second = v_of;                                                                    \
+    (void)u, (void)v;                                                                                                       \
+    for (size_t i = 0; i < n; i++) {                                                                                        \
+      const size_t at = i / share * uv_step;                                                                                \
+      se_yuv_to_bgr(colour, luma[y_step * i], first[at], second[at], out + 3 * i);                                          \
+    }                                                                                                                       \
   }
-}
+TO_BGR(u8_nv12, uint8_t, 1, 2, 2, u, first + 1)
+TO_BGR(u8_yuyv, uint8_t, 2, 4, 2, luma + 1, luma + 3)
+TO_BGR(u8_i422, uint8_t, 1, 1, 2, u, v)
+TO_BGR(u8_i444, uint8_t, 1, 1, 1, u, v)
+TO_BGR(u16_nv12, uint16_t, 1, 2, 2, u, first + 1)
+TO_BGR(u16_i422, uint16_t, 1, 1, 2, u, v)
+TO_BGR(u16_i444, uint16_t, 1, 1, 1, u, v)
 
 static inline float f32_value(const void *plane, size_t i) {
   return ((const float *)plane)[i];

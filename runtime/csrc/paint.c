@@ -1,6 +1,7 @@
 /* Logits or a mask to a mask, an overlay, counts, or any of them, one output row at a time: the rows' runs (runs.c) are
  * painted, then mixed with the frame. All rows through one row of cells share their runs: what has one class is painted once
  * for all of them. */
+#include "se_convert.h"
 #include "se_rows.h"
 #include "se_scratch.h"
 #include <stddef.h>
@@ -203,18 +204,23 @@ static void paint_lines(const se_painter *self, const uint8_t *above, const uint
 /* Asks for the row after y, which then comes from memory while this one is computed. */
 static void ask_for_next(const se_paint_job *job, size_t y) {
   if (y + 1 == job->dst_h) return;
-  const uint8_t *frame = job->frame + (y + 1) * job->frame_stride, *overlay = job->overlay + (y + 1) * job->overlay_stride;
-  for (size_t i = 0; i < 3 * job->dst_w; i += SE_ALIGN) {
-    __builtin_prefetch(frame + i, 0, 2);
-    __builtin_prefetch(overlay + i, 1, 2);
-  }
+  const uint8_t *overlay = job->overlay + (y + 1) * job->overlay_stride;
+  for (size_t i = 0; i < 3 * job->dst_w; i += SE_ALIGN) __builtin_prefetch(overlay + i, 1, 2);
+  if (job->source) return; /* planes are read ahead by the CPU itself */
+  const uint8_t *frame = job->frame + (y + 1) * job->frame_stride;
+  for (size_t i = 0; i < 3 * job->dst_w; i += SE_ALIGN) __builtin_prefetch(frame + i, 0, 2);
 }
 
 static void mix_row(const se_painter *self, size_t y) {
   const se_paint_job *job = self->job;
   ask_for_next(job, y);
-  const uint8_t *frame = job->frame + y * job->frame_stride;
   uint8_t *overlay = job->overlay + y * job->overlay_stride;
+  const uint8_t *frame = overlay;
+  if (job->source) {
+    se_convert_row(self->isa, job->source, &self->colour, y, 0, job->dst_w, overlay);
+  } else {
+    frame = job->frame + y * job->frame_stride;
+  }
   if (self->each) {
     self->isa->u8_u16_mix_each(frame, self->rows.keep, self->rows.add, 3 * job->dst_w, overlay);
   } else {
@@ -266,6 +272,7 @@ void se_paint_rows(const se_kernels *isa, const se_paint_job *job, const void *t
   se_painter self = {.isa = isa, .job = job, .cell = -1, .labelled = {-1, -1}};
   self.tables = lay_tables(job, (void *)(uintptr_t)tables); /* read only from here on */
   self.rows = lay_rows(job, scratch);
+  if (job->source) self.colour = se_colour(job->source);
   for (size_t c = 0; job->logits && c < job->classes; c++) self.rows.classes[c] = (uint8_t)c;
   self.each = job->overlay && (job->labels || job->line_palette || alphas_differ(job));
   if (job->counts) se_count_begin(&self);

@@ -1,7 +1,6 @@
 /* Separable resize: for each output row a weighted sum of input rows, then of that row's pixels. Both rules are this one
  * loop; they differ in their tables of taps only. Vertical first: it runs along memory, and what is left is one row. */
-#include "se_kernels.h"
-#include "se_pixel.h"
+#include "se_convert.h"
 #include "se_scratch.h"
 #include <string.h>
 
@@ -12,11 +11,14 @@ typedef struct {
   int16_t *x_weights; /* per output column: 2 * pairs weights, unused ones 0 */
   size_t pairs;       /* taps of a column, in pairs (what one multiply-add instruction takes) */
   int16_t *y_weights; /* of the current output row */
-  int16_t *c_weights; /* and of its rows of chroma */
-  int16_t *luma;      /* NV12, YUYV: one row before the conversion */
-  int16_t *chroma;
+  uint8_t *bgr;       /* not BGR: the rows of a box, converted, `strip` pixels of each */
+  size_t strip;
+  se_box converted; /* the input rows that bgr holds, where a strip is a whole row */
   size_t scratch_size;
 } se_plan;
+
+/* Converted rows that stay in the first level of cache while they are summed; and the least that is worth a call. */
+enum { BOX_BYTES = 24576, MIN_STRIP = 64 };
 
 static bool use_area(size_t src_h, size_t src_w, size_t dst_h, size_t dst_w, se_resize_rule rule) {
   return rule == SE_RESIZE_AREA && dst_h <= src_h && dst_w <= src_w;
@@ -38,9 +40,12 @@ static se_plan make_plan(const se_frame *src, size_t dst_h, size_t dst_w, bool a
   plan.x_weights = se_scratch_take(&scratch, dst_w * 2 * plan.pairs * sizeof(int16_t));
   plan.y_weights = se_scratch_take(&scratch, rows * sizeof(int16_t));
   if (src->format != SE_FRAME_BGR) {
-    plan.c_weights = se_scratch_take(&scratch, rows * sizeof(int16_t));
-    plan.luma = se_scratch_take(&scratch, 2 * src->w * sizeof(int16_t));
-    plan.chroma = se_scratch_take(&scratch, src->w * sizeof(int16_t));
+    plan.strip = src->w;
+    if (rows > 8) { /* small boxes share rows with the next ones, which are converted once if strips are whole rows */
+      const size_t most = BOX_BYTES / (3 * rows) / MIN_STRIP * MIN_STRIP;
+      if (most < plan.strip) plan.strip = most ? most : MIN_STRIP < src->w ? MIN_STRIP : src->w;
+    }
+    plan.bgr = se_scratch_take(&scratch, rows * 3 * plan.strip);
   }
   plan.scratch_size = se_scratch_size(&scratch);
   return plan;
@@ -61,33 +66,34 @@ static se_box make_taps(size_t i, size_t n_in, size_t n_out, bool area, int16_t 
   return (se_box){p.low, high ? 2 : 1};
 }
 
-/* Rows of chroma under rows of luma: a row of chroma has the weights of the two rows it serves. */
-static se_box chroma_taps(se_box rows, const int16_t *weights, int16_t *chroma) {
-  const int32_t first = rows.first / 2, last = (rows.first + rows.count - 1) / 2;
-  for (int32_t k = first; k <= last; k++) chroma[k - first] = 0;
-  for (int32_t t = 0; t < rows.count; t++) chroma[(rows.first + t) / 2 - first] += weights[t];
-  return (se_box){first, last - first + 1};
+/* Brings input rows `rows` of pixels x0 .. x0 + n to plan->bgr. */
+static void convert_box(const se_kernels *isa, const se_frame *src, const se_yuv *colour, se_plan *plan, se_box rows,
+                        size_t x0, size_t n) {
+  const size_t pitch = 3 * plan->strip;
+  const int32_t end = plan->converted.first + plan->converted.count;
+  int32_t kept = 0;
+  if (plan->strip == src->w && rows.first >= plan->converted.first && rows.first < end) {
+    kept = end - rows.first < rows.count ? end - rows.first : rows.count;
+    memmove(plan->bgr, plan->bgr + (size_t)(rows.first - plan->converted.first) * pitch, (size_t)kept * pitch);
+  }
+  for (int32_t t = kept; t < rows.count; t++) {
+    se_convert_row(isa, src, colour, (size_t)(rows.first + t), x0, n, plan->bgr + (size_t)t * pitch);
+  }
+  plan->converted = rows;
 }
 
 /* The weighted sum of the frame's rows, as BGR: plan->row. */
-static void sum_rows(const se_kernels *isa, const se_frame *src, const se_plan *plan, se_box rows) {
-  const uint8_t *top = src->data + (size_t)rows.first * src->stride;
+static void sum_rows(const se_kernels *isa, const se_frame *src, const se_yuv *colour, se_plan *plan, se_box rows) {
   const size_t taps = (size_t)rows.count;
-  switch (src->format) {
-  case SE_FRAME_NV12: {
-    const se_box under = chroma_taps(rows, plan->y_weights, plan->c_weights);
-    const uint8_t *chroma = src->chroma + (size_t)under.first * src->chroma_stride;
-    isa->u8_i16_vsum(top, src->stride, plan->y_weights, taps, src->w, plan->luma);
-    isa->u8_i16_vsum(chroma, src->chroma_stride, plan->c_weights, (size_t)under.count, src->w, plan->chroma);
-    isa->i16_nv12_bgr(plan->luma, plan->chroma, src->w, plan->row);
-    break;
-  }
-  case SE_FRAME_YUYV:
-    isa->u8_i16_vsum(top, src->stride, plan->y_weights, taps, 2 * src->w, plan->luma);
-    isa->i16_yuyv_bgr(plan->luma, src->w, plan->row);
-    break;
-  default:
+  if (src->format == SE_FRAME_BGR) {
+    const uint8_t *top = src->data + (size_t)rows.first * src->stride;
     isa->u8_i16_vsum(top, src->stride, plan->y_weights, taps, 3 * src->w, plan->row);
+    return;
+  }
+  for (size_t x = 0; x < src->w; x += plan->strip) {
+    const size_t n = src->w - x < plan->strip ? src->w - x : plan->strip;
+    convert_box(isa, src, colour, plan, rows, x, n);
+    isa->u8_i16_vsum(plan->bgr, 3 * plan->strip, plan->y_weights, taps, 3 * n, plan->row + 3 * x);
   }
 }
 
@@ -98,7 +104,12 @@ size_t se_resize_scratch(const se_frame *src, size_t dst_h, size_t dst_w, se_res
 void se_resize(const se_kernels *isa, const se_frame *src, uint8_t *dst, size_t dst_h, size_t dst_w, size_t dst_stride,
                se_resize_rule rule, size_t y0, size_t y1, void *scratch) {
   const bool area = use_area(src->h, src->w, dst_h, dst_w, rule);
-  const se_plan plan = make_plan(src, dst_h, dst_w, area, scratch);
+  const se_yuv colour = se_colour(src);
+  if (src->format != SE_FRAME_BGR && dst_h == src->h && dst_w == src->w) {
+    for (size_t y = y0; y < y1; y++) se_convert_row(isa, src, &colour, y, 0, src->w, dst + y * dst_stride);
+    return;
+  }
+  se_plan plan = make_plan(src, dst_h, dst_w, area, scratch);
   memset(plan.x_weights, 0, dst_w * 2 * plan.pairs * sizeof(int16_t));
   for (size_t x = 0; x < dst_w; x++) {
     plan.first[x] = make_taps(x, src->w, dst_w, area, plan.x_weights + 2 * plan.pairs * x).first;
@@ -107,7 +118,7 @@ void se_resize(const se_kernels *isa, const se_frame *src, uint8_t *dst, size_t 
   memset(plan.row + 3 * src->w, 0, (plan.row_length - 3 * src->w) * sizeof(int16_t));
 
   for (size_t y = y0; y < y1; y++) {
-    sum_rows(isa, src, &plan, make_taps(y, src->h, dst_h, area, plan.y_weights));
+    sum_rows(isa, src, &colour, &plan, make_taps(y, src->h, dst_h, area, plan.y_weights));
     isa->i16_u8_hsum3(plan.row, plan.first, plan.x_weights, plan.pairs, dst_w, dst + y * dst_stride);
   }
 }

@@ -3,6 +3,7 @@
 #ifndef SE_KERNELS_H
 #define SE_KERNELS_H
 
+#include "se_pixel.h"
 #include "segedge.h"
 #include <stdbool.h>
 
@@ -12,8 +13,9 @@
  * u8_i16_vsum: out[i] = (sum over t of weights[t] * rows[t*stride + i] + 64) >> 7; weights >= 0 of sum 2^14, taps >= 1.
  * i16_u8_hsum3: out[3*i + c] = (sum over t < 2*pairs of weights[2*pairs*i + t] * row[3*(first[i] + t) + c] + 2^20) >> 21;
  *   row is readable SE_ROW_PAD elements past the last tap.
- * i16_nv12_bgr, i16_yuyv_bgr: n pixels (even) with SE_ROW_BITS of fraction to BGR with as many (se_yuv_to_bgr); two
- *   neighbours share their u and v: uv = u v u v ..., yuyv = y u y v ...; writes up to one element past 3*n.
+ * u8_nv12_bgr, u8_yuyv_bgr, u8_i422_bgr, u8_i444_bgr: n pixels to BGR (se_yuv_to_bgr), 3*n bytes. nv12: u = u v u v ..., one
+ *   u and v for two pixels; yuyv: y = y u y v ..., n even; i422: u and v for two pixels each; i444: for each. With odd n the
+ *   last u and v serve one pixel. What is not used is NULL. u16_...: the same of 16-bit words.
  * f32_u8_argmax (f16, i8, u8 likewise): out[x] = class with the highest plane[c*plane_stride + x]; ties to the lowest,
  *   NaN = minus infinity.
  * f32_u8_lerp_argmax (f16, i8, u8 likewise, their values taken as float): out[x], x0 <= x < x1, = the same of the
@@ -26,6 +28,7 @@
  * u8_u32_sad48: sums[k] += sum of |a[i] - b[i]| over 48*k <= i < 48*(k + 1), i < n.
  * u8_u16_mix: out[i] = (frame[i]*keep + add[i]) >> 8, where the sum is below 2^16; out may be frame.
  * u8_u16_mix_each: the same with keep[i]. */
+#define SE_TO_BGR (const se_yuv *colour, const void *y, const void *u, const void *v, size_t n, uint8_t *out)
 #define SE_ARGMAX (const void *plane, size_t plane_stride, size_t classes, size_t n, uint8_t *out)
 #define SE_LERP_ARGMAX (const void *above, const void *below, size_t plane_stride, const uint8_t *classes, size_t count, size_t w, float wy, \
                         const int32_t *low, const int32_t *high, const float *wx, size_t x0, size_t x1, uint8_t *out)
@@ -33,8 +36,13 @@
 #define SE_KERNELS(X) \
   X(u8_i16_vsum, (const uint8_t *rows, size_t stride, const int16_t *weights, size_t taps, size_t n, int16_t *out)) \
   X(i16_u8_hsum3, (const int16_t *row, const int32_t *first, const int16_t *weights, size_t pairs, size_t n, uint8_t *out)) \
-  X(i16_nv12_bgr, (const int16_t *y, const int16_t *uv, size_t n, int16_t *out)) \
-  X(i16_yuyv_bgr, (const int16_t *yuyv, size_t n, int16_t *out)) \
+  X(u8_nv12_bgr, SE_TO_BGR) \
+  X(u8_yuyv_bgr, SE_TO_BGR) \
+  X(u8_i422_bgr, SE_TO_BGR) \
+  X(u8_i444_bgr, SE_TO_BGR) \
+  X(u16_nv12_bgr, SE_TO_BGR) \
+  X(u16_i422_bgr, SE_TO_BGR) \
+  X(u16_i444_bgr, SE_TO_BGR) \
   X(f32_u8_argmax, SE_ARGMAX) \
   X(f16_u8_argmax, SE_ARGMAX) \
   X(i8_u8_argmax, SE_ARGMAX) \

@@ -89,28 +89,37 @@ SE_HD static inline float se_lerp(float w0, float a, float w1, float b) {
   return SE_ADD(SE_MUL(w0, a), SE_MUL(w1, b));
 }
 
-/* BT.601, limited range (luma 16..235, chroma 16..240), to B, G, R: 1.164383 (y - 16) + {2.017232 u; -0.391762 u - 0.812968
- * v; 1.596027 v} with u, v less 128 and y at least 16 (as OpenCV). Coefficients are rounded to 2^-13, which fits a signed
- * 16-bit factor; values have SE_ROW_BITS of fraction on both sides, are rounded to nearest and clamped to 0..255. */
-#define SE_YUV_SHIFT 13
-#define SE_YUV_Y 9539
-#define SE_YUV_BU 16525
-#define SE_YUV_GU (-3209)
-#define SE_YUV_GV (-6660)
-#define SE_YUV_RV 13075
+/* Y, u, v to B, G, R in 16-bit fixed point: luma and chroma less their zero fill 16 bits (chroma has one bit more than luma,
+ * for it goes from -1/2 to 1/2), products are rounded to SE_YUV_BITS of fraction, their sum to a grey level. Each of at most
+ * three terms is wrong by half of 2^-6 and by its factor's rounding, less than 2^-6: before its last rounding a sum is
+ * within 0.05 grey levels of exact. */
+#define SE_YUV_BITS 6
 
-SE_HD static inline int16_t se_yuv_clamp(int32_t sum) {
-  const int32_t value = (sum + (1 << (SE_YUV_SHIFT - 1))) >> SE_YUV_SHIFT;
-  return (int16_t)(value < 0 ? 0 : value > 255 << SE_ROW_BITS ? 255 << SE_ROW_BITS : value);
+/* Factors are gains times 2^14 (luma) and 2^13 (chroma); segedge.h has the matrices, convert.c makes these. */
+typedef struct {
+  int16_t black, grey;       /* codes of luma's and chroma's zero */
+  int16_t y, bu, gu, gv, rv; /* factors */
+  int16_t drop, mask;        /* bits below a sample in its word; its own bits */
+  int16_t y_up, uv_up;       /* shifts up to 16 bits */
+} se_yuv;
+
+/* What PMULHRSW and SQRDMULH do. */
+SE_HD static inline int32_t se_scale(int32_t value, int32_t factor) {
+  return (value * factor + (1 << 14)) >> 15;
 }
 
-SE_HD static inline void se_yuv_to_bgr(int32_t y, int32_t u, int32_t v, int16_t *bgr) {
-  const int32_t black = 16 << SE_ROW_BITS, luma = y < black ? 0 : SE_YUV_Y * (y - black);
-  u -= 128 << SE_ROW_BITS;
-  v -= 128 << SE_ROW_BITS;
-  bgr[0] = se_yuv_clamp(luma + SE_YUV_BU * u);
-  bgr[1] = se_yuv_clamp(luma + SE_YUV_GU * u + SE_YUV_GV * v);
-  bgr[2] = se_yuv_clamp(luma + SE_YUV_RV * v);
+SE_HD static inline uint8_t se_yuv_level(int32_t sum) {
+  const int32_t value = (sum + (1 << (SE_YUV_BITS - 1))) >> SE_YUV_BITS;
+  return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+SE_HD static inline void se_yuv_to_bgr(const se_yuv *c, int32_t y, int32_t u, int32_t v, uint8_t *bgr) {
+  const int32_t luma = se_scale(((y >> c->drop & c->mask) - c->black) * (1 << c->y_up), c->y);
+  u = ((u >> c->drop & c->mask) - c->grey) * (1 << c->uv_up);
+  v = ((v >> c->drop & c->mask) - c->grey) * (1 << c->uv_up);
+  bgr[0] = se_yuv_level(luma + se_scale(u, c->bu));
+  bgr[1] = se_yuv_level(luma + se_scale(u, c->gu) + se_scale(v, c->gv));
+  bgr[2] = se_yuv_level(luma + se_scale(v, c->rv));
 }
 
 /* The box of output pixel i covers n_in / n_out input pixels: `first` .. `first + count - 1`. */

@@ -51,6 +51,7 @@ typedef struct {
   const se_paint_job *job;
   se_tables tables;
   se_rows rows;
+  se_yuv colour;       /* of job->source */
   bool each;           /* classes differ in alpha, or labels may have no colour: keep is a row, not a number */
   int32_t cell;        /* the row of cells that runs describe; -1: none yet */
   int32_t labelled[2]; /* the logits' rows that corner[0] and corner[1] hold */

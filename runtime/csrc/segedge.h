@@ -45,17 +45,44 @@ SE_API const char *se_isa_name(const se_kernels *isa);
 
 /* What a frame's bytes mean; its sides are h and w, its rows `stride` bytes apart.
  * BGR: (h, w, 3), or any other order of three channels.
- * NV12: `data` is luma, (h, w); `chroma` is (h/2, w/2, 2) u v, chroma_stride bytes apart; h and w are even.
- * YUYV: (h, w/2, 4) y u y v; w is even. */
-typedef enum { SE_FRAME_BGR = 0, SE_FRAME_NV12 = 1, SE_FRAME_YUYV = 2 } se_frame_format;
+ * NV12: `data` is luma, (h, w); `chroma` is (ceil(h/2), ceil(w/2), 2) u v, chroma_stride bytes apart.
+ * YUYV: (h, w/2, 4) y u y v; w is even.
+ * I420, I422, I444: `data` is luma, (h, w); `chroma` is u and `chroma_v` is v, both with rows chroma_stride bytes apart:
+ * (ceil(h/2), ceil(w/2)), (h, ceil(w/2)), (h, w). */
+typedef enum {
+  SE_FRAME_BGR = 0,
+  SE_FRAME_NV12 = 1,
+  SE_FRAME_YUYV = 2,
+  SE_FRAME_I420 = 3,
+  SE_FRAME_I422 = 4,
+  SE_FRAME_I444 = 5
+} se_frame_format;
 
+/* How luma and colour differences follow from R, G, B: weights (Kr, Kb) of .299 .114, .2126 .0722, .2627 .0593 (non-constant
+ * luminance), .212 .087, .30 .11. */
+typedef enum {
+  SE_MATRIX_BT601 = 0,
+  SE_MATRIX_BT709 = 1,
+  SE_MATRIX_BT2020 = 2,
+  SE_MATRIX_SMPTE240M = 3,
+  SE_MATRIX_FCC = 4
+} se_matrix;
+
+/* All but BGR have a matrix and a range: limited (of 8 bits: luma 16..235, chroma 16..240), or full with full_range != 0
+ * (0..255). NV12 and the planar formats may have samples of `bits` 9..14 in words of the machine's byte order (0 is 8, in
+ * bytes), and `low` unused bits below them: P010 is NV12 with bits = 10, low = 6. Bits above a sample are ignored. Words lie
+ * at even addresses. */
 typedef struct {
   se_frame_format format;
   size_t h, w;
   const uint8_t *data;
   size_t stride;
-  const uint8_t *chroma; /* NV12 */
+  const uint8_t *chroma;
   size_t chroma_stride;
+  const uint8_t *chroma_v;
+  se_matrix matrix;
+  int full_range;
+  unsigned bits, low;
 } se_frame;
 
 /* Bytes of scratch for se_resize; any alignment. */
@@ -65,8 +92,9 @@ SE_API size_t se_resize_scratch(const se_frame *src, size_t dst_h, size_t dst_w,
  * BILINEAR: half-pixel centres, edges clamped. AREA: box average where neither side grows, else BILINEAR.
  * Fixed point with 14-bit weights: within 1 grey level of exact arithmetic where neither side shrinks more than 12 times
  * (a box of n pixels has n rounded weights, each wrong by up to 2^-14).
- * NV12 and YUYV become BGR on the way: BT.601 limited range, a chroma sample serving all the pixels that share it (as
- * cv2.cvtColor); rows are averaged before the conversion, which is linear but for its clamping, and columns after it. */
+ * Frames that are no BGR are converted first, pixel by pixel, so that the result is that of the converted frame. All pixels
+ * that share a sample of chroma get its value. A conversion is within 1 grey level of exact arithmetic (0.55, in fact); with
+ * equal sides it is all that is done. */
 SE_API void se_resize(const se_kernels *isa, const se_frame *src, uint8_t *dst, size_t dst_h, size_t dst_w,
                       size_t dst_stride, se_resize_rule rule, size_t y0, size_t y1, void *scratch);
 
@@ -94,7 +122,8 @@ typedef struct {
  *
  * logits: type (classes, h, w), contiguous, 1 <= classes <= 256. labels: uint8 (dst_h, dst_w), contiguous.
  * mask: uint8 (dst_h, dst_w), contiguous; with logits only. frame, overlay: uint8 (dst_h, dst_w, 3), strides >= 3*dst_w,
- * overlay == frame (and equal strides) or no overlap. palette: uint8 (classes, 3). alpha: uint16 (classes), 0..256 each.
+ * overlay == frame (and equal strides) or no overlap. source: instead of frame, one of dst_h x dst_w in any format, which is
+ * converted as se_resize does; no overlap. palette: uint8 (classes, 3). alpha: uint16 (classes), 0..256 each.
  *
  * A pixel's class is the one with the highest logit, interpolated bilinearly (half-pixel centres, edges clamped). Ties go to
  * the lowest class; NaN counts as minus infinity.
@@ -132,6 +161,7 @@ typedef struct {
   const uint16_t *line_alpha;
   uint64_t *counts;
   const se_regions *regions;
+  const se_frame *source; /* NULL: frame is given */
 } se_paint_job;
 
 /* Tables that every row needs: written once by se_paint_prepare, then read by any number of threads. Any alignment. */

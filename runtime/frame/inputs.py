@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.spec import ModelSpec
 from . import kernels
+from .colours import BT601, Colours, Image
 from .result import Frame
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ class NetworkInputs:
         # Unused buffers for frames in flight.
         self._pool: deque[Frame] = deque()
 
-    def single(self, frame: Frame, pixel_format: str) -> Frame:
+    def single(self, frame: Image, pixel_format: str, colours: Colours = BT601) -> Frame:
         """The input for one frame: uint8 (1, H, W, 3), valid until the next call."""
-        if self._fits(frame, pixel_format):
-            return frame[None]
-        self.resize(frame, pixel_format, self._single[0])
+        fitting = self._fitting(frame, pixel_format)
+        if fitting is not None:
+            return fitting[None]
+        self.resize(frame, pixel_format, self._single[0], colours)
         return self._single
 
     def batch(self, frames: Sequence[SourceFrame]) -> tuple[Frame, Frame | None]:
@@ -48,12 +50,13 @@ class NetworkInputs:
             the memory of the frame.
         """
         first = frames[0]
-        if len(frames) == 1 and self._fits(first.image, first.pixel_format):
-            return first.image[None], None
+        fitting = self._fitting(first.image, first.pixel_format) if len(frames) == 1 else None
+        if fitting is not None:
+            return fitting[None], None
         buffer = self._take(len(frames))
         inputs = buffer[: len(frames)]
         for frame, input_bgr in zip(frames, inputs, strict=True):
-            self.resize(frame.image, frame.pixel_format, input_bgr)
+            self.resize(frame.image, frame.pixel_format, input_bgr, frame.colours)
         return inputs, buffer
 
     def give_back(self, buffer: Frame | None) -> None:
@@ -61,14 +64,17 @@ class NetworkInputs:
         if buffer is not None:
             self._pool.append(buffer)
 
-    def resize(self, frame: Frame, pixel_format: str, out: Frame) -> None:
+    def resize(self, frame: Image, pixel_format: str, out: Frame, colours: Colours = BT601) -> None:
         """Resizes a frame into ``out``, uint8 (H, W, 3), by the model's resize rule."""
         rule, size_hw = self._spec.resize, self._spec.input_hw
-        kernels.resize(frame, size_hw, rule, out=out, pixel_format=pixel_format, threads=self._threads)
+        about = {"pixel_format": pixel_format, "colours": colours}
+        kernels.resize(frame, size_hw, rule, out=out, threads=self._threads, **about)  # type: ignore[arg-type]
 
-    def _fits(self, frame: Frame, pixel_format: str) -> bool:
-        """Whether the frame can be used as the network's input without a conversion."""
-        return pixel_format == "bgr" and frame.shape[:2] == self._spec.input_hw and frame.flags.c_contiguous
+    def _fitting(self, frame: Image, pixel_format: str) -> Frame | None:
+        """The frame, if it can be used as the network's input without a conversion."""
+        if pixel_format != "bgr" or isinstance(frame, tuple):
+            return None
+        return frame if frame.shape[:2] == self._spec.input_hw and frame.flags.c_contiguous else None
 
     def _take(self, count: int) -> Frame:
         """A buffer for at least ``count`` frames."""

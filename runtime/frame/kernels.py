@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from ...core.errors import InputError, UnknownNameError
 from ...core.spec import RESIZE_RULES
+from .colours import BT601, MATRICES, PIXEL_FORMATS, Colours, Image, frame_hw
 from .fit import Window, letterbox
 
 try:
@@ -43,8 +44,11 @@ except ImportError as error:
 
 __all__ = [
     "LETTERBOX_GREY",
+    "MATRICES",
     "MAX_THREADS",
     "PIXEL_FORMATS",
+    "Colours",
+    "Image",
     "available_isas",
     "blend",
     "coco_rle",
@@ -65,8 +69,6 @@ Logits = npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8
 #: One opacity for all classes, or one per class.
 Alpha = float | Sequence[float] | npt.NDArray[np.floating[Any]]
 
-#: Pixel formats that :func:`resize` reads.
-PIXEL_FORMATS = ("bgr", "nv12", "yuyv")
 #: Grey level around a letterboxed frame: the usual choice (as in YOLO), near the mean of natural images.
 LETTERBOX_GREY = 114
 
@@ -95,19 +97,23 @@ def set_threads(count: int | None) -> None:
 
 
 def resize(
-    frame: U8,
+    frame: Image,
     size_hw: tuple[int, int],
     rule: str = "area",
     out: U8 | None = None,
     *,
     pixel_format: str = "bgr",
+    colours: Colours = BT601,
     threads: int | None = None,
 ) -> U8:
     """Resizes a frame to a network's input size, and converts it to BGR.
 
     Args:
-        frame: uint8, each row contiguous: ``"bgr"`` (H, W, 3); ``"nv12"`` (3*H/2, W), H rows of luma and then H/2 rows
-            of u v, H and W even; ``"yuyv"`` (H, W, 2), W even.
+        frame: Each row contiguous; uint8 ``"bgr"`` (H, W, 3) and ``"yuyv"`` (H, W, 2), W even; all others are a tuple of
+            planes: y (H, W), u and v, which are half as high and half as wide with ``"i420"`` (rounded up), half as wide
+            with ``"i422"``, as large with ``"i444"``. ``"nv12"`` has y and a plane of u v; or all in one array (3*H/2, W),
+            H and W even. Of 16-bit words with 10 bits: ``"i010"``, ``"i210"``, ``"i410"``, with 12: ``"i012"``,
+            ``"i212"``, ``"i412"``; ``"p010"`` is as NV12, with 10 bits in the upper ones.
         size_hw: Height h and width w of the result, pixels.
         rule: ``"area"`` averages the box that an output pixel covers; if a side grows, it is the same as
             ``"bilinear"``. ``"bilinear"`` interpolates between pixel centres, with clamped edges. Both stretch the
@@ -115,9 +121,10 @@ def resize(
             kept, in the middle of a grey (114) image; see :func:`seg_edge.runtime.frame.fit.letterbox` for the
             position.
         out: uint8, (h, w, 3), rows contiguous, no overlap with the frame; allocated if None.
-        pixel_format: Pixel format of the frame. NV12 and YUYV are BT.601, limited range. All pixels that share a chroma
-            sample use its value, as in ``cv2.cvtColor`` (equal within 2 grey levels). Rows are averaged, converted with
-            13-bit coefficients, rounded to 1/128 and clamped; then columns are averaged.
+        pixel_format: Pixel format of the frame, one of :data:`PIXEL_FORMATS`.
+        colours: Matrix and range of formats other than BGR. Each pixel is converted first, within 1 grey level of exact
+            arithmetic (0.55, in fact); all pixels that share a chroma sample use its value. The result is that of the
+            converted frame, bit by bit.
         threads: See the module.
 
     Returns:
@@ -134,7 +141,7 @@ def resize(
     out = _output("resize", out, (*_size("resize", size_hw), 3))
     inner = out
     if rule == "letterbox":
-        shape = np.shape(frame)
+        shape = np.shape(frame[0] if isinstance(frame, tuple) and frame else frame)
         if len(shape) < 2 or not min(shape[:2]):
             raise ValueError(f"resize: frame must be (H, W, …) with H, W ≥ 1, got {shape}; pass a frame")
         window = letterbox(frame_hw(frame, pixel_format), out.shape[:2])
@@ -142,19 +149,17 @@ def resize(
         rows, columns = window.slices
         for border in (out[: rows.start], out[rows.stop :], out[rows, : columns.start], out[rows, columns.stop :]):
             border[...] = LETTERBOX_GREY
-    _resize(frame, inner, "area" if rule == "letterbox" else rule, None, _threads("resize", threads), pixel_format)
+    about = pixel_format, colours.matrix, colours.full_range
+    _resize(frame, inner, "area" if rule == "letterbox" else rule, None, _threads("resize", threads), *about)
     return out
 
 
-def to_bgr(frame: U8, pixel_format: str, out: U8 | None = None, *, threads: int | None = None) -> U8:
+def to_bgr(
+    frame: Image, pixel_format: str, out: U8 | None = None, *, colours: Colours = BT601, threads: int | None = None
+) -> U8:
     """Converts a frame to BGR, uint8 (H, W, 3), at its own size. Formats and errors as in :func:`resize`."""
-    return resize(frame, frame_hw(frame, pixel_format), "bilinear", out, pixel_format=pixel_format, threads=threads)
-
-
-def frame_hw(frame: U8, pixel_format: str = "bgr") -> tuple[int, int]:
-    """Height and width of the image in a frame's array, pixels."""
-    height, width = np.shape(frame)[:2]
-    return (height * 2 // 3 if pixel_format == "nv12" else height), width
+    size_hw = frame_hw(frame, pixel_format)
+    return resize(frame, size_hw, "bilinear", out, pixel_format=pixel_format, colours=colours, threads=threads)
 
 
 def upsample_argmax(
@@ -193,7 +198,7 @@ def upsample_argmax(
 
 def upsample_overlay(
     logits_chw: Logits,
-    frame_bgr: U8,
+    frame: Image,
     palette_bgr: U8,
     alpha: Alpha = 0.5,
     out: U8 | None = None,
@@ -202,6 +207,8 @@ def upsample_overlay(
     line_palette_bgr: U8 | None = None,
     line_alpha: Alpha = 1.0,
     window: Window | None = None,
+    pixel_format: str = "bgr",
+    colours: Colours = BT601,
     threads: int | None = None,
     counts: Counts | None = None,
     regions: object | None = None,
@@ -210,11 +217,11 @@ def upsample_overlay(
 
     Args:
         logits_chw, window: As in :func:`upsample_argmax`.
-        frame_bgr: uint8, (H, W, 3), each row contiguous.
+        frame, pixel_format, colours: As in :func:`resize`; frames that are no BGR are converted row by row, into ``out``.
         palette_bgr: uint8, (C, 3), C-contiguous.
         alpha: Opacity of the colours, 0 to 1, rounded to 1/256: one value, or one per class. 0 leaves a class
             uncoloured.
-        out: uint8, (H, W, 3), each row contiguous: the frame itself (painted in place) or an array that does not
+        out: uint8, (H, W, 3), each row contiguous: the BGR frame itself (painted in place) or an array that does not
             overlap it; allocated if None.
         mask_out: uint8, (H, W), C-contiguous: receives the mask that :func:`upsample_argmax` returns; None if not
             needed.
@@ -231,22 +238,25 @@ def upsample_overlay(
     Raises:
         TypeError, ValueError: an array or alpha is invalid.
     """
-    out = _output("upsample_overlay", out, np.shape(frame_bgr))
+    out = _output("upsample_overlay", out, _overlay_shape(frame, pixel_format))
     style = (_threads("upsample_overlay", threads), line_palette_bgr, _alpha("upsample_overlay", "line_alpha", line_alpha))
     fixed = _alpha("upsample_overlay", "alpha", alpha)
-    _upsample_overlay(logits_chw, frame_bgr, palette_bgr, fixed, out, mask_out, None, *style, window, counts, regions)
+    about = pixel_format, colours.matrix, colours.full_range
+    _upsample_overlay(logits_chw, frame, palette_bgr, fixed, out, mask_out, None, *style, window, counts, regions, *about)
     return out
 
 
 def blend(
     mask: U8,
-    frame_bgr: U8,
+    frame: Image,
     palette_bgr: U8,
     alpha: Alpha = 0.5,
     out: U8 | None = None,
     *,
     line_palette_bgr: U8 | None = None,
     line_alpha: Alpha = 1.0,
+    pixel_format: str = "bgr",
+    colours: Colours = BT601,
     threads: int | None = None,
     counts: Counts | None = None,
     regions: object | None = None,
@@ -255,7 +265,7 @@ def blend(
 
     Args:
         mask: uint8, (H, W), C-contiguous.
-        frame_bgr: uint8, (H, W, 3), each row contiguous.
+        frame, pixel_format, colours: As in :func:`upsample_overlay`.
         palette_bgr: uint8, (C, 3), C-contiguous, 1 ≤ C ≤ 256.
         alpha, out, line_palette_bgr, line_alpha, threads: As in :func:`upsample_overlay`.
         counts, regions: See :func:`.counting.count_mask`.
@@ -266,9 +276,10 @@ def blend(
     Raises:
         TypeError, ValueError: an array or alpha is invalid.
     """
-    out = _output("blend", out, np.shape(frame_bgr))
+    out = _output("blend", out, _overlay_shape(frame, pixel_format))
     style = (_threads("blend", threads), line_palette_bgr, _alpha("blend", "line_alpha", line_alpha))
-    _blend(mask, frame_bgr, palette_bgr, _alpha("blend", "alpha", alpha), out, None, *style, counts, regions)
+    about = pixel_format, colours.matrix, colours.full_range
+    _blend(mask, frame, palette_bgr, _alpha("blend", "alpha", alpha), out, None, *style, counts, regions, *about)
     return out
 
 
@@ -355,6 +366,10 @@ def _size(function: str, size_hw: tuple[int, int]) -> tuple[int, int]:
     if not (1 <= height <= _MAX_SIDE and 1 <= width <= _MAX_SIDE):
         raise ValueError(f"{function}: size_hw must be 1 to {_MAX_SIDE} pixels, got {size_hw!r}; pass (height, width)")
     return height, width
+
+
+def _overlay_shape(frame: Image, pixel_format: str) -> tuple[int, ...]:
+    return np.shape(frame) if pixel_format == "bgr" else (*frame_hw(frame, pixel_format), 3)
 
 
 def _output(function: str, out: U8 | None, shape: tuple[Any, ...]) -> U8:

@@ -12,6 +12,7 @@ from ...core.spec import ModelSpec
 from ..areas.areas import AreaCounter
 from . import counting as counts
 from . import kernels
+from .colours import BT601, Colours, Image
 from .confidence import Confidence
 from .fit import frame_window
 from .result import Frame, Logits, Mask, Outs, Painted
@@ -67,18 +68,19 @@ class Painter:
     def paint(
         self,
         output: Logits | Mask,
-        frame: Frame,
+        frame: Image,
         pixel_format: str,
         mask: bool,
         overlay: bool,
         outs: Outs,
         origin: int,
+        colours: Colours = BT601,
     ) -> Painted:
         """Mask, overlay, confidence and areas of one frame.
 
         Args:
             output: float32 (C, h, w) logits or uint8 (H, W) labels, depending on the spec; not changed.
-            frame, pixel_format: See :class:`seg_edge.runtime.Segmenter`.
+            frame, pixel_format, colours: See :class:`seg_edge.runtime.Segmenter`.
             mask, overlay: Whether to compute the mask and the overlay.
             outs: Output arrays for the mask, uint8 (H, W), and the overlay, uint8 (H, W, 3); None allocates.
             origin: Number of the frame's source; logits are smoothed separately for each source.
@@ -89,7 +91,8 @@ class Painter:
         Raises:
             TypeError, ValueError: an array has a wrong dtype or shape.
         """
-        frame, size_hw, outs = self._bgr(frame, pixel_format, overlay, outs)
+        about = {"pixel_format": pixel_format, "colours": colours}
+        size_hw = kernels.frame_hw(frame, pixel_format)
         wanted, mask_out = mask, outs[0]
         if self._kept is not None:
             before = self._kept.get(origin)
@@ -97,12 +100,12 @@ class Painter:
             mask, outs = True, (before.mask if before is not None and fits else np.empty(size_hw, np.uint8), outs[1])
         counting = {} if self.counter is None else self.counter.arguments(size_hw)
         if self._spec.output == "labels":
-            painted = Painted(*self._from_labels(output, frame, mask, overlay, *outs, counting))  # type: ignore[arg-type]
+            painted = Painted(*self._from_labels(output, frame, about, mask, overlay, *outs, counting))  # type: ignore[arg-type]
         else:
             if self._smoothers is not None:
                 output = self._smoothers[origin](output)
             paint = self._surely if self._confidence is not None and (mask or overlay) else self._from_logits
-            painted = paint(output, frame, mask, overlay, *outs, counting)  # type: ignore[arg-type]
+            painted = paint(output, frame, about, mask, overlay, *outs, counting)  # type: ignore[arg-type]
         if self.counter is not None:
             painted = painted._replace(areas=self.counter.areas(counting["counts"], size_hw))
         if self._kept is None:
@@ -110,25 +113,24 @@ class Painter:
         self._kept[origin] = painted._replace(overlay_bgr=None)
         return painted._replace(mask=_copied(painted.mask, mask_out) if wanted else None)
 
-    def repeat(self, frame: Frame, pixel_format: str, mask: bool, overlay: bool, outs: Outs, origin: int) -> Painted:
+    def repeat(
+        self,
+        frame: Image,
+        pixel_format: str,
+        mask: bool,
+        overlay: bool,
+        outs: Outs,
+        origin: int,
+        colours: Colours = BT601,
+    ) -> Painted:
         """Paints the source's last mask, of a frame of the same size, again. Arguments as :meth:`paint`."""
         assert self._kept is not None
-        frame, _, (mask_out, out) = self._bgr(frame, pixel_format, overlay, outs)
+        mask_out, out = outs
         kept = self._kept[origin]
         assert kept.mask is not None
-        painted = self._blended(kept.mask, frame, overlay, out, {})
+        about = {"pixel_format": pixel_format, "colours": colours}
+        painted = self._blended(kept.mask, frame, about, overlay, out, {})
         return kept._replace(mask=_copied(kept.mask, mask_out) if mask else None, overlay_bgr=painted)
-
-    def _bgr(self, frame: Frame, pixel_format: str, overlay: bool, outs: Outs) -> tuple[Frame, tuple[int, int], Outs]:
-        """The frame as BGR, its size, and the outputs; without an overlay only the size of the frame matters."""
-        size_hw = kernels.frame_hw(frame, pixel_format)
-        if pixel_format != "bgr":
-            if overlay:  # convert into the overlay's array and paint in place, without another copy
-                frame = kernels.to_bgr(frame, pixel_format, outs[1], threads=self._threads)
-                outs = outs[0], frame
-            else:
-                frame = np.broadcast_to(np.uint8(0), (*size_hw, 3))
-        return frame, (frame.shape[0], frame.shape[1]), outs
 
     def count(self, mask: Mask) -> Areas | None:
         """The areas of a finished mask, uint8 (H, W), if they are wanted."""
@@ -141,7 +143,8 @@ class Painter:
     def _surely(
         self,
         logits: Logits,
-        frame_bgr: Frame,
+        frame: Image,
+        about: dict[str, Any],
         mask: bool,
         overlay: bool,
         mask_out: Mask | None,
@@ -151,7 +154,7 @@ class Painter:
         """The mask with its confidence; the overlay shows what is left of the mask."""
         wanted = self._confidence
         assert wanted is not None
-        size_hw = frame_bgr.shape[:2]
+        size_hw = kernels.frame_hw(frame, about["pixel_format"])
         window = frame_window(self._spec, size_hw)
         full = kernels.upsample_argmax(logits, size_hw, mask_out, window=window, threads=self._threads)
         sure = kernels.confidence(
@@ -164,15 +167,21 @@ class Painter:
             window=window,
             threads=self._threads,
         )
-        return Painted(full if mask else None, self._blended(full, frame_bgr, overlay, out, counting), sure)
+        return Painted(full if mask else None, self._blended(full, frame, about, overlay, out, counting), sure)
 
     def _blended(
-        self, mask: Mask, frame_bgr: Frame, overlay: bool, out: Frame | None, counting: dict[str, Any]
+        self,
+        mask: Mask,
+        frame: Image,
+        about: dict[str, Any],
+        overlay: bool,
+        out: Frame | None,
+        counting: dict[str, Any],
     ) -> Frame | None:
         """The overlay of a finished mask, if it is wanted; counts in any case."""
         if overlay:
-            arguments = {**self._style.arguments, **counting}
-            return kernels.blend(mask, frame_bgr, self._style.palette_bgr, out=out, threads=self._threads, **arguments)
+            arguments = {**about, **self._style.arguments, **counting}
+            return kernels.blend(mask, frame, self._style.palette_bgr, out=out, threads=self._threads, **arguments)
         if counting:
             counts.count_mask(mask, **counting, threads=self._threads)
         return None
@@ -180,14 +189,15 @@ class Painter:
     def _from_logits(
         self,
         logits: Logits,
-        frame_bgr: Frame,
+        frame: Image,
+        about: dict[str, Any],
         mask: bool,
         overlay: bool,
         mask_out: Mask | None,
         out: Frame | None,
         counting: dict[str, Any],
     ) -> Painted:
-        size_hw = frame_bgr.shape[:2]
+        size_hw = kernels.frame_hw(frame, about["pixel_format"])
         window = frame_window(self._spec, size_hw)
         if not overlay:
             if not mask:
@@ -200,11 +210,12 @@ class Painter:
             mask_out = np.empty(size_hw, np.uint8)
         painted = kernels.upsample_overlay(
             logits,
-            frame_bgr,
+            frame,
             self._style.palette_bgr,
             out=out,
             mask_out=mask_out if mask else None,
             window=window,
+            **about,
             threads=self._threads,
             **self._style.arguments,
             **counting,
@@ -214,14 +225,15 @@ class Painter:
     def _from_labels(
         self,
         labels: Mask,
-        frame_bgr: Frame,
+        frame: Image,
+        about: dict[str, Any],
         mask: bool,
         overlay: bool,
         mask_out: Mask | None,
         out: Frame | None,
         counting: dict[str, Any],
     ) -> Outs:
-        height, width = frame_bgr.shape[:2]
+        height, width = kernels.frame_hw(frame, about["pixel_format"])
         if mask_out is not None and (mask_out.dtype != np.uint8 or mask_out.shape != (height, width)):
             # OpenCV would silently allocate another array and leave the caller's array unchanged.
             raise ValueError(f"process: mask_out must be uint8 ({height}, {width}), got {mask_out.dtype} {mask_out.shape}")
@@ -231,7 +243,7 @@ class Painter:
         # EXACT maps pixel centres to pixel centres; plain INTER_NEAREST is off by up to half a pixel.
         resized = cv2.resize(labels, (width, height), dst=mask_out, interpolation=cv2.INTER_NEAREST_EXACT)
         full: Mask = np.asarray(resized, np.uint8)
-        return (full if mask else None), self._blended(full, frame_bgr, overlay, out, counting)
+        return (full if mask else None), self._blended(full, frame, about, overlay, out, counting)
 
 
 def _copied(mask: Mask | None, out: Mask | None) -> Mask:

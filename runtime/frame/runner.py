@@ -15,10 +15,11 @@ from ..engines.base import Engine
 from ..engines.requests import Ticket
 from ..gating.gate import Gate
 from . import kernels
+from .colours import BT601, Colours, Image
 from .confidence import Confidence
 from .inputs import NetworkInputs
 from .painter import Painter
-from .result import Frame, Logits, Outs, Result, check_frame
+from .result import Frame, Logits, Outs, Result, bgr_of, check_frame
 from .style import Style
 
 if TYPE_CHECKING:
@@ -114,51 +115,56 @@ class FrameRunner:
                 f"{self.engine.path}: takes batches of {batch} frames only; export it with batch 1 to run it frame by frame"
             )
 
-    def single_input(self, frame: Frame, pixel_format: str) -> Frame:
+    def single_input(self, frame: Image, pixel_format: str, colours: Colours = BT601) -> Frame:
         """The network's input for one frame: uint8 (1, H, W, 3), valid until the next call."""
-        return self.inputs.single(frame, pixel_format)
+        return self.inputs.single(frame, pixel_format, colours)
 
-    def logits(self, frame: Frame, pixel_format: str = "bgr") -> Logits:
+    def logits(self, frame: Image, pixel_format: str = "bgr", colours: Colours = BT601) -> Logits:
         """See :meth:`seg_edge.runtime.Segmenter.logits`."""
         if self.engine.spec.output != "logits":
             raise EngineError(
                 f"{self.engine.path}: exported with `head='labels'`, so it gives no logits; export it with `head='logits'`"
             )
         check_frame(frame, pixel_format)
-        logits: Logits = self.engine.infer(self.single_input(frame, pixel_format))[0].copy()
+        logits: Logits = self.engine.infer(self.single_input(frame, pixel_format, colours))[0].copy()
         return logits
 
     def process(
         self,
-        frame: Frame,
+        frame: Image,
         mask: bool,
         overlay: bool,
         outs: Outs = (None, None),
         pixel_format: str = "bgr",
+        colours: Colours = BT601,
         **about: Any,
     ) -> Result:
         """See :meth:`seg_edge.runtime.Segmenter.process`."""
         check_frame(frame, pixel_format)
-        about["pixel_format"] = pixel_format
-        # The device's kernels read BGR.
-        if self.device_path is not None and self._plain_alpha is not None and pixel_format == "bgr":
+        about |= {"pixel_format": pixel_format, "colours": colours}
+        started = perf_counter()
+        if self.device_path is not None and self._plain_alpha is not None:
+            # The device's kernels read BGR.
+            frame_bgr = bgr_of(frame, pixel_format, colours)
+            converted_ms = 1e3 * (perf_counter() - started)
             counted = self.painter.counter is not None
-            mask_out, out, stages_ms = self.device_path(frame, mask or counted, overlay, *outs, self._plain_alpha)
+            mask_out, out, stages_ms = self.device_path(frame_bgr, mask or counted, overlay, *outs, self._plain_alpha)
+            if frame_bgr is not frame:
+                stages_ms["pre"] += converted_ms
             areas = self.painter.count(mask_out) if counted and mask_out is not None else None
             return Result(frame, mask_out if mask else None, out, stages_ms, **about, areas=areas)
-        started = perf_counter()
-        inputs = self.single_input(frame, pixel_format)
+        inputs = self.single_input(frame, pixel_format, colours)
         origin = about.get("origin", 0)
         if self.gate is not None and not self._changed(self.gate, inputs[0], frame, about):
             prepared = perf_counter()
-            painted = self.painter.repeat(frame, pixel_format, mask, overlay, outs, origin)
+            painted = self.painter.repeat(frame, pixel_format, mask, overlay, outs, origin, colours)
             stages_ms = {"pre": 1e3 * (prepared - started), "post": 1e3 * (perf_counter() - prepared)}
             about |= {"confidence": painted.confidence, "areas": painted.areas, "computed": False}
             return Result(frame, *painted[:2], stages_ms, **about)
         prepared = perf_counter()
         output = self.engine.infer(inputs)[0]
         inferred = perf_counter()
-        painted = self.painter.paint(output, frame, pixel_format, mask, overlay, outs, origin)
+        painted = self.painter.paint(output, frame, pixel_format, mask, overlay, outs, origin, colours)
         done = perf_counter()
         stages_ms = {
             "pre": 1e3 * (prepared - started),
@@ -211,9 +217,10 @@ class FrameRunner:
         return Pending(tuple(frames), self.engine.start(inputs), buffer, pre_ms, computed)
 
     @staticmethod
-    def _changed(gate: Gate, input_bgr: Frame, frame: Frame, about: dict[str, Any]) -> bool:
+    def _changed(gate: Gate, input_bgr: Frame, frame: Image, about: dict[str, Any]) -> bool:
         time_s = about.get("time_s")
-        size = (frame.shape, about.get("pixel_format"))
+        pixel_format = about["pixel_format"]
+        size = (kernels.frame_hw(frame, pixel_format), pixel_format)
         return gate.changed(
             input_bgr, about.get("captured_s", 0.0) if time_s is None else time_s, size, about.get("origin", 0)
         )
@@ -251,7 +258,7 @@ class FrameRunner:
             stages_ms = {"pre": pending.pre_ms} if ticket is None else self._times(ticket, pending.pre_ms, begun)
             results = []
             for frame, wanted, arrays in zip(pending.frames, pending.computed, outs, strict=True):
-                arguments = (frame.image, frame.pixel_format, mask, overlay, arrays, frame.origin)
+                arguments = (frame.image, frame.pixel_format, mask, overlay, arrays, frame.origin, frame.colours)
                 painted = self.painter.paint(next(outputs), *arguments) if wanted else self.painter.repeat(*arguments)
                 spent_ms = {**stages_ms, "post": 1e3 * (perf_counter() - begun)}
                 about = about_frame(frame) | {"confidence": painted.confidence, "areas": painted.areas, "computed": wanted}
@@ -298,5 +305,6 @@ def about_frame(frame: SourceFrame) -> dict[str, Any]:
         "captured_s": frame.captured_s,
         "origin": frame.origin,
         "pixel_format": frame.pixel_format,
+        "colours": frame.colours,
         "time_s": frame.time_s,
     }

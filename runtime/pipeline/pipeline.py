@@ -23,6 +23,7 @@ from ...core.errors import InputError
 from ..areas.tally import AreaTally
 from ..frame.hud import Hud
 from ..frame.result import Outs, Result
+from ..frame.runner import about_frame
 from ..sinks.base import Run, Sink
 from ..sources.base import Source, SourceFrame
 from ..sources.opening import open_source
@@ -355,9 +356,7 @@ class Pipeline:
             if len(frames) > 1:
                 return self._segmenter.process_batch(frames, outs, **wanted)
             frame, (mask_out, out) = frames[0], outs[0]
-            about: dict[str, Any] = {"index": frame.index, "name": frame.name, "origin": frame.origin}
-            about |= {"captured_s": frame.captured_s, "pixel_format": frame.pixel_format, "time_s": frame.time_s}
-            return [self._segmenter.process(frame.image, **wanted, mask_out=mask_out, out=out, **about)]
+            return [self._segmenter.process(frame.image, **wanted, mask_out=mask_out, out=out, **about_frame(frame))]
         except BaseException:
             self._abandoned += len(frames)
             raise

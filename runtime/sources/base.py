@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..frame import kernels
+from ..frame.colours import BT601, Colours, Image, frame_hw
+from ..frame.result import bgr_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,33 +31,35 @@ class SourceFrame:
     """A frame from a source.
 
     Attributes:
-        image: uint8, each row contiguous, owned by the receiver. The shape depends on ``pixel_format``.
+        image: An array, or a tuple of the decoder's planes, which are read-only; rows are contiguous. See ``pixel_format``.
+            :attr:`image_bgr` is always an array.
         index: Number of the frame in the source, from 0.
         name: Name for output files, unique within the source.
         captured_s: Time at which the frame was in memory (``time.perf_counter``).
         origin: Number of the source if several are read together, else 0.
-        pixel_format: ``"bgr"`` (H, W, 3), ``"nv12"`` (3*H/2, W) or ``"yuyv"`` (H, W, 2).
+        pixel_format, colours: See :func:`seg_edge.runtime.frame.kernels.resize`.
         time_s: Presentation time, in seconds from the start of the source; None if the source states none. Of a live
             source, it goes on over new connections by the time that passed.
     """
 
-    image: npt.NDArray[np.uint8]
+    image: Image
     index: int
     name: str
     captured_s: float
     origin: int = 0
     pixel_format: str = "bgr"
     time_s: float | None = None
+    colours: Colours = BT601
 
     @property
     def size_hw(self) -> tuple[int, int]:
         """Height and width of the image, pixels."""
-        return kernels.frame_hw(self.image, self.pixel_format)
+        return frame_hw(self.image, self.pixel_format)
 
     @cached_property
     def image_bgr(self) -> npt.NDArray[np.uint8]:
         """uint8 (H, W, 3): the image itself if its format is BGR; otherwise converted on first access."""
-        return self.image if self.pixel_format == "bgr" else kernels.to_bgr(self.image, self.pixel_format)
+        return bgr_of(self.image, self.pixel_format, self.colours)
 
 
 class Source(ABC):

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from ..frame.colours import BT601, Colours, Image, frame_bytes, frame_of
 from . import grabber
 
 #: Seconds that a connection's process gets to exit before it is killed.
@@ -118,15 +119,16 @@ class About:
 
 
 class FeedFrame(NamedTuple):
-    """A received frame and its arrival time. The image is uint8 in ``pixel_format``, with contiguous rows.
+    """A received frame and its arrival time. The image is in ``pixel_format``, with contiguous rows.
 
     ``time_s`` is the presentation time in seconds since the connection's start, or None.
     """
 
-    image: npt.NDArray[np.uint8]
+    image: Image
     captured_s: float
     pixel_format: str = "bgr"
     time_s: float | None = None
+    colours: Colours = BT601
 
 
 class Feed(ABC):
@@ -357,19 +359,22 @@ class GrabberFeed(Feed):
     def next(self, until_s: float) -> FeedFrame:
         if self._unfilled:
             raise FeedLost("this OpenCV can't convert interlaced video; install PyAV: pip install av", final=True)
-        pixel_format, size_hw, captured_s, time_s, body = self._record(grabber.FRAME, until_s)
-        image = body.reshape(grabber.shape(pixel_format, *size_hw))
-        return FeedFrame(image, captured_s, pixel_format, None if math.isnan(time_s) else time_s)
+        pixel_format, colours, size_hw, captured_s, time_s, body = self._record(grabber.FRAME, until_s)
+        image = frame_of(body, pixel_format, *size_hw)
+        return FeedFrame(image, captured_s, pixel_format, None if math.isnan(time_s) else time_s, colours)
 
-    def _record(self, wanted: int, until_s: float) -> tuple[str, tuple[int, int], float, float, npt.NDArray[np.uint8]]:
+    def _record(
+        self, wanted: int, until_s: float
+    ) -> tuple[str, Colours, tuple[int, int], float, float, npt.NDArray[np.uint8]]:
         self._fill(until_s, memoryview(self._header))
-        magic, kind, code, height, width, captured_s, time_s, corrupt, length = grabber.HEADER.unpack(self._header)
-        if magic != grabber.MAGIC or max(height, width) > MAX_SIDE or code >= len(grabber.FORMATS):
+        magic, kind, code, matrix, full, height, width, captured_s, time_s, corrupt, length = grabber.HEADER.unpack(
+            self._header
+        )
+        known = code < len(grabber.FORMATS) and matrix < len(grabber.MATRICES)
+        if magic != grabber.MAGIC or max(height, width) > MAX_SIDE or not known:
             raise FeedLost("its process wrote something else than frames")
         pixel_format = grabber.FORMATS[code]
-        fits = (
-            length == math.prod(grabber.shape(pixel_format, height, width)) if kind == grabber.FRAME else length <= _MAX_TEXT
-        )
+        fits = length == frame_bytes(pixel_format, height, width) if kind == grabber.FRAME else length <= _MAX_TEXT
         if not fits or not length:
             raise FeedLost("its process wrote something else than frames")
         body = np.empty(length, np.uint8)
@@ -377,7 +382,8 @@ class GrabberFeed(Feed):
         self._fill(max(until_s, perf_counter() + 1), body.data)
         if kind == wanted:
             self.corrupt = max(corrupt, self.corrupt)
-            return pixel_format, (height, width), captured_s, time_s, body
+            colours = Colours(grabber.MATRICES[matrix], bool(full))
+            return pixel_format, colours, (height, width), captured_s, time_s, body
         if kind == grabber.INFO:
             told = json.loads(body.tobytes())
             self.video = told["video"]

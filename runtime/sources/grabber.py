@@ -20,15 +20,16 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-#: magic, kind, pixel format, height, width, captured (``time.perf_counter``: one clock for all processes of a machine),
-#: presentation time in seconds (NaN: unknown), number of damaged packets so far, length.
-HEADER = struct.Struct("<4sBBxxIIddIQ")
+#: magic, kind, pixel format, matrix, 1 for full range, height, width, captured (``time.perf_counter``: one clock for all
+#: processes of a machine), presentation time in seconds (NaN: unknown), number of damaged packets so far, length.
+HEADER = struct.Struct("<4sBBBBIIddIQ")
 MAGIC = b"SegF"
 #: READY: the library is loaded, the connection begins. INFO: JSON with ``video`` and ``notes``. ENDED: the stream's own
 #: end. REFUSED: as FAILED, and another attempt would fail in the same way.
 OPENED, FRAME, FAILED, READY, INFO, ENDED, REFUSED = range(1, 8)
-#: Pixel formats; a record holds the index.
-FORMATS = ("bgr", "nv12", "yuyv")
+#: Pixel formats and matrices, as in ``frame/colours.py``; a record holds the index. Planes follow each other.
+FORMATS = ("bgr", "nv12", "yuyv", "i420", "i422", "i444", "i010", "i210", "i410", "i012", "i212", "i412", "p010")
+MATRICES = ("bt601", "bt709", "bt2020", "smpte240m", "fcc")
 #: Camera formats that are not converted here, because the network's resize reads them: OpenCV's name → ours.
 RAW = {"NV12": "nv12", "YUYV": "yuyv", "YUY2": "yuyv"}
 #: Seconds from the parent's exit to the forced end of this process.
@@ -38,7 +39,7 @@ _MISSES = 30
 
 
 def shape(pixel_format: str, height: int, width: int) -> tuple[int, ...]:
-    """Shape of the array for an image of ``height`` × ``width`` pixels."""
+    """Shape of the array that a camera delivers for an image of ``height`` × ``width`` pixels."""
     if pixel_format == "nv12":
         return height * 3 // 2, width
     return height, width, 3 if pixel_format == "bgr" else 2
@@ -53,11 +54,14 @@ def send(
     pixel_format: str = "bgr",
     time_s: float = float("nan"),
     corrupt: int = 0,
+    matrix: str = "bt601",
+    full_range: bool = False,
 ) -> None:
-    """Writes one record. ``body`` is any C-contiguous buffer and is not copied."""
-    view = memoryview(body).cast("B")
-    code = FORMATS.index(pixel_format)
-    parts = [memoryview(HEADER.pack(MAGIC, kind, code, *size_hw, captured_s, time_s, corrupt, len(view))), view]
+    """Writes one record. ``body`` is any C-contiguous buffer, or a list of them, and is not copied."""
+    views = [memoryview(part).cast("B") for part in (body if isinstance(body, list) else [body])]
+    codes = FORMATS.index(pixel_format), MATRICES.index(matrix), int(full_range)
+    length = sum(map(len, views))
+    parts = [memoryview(HEADER.pack(MAGIC, kind, *codes, *size_hw, captured_s, time_s, corrupt, length)), *views]
     while parts:
         written = os.writev(fd, parts)
         while parts and written >= len(parts[0]):

@@ -160,10 +160,9 @@ class LiveSource(Source):
                     self._wake.sleep(self._pause_s())
         except Cancelled:
             return None
-        image, captured_s, pixel_format, time_s = received
-        frame = SourceFrame(
-            image, index, f"frame_{index:06d}", captured_s, 0, pixel_format, self._time_s(time_s, captured_s)
-        )
+        image, captured_s, pixel_format, time_s, colours = received
+        shown_s = self._time_s(time_s, captured_s)
+        frame = SourceFrame(image, index, f"frame_{index:06d}", captured_s, 0, pixel_format, shown_s, colours)
         self._hear()
         self._found(frame.size_hw)
         return frame

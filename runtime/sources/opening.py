@@ -22,7 +22,7 @@ def open_source(
     """Opens a source by name.
 
     >>> with open_source("street.mp4") as source:
-    ...     next(iter(source)).image.shape
+    ...     next(iter(source)).image_bgr.shape
     (64, 96, 3)
 
     Args:

@@ -13,11 +13,14 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from ...core.errors import SourceError
+from ..frame.colours import BT601, Colours, Image
 from .base import Source, SourceFrame, logger, quiet_opencv
 from .options import VideoOptions
+
+#: A frame, its time in seconds, its pixel format and its colours.
+Found = tuple[Image, "float | None", str, Colours]
 
 
 class VideoSource(Source):
@@ -38,8 +41,8 @@ class VideoSource(Source):
                 now = perf_counter()
             if found is None:
                 break
-            image, time_s = found
-            yield SourceFrame(image, index, f"{stem}_{index:06d}", now, time_s=time_s)
+            image, time_s, pixel_format, colours = found
+            yield SourceFrame(image, index, f"{stem}_{index:06d}", now, 0, pixel_format, time_s, colours)
             index += 1
         if not index:
             raise SourceError(f"source {self.text}: not one frame can be decoded; {self._why_nothing()}")
@@ -56,8 +59,8 @@ class VideoSource(Source):
                 self._reading.release()
 
     @abstractmethod
-    def _read(self) -> tuple[npt.NDArray[np.uint8], float | None] | None:
-        """The next frame, BGR, and its time in seconds; None at the end."""
+    def _read(self) -> Found | None:
+        """The next frame; None at the end."""
 
     @abstractmethod
     def _release(self) -> None:
@@ -89,9 +92,9 @@ class OpenCvVideoSource(VideoSource):
         fourcc = "".join(chr(code >> shift & 0x7F) for shift in (0, 8, 16, 24)).strip("\0") or None
         self.video = {"reader": f"OpenCV {cv2.__version__}", "decoder": None, "codec": fourcc, "pixel_format": "bgr"}
 
-    def _read(self) -> tuple[npt.NDArray[np.uint8], float | None] | None:
+    def _read(self) -> Found | None:
         more, image = self._capture.read()
-        return (np.asarray(image, np.uint8), None) if more else None
+        return (np.asarray(image, np.uint8), None, "bgr", BT601) if more else None
 
     def _release(self) -> None:
         self._capture.release()
@@ -122,7 +125,7 @@ class AvVideoSource(VideoSource):
         self._closed = False
         self._hear()
 
-    def _read(self) -> tuple[npt.NDArray[np.uint8], float | None] | None:
+    def _read(self) -> Found | None:
         if self._closed:
             return None
         try:
@@ -133,7 +136,9 @@ class AvVideoSource(VideoSource):
             self.corrupt = self._reader.corrupt
         if self._reader.take_change():
             self._hear()
-        return picture
+        if picture is None:
+            return None
+        return picture.image, picture.time_s, picture.pixel_format, Colours(picture.matrix, picture.full_range)
 
     def _release(self) -> None:
         if not self._closed:
@@ -169,12 +174,12 @@ class WebpSource(VideoSource):
             "reader": f"OpenCV {cv2.__version__}", "decoder": "libwebp", "codec": "webp", "pixel_format": "bgr",
         }  # fmt: skip
 
-    def _read(self) -> tuple[npt.NDArray[np.uint8], float | None] | None:
+    def _read(self) -> Found | None:
         found = next(self._pictures, None)
         if found is None:
             return None
         image, time_s = found
-        return np.ascontiguousarray(image[..., :3]), time_s  # without the transparency
+        return np.ascontiguousarray(image[..., :3]), time_s, "bgr", BT601  # without the transparency
 
     def _release(self) -> None:
         self._pictures = iter([])

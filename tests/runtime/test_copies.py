@@ -138,6 +138,7 @@ def test_a_video_files_frames(tiny_model, tmp_path, monkeypatch):
         handed = recorded(source, monkeypatch)
         Pipeline(source, segmenter).run(lambda result: seen.append(result.frame))
     assert len(seen) == 12
+    assert all(isinstance(each, tuple) and len(each) == 3 for each in seen)
     assert all(ours is theirs for ours, theirs in zip(seen, handed, strict=True))
 
 
@@ -166,8 +167,8 @@ def test_the_count_would_see_a_copy(tiny_model, monkeypatch):
     """The test of the test: a stage that copies is caught."""
     resize = NetworkInputs.resize
 
-    def copies(self, frame, pixel_format, out):
-        resize(self, frame.copy(), pixel_format, out)
+    def copies(self, frame, pixel_format, out, colours):
+        resize(self, frame.copy(), pixel_format, out, colours)
 
     monkeypatch.setattr(NetworkInputs, "resize", copies)
     watch = Watch()

@@ -9,7 +9,9 @@ import pytest
 
 from seg_edge.core.errors import UnknownNameError
 from seg_edge.runtime import CallbackSink, Pipeline, Segmenter, Source, SourceFrame, open_sink, open_source
+from seg_edge.runtime.engines import open_engine
 from seg_edge.runtime.frame import kernels
+from seg_edge.runtime.frame.colours import Colours
 
 FORMATS = ("nv12", "yuyv")
 
@@ -53,17 +55,70 @@ def test_rows_that_lie_apart(seg, pixel_format):
     )
 
 
-def test_the_overlay_is_the_only_picture_that_is_made(seg, monkeypatch):
-    """A mask alone converts nothing; an overlay is converted once, into the array that it is painted in."""
+def test_no_other_picture_is_made(seg, monkeypatch):
+    """Neither a mask nor an overlay converts the frame as a whole; what asks for BGR gets it."""
     made = []
     to_bgr = kernels.to_bgr
     monkeypatch.setattr(kernels, "to_bgr", lambda *a, **k: made.append(to_bgr(*a, **k)) or made[-1])
     frame, out = draw("nv12", 64, 80), np.empty((64, 80, 3), np.uint8)
     seg.process(frame, overlay=False, pixel_format="nv12")
-    assert made == []
     result = seg.process(frame, out=out, pixel_format="nv12")
-    assert len(made) == 1
-    assert made[0] is out is result.overlay_bgr
+    assert made == []
+    assert out is result.overlay_bgr
+    assert result.frame_bgr is result.frame_bgr is made[0]
+
+
+def test_colours_reach_the_network_and_the_overlay(seg):
+    frame, colours = draw("nv12", 64, 80), Colours("bt709", True)
+    planes = frame[:64], frame[64:]
+    bgr = kernels.to_bgr(frame, "nv12", colours=colours)
+    expected = seg.process(bgr)
+    for image in (frame, planes):
+        result = seg.process(image, pixel_format="nv12", colours=colours)
+        np.testing.assert_array_equal(result.mask, expected.mask)
+        np.testing.assert_array_equal(result.overlay_bgr, expected.overlay_bgr)
+        np.testing.assert_array_equal(result.frame_bgr, bgr)
+        pending = seg.start([SourceFrame(image, 0, "f", 0.0, pixel_format="nv12", colours=colours)])
+        (later,) = seg.finish(pending, [(None, None)])
+        np.testing.assert_array_equal(later.overlay_bgr, expected.overlay_bgr)
+        assert later.colours == colours
+    if seg.spec.output == "logits":
+        np.testing.assert_array_equal(seg.logits(frame, pixel_format="nv12", colours=colours), seg.logits(bgr))
+
+
+def test_the_devices_own_path_gets_bgr(tiny_onnx, tmp_path, monkeypatch):
+    tiny_onnx(tmp_path / "m.onnx")
+    engine, seen = open_engine(tmp_path / "m.onnx"), []
+
+    def way(frame, mask, overlay, mask_out, out, alpha):
+        seen.append(frame)
+        return None, None, {"pre": 0.0}
+
+    monkeypatch.setattr(type(engine), "frame_path", lambda self: way)
+    frame = draw("nv12", 64, 80)
+    with Segmenter(engine) as segmenter:
+        assert segmenter.process(frame, pixel_format="nv12").stages_ms["pre"] > 0
+    np.testing.assert_array_equal(seen[0], kernels.to_bgr(frame, "nv12"))
+
+
+PLANES = (np.zeros((6, 4), np.uint8), np.zeros((3, 2), np.uint8), np.zeros((3, 2), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("frame", "pixel_format", "kind", "message"),
+    [
+        (PLANES[0], "i420", TypeError, "a tuple of uint8 planes, I420, got ndarray"),
+        (PLANES, "i010", TypeError, "a tuple of uint16 planes, I010, got .'uint8', 'uint8', 'uint8'."),
+        (PLANES[:2], "i420", ValueError, r"planes of .*\(3, 2\).* got \[\(6, 4\), \(3, 2\)\]"),
+        (PLANES, "i444", ValueError, "planes of .*I444"),
+        ((), "i420", ValueError, "got ..;"),
+        ((PLANES[0][:0], *PLANES[1:]), "i420", ValueError, "their chroma"),
+        ((PLANES[0], np.zeros((3, 4), np.uint8)[:, ::2], PLANES[2]), "i420", ValueError, "planes must have contiguous rows"),
+    ],
+)
+def test_wrong_planes(seg, frame, pixel_format, kind, message):
+    with pytest.raises(kind, match=message):
+        seg(frame, pixel_format=pixel_format)
 
 
 @pytest.mark.parametrize(

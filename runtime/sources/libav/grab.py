@@ -77,20 +77,22 @@ def _send_frames(
     pace: Pace | None,
     leaving: threading.Event,
 ) -> None:
-    for image, time_s in pictures:
+    for picture in pictures:
         now = time.perf_counter()
         if reader.take_change():
             send(fd, INFO, json.dumps({"video": reader.describe(), "notes": reader.notes}).encode())
             reader.notes.clear()
         if pace is not None:
-            pace.wait(time_s)
+            pace.wait(picture.time_s)
             now = time.perf_counter()
         if leaving.is_set():
             return
-        body = image if image.flags.c_contiguous else np.ascontiguousarray(image)
+        parts = picture.image if isinstance(picture.image, tuple) else (picture.image,)
+        body = [part if part.flags.c_contiguous else np.ascontiguousarray(part) for part in parts]
         # Motion JPEG has no times: its demuxer counts frames, at an assumed rate.
-        stamp = math.nan if reader.name in _TIMELESS and not reader.finite else time_s
-        send(fd, FRAME, body, image.shape[:2], now, "bgr", stamp, reader.corrupt)
+        stamp = math.nan if reader.name in _TIMELESS and not reader.finite else picture.time_s
+        colours = picture.matrix, picture.full_range
+        send(fd, FRAME, body, parts[0].shape[:2], now, picture.pixel_format, stamp, reader.corrupt, *colours)
 
 
 def _started(address: str, config: dict[str, Any]) -> tuple[Reader, Iterator[Picture]]:

@@ -1,4 +1,8 @@
-"""How decoded frames become BGR images: deinterlacing, orientation, pixel aspect, colours. Filters of FFmpeg do it."""
+"""How decoded frames are handed out: deinterlaced, upright, with square pixels, in colours that the kernels can read.
+
+Where the decoder's planes are such frames already, they are handed out as they lie in memory. Filters of FFmpeg do the rest,
+and convert what the kernels don't read to BGR.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import av.filter
@@ -43,6 +47,16 @@ PRIMARIES = {
     1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 10: "smpte428",
     11: "smpte431", 12: "smpte432", 22: "ebu3213",
 }  # fmt: skip
+#: Pixel formats of FFmpeg → the kernels' names (``frame/colours.py``). Words are little-endian, as every machine here is.
+PLANES = {
+    "yuv420p": "i420", "yuvj420p": "i420", "yuv422p": "i422", "yuvj422p": "i422", "yuv444p": "i444", "yuvj444p": "i444",
+    "yuv420p10le": "i010", "yuv422p10le": "i210", "yuv444p10le": "i410",
+    "yuv420p12le": "i012", "yuv422p12le": "i212", "yuv444p12le": "i412",
+    "nv12": "nv12", "p010le": "p010",
+}  # fmt: skip
+#: Of these, those that stay what they are when the image is deinterlaced or turned.
+_TURNED = ("yuv420p", "yuv444p", "yuv420p10le", "yuv444p10le", "yuv420p12le", "yuv444p12le")
+_KERNELS_MATRIX = {"bt709": "bt709", "bt601": "bt601", "fcc": "fcc", "smpte240m": "smpte240m", "bt2020": "bt2020"}
 _UNTAGGED, _YCGCO = 2, 8  # AVCOL_SPC_UNSPECIFIED, AVCOL_SPC_YCGCO
 _FULL = 2  # AVCOL_RANGE_JPEG
 _MAX_SIDE = 16384
@@ -50,6 +64,25 @@ _MAX_SIDE = 16384
 
 class Unsupported(Exception):
     """The frames can't be converted; ``str(error)`` states the reason and the remedy."""
+
+
+Plane = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+class Picture(NamedTuple):
+    """A frame, and its presentation time in seconds from the start of the video.
+
+    Attributes:
+        image: BGR (H, W, 3), or the planes of ``pixel_format`` (``frame/colours.py``), read-only memory of the decoder. Rows
+            are contiguous.
+        matrix, full_range: Colours of planes.
+    """
+
+    image: npt.NDArray[np.uint8] | tuple[Plane, ...]
+    time_s: float
+    pixel_format: str = "bgr"
+    matrix: str = "bt601"
+    full_range: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +96,7 @@ class Look:
         turn: Filters that orient the image as the display matrix says.
         aspect: Width of a pixel ÷ its height.
         interlaced: Deinterlace frames that are marked as interlaced.
+        lying: Its planes can be read as they lie in memory: rows in ascending order.
     """
 
     width: int
@@ -73,6 +107,18 @@ class Look:
     turn: tuple[str, ...]
     aspect: Fraction
     interlaced: bool
+    lying: bool = True
+
+    @property
+    def planes(self) -> str | None:
+        """The kernels' name of the format in which frames are handed out; None for BGR."""
+        name = PLANES.get(self.pixel_format)
+        if name is None or MATRICES[self.matrix][1] not in _KERNELS_MATRIX or self.aspect != 1:
+            return None
+        if not self.interlaced and not self.turn:
+            return name if self.lying else None
+        # A vertical flip of FFmpeg leaves the rows in descending order.
+        return name if self.pixel_format in _TURNED and "vflip" not in self.turn else None
 
     @property
     def shown_wh(self) -> tuple[int, int]:
@@ -87,9 +133,11 @@ class Look:
         return (height, width) if any(step.startswith("transpose") for step in self.turn) else (width, height)
 
     def filters(self) -> list[tuple[str, str]]:
-        """Names and arguments of the filters, in order."""
+        """Names and arguments of the filters, in order; none where the decoder's frame is handed out."""
         steps = [("bwdif", "mode=send_frame:deint=interlaced")] if self.interlaced else []
         steps += [(name, arguments) for name, _, arguments in (step.partition("=") for step in self.turn)]
+        if self.planes:
+            return [*steps, ("format", self.pixel_format)] if steps else []
         level = "full" if self.full_range else "limited"
         if self.matrix == _YCGCO:
             # The scaler doesn't know YCgCo and would take BT.601.
@@ -139,6 +187,10 @@ class Converter:
 
     def __init__(self, look: Look, time_base: Fraction, matches: tuple[int, int]) -> None:
         self.look = look
+        self._graph: Any = None
+        self._hide = False
+        if not look.filters():
+            return
         graph = av.filter.Graph()
         shape = f"video_size={look.width}x{look.height}:pix_fmt={look.pixel_format}:time_base={time_base}"
         # FFmpeg's scaler refuses to pass YCgCo on to the filter that can convert it, unless its name is hidden.
@@ -150,7 +202,11 @@ class Converter:
         self._graph = graph
 
     def convert(self, frame: Any | None) -> Iterator[Any]:
-        """Puts a frame in (None: the end) and yields the BGR frames that come out."""
+        """Puts a frame in (None: the end) and yields the frames that come out."""
+        if self._graph is None:
+            if frame is not None:
+                yield frame
+            return
         if self._hide and frame is not None:
             frame.colorspace = _UNTAGGED
         self._graph.vpush(frame)
@@ -182,12 +238,25 @@ def look_of(frame: Any, aspect: Fraction, turn: tuple[str, ...], interlaced: boo
     full = int(frame.color_range) == _FULL or name.startswith("yuvj")
     if name.startswith("gray") and not int(frame.color_range):
         full = True  # as the ffmpeg program takes grey without a tag
-    return Look(frame.width, frame.height, name, matrix, full, turn, aspect, interlaced)
+    lying = all(plane.line_size > 0 for plane in frame.planes)
+    return Look(frame.width, frame.height, name, matrix, full, turn, aspect, interlaced, lying)
 
 
-def image_of(frame: Any) -> npt.NDArray[np.uint8]:
-    """The memory of a BGR frame as an array (H, W, 3) with contiguous rows; not copied."""
-    plane = frame.planes[0]
-    shape, strides = (frame.height, frame.width, 3), (plane.line_size, 3, 1)
-    image: npt.NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=plane, strides=strides)
-    return image
+def picture_of(frame: Any, look: Look, time_s: float) -> Picture:
+    """The memory of a frame that a :class:`Converter` yields; not copied."""
+    if look.planes is None:
+        plane = frame.planes[0]
+        shape, strides = (frame.height, frame.width, 3), (plane.line_size, 3, 1)
+        image: npt.NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=plane, strides=strides)
+        return Picture(image, time_s)
+    planes = tuple(_samples(plane, look.planes, number) for number, plane in enumerate(frame.planes))
+    return Picture(planes, time_s, look.planes, MATRICES[look.matrix][1], look.full_range)
+
+
+def _samples(plane: Any, pixel_format: str, number: int) -> Plane:
+    pairs = number == 1 and pixel_format in ("nv12", "p010")
+    dtype = np.dtype(np.uint16 if pixel_format[1:] in ("010", "210", "410", "012", "212", "412") else np.uint8)
+    shape = (plane.height, plane.width * (2 if pairs else 1))
+    samples: Plane = np.ndarray(shape, dtype, buffer=plane, strides=(plane.line_size, dtype.itemsize))
+    samples.flags.writeable = False  # the decoder may still predict other frames from this one
+    return samples

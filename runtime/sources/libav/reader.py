@@ -1,19 +1,17 @@
-"""Reads a video: every frame with its time, upright, in BGR. One class for files and for network streams."""
+"""Reads a video: every frame with its time, upright. One class for files and for network streams."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
-import numpy as np
-import numpy.typing as npt
 
 from . import hardware
 from .network import SEGMENTED
-from .picture import HDR, MATRICES, PRIMARIES, Converter, Look, Unsupported, image_of, look_of, orientation
+from .picture import HDR, MATRICES, PRIMARIES, Converter, Look, Picture, Unsupported, look_of, orientation, picture_of
 
 #: Damaged packets in a row after which reading ends.
 _MOST_DAMAGED = 1000
@@ -41,13 +39,6 @@ class CannotOpen(Exception):
     def __init__(self, reason: str, *, final: bool = False, invalid: bool = False) -> None:
         super().__init__(reason)
         self.final, self.invalid = final, invalid
-
-
-class Picture(NamedTuple):
-    """A frame: BGR (H, W, 3) with contiguous rows, and its presentation time in seconds from the start of the video."""
-
-    image: npt.NDArray[np.uint8]
-    time_s: float
 
 
 class Reader:
@@ -300,7 +291,7 @@ class Reader:
         if self._converter is None:
             return
         for shown in self._converter.convert(frame):
-            yield Picture(image_of(shown), self._time_s(shown))
+            yield picture_of(shown, self._converter.look, self._time_s(shown))
 
     def _time_s(self, frame: Any) -> float:
         """Seconds from the container's start; never less than for the frame before."""
@@ -309,7 +300,7 @@ class Reader:
         if frame.pts is None or frame.pts < _NO_TIME:
             time_s = 0.0 if last_s is None else last_s + step_s
         else:
-            base = frame.time_base
+            base = frame.time_base or self._stream.time_base
             time_s = frame.pts * base.numerator / base.denominator - self._start_s + self._offset_s
             if last_s is not None and time_s < last_s - _BACK_S:
                 self._offset_s += last_s + step_s - time_s

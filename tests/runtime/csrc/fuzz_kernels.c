@@ -95,12 +95,12 @@ typedef struct {
   enum { RESIZE, LOGITS, LABELS, OPERATIONS } operation;
   size_t h, w, dst_h, dst_w, classes, frame_stride, out_stride;
   se_resize_rule rule;
-  se_frame_format format;
-  size_t chroma_stride, top, left, view_h, view_w, of_h, of_w;
+  se_frame src; /* RESIZE: its input; else a source of the painting, where it is no BGR */
+  size_t top, left, view_h, view_w, of_h, of_w;
   se_logits_type type;
   int in_place, want_mask, want_overlay, want_lines;
   void *logits;
-  uint8_t *frame, *chroma, *palette, *line_palette, *labels; /* inputs */
+  uint8_t *frame, *chroma, *chroma_v, *palette, *line_palette, *labels; /* inputs */
   uint16_t alpha[SE_MAX_CLASSES], line_alpha[SE_MAX_CLASSES];
   uint8_t *out_start, *mask_start; /* what outputs hold before */
   size_t out_bytes, mask_bytes;
@@ -110,6 +110,24 @@ static void draw_alpha(uint16_t *alpha, size_t classes) {
   const uint16_t all = (uint16_t)(draw() % 4 ? draw() % 257 : draw() % 2 * 256);
   const int each = draw() % 2;
   for (size_t i = 0; i < classes; i++) alpha[i] = each ? (uint16_t)(draw() % 257) : all;
+}
+
+/* A frame of any format and colours, h x w (YUYV: one more column for an odd w), its planes in blocks of their own. */
+static void draw_frame(job *j, size_t h, size_t w) {
+  se_frame *f = &j->src;
+  *f = (se_frame){.format = draw() % 6, .h = h, .w = w, .matrix = draw() % 5, .full_range = draw() % 2};
+  if (f->format == SE_FRAME_YUYV) f->w += w % 2;
+  const int deep = f->format != SE_FRAME_BGR && f->format != SE_FRAME_YUYV && draw() % 2;
+  if (deep) f->bits = (unsigned)between(9, 14), f->low = (unsigned)between(0, 16 - f->bits);
+  const size_t sample = deep ? 2 : 1, packed = f->format == SE_FRAME_BGR ? 3 : f->format == SE_FRAME_YUYV ? 2 : 1;
+  const int halved = f->format == SE_FRAME_NV12 || f->format == SE_FRAME_I420;
+  const size_t rows = halved ? (f->h + 1) / 2 : f->h, columns = f->format == SE_FRAME_I444 ? f->w : (f->w + 1) / 2;
+  const size_t row = sample * columns * (f->format == SE_FRAME_NV12 ? 2 : 1);
+  f->stride = sample * packed * f->w + 2 * (draw() % 2 ? between(0, 35) : 0);
+  f->chroma_stride = row + 2 * (draw() % 2 ? between(0, 35) : 0);
+  f->data = j->frame = noise((f->h - 1) * f->stride + sample * packed * f->w);
+  if (packed == 1) f->chroma = j->chroma = noise((rows - 1) * f->chroma_stride + row);
+  if (packed == 1 && f->format != SE_FRAME_NV12) f->chroma_v = j->chroma_v = noise((rows - 1) * f->chroma_stride + row);
 }
 
 static job draw_job(void) {
@@ -123,24 +141,25 @@ static job draw_job(void) {
     j.top = between(0, j.of_h - 1), j.left = between(0, j.of_w - 1);
     j.view_h = between(1, j.of_h - j.top), j.view_w = between(1, j.of_w - j.left);
   }
-  if (j.operation == RESIZE) j.format = draw() % 3;
-  if (j.format != SE_FRAME_BGR) j.h = (j.h + 1) / 2 * 2, j.w = (j.w + 1) / 2 * 2;
   draw_alpha(j.alpha, j.classes);
   draw_alpha(j.line_alpha, j.classes);
   j.want_mask = j.operation == LOGITS && draw() % 2;
   j.want_overlay = !j.want_mask || draw() % 2;
   j.want_lines = draw() % 2;
   j.in_place = j.operation != RESIZE && draw() % 4 == 0;
-  const size_t frame_h = j.operation == RESIZE ? j.h : j.dst_h, frame_w = j.operation == RESIZE ? j.w : j.dst_w;
-  const size_t pixel = j.format == SE_FRAME_NV12 ? 1 : j.format == SE_FRAME_YUYV ? 2 : 3;
-  j.frame_stride = pixel * frame_w + (draw() % 2 ? between(0, 70) : 0);
-  j.chroma_stride = frame_w + (draw() % 2 ? between(0, 70) : 0);
+  if (j.operation == RESIZE) {
+    draw_frame(&j, j.h, j.w);
+    j.w = j.src.w;
+  } else {
+    draw_frame(&j, j.dst_h, j.dst_w);
+    j.dst_w = j.src.w;
+  }
+  j.in_place = j.in_place && j.src.format == SE_FRAME_BGR;
+  j.frame_stride = j.src.stride;
   j.out_stride = j.in_place ? j.frame_stride : 3 * j.dst_w + (draw() % 2 ? between(0, 70) : 0);
   j.mask_bytes = j.dst_h * j.dst_w;
   j.out_bytes = (j.dst_h - 1) * j.out_stride + 3 * j.dst_w;
   j.logits = as_type(draw_logits(j.classes * j.h * j.w), j.classes * j.h * j.w, j.type);
-  j.frame = noise((frame_h - 1) * j.frame_stride + pixel * frame_w);
-  j.chroma = j.format == SE_FRAME_NV12 ? noise((frame_h / 2 - 1) * j.chroma_stride + frame_w) : NULL;
   j.palette = noise(3 * j.classes);
   j.line_palette = noise(3 * j.classes);
   j.labels = noise(j.mask_bytes);
@@ -164,8 +183,12 @@ static se_paint_job paint_job(const job *j, uint8_t *out, uint8_t *mask) {
   }
   if (j->want_mask) paint.mask = mask;
   if (!j->want_overlay) return paint;
-  paint.frame = j->in_place ? out : j->frame;
-  paint.frame_stride = j->frame_stride;
+  if (j->src.format == SE_FRAME_BGR) {
+    paint.frame = j->in_place ? out : j->frame;
+    paint.frame_stride = j->frame_stride;
+  } else {
+    paint.source = &j->src;
+  }
   paint.overlay = out;
   paint.overlay_stride = j->out_stride;
   paint.palette = j->palette;
@@ -187,13 +210,7 @@ enum { WHOLE, PIECES, THREADS, WAYS };
 
 static void run(const job *j, const se_kernels *isa, int way, uint8_t *out, uint8_t *mask) {
   const se_paint_job paint = paint_job(j, out, mask);
-  const se_frame src = {.format = j->format,
-                        .h = j->h,
-                        .w = j->w,
-                        .data = j->frame,
-                        .stride = j->frame_stride,
-                        .chroma = j->chroma,
-                        .chroma_stride = j->chroma_stride};
+  const se_frame src = j->src;
   const size_t threads = between(2, 5);
   void *start, *tables_start = NULL;
   if (way == THREADS && j->operation == RESIZE) {
@@ -236,6 +253,7 @@ static void free_job(job *j) {
   free(j->logits);
   free(j->frame);
   free(j->chroma);
+  free(j->chroma_v);
   free(j->palette);
   free(j->line_palette);
   free(j->labels);

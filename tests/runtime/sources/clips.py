@@ -17,6 +17,10 @@ import numpy as np
 #: Moving pictures with fine detail, one colour of each kind, and a clock.
 SOURCE = "testsrc2=s={w}x{h}:r={r}:d={d}"
 INTERLACED = "tinterlace=interleave_top"
+#: Flags of the program's scaler: by default, and to convert exactly, a sample of chroma serving all of its pixels, as the
+#: kernels do with the decoder's planes. By default it is up to 4 levels from exact.
+DEFAULT = "bicubic"
+EXACT = "neighbor+accurate_rnd+full_chroma_int+full_chroma_inp"
 BWDIF = "bwdif=mode=send_frame:deint=interlaced"
 
 
@@ -165,10 +169,10 @@ def make(clip: Clip, folder: Path) -> Path:
     return out
 
 
-def decoded(clip: Clip, path: Path) -> tuple[list[float], list[np.ndarray]]:
-    """Times and frames (BGR) that the ffmpeg program decodes."""
+def decoded(clip: Clip, path: Path, flags: str = DEFAULT) -> tuple[list[float], list[np.ndarray]]:
+    """Times and frames (BGR) that the ffmpeg program decodes, with these flags of its scaler."""
     colours = f"in_color_matrix={clip.matrix}:in_range={clip.level}:" if clip.matrix else ""
-    steps = [clip.before, f"scale={clip.shown and clip.shown + chr(58)}{colours}flags=bicubic", "format=bgr24", "showinfo"]
+    steps = [clip.before, f"scale={clip.shown and clip.shown + chr(58)}{colours}flags={flags}", "format=bgr24", "showinfo"]
     words = ["-i", str(path), "-map", "0:v:0", "-vsync", "passthrough"]
     words += ["-vf", ",".join(filter(None, steps)), "-f", "rawvideo", "-pix_fmt", "bgr24", "-"]
     done = subprocess.run(["ffmpeg", "-v", "info", "-nostdin", *words], capture_output=True, check=True)
@@ -186,10 +190,11 @@ def compare(clip: Clip, path: Path) -> dict[str, object]:
     """The reader against the program: ``frames`` of both, ``time_ms`` and ``levels``, the greatest differences."""
     from seg_edge.runtime.sources import open_source
 
-    times, frames = decoded(clip, path)
+    formats = set()
     with open_source(path) as source:
-        ours = [(frame.time_s, frame.image_bgr.copy()) for frame in source]
+        ours = [(frame.time_s, frame.image_bgr.copy()) for frame in source if not formats.add(frame.pixel_format)]
         about = source.video
+    times, frames = decoded(clip, path, DEFAULT if formats == {"bgr"} else EXACT)
     # FFmpeg 6 and later make the first deinterlaced frame in another way than before.
     first = 1 if "bwdif" in clip.before else 0
     if first and np.abs(ours[0][1].astype(int) - frames[0]).mean() > 2:
@@ -206,6 +211,7 @@ def compare(clip: Clip, path: Path) -> dict[str, object]:
         "time_ms": round(1e3 * max(late, default=0), 3),
         "levels": max(levels, default=0),
         "accepted": clip.levels,
+        "pixel_formats": sorted(formats),
         "video": about,
     }
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from seg_edge.core.errors import SourceError
+from seg_edge.runtime import Segmenter
+from seg_edge.runtime.frame.colours import Colours
 from seg_edge.runtime.sources import VideoOptions, VideoSource, open_source
 
 #: One of each kind, small and quick to make.
@@ -45,6 +47,42 @@ def test_what_is_said_about_a_video(clip):
     assert (about["size"], about["hardware"], about["deinterlaced"]) == ([120, 160], False, False)
 
 
+@pytest.mark.parametrize(
+    ("name", "pixel_format", "colours"),
+    [
+        ("h264.mp4", "i420", Colours()),
+        ("h264-709-full.mp4", "i420", Colours("bt709", True)),
+        ("hevc-2020.mp4", "i010", Colours("bt2020")),
+        ("mjpeg-422.mov", "i422", Colours("bt601", True)),
+        ("turn-clockwise.mp4", "i420", Colours()),
+        ("turn-flipped.mp4", "bgr", Colours()),  # its rows would lie in descending order
+        ("wide.mp4", "bgr", Colours()),  # the scaler makes pixels square
+        ("h264-rgb.mp4", "bgr", Colours()),
+    ],
+)
+def test_frames_are_the_decoders_planes(clip, name, pixel_format, colours):
+    with open_source(clip(name)) as source:
+        frame = next(iter(source))
+    assert (frame.pixel_format, frame.colours) == (pixel_format, colours)
+    assert frame.image_bgr is frame.image_bgr
+    assert frame.size_hw == frame.image_bgr.shape[:2] == tuple(source.video["size"])
+    if pixel_format != "bgr":
+        # The decoder may predict other frames from them.
+        assert not any(plane.flags.writeable for plane in frame.image)
+    assert (frame.image is frame.image_bgr) is (pixel_format == "bgr")
+
+
+def test_planes_give_the_mask_of_their_bgr(clip, tiny_model):
+    """The network sees the decoder's planes exactly as it would see the converted frame."""
+    with Segmenter(tiny_model) as segmenter, open_source(clip("hevc-10.mkv")) as source:
+        for frame in source:
+            about = {"pixel_format": frame.pixel_format, "colours": frame.colours}
+            result = segmenter.process(frame.image, **about)
+            expected = segmenter.process(frame.image_bgr)
+            assert (result.mask == expected.mask).all()
+            assert (result.overlay_bgr == expected.overlay_bgr).all()
+
+
 def test_interlaced_video_is_said_or_woven(clips, clip, caplog):
     path = clip("interlaced.mpg")
     with open_source(path) as source:
@@ -59,7 +97,7 @@ def test_interlaced_video_is_said_or_woven(clips, clip, caplog):
     assert len(progressive) == len(woven)
 
     wanted = next(each for each in clips.CLIPS if each.name == path.name)
-    as_stored = clips.decoded(wanted._replace(before=""), path)[1]
+    as_stored = clips.decoded(wanted._replace(before=""), path, clips.EXACT)[1]
     assert [np.abs(mine.astype(int) - theirs).max() <= 1 for mine, theirs in zip(woven, as_stored, strict=True)] == [
         True
     ] * 12

@@ -7,13 +7,52 @@ returns for ``CAP_PROP_CONVERT_RGB = 0`` (cap_v4l.cpp): YUYV (H, W, 2), NV12 (3*
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 
 import numpy as np
 import pytest
 
+from seg_edge.runtime.frame.colours import MATRICES, PIXEL_FORMATS, frame_bytes, frame_of, plane_shapes, sample_type
 from seg_edge.runtime.frame.kernels import to_bgr
+from seg_edge.runtime.sources import grabber
 from seg_edge.runtime.sources.feed import FeedLost, GrabberFeed, Wake
+
+
+def test_the_grabbers_lists_are_the_kernels() -> None:
+    """It can't import them: it starts without the package."""
+    assert grabber.FORMATS == PIXEL_FORMATS
+    assert grabber.MATRICES == MATRICES
+    for pixel_format in ("bgr", "nv12", "yuyv"):
+        assert np.prod(grabber.shape(pixel_format, 6, 4)) == frame_bytes(pixel_format, 6, 4)
+
+
+@pytest.mark.parametrize("pixel_format", PIXEL_FORMATS)
+def test_frames_of_all_formats_pass_the_pipe(pixel_format) -> None:
+    """Odd sides too; planes with padded rows were made contiguous before."""
+    height, width = (5, 7) if pixel_format not in ("yuyv",) else (5, 8)
+    shapes = plane_shapes(pixel_format, height, width)
+    rng = np.random.default_rng(4)
+    parts = [
+        rng.integers(0, 256, shape).astype(sample_type(pixel_format))
+        for shape in (shapes or [grabber.shape(pixel_format, height, width)])
+    ]
+    read, write = os.pipe()
+    try:
+        grabber.send(write, grabber.FRAME, parts, (height, width), 1.5, pixel_format, 2.5, 3, "bt2020", True)
+        head = grabber.HEADER.unpack(os.read(read, grabber.HEADER.size))
+        body = np.frombuffer(os.read(read, 4096), np.uint8)
+    finally:
+        os.close(read)
+        os.close(write)
+    assert (PIXEL_FORMATS[head[2]], MATRICES[head[3]], *head[4:]) == (
+        pixel_format, "bt2020", 1, height, width, 1.5, 2.5, 3, frame_bytes(pixel_format, height, width),
+    )  # fmt: skip
+    image = frame_of(body, pixel_format, height, width)
+    assert len(body) == head[-1]
+    for ours, theirs in zip(image if isinstance(image, tuple) else [image], parts, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
