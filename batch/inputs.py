@@ -6,8 +6,8 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from ..core.errors import SourceError
 from ..datasets.layouts import IMAGE_SUFFIXES
@@ -21,8 +21,7 @@ RESULT_FOLDERS = ("masks", "overlays", "palette", "labelme", "geojson", "yolo", 
 LIST_SUFFIXES = (".txt", ".lst")
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """An image or a video.
 
     Attributes:
@@ -39,7 +38,7 @@ class Item:
 
     @property
     def is_video(self) -> bool:
-        return PurePosixPath(self.path).suffix.lower() in VIDEO_SUFFIXES
+        return self.path.lower().endswith(VIDEO_SUFFIXES)
 
     def read(self) -> bytes:
         """The content.
@@ -97,6 +96,21 @@ def find_items(sources: Sequence[str], out: Path | None = None) -> Iterator[Item
             )
 
 
+def count_items(sources: Sequence[str], out: Path | None = None) -> tuple[int, bool]:
+    """The number of images and videos, and whether there are videos. Arguments and errors as of :func:`find_items`."""
+    if len(sources) == 1 and not is_remote(sources[0]) and Path(sources[0]).is_dir():
+        # Without the names, which take most of the time.
+        root = Path(sources[0])
+        count = sum(len(files) for _folder, files in _walked(root, out, set()))
+        if count:
+            return count, False
+    count, videos = 0, False
+    for item in find_items(sources, out):
+        count += 1
+        videos |= item.is_video
+    return count, videos
+
+
 def sharded(items: Iterable[Item], shard: tuple[int, int] | None) -> Iterator[Item]:
     """Every n-th item from the i-th on: (i, n)."""
     part, parts = shard or (1, 1)
@@ -120,7 +134,11 @@ def _of(source: str, prefix: str, out: Path | None) -> Iterator[Item]:
         return
     path = Path(source)
     if path.is_dir():
-        yield from _folder(path, path, prefix, out, set())
+        for folder, names in _walked(path, out, set()):
+            # Texts: a path object for each of a hundred thousand files would take longer than the rest of a resumed run.
+            here = "" if folder == path else f"{folder.relative_to(path).as_posix()}/"
+            at = os.path.join("" if folder == Path() else str(folder), "")
+            yield from _named([(at + name, here + name) for name in names], prefix)
     elif path.exists():
         suffix = path.suffix.lower()
         if suffix in LIST_SUFFIXES:
@@ -138,7 +156,8 @@ def _of(source: str, prefix: str, out: Path | None) -> Iterator[Item]:
         )
 
 
-def _folder(folder: Path, root: Path, prefix: str, out: Path | None, above: set[tuple[int, int]]) -> Iterator[Item]:
+def _walked(folder: Path, out: Path | None, above: set[tuple[int, int]]) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and those below, each with the names of its images."""
     try:
         state = folder.stat()
         if (state.st_dev, state.st_ino) in above:  # a link to a folder above
@@ -146,9 +165,7 @@ def _folder(folder: Path, root: Path, prefix: str, out: Path | None, above: set[
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise SourceError(f"source {folder}: the folder can't be read ({error.strerror}); check its permissions") from error
-    files = [entry.name for entry in entries if _is_image(entry.name)]
-    here = "" if folder == root else folder.relative_to(root).as_posix()
-    yield from _named([(str(folder / name), str(PurePosixPath(here, name))) for name in files], prefix)
+    yield folder, [entry.name for entry in entries if _is_image(entry.name)]
     for entry in entries:
         if entry.name.startswith(".") or not entry.is_dir():
             continue
@@ -159,7 +176,7 @@ def _folder(folder: Path, root: Path, prefix: str, out: Path | None, above: set[
             and (sub.samefile(out) or (entry.name in RESULT_FOLDERS and folder.samefile(out)))
         ):
             continue
-        yield from _folder(sub, root, prefix, out, above | {(state.st_dev, state.st_ino)})
+        yield from _walked(sub, out, above | {(state.st_dev, state.st_ino)})
 
 
 def _is_image(name: str) -> bool:
@@ -174,12 +191,23 @@ def _named(files: Iterable[tuple[str, str]], prefix: str, remote: Remote | None 
     """Items of (path, path below the root). Files that differ in the suffix only keep it in their names."""
     pairs = list(files)
     all_files = {relative for _, relative in pairs}
-    stems = Counter(str(PurePosixPath(relative).with_suffix("")) for _, relative in pairs)
-    for path, relative in pairs:
-        stem = str(PurePosixPath(relative).with_suffix(""))
+    each = [_stem(relative) for _, relative in pairs]
+    stems = Counter(each)
+    front = f"{prefix}/" if prefix else ""
+    for (path, relative), stem in zip(pairs, each, strict=True):
         # "a.jpg" and "a.jpg.png": the second one's stem is the first one's whole name.
         name = stem if stems[stem] == 1 and stem not in all_files else relative
-        yield Item(path, str(PurePosixPath(prefix, name)), str(PurePosixPath(prefix, relative)), remote)
+        yield Item(path, front + name, front + relative, remote)
+
+
+def _stem(relative: str) -> str:
+    """A path without its suffix.
+
+    >>> _stem("a.b/c.tar.gz"), _stem("a.b/c"), _stem(".c")
+    ('a.b/c.tar', 'a.b/c', '.c')
+    """
+    slash, dot = relative.rfind("/"), relative.rfind(".")
+    return relative[:dot] if slash + 1 < dot < len(relative) - 1 else relative
 
 
 def _listed(file: Path) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from ..core.errors import InputError
 from ..core.options import several
 from ..core.progress import Progress, Silent
 from ..core.shipped import DEFAULT
-from .inputs import Item, find_items, sharded
+from .inputs import Item, count_items, find_items, sharded
 from .options import PredictOptions
 from .remote import is_remote
 
@@ -89,11 +89,13 @@ class Plan:
         self._kept: list[Item] | None = None
         if any(map(is_remote, sources)):
             self._kept = list(self._find())  # an object store is listed once
-        self.videos = False
-        count = 0
-        for item in self._find():
-            count += 1
-            self.videos |= item.is_video
+        if self._kept is not None:
+            count, self.videos = len(self._kept), any(item.is_video for item in self._kept)
+        elif options.shard is None:
+            count, self.videos = count_items(self.sources, None if is_remote(out) else Path(out))
+        else:
+            videos = [item.is_video for item in self._find()]
+            count, self.videos = len(videos), any(videos)
         #: Number of images; None if the frames of a video are among them.
         self.count = None if self.videos else count
         if self.count is not None and options.max_frames is not None:

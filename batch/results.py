@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -48,6 +48,8 @@ class Results:
         self._path = self.store.work / self.manifest
         self._journalled = [name for name in options.formats if CLASSES[name].journalled]
         resumed = options.resume and self._earlier(about)
+        # Whether the manifest is as it shall be at the end: one line for each input, in their order.
+        self._tidy = False
         #: Inputs that an earlier run has done.
         self.done: set[str] = self._found() if resumed else set()
         self.store.write(self._about_name, (json.dumps(about, indent=1) + "\n").encode())
@@ -91,6 +93,7 @@ class Results:
         if begun is not None:
             row["milliseconds"] = round(1e3 * (perf_counter() - begun), 2)
         with self._adding:
+            self._tidy = False
             for name, entry in entries.items():
                 self._journals[name].add({"input": row["input"], **entry})
             self._manifest.add(row)
@@ -99,14 +102,21 @@ class Results:
 
     def finish(self, formats: Sequence[Format]) -> None:
         """Sorts the manifest, one line for each input, and writes what belongs to all images."""
-        rows = self._sorted_manifest()
+        if not self._tidy:
+            self._sort_manifest()
+
+        def rows() -> Iterator[dict[str, Any]]:
+            return (row for _offset, row in lines_of(self._path) if "error" not in row)
+
         for form in formats:
+            if type(form).finish is Format.finish:
+                continue
             offsets = self._offsets(form.name, rows()) if form.journalled else []
             entries = entries_at(self._journal(form.name), offsets) if form.journalled else iter(())
             form.finish(self.store, rows(), entries, self._part)
 
-    def _sorted_manifest(self) -> Callable[[], Iterator[dict[str, Any]]]:
-        """Rewrites the manifest in the order of the inputs; returns what reads its lines without errors."""
+    def _sort_manifest(self) -> None:
+        """Rewrites the manifest in the order of the inputs."""
         last: dict[str, tuple[int, int]] = {}
         for offset, row in lines_of(self._path):
             last[row["input"]] = (row["number"], offset)
@@ -116,11 +126,6 @@ class Results:
             for row in entries_at(self._path, [offset for _number, offset in places]):
                 file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
         os.replace(temporary, self._path)
-
-        def rows() -> Iterator[dict[str, Any]]:
-            return (row for _offset, row in lines_of(self._path) if "error" not in row)
-
-        return rows
 
     def _offsets(self, name: str, rows: Iterator[dict[str, Any]]) -> list[int]:
         places = {row["input"]: offset for offset, row in lines_of(self._journal(name))}
@@ -156,18 +161,23 @@ class Results:
         """Inputs whose line in the manifest has no error, and whose files are there."""
         done: set[str] = set()
         there: dict[str, set[str]] = {}
-        kept = {name: {row["input"] for _offset, row in lines_of(self._journal(name))} for name in self._journalled}
+        kept = [{row["input"] for _offset, row in lines_of(self._journal(name))} for name in self._journalled]
+        last, tidy = -1, True
         for _offset, row in lines_of(self._path):
+            name, number = row["input"], row["number"]
+            tidy = tidy and number > last and name not in done
+            last = number
             if "error" in row:
                 continue
-            for file in row["outputs"].values():
-                folder = file.partition("/")[0]
-                if folder not in there:
-                    there[folder] = self.store.existing(folder)
-            if all(file in there[file.partition("/")[0]] for file in row["outputs"].values()) and all(
-                row["input"] in names for names in kept.values()
-            ):
-                done.add(row["input"])
+            for form, file in row["outputs"].items():
+                if form not in there:
+                    there[form] = self.store.existing(file.partition("/")[0])
+                if file not in there[form]:
+                    break
+            else:
+                if all(name in names for names in kept):
+                    done.add(name)
+        self._tidy = tidy
         return done
 
     def _save(self) -> None:

@@ -146,6 +146,17 @@ def timed(command: Sequence[str]) -> float:
     return time.perf_counter() - begun
 
 
+def costs(command: Sequence[str]) -> tuple[float, float]:
+    """Wall-clock and processor seconds of a process: medians of three."""
+    wall, spent = [], []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        wall.append(timed(command))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return median(wall), median(spent)
+
+
 def small_images(folder: Path, count: int) -> Path:
     """Small PNGs in sub-folders of a thousand, all of one content."""
     data = cv2.imencode(".png", np.full((24, 32, 3), 90, np.uint8))[1].tobytes()
@@ -190,13 +201,14 @@ def kills(root: Path, small: Path, many: int) -> dict[str, Any]:
     rows = [json.loads(line)["input"] for line in (out / "manifest.jsonl").read_text().splitlines()]
     whole = all(cv2.imread(str(path), -1) is not None for path in list((out / "masks").rglob("*.png"))[::97])
     single = root / "single"
-    one = median(timed(command(small / "0000" / "000.png", single)) for _ in range(3))
-    again = median(timed(command(small, out, "--resume")) for _ in range(3))
+    one, one_cpu = costs(command(small / "0000" / "000.png", single))
+    again, again_cpu = costs(command(small, out, "--resume"))
     return {
         "images": many,
         "kills": KILLS,
         "complete": masks == many and len(rows) == len(set(rows)) == many and not partial and whole,
         "resume_s": round(again - one, 3),
+        "resume_cpu_s": round(again_cpu - one_cpu, 3),
     }
 
 

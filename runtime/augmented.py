@@ -118,10 +118,10 @@ def _mirrored(image: Frame) -> Frame:
 def _mean(views: Sequence[Logits]) -> Logits:
     """Mean of the softmax of a view and, if given, that of its mirror image."""
     shares = [_softmax(logits) for logits in views]
-    return shares[0] if len(shares) == 1 else (shares[0] + shares[1][:, :, ::-1]) / 2
+    return shares[0] if len(shares) == 1 else np.asarray((shares[0] + shares[1][:, :, ::-1]) / 2, np.float32)
 
 
 def _softmax(logits: Logits) -> Logits:
     powers = np.exp(logits - logits.max(0))
-    found: Logits = powers / powers.sum(0)
+    found: Logits = np.asarray(powers / powers.sum(0), np.float32)
     return found
