@@ -115,7 +115,7 @@ class SegDataset:
         if frame.shape[:2] != mask.shape:
             raise DataError(
                 f"{self.masks[index]}: label is {_size(mask)} but its image {self.images[index].name} is {_size(frame)}; "
-                f"both must have one size{_turned(self.images[index], frame, mask, self.options.exif)}"
+                f"both must have one size{_turned(self.images[index], self.masks[index], frame, mask, self.options.exif)}"
             )
         return frame, mask
 
@@ -239,9 +239,11 @@ def read_grey(path: Path) -> Mask:
     return np.ascontiguousarray(raw, np.uint8)
 
 
-def _turned(path: Path, frame: Frame, mask: Mask, exif: str) -> str:
+def _turned(path: Path, label: Path, frame: Frame, mask: Mask, exif: str) -> str:
     """What EXIF has to do with sizes that differ; nothing where it has none."""
     turn = orientation(file_bytes(path))
+    if (own := orientation(file_bytes(label))) >= 5 and exif == "upright":
+        return f"; EXIF orientation {own} of the label itself turns it: write the label files without EXIF"
     if turn < 5 or frame.shape[:2] != mask.shape[::-1]:
         return ""
     drawn, other = ("without it", "stored") if exif == "upright" else ("as viewers show the image", "upright")

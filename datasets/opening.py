@@ -87,7 +87,8 @@ def open_dataset(
     if is_merged(root):
         return open_merged(root, split, preset(labels) if isinstance(labels, str) else labels)
     if not root.is_dir() and not is_semantic_yaml(root):
-        raise DataError(f"dataset {root}: no such folder; pass `data` a folder with images/{split} and labels/{split}")
+        what = "is a file, no folder; if it is an archive, unpack it" if root.is_file() else "no such folder"
+        raise DataError(f"dataset {root}: {what}; pass `data` a folder with images/{split} and labels/{split}")
     return open_folder(root, split, labels, options)
 
 

@@ -75,6 +75,8 @@ def decode_image(data: bytes, path: str | Path, value_range: Range | None = None
                 f"{path}: the image has 8 bits, and the range {show_value_range(value_range)} is for deeper ones"
             )
         return np.asarray(image, np.uint8)
+    if image.dtype.kind == "f" and np.isnan(image).any():
+        raise DataError(f"{path}: the image has pixels that are no numbers; give them a value first")
     if value_range is None:
         low, high = float(image.min()), float(image.max())
         raise DeepImageError(

@@ -13,6 +13,7 @@ from ...core.labels import PRESETS, Labels, preset
 
 #: Optional file in a dataset's root: names, palette and ignore_index as :meth:`Labels.from_dict` reads them, and values.
 CLASSES_FILE = "classes.json"
+_KEYS = ("names", "palette", "ignore_index", "values")
 #: What ``values`` calls pixels that count nowhere.
 VOID = "void"
 
@@ -84,6 +85,12 @@ def named_classes(name: str | Path) -> Labels:
 
 
 def _class_list(data: dict[str, Any]) -> ClassList:
+    if data and "names" not in data and _is_table(data):
+        data = {"names": data}
+    if odd := [key for key in data if key not in _KEYS]:
+        raise DataError(
+            f'classes: unknown key {odd[0]!r}; valid keys: {", ".join(_KEYS)}; expected {{"names": ["road", …]}}'
+        )
     values, numbers = data.pop("values", None), None
     if isinstance(data.get("names"), dict):
         numbers, data["names"] = _numbered_names(data["names"])
@@ -98,6 +105,12 @@ def _class_list(data: dict[str, Any]) -> ClassList:
         raise DataError(f"classes: {labels.ignore_index} is both a class and ignore_index; choose another ignore_index")
     by_number = {number: index for index, number in enumerate(numbers)} | {labels.ignore_index: labels.ignore_index}
     return ClassList(labels, by_number, coloured, says_void)
+
+
+def _is_table(data: dict[str, Any]) -> bool:
+    """Whether it is number → name, or name → number, without the key "names" around it."""
+    numbered = all(key.isdecimal() for key in data) and all(isinstance(value, str) for value in data.values())
+    return numbered or all(isinstance(value, int) and not isinstance(value, bool) for value in data.values())
 
 
 def _numbered_names(names: dict[str, Any]) -> tuple[list[int], list[str]]:

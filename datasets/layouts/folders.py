@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...core.errors import DataError
 from .base import (
+    IMAGE_SUFFIXES,
     SPLIT_NAMES,
     SPLITS,
     Layout,
@@ -19,6 +20,7 @@ from .base import (
     holds_images,
     image_files,
     split_word,
+    stem,
     tree,
 )
 from .naming import pair_names
@@ -180,7 +182,8 @@ def _flat(root: Path) -> str | None:
         return None
     if any(split_word(path.name) for path in (*folders(images), *folders(labels))):
         return None
-    return f"{images.name} and {labels.name}"
+    lists = ", ".join(path.name for path in _lists(root).values())
+    return f"{images.name} and {labels.name}{f', lists {lists}' if lists else ''}"
 
 
 def _inner_split(image: str, images: Path) -> str | None:
@@ -188,10 +191,42 @@ def _inner_split(image: str, images: Path) -> str | None:
     return next((word for part in Path(image).relative_to(images).parts[:-1] if (word := split_word(part))), None)
 
 
+def _lists(root: Path) -> dict[str, Path]:
+    """Split → ``train.txt`` and the like, where train and val are there."""
+    files = {split: root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()}
+    return files if {"train", "val"} <= set(files) else {}
+
+
+def _listed(file: Path, pairs: Pairs) -> Pairs:
+    """The pairs whose images a list names, a line each, with or without folders and suffix."""
+    by_name: dict[str, Pairs] = {}
+    for pair in pairs:
+        by_name.setdefault(file_stem(pair[0]), []).append(pair)
+    found: Pairs = []
+    for line in file.read_text(encoding="utf-8-sig").splitlines():
+        name = line.strip().split("\t")[0].split(",")[0].replace("\\", "/")
+        if not name:
+            continue
+        # Some lists have the label file in a second column.
+        fitting = _named_in_list(name, by_name) or _named_in_list(name.split()[0], by_name)
+        if len(fitting) != 1:
+            raise DataError(f"{file}: lists {name}, for which there are {len(fitting)} images; correct or remove the file")
+        found += fitting
+    return sorted(set(found))
+
+
+def _named_in_list(name: str, by_name: dict[str, Pairs]) -> Pairs:
+    bare = stem(name) if name.lower().endswith(IMAGE_SUFFIXES) else name
+    fitting = by_name.get(bare.rpartition("/")[2], [])
+    return fitting if len(fitting) < 2 else [pair for pair in fitting if stem(pair[0]).endswith(f"/{bare}")]
+
+
 def _divided(root: Path, split: str) -> Pairs:
     check_one_label_dir(root)
     if split in SPLITS:
         pairs = pair_trees(_images(root), _labels(root))
+        if lists := _lists(root):
+            return _listed(lists[split], pairs) if split in lists else []
         inner = {image: _inner_split(image, _images(root)) for image, _ in pairs}
         if any(inner.values()):
             return [pair for pair in pairs if inner[pair[0]] == split]
@@ -205,7 +240,7 @@ FLAT = Layout(
     key="flat",
     name="images and labels without splits",
     shown_by=_flat,
-    splits=lambda root: list(dict.fromkeys((*SPLITS, *_split_dirs(root)))),
+    splits=lambda root: list(_lists(root)) or list(dict.fromkeys((*SPLITS, *_split_dirs(root)))),
     pairs=_divided,
     expects=lambda root, _split: _labels(root),
     label_name=lambda image: _path_below(image, IMAGE_DIRS, 0),

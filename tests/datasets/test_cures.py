@@ -197,3 +197,38 @@ def test_lists_of_names_beside_the_labels(tmp_path):
     data = open_dataset(tmp_path, "train")
     assert data.labels.names == ("class0", "class1", "class2")
     assert "classes.txt lists 2 names, the label values go to 2: they are not taken" in data.notes
+
+
+@pytest.mark.parametrize("line", ["{}", "{}.png", "images/{}.png", "images/{0}.png labels/{0}.png", "./images/{}.png"])
+def test_lists_of_the_splits_are_read(tmp_path, line):
+    fill(tmp_path, images="images/{1}.png", labels="labels/{1}.png")
+    for split, listed in (("train", ["t0", "t1", "v0"]), ("val", ["t2"])):
+        (tmp_path / f"{split}.txt").write_text("\n".join(line.format(name) for name in listed) + "\n")
+    found = check(tmp_path)
+    assert [(split.name, split.images) for split in found.splits] == [("train", 3), ("val", 1)]
+    assert "lists train.txt, val.txt" in found.shown_by
+    (tmp_path / "val.txt").write_text("gone")
+    with pytest.raises(DataError, match=r"val.txt: lists gone, for which there are 0 images"):
+        open_dataset(tmp_path, "val")
+
+
+@pytest.mark.parametrize("content", [{"0": "sky", "1": "road", "2": "car"}, {"sky": 0, "road": 1, "car": 2}])
+def test_a_bare_table_of_names(tmp_path, content):
+    names(fill(tmp_path), **content)
+    assert open_dataset(tmp_path, "train").labels.names == ("sky", "road", "car")
+
+
+def test_pixels_that_are_no_numbers_propose_no_range(tmp_path):
+    image = np.zeros(SIZE_HW, np.float32)
+    image[0, 0] = np.nan
+    (fill(tmp_path) / "images/train/t0.png").unlink()
+    write(tmp_path / "images/train/t0.tif", image)
+    found = check(tmp_path)
+    assert "the image has pixels that are no numbers" in found.errors[0]
+    assert not any("--range" in line for line in found.warnings)
+
+
+def test_an_archive(tmp_path):
+    (tmp_path / "data.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match="is a file, no folder; if it is an archive, unpack it"):
+        open_dataset(tmp_path / "data.zip", "train")
