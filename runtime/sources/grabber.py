@@ -32,6 +32,13 @@ FORMATS = ("bgr", "nv12", "yuyv", "i420", "i422", "i444", "i010", "i210", "i410"
 MATRICES = ("bt601", "bt709", "bt2020", "smpte240m", "fcc")
 #: Camera formats that are not converted here, because the network's resize reads them: OpenCV's name → ours.
 RAW = {"NV12": "nv12", "YUYV": "yuyv", "YUY2": "yuyv"}
+#: ``VIDIOC_G_FMT`` and its ``struct v4l2_format`` (linux/videodev2.h): bytes, and where colorspace, encoding and
+#: quantization of a video capture lie.
+_G_FMT, _FORMAT_BYTES, _CAPTURE, _AT = 0xC0D05604, 208, 1, (32, 44, 48)
+#: v4l2_ycbcr_encoding → matrix, and v4l2_colorspace → matrix where the encoding is "default".
+_ENCODINGS = {1: "bt601", 2: "bt709", 3: "bt601", 4: "bt709", 5: "bt601", 6: "bt2020", 8: "smpte240m"}
+_DEFAULTS = {2: "smpte240m", 3: "bt709", 10: "bt2020", 12: "bt709"}
+_JPEG, _FULL_RANGE = 7, 1
 #: Seconds from the parent's exit to the forced end of this process.
 GRACE_S = 0.3
 #: Consecutive decoding failures after which the connection counts as lost.
@@ -111,6 +118,7 @@ def grab(fd: int, config: dict[str, Any], leaving: threading.Event) -> None:
     raw = RAW.get(fourcc or "") if config["raw"] else None
     if raw is not None and not capture.set(cv2.CAP_PROP_CONVERT_RGB, 0):
         raw = None
+    colours = camera_colours(f"/dev/video{config['address']}") if raw else ("bt601", False)
     image, misses = None, 0
     try:
         while not leaving.is_set():
@@ -122,12 +130,36 @@ def grab(fd: int, config: dict[str, Any], leaving: threading.Event) -> None:
                 capture.set(cv2.CAP_PROP_CONVERT_RGB, 1)
             elif more:
                 misses = 0
-                send(fd, FRAME, image, size_hw if raw else (image.shape[0], image.shape[1]), now, raw or "bgr")
+                shown_hw = size_hw if raw else (image.shape[0], image.shape[1])
+                send(fd, FRAME, image, shown_hw, now, raw or "bgr", matrix=colours[0], full_range=colours[1])
             elif not config["retry"] or (misses := misses + 1) > _MISSES:
                 send(fd, FAILED, b"ended")
                 return
     finally:
         capture.release()  # tells a server that the client leaves
+
+
+def camera_colours(device: str) -> tuple[str, bool]:
+    """Matrix of a camera's frames, and whether their range is full; BT.601, limited, where its driver can't be asked."""
+    try:
+        import fcntl
+
+        file = os.open(device, os.O_RDWR | os.O_NONBLOCK)
+        try:
+            answer = bytearray(struct.pack("=I", _CAPTURE).ljust(_FORMAT_BYTES, b"\0"))
+            fcntl.ioctl(file, _G_FMT, answer)
+        finally:
+            os.close(file)
+    except (ImportError, OSError):
+        return "bt601", False
+    return stated_colours(bytes(answer))
+
+
+def stated_colours(answer: bytes) -> tuple[str, bool]:
+    """The same of a ``struct v4l2_format``, with the kernel's rules for what is "default"."""
+    colorspace, encoding, quantization = (int.from_bytes(answer[at : at + 4], sys.byteorder) for at in _AT)
+    matrix = _ENCODINGS.get(encoding) or _DEFAULTS.get(colorspace, "bt601")
+    return matrix, quantization == _FULL_RANGE or (quantization == 0 and colorspace == _JPEG)
 
 
 def _is_raw(image: Any, pixel_format: str, size_hw: tuple[int, int]) -> bool:

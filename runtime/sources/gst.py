@@ -16,16 +16,15 @@ import numpy as np
 
 from ...core.errors import SourceError
 from .feed import About, Feed, FeedFrame, FeedLost, Wake
-from .gst_stream import HEADER, MAX_TEXT, MTU, Caps, NotFrames, Packet
+from .gst_stream import FORMATS, HEADER, MAX_TEXT, MTU, Caps, NotFrames, Packet
 from .options import CameraOptions
 from .table import redact
 
 TOOL = "gst-launch-1.0"
-# Frames are BGR, or in a camera or decoder format that the kernels support: BT.601, limited range, even sides. The
-# numbers are range, matrix, transfer and primaries; only the first two matter here. videoconvert passes matching frames
-# through and converts all others (BT.709, full range, other layouts).
-_COLORIMETRY = "bt601,2:4:7:1,2:4:5:1,2:4:16:1,2:4:16:4,2:4:5:4,2:4:1:1"
-_RAW = f"format=(string){{NV12,YUY2}},colorimetry=(string){{{_COLORIMETRY}}},width=(int)[2,16384,2],height=(int)[2,16384,2]"
+# Frames are BGR, or in a camera's or decoder's format that the kernels support, whatever their colours; videoconvert passes
+# these through, and converts all others to BGR. GStreamer pads the planes of odd sides in ways of its own.
+_NAMES = ",".join(name for name in FORMATS if name != "BGR")
+_RAW = f"format=(string){{{_NAMES}}},width=(int)[2,16384,2],height=(int)[2,16384,2]"
 #: Elements at the end of every pipeline, which write the frames to a pipe.
 TAIL = (
     f'! videoconvert ! "video/x-raw,format=BGR;video/x-raw,{_RAW}" ! rtpgstpay mtu={MTU} ! rtpstreampay ! fdsink sync=false'
@@ -98,7 +97,7 @@ class GstFeed(Feed):
         now = perf_counter()
         if filled + len(piece) != caps.size:
             raise FeedLost(f"a frame of {filled + len(piece)} bytes, where {caps} has {caps.size}")
-        return FeedFrame(caps.image(data), now, caps.pixel_format)
+        return FeedFrame(caps.image(data), now, caps.pixel_format, None, caps.colours)
 
     def _begin(self, until_s: float) -> tuple[Caps, Packet]:
         """Reads the caps before a frame, and the header of its first packet."""

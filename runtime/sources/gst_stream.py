@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..frame.colours import BT601, Colours, Image, plane_shapes, sample_type
 from .feed import MAX_SIDE
 
 HEADER = struct.Struct(">HBB10xBBxxI")
@@ -28,9 +29,20 @@ MTU = 65000
 MAX_TEXT = 1 << 14
 
 _OVERHEAD = HEADER.size - 2
-_FIELD = re.compile(r"\b(format|width|height|framerate)=\((?:string|int|fraction)\)([\w/]+)")
-#: Requested GStreamer formats → our names, and the bytes per pixel in the first plane.
-_FORMATS = {"BGR": ("bgr", 3), "NV12": ("nv12", 1), "YUY2": ("yuyv", 2)}
+_FIELD = re.compile(r"\b(format|width|height|framerate|colorimetry)=\((?:string|int|fraction)\)\"?([\w/:-]+)")
+#: Requested GStreamer formats → our names.
+FORMATS = {
+    "BGR": "bgr", "NV12": "nv12", "YUY2": "yuyv", "I420": "i420", "Y42B": "i422", "Y444": "i444", "I420_10LE": "i010",
+    "P010_10LE": "p010",
+}  # fmt: skip
+#: GStreamer's names of colours (video-color.c); others are "range:matrix:transfer:primaries", see GstVideoColorMatrix.
+_NAMES = {
+    "bt601": Colours("bt601"), "bt709": Colours("bt709"), "smpte240m": Colours("smpte240m"), "bt2020": Colours("bt2020"),
+    "bt2020-10": Colours("bt2020"), "bt2100-pq": Colours("bt2020"), "bt2100-hlg": Colours("bt2020"),
+}  # fmt: skip
+_MATRICES = {"2": "fcc", "3": "bt709", "4": "bt601", "5": "smpte240m", "6": "bt2020"}
+#: Height up to which GStreamer takes frames without stated colours for BT.601, and above for BT.709.
+_SD_ROWS = 576
 
 
 class NotFrames(Exception):
@@ -39,12 +51,13 @@ class NotFrames(Exception):
 
 @dataclass(frozen=True)
 class Caps:
-    """Properties of frames: our name of the format, width and height in pixels, frames per second or None."""
+    """Properties of frames: our name of the format, width and height in pixels, frames per second or None, colours."""
 
     pixel_format: str
     width: int
     height: int
     fps: float | None
+    colours: Colours = BT601
 
     @classmethod
     def parse(cls, text: str) -> Caps:
@@ -55,41 +68,64 @@ class Caps:
         """
         values = dict(_FIELD.findall(text))
         try:
-            pixel_format = _FORMATS[values["format"]][0]
+            pixel_format = FORMATS[values["format"]]
             width, height = int(values["width"]), int(values["height"])
         except (KeyError, ValueError):
             raise NotFrames(f"frames of another kind than was asked for: {text[:200]}") from None
         if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
             raise NotFrames(f"frames of {width}x{height}; sides may be 1 to {MAX_SIDE}")
         over, _, under = values.get("framerate", "0/1").partition("/")
-        return cls(pixel_format, width, height, int(over) / int(under or 1) or None)
+        colours = BT601 if pixel_format == "bgr" else _colours(values.get("colorimetry"), height)
+        return cls(pixel_format, width, height, int(over) / int(under or 1) or None, colours)
 
     @property
-    def stride(self) -> int:
-        """Bytes from row to row. GStreamer aligns rows to multiples of four bytes."""
-        pixel = next(size for name, size in _FORMATS.values() if name == self.pixel_format)
-        return (pixel * self.width + 3) & ~3
-
-    @property
-    def rows(self) -> int:
-        """Rows of the array. With NV12, the chroma rows (half as many) follow the luma rows."""
-        return self.height * 3 // 2 if self.pixel_format == "nv12" else self.height
+    def planes(self) -> list[tuple[int, int, int]]:
+        """Rows, bytes of a row and bytes from row to row of each plane: GStreamer aligns rows to multiples of four bytes."""
+        sample = np.dtype(sample_type(self.pixel_format)).itemsize
+        shapes = plane_shapes(self.pixel_format, self.height, self.width) or [
+            (self.height, self.width * (3 if self.pixel_format == "bgr" else 2))
+        ]
+        return [(rows, sample * columns, (sample * columns + 3) & ~3) for rows, columns in shapes]
 
     @property
     def size(self) -> int:
         """Bytes of a frame."""
-        return self.rows * self.stride
+        return sum(rows * stride for rows, _, stride in self.planes)
 
-    def image(self, data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """The frame in ``data``, uint8 (size,), as a view without the padding of the rows."""
-        rows = data.reshape(self.rows, self.stride)
-        if self.pixel_format == "nv12":
-            return rows[:, : self.width]
-        channels = 3 if self.pixel_format == "bgr" else 2
-        return rows[:, : channels * self.width].reshape(self.height, self.width, channels)
+    def image(self, data: npt.NDArray[np.uint8]) -> Image:
+        """The frame in ``data``, uint8 (size,), as views without the padding of the rows."""
+        planes, at = [], 0
+        for rows, used, stride in self.planes:
+            planes.append(data[at : at + rows * stride].reshape(rows, stride)[:, :used])
+            at += rows * stride
+        if self.pixel_format == "nv12":  # both planes have one stride
+            return data.reshape(self.height * 3 // 2, -1)[:, : self.width]
+        if len(planes) == 1:
+            return planes[0].reshape(self.height, self.width, -1)
+        return tuple(plane.view(sample_type(self.pixel_format)) for plane in planes)
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height} {self.pixel_format}"
+
+
+def _colours(text: str | None, height: int) -> Colours:
+    """Colours of GStreamer's text; as GStreamer does, unknown ones follow from the height.
+
+    Raises:
+        NotFrames: a matrix that the kernels don't have.
+    """
+    default = "bt601" if height <= _SD_ROWS else "bt709"
+    if text is None or text in _NAMES:
+        return _NAMES[text or default]
+    parts = text.split(":")
+    matrix = _MATRICES.get(parts[1]) if len(parts) == 4 else None
+    if len(parts) == 4 and parts[1] == "0":
+        matrix = default
+    if matrix is None:
+        raise NotFrames(
+            f"colours {text}, which can't be converted here; end the pipeline with ! videoconvert ! video/x-raw,format=BGR"
+        )
+    return Colours(matrix, parts[0] == "1")
 
 
 @dataclass

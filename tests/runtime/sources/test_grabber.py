@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import time
 
 import numpy as np
@@ -25,6 +26,27 @@ def test_the_grabbers_lists_are_the_kernels() -> None:
     assert grabber.MATRICES == MATRICES
     for pixel_format in ("bgr", "nv12", "yuyv"):
         assert np.prod(grabber.shape(pixel_format, 6, 4)) == frame_bytes(pixel_format, 6, 4)
+
+
+@pytest.mark.parametrize(
+    ("colorspace", "encoding", "quantization", "colours"),
+    [
+        (8, 0, 0, ("bt601", False)),  # sRGB, as most webcams say
+        (3, 0, 0, ("bt709", False)),
+        (7, 0, 0, ("bt601", True)),  # JPEG
+        (7, 0, 2, ("bt601", False)),
+        (8, 2, 1, ("bt709", True)),
+        (10, 0, 2, ("bt2020", False)),
+        (2, 0, 0, ("smpte240m", False)),
+    ],
+)
+def test_what_a_driver_says_about_colours(colorspace, encoding, quantization, colours):
+    """struct v4l2_format: type, then at 8 width, height, pixelformat, field, bytesperline, sizeimage, colorspace, priv,
+    flags, ycbcr_enc, quantization, xfer_func."""
+    fields = (640, 480, 0x56595559, 1, 1280, 614400, colorspace, 0, 0, encoding, quantization, 0)
+    answer = struct.pack("=I4x12I", 1, *fields).ljust(208, b"\0")
+    assert grabber.stated_colours(answer) == colours
+    assert grabber.camera_colours("/dev/null") == grabber.camera_colours("/nonexistent") == ("bt601", False)
 
 
 @pytest.mark.parametrize("pixel_format", PIXEL_FORMATS)
