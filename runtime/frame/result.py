@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ...core.errors import UnknownNameError
+from ...core.errors import InputError, UnknownNameError
+from ...core.options import check_name
 from ..areas.areas import Areas
 from . import kernels
 from .colours import BT601, Colours, Image, plane_shapes, sample_type
+
+if TYPE_CHECKING:
+    from ..instances.components import Components
 
 Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
@@ -58,6 +62,7 @@ class Result:
             without ``confidence``. It is that of the most probable class, also where ``min_confidence`` set another label.
         areas: Pixels of every class, in the frame and in its zones; None if not requested.
         computed: Whether the network computed this frame; False if the gate repeated the last mask.
+        classes: Names of the classes.
     """
 
     frame: Image
@@ -74,11 +79,31 @@ class Result:
     areas: Areas | None = None
     computed: bool = True
     colours: Colours = BT601
+    classes: tuple[str, ...] = ()
 
     @cached_property
     def frame_bgr(self) -> Frame:
         """uint8 (H, W, 3): the frame itself if its format is BGR; otherwise converted on first access."""
         return bgr_of(self.frame, self.pixel_format, self.colours)
+
+    def components(self, name: str, *, min_area: int = 1, connectivity: int = 8) -> Components:
+        """The connected parts of a class, the largest first, with areas, boxes and centroids.
+
+        Args:
+            name: The class.
+            min_area, connectivity: See :func:`seg_edge.runtime.instances.components.components`.
+
+        Raises:
+            UnknownNameError: there is no such class.
+            InputError: the result has no mask; another ``connectivity`` than 4 or 8.
+        """
+        from ..instances.components import components
+
+        check_name("class", name, self.classes)
+        if self.mask is None:
+            raise InputError("Result.components: this result has no mask; ask for it with `mask=True`")
+        number = self.classes.index(name)
+        return components(self.mask, number, name, min_area=min_area, connectivity=connectivity)
 
     @property
     def latency_ms(self) -> float:

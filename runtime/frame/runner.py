@@ -141,7 +141,7 @@ class FrameRunner:
     ) -> Result:
         """See :meth:`seg_edge.runtime.Segmenter.process`."""
         check_frame(frame, pixel_format)
-        about |= {"pixel_format": pixel_format, "colours": colours}
+        about |= {"pixel_format": pixel_format, "colours": colours, "classes": self.engine.spec.labels.names}
         started = perf_counter()
         if self.device_path is not None and self._plain_alpha is not None:
             # The device's kernels read BGR.
@@ -262,6 +262,7 @@ class FrameRunner:
                 painted = self.painter.paint(next(outputs), *arguments) if wanted else self.painter.repeat(*arguments)
                 spent_ms = {**stages_ms, "post": 1e3 * (perf_counter() - begun)}
                 about = about_frame(frame) | {"confidence": painted.confidence, "areas": painted.areas, "computed": wanted}
+                about["classes"] = self.engine.spec.labels.names
                 results.append(Result(frame.image, *painted[:2], spent_ms, **about))
             return results
         finally:
