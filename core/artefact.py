@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,6 +78,8 @@ def check_writable(path: str | Path) -> None:
 
 def _temporary(target: Path) -> Path:
     """Creates an empty file in the folder of ``target``; raises InputError if that is not possible."""
+    import tempfile  # late, as json and hashlib below: an error of use is said without them
+
     if target.is_dir():
         raise InputError(f"{target}: is a folder; expected a file's name")
     if target.exists() and not target.is_file():  # renaming would replace a device such as /dev/null by a file
@@ -109,11 +108,15 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_json(path: str | Path, data: Any) -> None:
     """Writes indented JSON atomically. NaN and infinity raise ValueError: use null for values that are unknown."""
+    import json
+
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 
 def sha256(path: str | Path) -> str:
     """SHA-256 hex digest of a file's content."""
+    import hashlib
+
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +45,8 @@ class Report(ABC):
 
     def _repr_html_(self) -> str:
         cells = self.table()
+        from html import escape
+
         heading = f"<p>{escape(self.title())}</p>"
         return heading if cells is None else heading + html_table(*cells)
 
@@ -100,6 +101,7 @@ def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def html_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The same table in HTML, escaped."""
+    from html import escape
 
     def line(cells: Sequence[str], tag: str) -> str:
         return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
