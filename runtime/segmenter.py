@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..core.labels import VOID, Labels
 from ..core.spec import ModelSpec
 from .areas.areas import AreaCounter
-from .areas.zonefile import read_zones
 from .areas.zones import Zones
 from .engines.base import Engine
 from .engines.opening import open_engine
@@ -91,6 +90,8 @@ class Segmenter:
             #: What is said about confidence; None is nothing.
             self.confidence = Confidence.make(self.labels, confidence, min_confidence, below)
             if isinstance(zones, (str, Path)):
+                from .areas.zonefile import read_zones  # late, as it brings readers of files that few need
+
                 zones = read_zones(zones)
             #: Chooses the frames that are computed; None is all.
             self.gate = None if gate is None else Gate(gate)
