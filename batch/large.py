@@ -12,6 +12,7 @@ from ..core.errors import DataError, InputError
 from ..core.labels import Labels
 from ..datasets.encodings.png import PngWriter
 from ..datasets.imagefiles.header import HeaderError, read_header
+from ..runtime.frame.counting import count_mask
 from .options import PredictOptions
 
 if TYPE_CHECKING:
@@ -101,11 +102,11 @@ class VipsRows:
 
 def write_large(
     tiled: TiledSegmenter, path: str, name: str, options: PredictOptions, labels: Labels, store: Store
-) -> tuple[tuple[int, int], npt.NDArray[np.int64], dict[str, str]]:
+) -> tuple[tuple[int, int], npt.NDArray[np.uint64], dict[str, str]]:
     """Segments a large image, and writes its files in strips.
 
     Returns:
-        Height and width; the pixels of each value, int64 (256,); format → path of its file.
+        Height and width; the pixels of each value, uint64 (256,); format → path of its file.
 
     Raises:
         InputError: a format needs the whole mask at once; a file can't be written.
@@ -119,7 +120,7 @@ def write_large(
         )
     rows = VipsRows(path)
     height, width = rows.size_hw
-    counts = np.zeros(256, np.int64)
+    counts = np.zeros((1, 256), np.uint64)
     with ExitStack() as files:
         writers: list[tuple[PngWriter, bool]] = []
         outputs: dict[str, str] = {}
@@ -130,14 +131,14 @@ def write_large(
                 colours = labels.palette_bgr[:, ::-1] if form == "palette" else None
                 writers.append((PngWriter(file, height, width, colours), form == "confidence"))
         for strip in tiled.strips(rows):
-            counts += np.bincount(strip.mask.ravel(), minlength=256)
+            count_mask(strip.mask, counts)
             for writer, sure in writers:
                 part = strip.confidence if sure else strip.mask
                 assert part is not None
                 writer.add(part)
         for writer, _sure in writers:
             writer.close()
-    return rows.size_hw, counts, outputs
+    return rows.size_hw, counts[0], outputs
 
 
 def _line(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from ..datasets.imagefiles.header import read_header
 from ..datasets.imagefiles.pixels import decode_image
 from ..runtime.augmented import AugmentedSegmenter
 from ..runtime.frame.confidence import Confidence
+from ..runtime.frame.counting import count_mask
 from ..runtime.frame.result import Frame, Mask
 from ..runtime.segmenter import Segmenter
 from ..runtime.shared import SharedSegmenter
@@ -166,7 +167,7 @@ def shares(mask: Mask, labels: Labels) -> dict[str, float]:
     >>> shares(np.array([[0, 0, 0, 1]], np.uint8), Labels.numbered(3))
     {'class0': 0.75, 'class1': 0.25}
     """
-    return _shares(cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel(), labels)
+    return _shares(count_mask(mask, np.zeros((1, 256), np.uint64), threads=1)[0], labels)
 
 
 def _shares(counts: npt.NDArray[Any], labels: Labels) -> dict[str, float]:
