@@ -132,7 +132,12 @@ static void u8_u32_count__scalar(const uint8_t *labels, size_t n, uint32_t *coun
 }
 
 static void u8_u32_sad48__scalar(const uint8_t *a, const uint8_t *b, size_t n, uint32_t *sums) {
-  for (size_t i = 0; i < n; i++) sums[i / 48] += (uint32_t)(a[i] > b[i] ? a[i] - b[i] : b[i] - a[i]);
+  for (size_t start = 0; start < n; start += 48, sums++) {
+    const size_t end = start + 48 < n ? start + 48 : n;
+    uint32_t sum = 0;
+    for (size_t i = start; i < end; i++) sum += (uint32_t)(a[i] > b[i] ? a[i] - b[i] : b[i] - a[i]);
+    *sums += sum;
+  }
 }
 
 static void u8_u16_mix__scalar(const uint8_t *frame, unsigned keep, const uint16_t *add, size_t n, uint8_t *out) {
