@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import cv2
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 PERIOD_S = 0.5
 #: Font scale for a frame of 720 rows, in OpenCV's unit (1 is about 22 pixels).
 _SCALE_720 = 0.7
+_LEAST_SCALE = 0.3
 
 
 class Hud:
@@ -71,10 +73,35 @@ def area_lines(areas: Areas | None) -> tuple[str, ...]:
 
 
 def write_lines(frame_bgr: npt.NDArray[np.uint8], lines: tuple[str, ...]) -> None:
-    """Draws white text with a dark edge, legible on any image, in place."""
-    scale = max(_SCALE_720 * frame_bgr.shape[0] / 720, 0.3)
-    thick = max(round(2 * scale), 1)
+    """Draws white text with a dark edge, legible on any image, in place; smaller where the frame is narrow."""
+    height, width = frame_bgr.shape[:2]
+    scale = max(_SCALE_720 * height / 720, _LEAST_SCALE)
+    widest = max((_letters(line, scale)[0].shape[1] for line in lines), default=0)
+    if widest > width:
+        scale = max(scale * width / widest, _LEAST_SCALE)
     for i, line in enumerate(lines):
-        at = (round(12 * scale) + 2, round(32 * scale * (i + 1)))
-        cv2.putText(frame_bgr, line, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 3 * thick, cv2.LINE_AA)
-        cv2.putText(frame_bgr, line, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thick, cv2.LINE_AA)
+        letters, edge, above = _letters(line, scale)
+        top = max(round(32 * scale * (i + 1)) - above, 0)
+        left = round(12 * scale)
+        rows, columns = min(letters.shape[0], height - top), min(letters.shape[1], width - left)
+        if rows <= 0 or columns <= 0:
+            return
+        part = frame_bgr[top : top + rows, left : left + columns]
+        # White on the edge, the edge on the frame: the edge covers its letters entirely.
+        cv2.multiply(part, cv2.merge([255 - edge[:rows, :columns]] * 3), part, 1 / 255)
+        cv2.add(part, cv2.merge([letters[:rows, :columns]] * 3), part)
+
+
+@lru_cache(256)
+def _letters(text: str, scale: float) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], int]:
+    """Coverage of a text's letters and of their edge, and the rows above its base line.
+
+    The edge is grown from the letters. OpenCV 5 draws thicker text wider, so that a thick text is no edge of a thin one.
+    """
+    thick, around = max(round(2 * scale), 1), max(round(3 * scale), 1)
+    (wide, high), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
+    above = high + around + thick
+    letters = np.zeros((above + below + around + thick, wide + 2 * (around + thick)), np.uint8)
+    cv2.putText(letters, text, (around + thick, above), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, thick, cv2.LINE_AA)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * around + 1, 2 * around + 1))
+    return letters, np.asarray(cv2.dilate(letters, kernel), np.uint8), above

@@ -23,6 +23,20 @@ def test_letters_are_drawn_in_place_and_grow_with_the_frame():
     assert (painted(720, 1280) == 0).any()  # the dark edge
 
 
+def test_the_edge_ends_where_the_letters_end():
+    """OpenCV 5 draws thicker text wider: letters drawn twice at two thicknesses drift apart."""
+    frame = painted(360, 640, ("latency 112.7 ms  age 238 ms",))
+    white, dark = (np.flatnonzero((frame == value).all(axis=(2,)).any(axis=0)) for value in (255, 0))
+    assert abs(int(white.max()) - int(dark.max())) <= 4
+    assert abs(int(white.min()) - int(dark.min())) <= 4
+
+
+def test_long_lines_fit_into_narrow_frames():
+    line = "0 of 10  openvino, CPU, 2 threads, and more"
+    frame = painted(360, 240, (line,))
+    assert (frame[:, -3:] == 128).all()
+
+
 def test_text(monkeypatch):
     texts = []
     monkeypatch.setattr("seg_edge.runtime.frame.hud.write_lines", lambda _frame, lines: texts.append(lines))
