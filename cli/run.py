@@ -63,7 +63,11 @@ def run(
     ] = None,
     contours: Annotated[bool, typer.Option(help="Draw the borders between classes.")] = False,
     smooth: Annotated[
-        float | None, typer.Option(help="Smooth over time: the new frame's share, above 0 to 1. Default: every frame alone.")
+        str | None,
+        typer.Option(
+            help="Smooth over time: adaptive (changes are followed at once), or the new frame's share, above 0 to 1. "
+            "Default: every frame alone."
+        ),
     ] = None,
     copy_audio: Annotated[
         bool, typer.Option("--copy-audio", help="Recordings get the sound of their video file, as it is.")
@@ -100,7 +104,7 @@ def run(
             from ..runtime.sinks import open_sinks
 
             sources = [stack.enter_context(open_source(text, video=video)) for text in texts] if files else []
-            look: dict[str, Any] = {"classes": classes, "contours": contours, "smooth": smooth}
+            look: dict[str, Any] = {"classes": classes, "contours": contours, "smooth": _smooth(smooth)}
             look |= {"areas": True, "zones": zones, "gate": values.of(GateOptions).seconds}
             segmenter = stack.enter_context(Segmenter(opened_engine(), threads=threads, alpha=alpha, **look))
             chosen = segmenter.engine
@@ -127,6 +131,14 @@ def run(
         _report(stats, json)
     _draw(recorder, area_options)
     _check_fps(stats, min_fps)
+
+
+def _smooth(text: str | None) -> float | str | None:
+    """A share as a number; other texts as they are."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def _areas(options: AreaOptions) -> tuple[Zones | None, AreaRecorder]:

@@ -47,7 +47,7 @@ class Segmenter:
         classes: Names of the classes that the overlay colours; None is all. The mask always contains all classes.
         contours: Whether the overlay draws the borders between classes.
         smooth: Weight of the new frame, above 0 to 1, in an exponential mean of the logits over the frames of one video
-            (see :meth:`reset`). None disables smoothing.
+            (see :meth:`reset`). ``"adaptive"`` smooths what wavers, and follows changes at once. None disables smoothing.
         throughput: Let the engine compute several frames in parallel if it can: files are faster, each frame is slower.
         confidence: How sure the network is, as :attr:`.Result.confidence`: ``"probability"`` (softmax of the class) or
             ``"margin"`` (that minus the softmax of the second class). None leaves it out.
@@ -75,7 +75,7 @@ class Segmenter:
         *,
         classes: Iterable[str] | None = None,
         contours: bool = False,
-        smooth: float | None = None,
+        smooth: float | str | None = None,
         throughput: bool = False,
         confidence: str | None = None,
         min_confidence: float | None = None,

@@ -17,7 +17,7 @@ from .confidence import Confidence
 from .fit import frame_window
 from .result import Frame, Logits, Mask, Outs, Painted
 from .style import Style
-from .temporal import LogitsSmoother
+from .temporal import make_smoother
 
 if TYPE_CHECKING:
     from ..areas.areas import Areas
@@ -29,7 +29,7 @@ class Painter:
     Args:
         spec: Spec of the network.
         style: Colours and opacities.
-        smooth: Weight of the new frame in an exponential mean of the logits; None disables smoothing.
+        smooth: Weight of the new frame in an exponential mean of the logits, or ``"adaptive"``; None disables smoothing.
         threads: Threads of the kernels; None is their default.
         confidence: What to say about confidence; None is nothing. Only for models with logits.
         counter: Counts the pixels of every class; None counts nothing.
@@ -43,7 +43,7 @@ class Painter:
         self,
         spec: ModelSpec,
         style: Style,
-        smooth: float | None,
+        smooth: float | str | None,
         threads: int | None,
         confidence: Confidence | None = None,
         counter: AreaCounter | None = None,
@@ -54,9 +54,7 @@ class Painter:
         # Number of the source → what was painted last, for frames that are not computed; only if it is to be kept.
         self._kept: dict[int, Painted] | None = {} if keep else None
         # One smoother per source. The first is created now, so that an invalid weight raises here.
-        self._smoothers = (
-            None if smooth is None else defaultdict(lambda: LogitsSmoother(smooth), {0: LogitsSmoother(smooth)})
-        )
+        self._smoothers = None if smooth is None else defaultdict(lambda: make_smoother(smooth), {0: make_smoother(smooth)})
 
     def reset(self) -> None:
         """Resets the smoothing of logits, and forgets the masks that were kept."""

@@ -54,7 +54,7 @@ class FrameRunner:
     Args:
         engine: An open engine; the runner does not close it.
         style: Colours and opacities.
-        smooth: Weight of the new frame in an exponential mean of the logits; None disables smoothing.
+        smooth: Weight of the new frame in an exponential mean of the logits, or ``"adaptive"``; None disables smoothing.
         threads: CPU threads of the kernels, at most 64; None is their default.
         confidence: What to say about confidence; None is nothing.
         counter: Counts the pixels of every class; None counts nothing.
@@ -71,7 +71,7 @@ class FrameRunner:
         self,
         engine: Engine,
         style: Style,
-        smooth: float | None = None,
+        smooth: float | str | None = None,
         threads: int | None = None,
         confidence: Confidence | None = None,
         counter: AreaCounter | None = None,

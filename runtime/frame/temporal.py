@@ -71,6 +71,84 @@ class LogitsSmoother:
         self._state = self._scratch = None
 
 
+class AdaptiveSmoother:
+    """A mean of a video's class probabilities that follows changes at once, and smooths what only wavers.
+
+    Noise moves probabilities a little, mostly where two classes are nearly equal, and an object that comes or goes moves
+    them a lot. So the new frame's weight depends, pixel by pixel, on the largest difference of a class's probability from
+    the mean: ``state += weight * (softmax(logits) - state)``, where the weight rises from 0.05 at a difference of 0.3 to 1
+    at 0.7. Pixels with non-finite logits keep their state.
+    """
+
+    def __init__(self) -> None:
+        self._state: F32 | None = None
+
+    def __call__(self, logits_chw: Array) -> F32:
+        """Adds a frame and returns the logarithms of the mean, which are logits.
+
+        Args:
+            logits_chw: float32 or float16, (C, h, w). The codes of a quantized tensor don't state their scale.
+
+        Returns:
+            float32, (C, h, w), C-contiguous, a new array.
+
+        Raises:
+            TypeError: the dtype is not supported.
+        """
+        if logits_chw.dtype.name not in ("float32", "float16"):
+            raise TypeError(
+                f"AdaptiveSmoother: logits_chw must be float32 or float16, got {logits_chw.dtype}; "
+                "multiply codes by their scale"
+            )
+        with np.errstate(invalid="ignore", over="ignore"):
+            new = logits_chw.astype(np.float32)
+            np.subtract(new, new.max(axis=0), out=new)
+            np.exp(new, out=new)
+            np.divide(new, new.sum(axis=0), out=new)
+        finite = np.isfinite(new).all(axis=0)
+        state = self._state
+        if state is None or state.shape != new.shape:
+            if not finite.all():
+                new[:, ~finite] = 1 / len(new)
+            state = self._state = new
+        else:
+            np.subtract(new, state, out=new)
+            difference = np.maximum(new.max(axis=0), -new.min(axis=0))
+            weight = np.clip((difference - _STILL) / (_MOVES - _STILL), 0, 1) * (1 - _LEAST) + _LEAST
+            if not finite.all():
+                new[:, ~finite], weight[~finite] = 0, 0
+            np.multiply(new, weight.astype(np.float32), out=new)
+            np.add(state, new, out=state)
+        mean: F32 = np.maximum(state, np.float32(1e-9))
+        return np.log(mean, out=mean)
+
+    def reset(self) -> None:
+        """Resets the state. Call this before another source, or after a cut."""
+        self._state = None
+
+
+#: The differences of probability between which the weight rises, and the weight below them.
+_STILL, _MOVES, _LEAST = 0.3, 0.7, 0.05
+#: Value of ``smooth`` for :class:`AdaptiveSmoother`.
+ADAPTIVE = "adaptive"
+
+
+def make_smoother(smooth: float | str) -> LogitsSmoother | AdaptiveSmoother:
+    """The smoother of an option: a weight, or ``"adaptive"``.
+
+    >>> type(make_smoother("adaptive")).__name__
+    'AdaptiveSmoother'
+
+    Raises:
+        InputError: another text, or a weight out of range.
+    """
+    if isinstance(smooth, str):
+        if smooth != ADAPTIVE:
+            raise InputError(f"`smooth`: expected {ADAPTIVE}, or the new frame's share, above 0 to 1, got {smooth!r}")
+        return AdaptiveSmoother()
+    return LogitsSmoother(smooth)
+
+
 class FlickerMeter:
     """Share of pixels whose class changes between consecutive frames although the scene does not change there.
 

@@ -10,7 +10,7 @@ import pytest
 
 from seg_edge.core.errors import InputError
 from seg_edge.runtime import Segmenter
-from seg_edge.runtime.frame.temporal import FlickerMeter, LogitsSmoother
+from seg_edge.runtime.frame.temporal import AdaptiveSmoother, FlickerMeter, LogitsSmoother, make_smoother
 
 RNG = np.random.default_rng(29)
 
@@ -70,6 +70,54 @@ def test_refusals() -> None:
             LogitsSmoother(weight)
     with pytest.raises(TypeError, match=r"got float64; use logits_chw.astype\(np.float32\)"):
         LogitsSmoother(0.5)(np.zeros((1, 2, 2)))
+
+
+# ---- adaptive ----
+
+
+def probabilities(*columns: tuple[float, ...]) -> Any:
+    """Logits, float32 (C, 1, N), whose softmax are these columns."""
+    return np.log(np.array(columns, np.float32).T[:, None, :])
+
+
+def test_what_wavers_is_smoothed_and_what_changes_is_followed() -> None:
+    smoother = AdaptiveSmoother()
+    smoother(probabilities((0.6, 0.4), (0.9, 0.1)))
+    mean = np.exp(smoother(probabilities((0.4, 0.6), (0.1, 0.9))))
+    np.testing.assert_allclose(mean[0, 0], [0.6 - 0.05 * 0.2, 0.1], atol=1e-6)  # a difference of 0.2, and one of 0.8
+
+
+def test_between_the_weight_rises() -> None:
+    smoother = AdaptiveSmoother()
+    smoother(probabilities((0.75, 0.25)))
+    np.testing.assert_allclose(np.exp(smoother(probabilities((0.25, 0.75))))[0, 0], [0.75 - 0.5 * 0.525], atol=1e-6)
+
+
+def test_wavering_never_flips_a_class_and_a_lasting_change_does() -> None:
+    smoother = AdaptiveSmoother()
+    smoother(probabilities((0.55, 0.45)))
+    wavering = [smoother(probabilities((p, 1 - p))).argmax(0)[0, 0] for p in (0.45, 0.55) * 20]
+    assert set(wavering) == {0}
+    lasting = [smoother(probabilities((0.4, 0.6))).argmax(0)[0, 0] for _ in range(60)]
+    assert lasting[-1] == 1
+
+
+def test_what_is_not_finite_keeps_its_state() -> None:
+    smoother = AdaptiveSmoother()
+    first = smoother(probabilities((0.8, 0.2), (0.3, 0.7)))
+    broken = probabilities((0.1, 0.9), (0.3, 0.7))
+    broken[0, 0, 0] = np.nan
+    np.testing.assert_allclose(smoother(broken), first, atol=1e-6)
+    smoother.reset()
+    assert np.isfinite(smoother(broken)).all()
+
+
+def test_adaptive_takes_no_codes_and_other_words_are_refused() -> None:
+    with pytest.raises(TypeError, match="must be float32 or float16, got int8"):
+        AdaptiveSmoother()(np.zeros((2, 1, 1), np.int8))
+    assert isinstance(make_smoother(0.5), LogitsSmoother)
+    with pytest.raises(InputError, match="`smooth`: expected adaptive, or the new frame's share"):
+        make_smoother("adaptiv")
 
 
 # ---- flicker ----
