@@ -278,8 +278,35 @@ def _label_pixels(path: Path, data: bytes, indices: bool, turn: bool = True) -> 
         image = image if step == 1 else np.asarray(image // step, np.uint8)
     if header is not None and header.extra and image.ndim == 2:
         raise DataError(f"{path}: the label has {header.bands} bands; expected class numbers in one, or three colours")
+    if image.ndim == 3 and image.shape[2] == 4:
+        _check_alpha(image, path)
     image = _narrow(image, path)
     return upright(image, orientation(data)) if turn and header is None else image
+
+
+def _check_alpha(image: npt.NDArray[np.generic], path: Path) -> None:
+    """Refuses labels that say something in the alpha channel, which isn't read.
+
+    Raises:
+        DataError: one colour throughout under an alpha channel that varies, or a colour both opaque and transparent.
+    """
+    alpha, colours = image[..., 3], image[..., :3].astype(np.int64)
+    if (alpha == alpha.flat[0]).all():
+        return
+    if (colours == colours[0, 0]).all():
+        raise DataError(
+            f"{path}: the label is drawn in its alpha channel alone, which is not read (its colour is the same everywhere): "
+            "save the alpha channel as grey, as in: magick mogrify -alpha extract *.png"
+        )
+    packed = colours[..., 2] << 32 | colours[..., 1] << 16 | colours[..., 0]
+    both = np.intersect1d(packed[alpha == 0], packed[alpha != 0])
+    if both.size:
+        colour = tuple(int(both[0]) >> shift & 0xFFFF for shift in (32, 16, 0))
+        raise DataError(
+            f"{path}: colour {colour} (red, green, blue) is opaque in some pixels and transparent in others, and the alpha "
+            "channel is not read: give transparent pixels a colour of their own, as in: magick mogrify -background "
+            "black -alpha remove *.png"
+        )
 
 
 def _few_bits(path: Path, data: bytes, bits: int, coloured: bool) -> npt.NDArray[np.uint8]:

@@ -34,7 +34,7 @@ from .layouts import (
 )
 from .layouts.ade20k import check_not_meant
 from .layouts.base import file_stem
-from .layouts.unknown import inside, kinds, nearest, seen
+from .layouts.unknown import foreign, inside, kinds, nearest, seen
 from .merged import (
     BACKGROUND,
     BinaryMask,
@@ -225,6 +225,8 @@ def _beside(expected: Path, image: Path, root: Path) -> str:
         for path in expected.parent.iterdir()
         if path.name.startswith(stem) and not path.name[len(stem) : len(stem) + 1].isalnum()
     )
+    if other := foreign(expected.parent):
+        return f"; {other}"
     if not stem or not own:
         return ""
     there = f"; there is {', '.join(own[:2])}"
@@ -299,6 +301,8 @@ def _instead(root: Path) -> str:
     if below is not None:
         return f"; the dataset lies in {below}: pass that folder"
     files = seen(root)
+    if other := foreign(root, boxes=".json" not in files):
+        return f"; {other}"
     if any(kind in files for kind in _ANNOTATIONS):
         return f"; it holds {files}: if these are annotations of another tool: seg-edge data convert auto {root} DST"
     return f"; it holds {files}; {nearest(root)}"

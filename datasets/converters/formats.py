@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...core.errors import DataError
 from ..layouts import LAYOUTS
+from ..layouts.unknown import foreign
 from ..regions.images import Source
 from ..regions.reading import Reading
 from . import coco, cvat, datumaro, geojson, huggingface, label_studio, labelme, supervisely, via, yolo
@@ -61,6 +62,8 @@ def recognise(source: Path) -> tuple[str, str]:
         shown = "; ".join(f"{name} ({reason})" for name, reason in fitting.items())
         raise DataError(f"{source}: looks like several formats: {shown}; name the one that is meant instead of 'auto'")
     layout = next((layout for layout in LAYOUTS if layout.shown_by(source) is not None), None) if source.is_dir() else None
+    if source.is_dir() and (other := foreign(source, boxes=layout is None)):
+        raise DataError(other)
     if layout is not None:
         raise DataError(f"{source}: lies there as {layout.name}, which is read as it is; there is nothing to convert")
     raise DataError(

@@ -116,9 +116,10 @@ class Coding:
         at = np.minimum(np.searchsorted(keys, packed), len(keys) - 1)
         stranger = packed[keys[at] != packed]
         if stranger.size:
+            count = int((stranger == stranger[0]).sum())
             colour = tuple(int(stranger[0]) >> shift & 255 for shift in (16, 8, 0))
             raise DataError(
-                f"{path}: colour {colour} (red, green, blue; {stranger.size} such pixels) is no class's colour; "
+                f"{path}: colour {colour} (red, green, blue; {count} such pixels) is no class's colour; "
                 "name the classes and their palette in classes.json"
             )
         return np.ascontiguousarray(numbers[at])

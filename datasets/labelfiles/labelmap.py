@@ -36,7 +36,7 @@ def read_label_map(file: Path) -> LabelMap:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: not readable as text ({error})") from error
+        raise DataError(f"{file}: not readable as text ({error}); save it as UTF-8") from error
     colours: dict[str, RGB] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):

@@ -116,7 +116,10 @@ def _read(file: Path, data: dict[str, Any]) -> SemanticYaml:
     root = _root(file, data)
     folders = {split: _folder(file, root, data[split], split) for split in _SPLITS if data.get(split)}
     masks_dir = str(data.get("masks_dir") or _DEFAULT_DIR)
-    return SemanticYaml(file, root, folders, masks_dir, labels, _coding(file, mapping, len(names)))
+    coding = _coding(file, mapping, len(names))
+    if "train" in folders and not folders["train"].exists():
+        raise DataError(f"{file}: train: there is no folder {folders['train']}; name that of its images, relative to {root}")
+    return SemanticYaml(file, root, folders, masks_dir, labels, coding)
 
 
 def _root(file: Path, data: dict[str, Any]) -> Path:
@@ -136,6 +139,8 @@ def _folder(file: Path, root: Path, value: object, split: str) -> Path:
     if not isinstance(value, str):
         raise DataError(f"{file}: {split}: expected one folder, got {value!r}")
     folder = root / value
+    if folder.is_file():
+        raise DataError(f"{file}: {split}: {value} is a file, as a list of images; name their folder, as in images/{split}")
     if not folder.resolve().is_relative_to(root.resolve()):
         raise DataError(f"{file}: {split}: {value} lies outside of the dataset's folder {root}")
     return folder

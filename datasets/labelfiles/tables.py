@@ -53,7 +53,7 @@ def read_names(root: Path) -> tuple[Path, list[str]] | None:
     try:
         lines = [line.strip() for line in files[0].read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{files[0]}: not readable as text ({error})") from error
+        raise DataError(f"{files[0]}: not readable as text ({error}); save it as UTF-8") from error
     return files[0], [line for line in lines if line and line != _IGNORED]
 
 
@@ -62,7 +62,7 @@ def _numbered(file: Path) -> LabelMap:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: not readable as text ({error})") from error
+        raise DataError(f"{file}: not readable as text ({error}); save it as UTF-8") from error
     rows = [[*line.split(None, 3)] for line in lines if line.strip() and not line.startswith("#")]
     for number, row in enumerate(rows, 1):
         if len(row) < 4:

@@ -42,7 +42,7 @@ IMAGE_DIRS = (
 )
 LABEL_DIRS = (
     "labels", "masks", "annotations", "label", "mask", "annotation", "ann_dir", "ann", "gt", "groundtruth", "ground_truth",
-    "gts", "seg", "segmentation", "segmentations", "semantic", "targets", "target", "label_dir", "mask_dir",
+    "gts", "seg", "segmentation", "segmentations", "semantic", "targets", "target", "label_dir", "mask_dir", "lbl", "lbls",
 )  # fmt: skip
 _WORD = "|".join(sorted(SPLIT_NAMES, key=len, reverse=True))
 _BEFORE, _AFTER = re.compile(rf"^({_WORD})[_\-. ]?(.*)$"), re.compile(rf"^(.*?)[_\-. ]?({_WORD})$")

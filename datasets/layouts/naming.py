@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 
 from ...core.errors import DataError
@@ -18,6 +19,8 @@ MASK_PREFIXES = ("mask_", "label_", "gt_", "seg_")
 #: What people put behind the names of images, and leave out of those of their labels.
 IMAGE_ENDINGS = ("_leftImg8bit", "_image", "_img", "_rgb", "_sat")
 _LOSSY = (".jpg", ".jpeg", ".webp")
+#: Label Studio's PNG export of brushes: a file a thing. Its numbers are those of tasks, not of images.
+LABEL_STUDIO_PNG = re.compile(r"^task-\d+-annotation-\d+-by-.*-tag-.*\.(png|npy)$")
 #: Files for one image that a message names.
 _NAMED = 2
 
@@ -96,6 +99,8 @@ def _by_last_names(stems: dict[str, str], by_stem: dict[str, str]) -> dict[str, 
 def _by_affixes(stems: dict[str, str], by_stem: dict[str, str]) -> dict[str, str]:
     """Pairs of names that differ by one beginning and one ending, the same for all; none where that leaves a doubt."""
     if len(stems) < 2 or len(by_stem) < 2 or any("/" in own for own in (*stems.values(), *by_stem)):
+        return {}
+    if any(LABEL_STUDIO_PNG.match(file) for file in by_stem.values()):
         return {}
     images, labels = _cores(stems.values()), _cores(by_stem)
     cores = {core: own for own, core in labels.items()}

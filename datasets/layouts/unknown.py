@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
+from os.path import isfile, join
 from pathlib import Path
 
 from .base import Layout, folders, image_files, split_word
+from .naming import LABEL_STUDIO_PNG
 
 _MOST = 6
 #: Files that say how data is read: not data themselves.
 _OWN = ("classes.json", "reading.json")
 _DEPTH = 3
+#: How much of an XML file shows what it is.
+_HEAD = 1 << 16
 
 
 def seen(root: Path) -> str:
@@ -43,6 +47,37 @@ def kinds(folder: Path) -> str:
         return ""
     counted = Counter(os.path.splitext(name)[1].lower() or "without suffix" for name in names)
     return ", ".join(f"{count} {kind}" for kind, count in counted.most_common(3))
+
+
+def foreign(root: Path, boxes: bool = True) -> str:
+    """Which files of other tools that are not read lie in a folder, and what to do about them; empty where there are none.
+
+    Args:
+        root: The folder.
+        boxes: Name Pascal VOC's boxes too, which also lie beside its masks.
+    """
+    for folder, inner, names in os.walk(root):
+        inner.sort()
+        files = sorted(name for name in names if name[0] != ".")
+        if any(LABEL_STUDIO_PNG.match(name) for name in files):
+            return (
+                f"{folder} holds Label Studio's PNG export, a file for each brush, which names no image: export the project "
+                "as JSON, put its images beside it, and run: seg-edge data convert label-studio SRC DST"
+            )
+        for path in [path for name in files if name.lower().endswith(".xml") and isfile(path := join(folder, name))][:1]:
+            with open(path, "rb") as file:
+                head = file.read(_HEAD)
+            if b"<annotation>" in head and b"<polygon" in head:
+                return (
+                    f"{path} is XML of LabelMe's web tool (3.0), which is not read: import it into CVAT (as LabelMe 3.0) "
+                    "and export it as COCO 1.0, then: seg-edge data convert coco SRC DST"
+                )
+            if boxes and b"<annotation" in head and b"<bndbox" in head:
+                return (
+                    f"{path} holds Pascal VOC's boxes, which have no outlines: draw outlines or masks, or let a tool make "
+                    "them from the boxes"
+                )
+    return ""
 
 
 def inside(root: Path, layouts: Iterable[Layout]) -> Path | None:

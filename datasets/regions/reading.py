@@ -110,7 +110,7 @@ def read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: not readable as text ({error})") from error
+        raise DataError(f"{file}: not readable as text ({error}); save it as UTF-8") from error
 
 
 def read_lines(file: Path) -> list[str]:

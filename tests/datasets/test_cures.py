@@ -13,6 +13,7 @@ import pytest
 
 from seg_edge.core.errors import DataError
 from seg_edge.datasets import CheckOptions, check, open_dataset
+from seg_edge.datasets.converters.formats import recognise
 
 SIZE_HW = (24, 32)
 THREE = np.repeat(np.array([[0, 1, 2]], np.uint8), [10, 10, 12], 1).repeat(SIZE_HW[0], 0)
@@ -232,3 +233,78 @@ def test_an_archive(tmp_path):
     (tmp_path / "data.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match="is a file, no folder; if it is an archive, unpack it"):
         open_dataset(tmp_path / "data.zip", "train")
+
+
+def test_labels_drawn_in_their_alpha_channel(tmp_path):
+    fill(tmp_path, TWO)
+    labels(tmp_path, lambda mask, _path: np.dstack([np.zeros((*SIZE_HW, 3), np.uint8), mask * 255]))
+    with pytest.raises(DataError, match=r"t0\.png: the label is drawn in its alpha channel alone.*-alpha extract"):
+        check(tmp_path)
+    labels(tmp_path, lambda rgba, _path: rgba[..., 3])  # what the named command does
+    assert np.array_equal(open_dataset(tmp_path, "train").read_mask(0), TWO)
+
+
+def test_a_colour_of_a_class_under_transparent_pixels(tmp_path):
+    fill(tmp_path)
+    names(tmp_path, names=["background", "cat", "dog"], palette=[[0, 0, 0], [200, 30, 10], [10, 90, 220]])
+    hidden = np.array([[10, 30, 200], [10, 30, 200], [220, 90, 10]], np.uint8)  # the background has cat's colour
+    labels(tmp_path, lambda mask, _path: np.dstack([hidden[mask], np.minimum(mask, 1) * 255]))
+    with pytest.raises(DataError, match=r"colour \(200, 30, 10\).*is opaque in some pixels and transparent.*-alpha remove"):
+        open_dataset(tmp_path, "train").read_mask(0)
+    labels(tmp_path, lambda rgba, _path: rgba[..., :3] * (rgba[..., 3:] > 0))
+    assert np.array_equal(open_dataset(tmp_path, "train").read_mask(0), THREE)
+    labels(tmp_path, lambda bgr, _path: np.dstack([bgr, bgr.any(-1) * np.uint8(255)]))  # black has a colour of its own
+    assert np.array_equal(open_dataset(tmp_path, "train").read_mask(0), THREE)
+
+
+POLYGON = "<annotation><object><name>cat</name><polygon><pt><x>1</x></pt></polygon></object></annotation>"
+BOX = "<annotation><object><name>cat</name><bndbox><xmin>1</xmin></bndbox></object></annotation>"
+
+
+@pytest.mark.parametrize(
+    ("images", "file", "content", "expected"),
+    [
+        ("Images/f", "Annotations/f/{}.xml", POLYGON, "LabelMe's web tool.*seg-edge data convert coco SRC DST"),
+        ("JPEGImages", "Annotations/{}.xml", BOX, "Pascal VOC's boxes, which have no outlines"),
+        ("images", "labels/task-{}-annotation-7-by-1-tag-cat-0.png", "", "seg-edge data convert label-studio SRC DST"),
+        ("x", "task-{}-annotation-7-by-1-tag-cat-0.npy", "", "seg-edge data convert label-studio SRC DST"),
+    ],
+)
+def test_files_of_tools_that_are_not_read_say_the_way(tmp_path, images, file, content, expected):
+    for number in range(4):
+        write(tmp_path / images / f"{number}.jpg", np.full((*SIZE_HW, 3), number, np.uint8))
+        path = tmp_path / file.format(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    for call in (lambda: check(tmp_path), lambda: recognise(tmp_path)):
+        with pytest.raises(DataError, match=expected):
+            call()
+
+
+def test_boxes_beside_the_masks_of_pascal_voc_are_in_order(tmp_path):
+    fill(tmp_path, images="JPEGImages/{1}.png", labels="SegmentationClass/{1}.png")
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "Annotations/t0.xml").write_text(BOX)
+    with pytest.raises(DataError, match="Pascal VOC.*there is nothing to convert"):
+        recognise(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"), [("train.txt", "is a file, as a list"), ("images/trian", "there is no folder")]
+)
+def test_ultralytics_yaml_without_a_folder_of_images(tmp_path, train, expected):
+    fill(tmp_path)
+    (tmp_path / "train.txt").write_text("images/train/t0.png\n")
+    file = tmp_path / "d.yaml"
+    file.write_text(f"train: {train}\nval: images/val\nmasks_dir: labels\nnames: [a, b, c]\n")
+    with pytest.raises(DataError, match=f"train: .*{expected}"):
+        check(tmp_path)
+    file.write_text(file.read_text().replace(train, "images/train"))
+    assert np.array_equal(open_dataset(tmp_path, "train").read_mask(0), THREE)
+
+
+def test_a_table_in_utf_16(tmp_path):
+    fill(tmp_path)
+    (tmp_path / "labelmap.txt").write_text("a:0,0,0::\nb:9,9,9::\n", "utf-16")
+    with pytest.raises(DataError, match=r"labelmap\.txt: .*save it as UTF-8"):
+        check(tmp_path)
