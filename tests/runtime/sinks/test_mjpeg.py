@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 STATS = {
     "engine": "openvino", "device": "CPU, 2 threads", "seconds": 2.5, "frames_in": 10, "frames_out": 9,
+    "computed": 7,
     "dropped": {"stale": 1, "corrupt": 0, "queue": 0}, "reconnects": 1, "state": "running",
     "sources": [{
         "source": 'gst://x name="a"', "state": "stalled", "reconnects": 1, "stalls": 2, "lost_s": 3.25, "size": None,
@@ -82,6 +83,7 @@ def test_metrics(sink):
     assert kind.startswith("text/plain; version=0.0.4")
     lines = text.splitlines()
     assert "seg_edge_frames_in_total 10" in lines
+    assert "seg_edge_frames_computed_total 7" in lines
     assert 'seg_edge_frames_dropped_total{reason="stale"} 1' in lines
     assert 'seg_edge_latency_seconds{quantile="0.50"} 0.005' in lines
     assert 'seg_edge_stage_seconds{stage="engine",quantile="0.95"} 0.0045' in lines
