@@ -29,8 +29,17 @@ from .work.service import Models
 # least so long, because a balancer must see that the service isn't ready; at most so long while connections are open.
 _FAREWELL_S = 0.6, 2.5
 _BACKLOG = 256
+# Seconds in which handshakes that had begun before the door was shut can end.
+_HANDSHAKE_S = 0.1
 # linux/bpf_common.h, asm-generic/socket.h; Python's socket module has neither.
-_BPF_RETURN, _SO_ATTACH_FILTER = 0x06, 26
+_SO_ATTACH_FILTER = 26
+# Classic BPF (code, jump if true, jump if false, operand) on a TCP header: drop what begins a connection, pass the rest.
+_DROP_SYN = (
+    (0x30, 0, 0, 13),  # ldb [13]: the flags
+    (0x45, 1, 0, 0x02),  # jset #SYN
+    (0x06, 0, 0, 0xFFFFFFFF),  # ret #-1: pass
+    (0x06, 0, 0, 0),  # ret #0: drop
+)
 #: Frames of a WebSocket that may wait in its protocol.
 _WS_QUEUE = 2
 
@@ -175,7 +184,7 @@ class Server(uvicorn.Server):
     async def _take_last(self, listener: socket.socket) -> None:
         """Takes the connections that wait at the door before it is shut: the kernel would reset them."""
         _drop_newcomers(listener)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(_HANDSHAKE_S)
         taken = []
         with socket.socket(listener.family) as shut:
             with contextlib.suppress(BlockingIOError):
@@ -213,14 +222,18 @@ class Server(uvicorn.Server):
 
 
 def _drop_newcomers(listener: socket.socket) -> None:
-    """Connections that are made from now on are not answered: their clients try again in a second, and are refused.
+    """Connections that begin from now on are not answered: their clients try again in a second, and are refused.
 
-    A packet filter of one instruction, "drop", does it on Linux, without privileges. Between the last accept() and close(),
-    another connection could come otherwise, and would be reset although its client had been told that it is connected.
+    A packet filter does it on Linux, without privileges. Between the last accept() and close(), another connection could
+    come otherwise, and would be reset although its client had been told that it is connected. Only packets with SYN are
+    dropped: dropping all would hit the last packet of a handshake that is under way, and the first data of a connection
+    made at this moment, which inherits the filter.
     """
-    drop = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RETURN, 0, 0, 0))
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _DROP_SYN))
     try:
-        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(drop)))
+        listener.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(_DROP_SYN), ctypes.addressof(program))
+        )
     except OSError:  # not Linux
         listener.listen(0)
 
