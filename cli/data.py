@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..datasets.composites.options import ComposeOptions
 from ..datasets.options import AUTO, FORMATS, CheckOptions, ConvertOptions, SplitOptions, parse_names
 from ..datasets.public import DOWNLOADED, REGISTERED
 from ..datasets.synth.options import SynthOptions
@@ -47,6 +48,33 @@ def synth(
     with Bars(*columns) as bars:
         report = synthesize(out, options, progress=bars)
     print(report.title())
+
+
+@app.command()
+@derive(Fields(ComposeOptions, defaults={"workers": None}))
+def compose(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DATA...",
+            help="Datasets with labels, in any known layout. The first one's classes are those of the result.",
+        ),
+    ],
+    out: Out,
+    values: Values,
+) -> None:
+    """Cut things out of labelled photographs and paste them onto other backgrounds, with exact labels."""
+    options = values.of(ComposeOptions)
+
+    from ..datasets import compose as run
+
+    with Bars() as bars:
+        report = run(sources, out, options, progress=bars)
+    columns, rows = report.table()
+    print(report.title())
+    for row in rows:
+        print(f"{row[0]}: {', '.join(f'{count} {name}' for name, count in zip(columns[1:], row[1:], strict=True))}")
+    print(f"look it over: seg-edge data check {out} --sheet sheet.png")
 
 
 @app.command("split-classes")

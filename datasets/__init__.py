@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .checking import CheckReport, check
+    from .composites.options import ComposeOptions
+    from .composites.writer import Composed, compose
     from .converters.writer import Converted, convert
     from .dataset import SegDataset
     from .download import Fetched, fetch
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckOptions",
     "CheckReport",
+    "ComposeOptions",
+    "Composed",
     "ConvertOptions",
     "Converted",
     "Fetched",
@@ -36,6 +40,7 @@ __all__ = [
     "SynthOptions",
     "Synthesized",
     "check",
+    "compose",
     "convert",
     "fetch",
     "open_dataset",
@@ -47,6 +52,8 @@ __all__ = [
 _HOMES = {
     "CheckOptions": ".options",
     "CheckReport": ".checking",
+    "ComposeOptions": ".composites.options",
+    "Composed": ".composites.writer",
     "ConvertOptions": ".options",
     "Converted": ".converters.writer",
     "Fetched": ".download",
@@ -58,6 +65,7 @@ _HOMES = {
     "SynthOptions": ".synth.options",
     "Synthesized": ".synth.writer",
     "check": ".checking",
+    "compose": ".composites.writer",
     "convert": ".converters.writer",
     "fetch": ".download",
     "open_dataset": ".opening",

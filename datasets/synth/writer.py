@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import signal
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 from ...core.artefact import atomic_path, write_json
 from ...core.cpu import usable_count
@@ -26,7 +18,7 @@ from ...core.labels import CAMVID
 from ...core.progress import Count, Progress, Silent
 from ...core.report import Report
 from ..dataset import write_labels
-from .draw.canvas import U8
+from ..generated import check_target, each, move_into_place, temporary_folder, write_image
 from .options import SynthOptions
 from .scene import StreetScene
 
@@ -98,7 +90,7 @@ def synthesize(
         SinkError: OpenCV can't write mp4 on this machine.
     """
     out = Path(out)
-    _check_target(out, options.force)
+    check_target(out, options.force)
     counts = _counts(options)
     frames = round(options.video_s * options.fps)
     total, done = sum(counts.values()) + frames, 0
@@ -109,16 +101,16 @@ def synthesize(
         done += images
         count(done, total)
 
-    with _temporary_folder(out) as folder:
+    with temporary_folder(out) as folder:
         workers = usable_count() if options.workers is None else options.workers
-        for images in _each(_write_scene, list(_jobs(folder, options)), workers):
+        for images in each(_write_scene, list(_jobs(folder, options)), workers):
             tick(images)
         if frames:
             _write_film(folder / "video.mp4", frames, options, lambda *_: tick(1))
         write_labels(folder, CAMVID)
         files = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
         write_json(folder / MANIFEST, _manifest(options, files))
-        _move_into_place(folder, out)
+        _move(folder, out)
     return Synthesized(out, options, files)
 
 
@@ -162,9 +154,9 @@ def write_video(
 def _write_film(path: Path, frames: int, options: SynthOptions, count: Count) -> None:
     fps, (height, width) = options.fps, options.size_hw
     labels = path.with_name(f"{path.stem}_labels")
-    _check_target(labels, force=False)
+    check_target(labels, force=False)
     scene = StreetScene(scene_seed(options.seed, "video", 0), options.size_hw, options.domains[0], fps)
-    with _temporary_folder(labels) as folder, atomic_path(path) as temporary:
+    with temporary_folder(labels) as folder, atomic_path(path) as temporary:
         fourcc = cv2.VideoWriter.fourcc(*"mp4v")
         writer = cv2.VideoWriter(str(temporary), fourcc, fps, (width, height))
         try:
@@ -173,13 +165,13 @@ def _write_film(path: Path, frames: int, options: SynthOptions, count: Count) ->
             for index in range(frames):
                 frame, mask = scene.frame(index)
                 writer.write(frame)
-                _write(folder / f"{index:06d}.png", mask)
+                write_image(folder / f"{index:06d}.png", mask)
                 count(index + 1, frames)
         finally:
             writer.release()
         if temporary.stat().st_size == 0:
             raise SinkError(f"{path}: OpenCV wrote no video data; install an opencv-python built with FFmpeg")
-        _move_into_place(folder, labels)
+        _move(folder, labels)
 
 
 @dataclass(frozen=True)
@@ -210,71 +202,13 @@ def _write_scene(job: _Job) -> int:
     for index in range(job.images):
         frame, mask = scene.frame(index)
         name = f"synth_{job.domain}_{job.number:05d}_{index}"
-        _write(job.folder / "images" / job.split / f"{name}{job.suffix}", frame)
-        _write(job.folder / "labels" / job.split / f"{name}.png", mask)
+        write_image(job.folder / "images" / job.split / f"{name}{job.suffix}", frame)
+        write_image(job.folder / "labels" / job.split / f"{name}.png", mask)
     return job.images
 
 
-def _each(function: Callable[[_Job], int], jobs: Sequence[_Job], workers: int) -> Iterator[int]:
-    """``map(function, jobs)`` over processes; in this one where a second would only cost its start."""
-    workers = min(len(jobs) // 4, workers)
-    if workers < 2:
-        yield from map(function, jobs)
-        return
-    # Not forked: OpenCV's threads, and torch's where it is loaded, do not survive that.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        try:
-            # Ctrl-C goes to the whole group: the processes, started here, inherit that it is blocked; this one answers it.
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            try:
-                results = pool.map(function, jobs)
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            yield from results
-        except BrokenProcessPool as error:
-            raise InputError("synth: a rendering process was killed (out of memory?); ask for fewer pixels") from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _check_target(out: Path, force: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; choose a folder for the generated data")
-    if out.is_dir() and any(out.iterdir()) and not force:
-        raise InputError(f"{out}: the folder is not empty; choose another one, or pass `force=True` to write into it")
-
-
-def _write(path: Path, image: U8) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    options = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 3]
-    good, data = cv2.imencode(path.suffix, image, options)
-    if not good:
-        raise DataError(f"{path}: OpenCV can't encode {path.suffix} images")
-    np.asarray(data).tofile(path)
-
-
-@contextmanager
-def _temporary_folder(out: Path) -> Iterator[Path]:
-    """A new folder beside ``out``, removed with what is in it if it has not been moved away by the end."""
-    try:
-        out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.absolute().parent))
-    except OSError as error:
-        raise InputError(f"{out}: can't be written ({error.strerror}); choose another folder") from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _move_into_place(folder: Path, out: Path) -> None:
-    mask = os.umask(0)
-    os.umask(mask)
-    folder.chmod(0o777 & ~mask)  # mkdtemp makes folders private
-    if not out.exists() or not any(out.iterdir()):
-        if out.exists():
-            out.rmdir()
-        os.rename(folder, out)
+def _move(folder: Path, out: Path) -> None:
+    if move_into_place(folder, out):
         return
     _remove_earlier(out)
     manifest = folder / MANIFEST

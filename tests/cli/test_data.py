@@ -98,3 +98,18 @@ def test_check_fails_where_a_training_would(street: Path, capsys: pytest.Capture
 def test_check_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "check", str(tmp_path / "missing")]) == 1
     assert "missing: no such folder" in capsys.readouterr().err
+
+
+def test_compose_says_what_it_made_and_what_is_missing(
+    street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rooms").mkdir()
+    words = ["data", "compose", str(street), "--out", str(tmp_path / "out"), "--train", "2", "--val", "0", "--size", "32x48"]
+    assert main([*words, "--things", "car", "--background", str(tmp_path / "rooms")]) == 1
+    assert "no images; expected files ending in .jpg" in capsys.readouterr().err
+    assert main([*words, "--things", "car", "--empty", "2"]) == 1
+    assert "--empty" in capsys.readouterr().err
+    assert main([*words, "--things", "building", "--background", str(street / "images")]) == 0
+    said = capsys.readouterr().out
+    assert "out: 2 train images, 32x48" in said
+    assert len(list((tmp_path / "out" / "labels" / "train").iterdir())) == 2

@@ -1,0 +1,1 @@
+"""Composite images: things cut out of labelled photographs, on other backgrounds, with exact labels."""
