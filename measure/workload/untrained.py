@@ -38,11 +38,12 @@ class StandInPainter(Painter):
         outs: Outs,
         origin: int,
         colours: Colours = BT601,
+        rest: bool = False,
     ) -> Painted:
         if self.stand_ins:
             self._turn = (self._turn + 1) % len(self.stand_ins)
             output = self.stand_ins[self._turn]
-        return super().paint(output, frame, pixel_format, mask, overlay, outs, origin, colours)
+        return super().paint(output, frame, pixel_format, mask, overlay, outs, origin, colours, rest)
 
 
 class UntrainedRunner(BatchRunner):

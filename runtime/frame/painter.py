@@ -17,7 +17,7 @@ from .confidence import Confidence
 from .fit import frame_window
 from .result import Frame, Logits, Mask, Outs, Painted
 from .style import Style
-from .temporal import make_smoother
+from .temporal import AdaptiveSmoother, make_smoother
 
 if TYPE_CHECKING:
     from ..areas.areas import Areas
@@ -33,7 +33,7 @@ class Painter:
         threads: Threads of the kernels; None is their default.
         confidence: What to say about confidence; None is nothing. Only for models with logits.
         counter: Counts the pixels of every class; None counts nothing.
-        keep: Keep the last mask of every source, for :meth:`repeat`.
+        keep: Keep the masks of frames at rest, for :meth:`repeat`.
 
     Raises:
         InputError: ``smooth`` is out of range.
@@ -51,8 +51,9 @@ class Painter:
     ) -> None:
         self._spec, self._style, self._threads, self._confidence = spec, style, threads, confidence
         self.counter = counter
-        # Number of the source → what was painted last, for frames that are not computed; only if it is to be kept.
+        # Number of the source → what was painted at rest, for frames that are not computed; and the mean that it shows.
         self._kept: dict[int, Painted] | None = {} if keep else None
+        self._rest: defaultdict[int, AdaptiveSmoother] = defaultdict(lambda: AdaptiveSmoother(resting=True))
         # One smoother per source. The first is created now, so that an invalid weight raises here.
         self._smoothers = None if smooth is None else defaultdict(lambda: make_smoother(smooth), {0: make_smoother(smooth)})
 
@@ -60,6 +61,7 @@ class Painter:
         """Resets the smoothing of logits, and forgets the masks that were kept."""
         if self._kept is not None:
             self._kept.clear()
+            self._rest.clear()
         for smoother in (self._smoothers or {}).values():
             smoother.reset()
 
@@ -73,6 +75,7 @@ class Painter:
         outs: Outs,
         origin: int,
         colours: Colours = BT601,
+        rest: bool = False,
     ) -> Painted:
         """Mask, overlay, confidence and areas of one frame.
 
@@ -82,6 +85,8 @@ class Painter:
             mask, overlay: Whether to compute the mask and the overlay.
             outs: Output arrays for the mask, uint8 (H, W), and the overlay, uint8 (H, W, 3); None allocates.
             origin: Number of the frame's source; logits are smoothed separately for each source.
+            rest: Nothing has moved since the last frame: the mean of its output and of those before at rest is shown, and
+                kept for :meth:`repeat`.
 
         Returns:
             The mask, the overlay, with one of them the confidence, and the areas; None if not computed.
@@ -92,7 +97,10 @@ class Painter:
         about = {"pixel_format": pixel_format, "colours": colours}
         size_hw = kernels.frame_hw(frame, pixel_format)
         wanted, mask_out = mask, outs[0]
-        if self._kept is not None:
+        if self._kept is not None and not rest:  # frames at rest follow before one is repeated
+            self._kept.pop(origin, None)
+            self._rest.pop(origin, None)
+        elif self._kept is not None:
             before = self._kept.get(origin)
             fits = before is not None and before.mask is not None and before.mask.shape == size_hw
             mask, outs = True, (before.mask if before is not None and fits else np.empty(size_hw, np.uint8), outs[1])
@@ -102,11 +110,13 @@ class Painter:
         else:
             if self._smoothers is not None:
                 output = self._smoothers[origin](output)
+            elif rest:
+                output = self._rest[origin](output)
             paint = self._surely if self._confidence is not None and (mask or overlay) else self._from_logits
             painted = paint(output, frame, about, mask, overlay, *outs, counting)  # type: ignore[arg-type]
         if self.counter is not None:
             painted = painted._replace(areas=self.counter.areas(counting["counts"], size_hw))
-        if self._kept is None:
+        if self._kept is None or not rest:
             return painted
         self._kept[origin] = painted._replace(overlay_bgr=None)
         return painted._replace(mask=_copied(painted.mask, mask_out) if wanted else None)

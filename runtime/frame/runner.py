@@ -13,7 +13,7 @@ from ...core.errors import EngineError, InputError
 from ..areas.areas import AreaCounter
 from ..engines.base import Engine
 from ..engines.requests import Ticket
-from ..gating.gate import Gate
+from ..gating.gate import Gate, Work
 from . import kernels
 from .colours import BT601, Colours, Image
 from .confidence import Confidence
@@ -35,14 +35,14 @@ class Pending:
         ticket: The engine's request; None if no frame must be computed.
         buffer: The buffer of the network's input; None if the input is the memory of the frame.
         pre_ms: Milliseconds for preparing the input.
-        computed: For each frame, whether the network computes it.
+        work: For each frame, what it asks for.
     """
 
     frames: tuple[SourceFrame, ...]
     ticket: Ticket | None
     buffer: Frame | None
     pre_ms: float
-    computed: tuple[bool, ...]
+    work: tuple[Work, ...]
 
 
 class FrameRunner:
@@ -155,7 +155,8 @@ class FrameRunner:
             return Result(frame, mask_out if mask else None, out, stages_ms, **about, areas=areas)
         inputs = self.single_input(frame, pixel_format, colours)
         origin = about.get("origin", 0)
-        if self.gate is not None and not self._changed(self.gate, inputs[0], frame, about):
+        work = Work.MOVED if self.gate is None else self._work(self.gate, inputs[0], frame, about)
+        if not work:
             prepared = perf_counter()
             painted = self.painter.repeat(frame, pixel_format, mask, overlay, outs, origin, colours)
             stages_ms = {"pre": 1e3 * (prepared - started), "post": 1e3 * (perf_counter() - prepared)}
@@ -164,7 +165,7 @@ class FrameRunner:
         prepared = perf_counter()
         output = self.engine.infer(inputs)[0]
         inferred = perf_counter()
-        painted = self.painter.paint(output, frame, pixel_format, mask, overlay, outs, origin, colours)
+        painted = self.painter.paint(output, frame, pixel_format, mask, overlay, outs, origin, colours, work == Work.REST)
         done = perf_counter()
         stages_ms = {
             "pre": 1e3 * (prepared - started),
@@ -201,29 +202,27 @@ class FrameRunner:
         for frame in frames:
             check_frame(frame.image, frame.pixel_format)
         inputs, buffer = self.inputs.batch(frames)
-        computed = tuple(
-            self.gate is None or self._changed(self.gate, each, frame.image, about_frame(frame))
+        work = tuple(
+            Work.MOVED if self.gate is None else self._work(self.gate, each, frame.image, about_frame(frame))
             for each, frame in zip(inputs, frames, strict=True)
         )
-        if not all(computed):
-            chosen = [number for number, wanted in enumerate(computed) if wanted]
+        if not all(work):
+            chosen = [number for number, wanted in enumerate(work) if wanted]
             if not chosen:
                 self.inputs.give_back(buffer)
-                return Pending(tuple(frames), None, None, 1e3 * (perf_counter() - started), computed)
+                return Pending(tuple(frames), None, None, 1e3 * (perf_counter() - started), work)
             for place, number in enumerate(chosen):  # to the front; never over one that is still needed
                 inputs[place] = inputs[number]
             inputs = inputs[: len(chosen)]
         pre_ms = 1e3 * (perf_counter() - started)
-        return Pending(tuple(frames), self.engine.start(inputs), buffer, pre_ms, computed)
+        return Pending(tuple(frames), self.engine.start(inputs), buffer, pre_ms, work)
 
     @staticmethod
-    def _changed(gate: Gate, input_bgr: Frame, frame: Image, about: dict[str, Any]) -> bool:
+    def _work(gate: Gate, input_bgr: Frame, frame: Image, about: dict[str, Any]) -> Work:
         time_s = about.get("time_s")
         pixel_format = about["pixel_format"]
         size = (kernels.frame_hw(frame, pixel_format), pixel_format)
-        return gate.changed(
-            input_bgr, about.get("captured_s", 0.0) if time_s is None else time_s, size, about.get("origin", 0)
-        )
+        return gate.work(input_bgr, about.get("captured_s", 0.0) if time_s is None else time_s, size, about.get("origin", 0))
 
     def finish(
         self,
@@ -257,11 +256,18 @@ class FrameRunner:
                 computed()
             stages_ms = {"pre": pending.pre_ms} if ticket is None else self._times(ticket, pending.pre_ms, begun)
             results = []
-            for frame, wanted, arrays in zip(pending.frames, pending.computed, outs, strict=True):
+            for frame, wanted, arrays in zip(pending.frames, pending.work, outs, strict=True):
                 arguments = (frame.image, frame.pixel_format, mask, overlay, arrays, frame.origin, frame.colours)
-                painted = self.painter.paint(next(outputs), *arguments) if wanted else self.painter.repeat(*arguments)
+                if wanted:
+                    painted = self.painter.paint(next(outputs), *arguments, wanted == Work.REST)
+                else:
+                    painted = self.painter.repeat(*arguments)
                 spent_ms = {**stages_ms, "post": 1e3 * (perf_counter() - begun)}
-                about = about_frame(frame) | {"confidence": painted.confidence, "areas": painted.areas, "computed": wanted}
+                about = about_frame(frame) | {
+                    "confidence": painted.confidence,
+                    "areas": painted.areas,
+                    "computed": bool(wanted),
+                }
                 about["classes"] = self.engine.spec.labels.names
                 results.append(Result(frame.image, *painted[:2], spent_ms, **about))
             return results

@@ -78,10 +78,14 @@ class AdaptiveSmoother:
     them a lot. So the new frame's weight depends, pixel by pixel, on the largest difference of a class's probability from
     the mean: ``state += weight * (softmax(logits) - state)``, where the weight rises from 0.05 at a difference of 0.3 to 1
     at 0.7. Pixels with non-finite logits keep their state.
+
+    Args:
+        resting: The first frames show the same: they become a plain mean, in which the n-th one's weight is at least 1 / n.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, resting: bool = False) -> None:
         self._state: F32 | None = None
+        self._resting, self._count = resting, 0
 
     def __call__(self, logits_chw: Array) -> F32:
         """Adds a frame and returns the logarithms of the mean, which are logits.
@@ -110,11 +114,13 @@ class AdaptiveSmoother:
         if state is None or state.shape != new.shape:
             if not finite.all():
                 new[:, ~finite] = 1 / len(new)
-            state = self._state = new
+            state, self._state, self._count = new, new, 1
         else:
+            self._count += 1
+            least = max(_LEAST, 1 / self._count if self._resting else 0)
             np.subtract(new, state, out=new)
             difference = np.maximum(new.max(axis=0), -new.min(axis=0))
-            weight = np.clip((difference - _STILL) / (_MOVES - _STILL), 0, 1) * (1 - _LEAST) + _LEAST
+            weight = np.clip((difference - _STILL) / (_MOVES - _STILL), 0, 1) * (1 - least) + least
             if not finite.all():
                 new[:, ~finite], weight[~finite] = 0, 0
             np.multiply(new, weight.astype(np.float32), out=new)

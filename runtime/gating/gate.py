@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,21 @@ _MOST_NOISE = 4.0
 _MOST_OF_MEDIAN = 2.0
 #: How fast an estimate follows less and more noise, per frame.
 _FALL, _RISE = 0.2, 0.01
+#: Frames that are computed although nothing moves any more, whose mean is then repeated: one noisy frame is a worse guess.
+_REST = 8
+#: After so many comparisons in a row that found motion, frames are left out from comparing, up to _MOST_SKIPPED: a moving
+#: camera changes every frame, and comparing it would be in vain.
+_PATIENCE, _MOST_SKIPPED = 8, 7
+
+
+class Work(IntEnum):
+    """What a frame asks for. The first is false."""
+
+    REPEAT = 0
+    #: The network, although nothing moves: its output joins the mean of those since the last motion.
+    REST = 1
+    #: The network, because the picture has changed, or may have.
+    MOVED = 2
 
 
 def square_means(a: Frame, b: Frame, out: U32 | None = None) -> F32:
@@ -66,6 +82,10 @@ class _Source:
         reference: The input that was computed last.
         size: Of its frame, and its pixel format.
         noise: Mean difference of each square while nothing moves, grey levels.
+        seen: Comparisons.
+        moved: Comparisons in a row that found motion.
+        skipped: Frames that are still to be computed without a comparison.
+        rested: Frames that were computed since, though nothing moves.
     """
 
     reference: Frame
@@ -75,6 +95,9 @@ class _Source:
     computed_s: float
     noise: F32 = field(default_factory=lambda: np.empty(0, np.float32))
     seen: int = 0
+    moved: int = 0
+    skipped: int = 0
+    rested: int = 0
 
 
 class Gate:
@@ -97,8 +120,8 @@ class Gate:
         self._sources: dict[int, _Source] = {}
         self._lock = threading.Lock()
 
-    def changed(self, input_bgr: Frame, time_s: float, size: tuple[object, ...], origin: int = 0) -> bool:
-        """Whether a frame must be computed; then it is what the next ones are compared with.
+    def work(self, input_bgr: Frame, time_s: float, size: tuple[object, ...], origin: int = 0) -> Work:
+        """What a frame asks for.
 
         Args:
             input_bgr: The network's input, uint8 (H, W, 3), C-contiguous; copied if it is to be kept.
@@ -112,12 +135,34 @@ class Gate:
                 shape = input_bgr.shape[:2]
                 sums = np.empty((_grid(shape[0]), _grid(shape[1])), np.uint32)
                 self._sources[origin] = _Source(input_bgr.copy(), size, _values(*shape), sums, time_s)
-                return True
-            if self._differs(source, input_bgr) or not 0 <= time_s - source.computed_s < self._every_s:
-                np.copyto(source.reference, input_bgr)
+                return Work.MOVED
+            found = self._found(source, input_bgr, time_s)
+            if found:
                 source.computed_s = time_s
-                return True
-            return False
+            return found
+
+    def _found(self, source: _Source, input_bgr: Frame, time_s: float) -> Work:
+        if source.skipped:
+            source.skipped -= 1
+            if not source.skipped:  # the next one is compared with this one
+                np.copyto(source.reference, input_bgr)
+            return Work.MOVED
+        calibrated = source.seen >= _CALIBRATION
+        if self._differs(source, input_bgr):
+            source.rested = 0
+            source.moved += calibrated
+            if source.moved > _PATIENCE:
+                source.skipped = min(2 ** (source.moved - _PATIENCE) - 1, _MOST_SKIPPED)
+            else:
+                np.copyto(source.reference, input_bgr)
+            return Work.MOVED
+        source.moved = 0
+        if source.rested < _REST:
+            source.rested += 1
+        elif 0 <= time_s - source.computed_s < self._every_s:
+            return Work.REPEAT
+        np.copyto(source.reference, input_bgr)
+        return Work.REST
 
     def _differs(self, source: _Source, input_bgr: Frame) -> bool:
         square_differences(source.reference, input_bgr, source.sums)

@@ -93,6 +93,14 @@ def test_between_the_weight_rises() -> None:
     np.testing.assert_allclose(np.exp(smoother(probabilities((0.25, 0.75))))[0, 0], [0.75 - 0.5 * 0.525], atol=1e-6)
 
 
+def test_at_rest_the_first_frames_are_a_plain_mean() -> None:
+    smoother = AdaptiveSmoother(resting=True)
+    shown = [np.exp(smoother(probabilities((p, 1 - p))))[0, 0, 0] for p in (0.6, 0.5, 0.4, 0.5)]
+    np.testing.assert_allclose(shown, [0.6, 0.55, 0.5, 0.5], rtol=1e-5)
+    # The fifth: weight 1 / 5 and what a difference of 0.45 adds.
+    assert np.exp(smoother(probabilities((0.95, 0.05))))[0, 0, 0] == pytest.approx(0.5 + 0.5 * 0.45, rel=1e-5)
+
+
 def test_wavering_never_flips_a_class_and_a_lasting_change_does() -> None:
     smoother = AdaptiveSmoother()
     smoother(probabilities((0.55, 0.45)))
