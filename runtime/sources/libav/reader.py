@@ -12,6 +12,7 @@ import av
 from . import hardware
 from .network import SEGMENTED
 from .picture import HDR, MATRICES, PRIMARIES, Converter, Look, Picture, Unsupported, look_of, orientation, picture_of
+from .sidedata import display_matrix
 
 #: Damaged packets in a row after which reading ends.
 _MOST_DAMAGED = 1000
@@ -255,8 +256,7 @@ class Reader:
 
     def _adapt(self, frame: Any) -> None:
         """Notes whether the frame needs other filters than the last one."""
-        data = frame.side_data.get("DISPLAYMATRIX")
-        matrix = None if data is None else bytes(data)
+        matrix = display_matrix(frame)
         if matrix != self._turned:
             self._turned = matrix
             turn = orientation(matrix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import metadata
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 import onnx
 import pytest
 
+from seg_edge.core.artefact import sha256
 from seg_edge.core.shipped import FOLDER
+from seg_edge.core.spec import METADATA_KEY
 from seg_edge.export.guard import PATTERNS, check_graph, warnings
 from seg_edge.runtime.machine.disagreements import ROWS, TABLE
 from seg_edge.runtime.modelfile.dialect import translate
@@ -53,7 +56,14 @@ def test_nothing_else_is_named(small):
 def test_the_shipped_models_pass():
     files = sorted(FOLDER.rglob("*.onnx"))
     assert files
-    assert {path.name: names(onnx.load(path)) for path in files} == {path.name: [] for path in files}
+    for path in files:
+        model = onnx.load(path)
+        assert names(model) == []
+        assert [item.key for item in model.metadata_props] == [METADATA_KEY]
+        steps = json.loads((path.parent / "report.json").read_text())["steps"]
+        assert (path.name, sha256(path), path.stat().st_size) in {
+            (step["file"], step["sha256"], step["bytes"]) for step in steps
+        }
 
 
 def on_onnxruntime(model: bytes, frame: Any, *, optimized: bool = False) -> Any:
