@@ -9,10 +9,12 @@ Parts, and how often at --scale 1:
     frames   100,000   frames through one pipeline: memory grows less than 8 MiB, no descriptor, thread or process is left
     sigkill  200  `seg-edge run` and its ffmpeg are killed while they record: the file plays and lacks at most 1 s
     sigint   100  Ctrl-C at a random moment: the process ends within 2 s, the recording plays, in = out + dropped
-    slow     1    source 30 frames per second, engine 5, 60 s: age p99 <= 2 x inference + 100 ms, not growing
+    slow     1    source 30 frames per second, engine 5, 60 s: 99 % of the ages <= the inference and the one before
+                  + 100 ms, not growing; what a busy machine adds to a sleep (99 %) is added to the 100 ms
 
 `--scale 0.1` does a tenth of each (at least one). Needs gst-launch-1.0, ffmpeg, and for the first two Debian's
-python3-gi and gir1.2-gst-rtsp-server-1.0.
+python3-gi and gir1.2-gst-rtsp-server-1.0. All at --scale 1 take 80 minutes: stalls 22, kills 5, frames 15, sigkill 20,
+sigint 15, slow 1. Only `frames` and `slow` care whether the machine is quiet.
 """
 
 from __future__ import annotations
@@ -273,7 +275,11 @@ def sigint(model: str, scale: float) -> Any:
 
 
 def slow(model: str, scale: float) -> Any:
-    """A network that takes 200 ms, with the requests in flight that a live source gets by default."""
+    """A network that takes 200 ms, with the requests in flight that a live source gets by default.
+
+    A frame may wait for the inference before its own, no longer: each age is held against the two. A busy machine makes
+    inferences longer, which the limit follows, and wakes threads late, which is measured beside the run.
+    """
     seconds = max(60 * scale, 6)
     with Segmenter(model, "onnxruntime") as segmenter:
         # ONNX Runtime's call waits, in the engine's own thread: there it is slowed, whoever asks.
@@ -287,19 +293,66 @@ def slow(model: str, scale: float) -> Any:
 
         segmenter.engine._infer = slowed  # type: ignore[method-assign]
         ages: list[float] = []
+        inferences: list[float] = []
+
+        def note(result: Any) -> None:
+            ages.append(1e3 * (time.perf_counter() - result.captured_s))
+            inferences.append(result.stages_ms["engine"])
+
         pipeline = Pipeline(Endless(round(30 * seconds), 30), segmenter)
-        stats = pipeline.run(lambda result: ages.append(1e3 * (time.perf_counter() - result.captured_s)))
-    # On an idle machine 500 ms; on a busy one the network takes longer than it was told to.
-    inference_ms = stats["stages_ms"]["engine"]["p50"]
-    limit_ms = 2 * inference_ms + 100
-    first, last = (float(np.median(part)) for part in np.array_split(ages, 2))
-    p99 = stats["frame_age_ms"]["p99"]
+        with Lateness() as lateness:
+            stats = pipeline.run(note)
     return {
-        "seconds": seconds, "in_flight": stats["in_flight"], "inference_p50_ms": inference_ms,
-        "frame_age_ms": stats["frame_age_ms"], "limit_p99_ms": limit_ms, "median_first_half_ms": first,
-        "median_second_half_ms": last, "dropped": stats["dropped"], "in_out": balance(stats),
-        "passed": p99 <= limit_ms and last < first + 50 and balance(stats),
+        "seconds": seconds, "in_flight": stats["in_flight"], "frame_age_ms": stats["frame_age_ms"],
+        "dropped": stats["dropped"], "in_out": balance(stats), **(judged := fresh(ages, inferences, lateness.p99_ms)),
+        "passed": judged["passed"] and balance(stats),
     }  # fmt: skip
+
+
+def fresh(ages_ms: list[float], inferences_ms: list[float], late_ms: float) -> dict[str, Any]:
+    """Whether frames wait for one inference at most, and no longer at the end than at the beginning.
+
+    Args:
+        ages_ms: Of each frame, at the sink.
+        inferences_ms: Of each frame.
+        late_ms: How late threads of this machine wake up.
+    """
+    ages, own = np.array(ages_ms), np.array(inferences_ms)
+    before = np.concatenate((own[:1], own[:-1]))
+    beyond = int((ages > own + before + 100 + late_ms).sum())
+    first, last = (float(np.median(part)) for part in np.array_split(ages - own, 2))
+    return {
+        "inference_p50_ms": float(np.median(own)), "late_p99_ms": late_ms, "beyond": beyond,
+        "waited_first_half_ms": first, "waited_second_half_ms": last,
+        "passed": beyond <= max(0.01 * len(ages), 1) and last < first + 50 + late_ms,
+    }  # fmt: skip
+
+
+class Lateness(threading.Thread):
+    """How late a thread wakes up that sleeps for 10 ms, over and over."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._late_ms: list[float] = []
+        self._done = threading.Event()
+
+    def __enter__(self) -> Lateness:
+        self.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._done.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._done.is_set():
+            began_s = time.perf_counter()
+            time.sleep(0.01)
+            self._late_ms.append(1e3 * (time.perf_counter() - began_s) - 10)
+
+    @property
+    def p99_ms(self) -> float:
+        return float(np.percentile(self._late_ms, 99)) if self._late_ms else 0.0
 
 
 PARTS = {"stalls": stalls, "kills": kills, "frames": frames, "sigkill": sigkill, "sigint": sigint, "slow": slow}

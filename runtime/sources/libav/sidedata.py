@@ -13,7 +13,7 @@ def display_matrix(frame: Any) -> bytes | None:
     ``frame.side_data`` is not used: it would keep the frame in a cycle of references, so that frames stay in memory until
     Python's collector runs (a hundred and more), and the decoder takes new memory for each.
     """
-    data = sidedata.SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-overload]
+    data = sidedata.SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     return None if data is None else bytes(data)
 
 
