@@ -15,7 +15,7 @@ from ..runtime.areas.options import AreaOptions
 from ..runtime.events.options import EventOptions
 from ..runtime.gating.options import GateOptions
 from ..runtime.sinks.table import FORMS as SINKS
-from ..runtime.sources.options import CameraOptions, LiveOptions, VideoOptions
+from ..runtime.sources.options import CameraOptions, LiveOptions, PlaybackOptions, VideoOptions
 from ..runtime.sources.table import FORMS as SOURCES
 from .common import MODEL_HELP, about, second_signal_ends, writable
 from .derive import Fields, Values, derive
@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from ..runtime.areas import AreaRecorder, Zones
 
 
-@derive(CameraOptions, Fields(LiveOptions, only=("start_s",)), VideoOptions, GateOptions, AreaOptions, EventOptions)
+@derive(
+    CameraOptions,
+    Fields(LiveOptions, only=("start_s",)),
+    VideoOptions,
+    PlaybackOptions,
+    GateOptions,
+    AreaOptions,
+    EventOptions,
+)
 def run(
     values: Values,
     model: Annotated[Path, typer.Argument(help=MODEL_HELP)] = Path(DEFAULT),
@@ -92,7 +100,12 @@ def run(
             f"{' and '.join(map(redact, texts))} is none; leave them out (a gst:// pipeline and a server state their own)"
         )
     # Files are optimized for throughput, live sources for latency.
-    files = all(map(names_files, texts))
+    files, playback = all(map(names_files, texts)), values.of(PlaybackOptions)
+    if playback != PlaybackOptions() and not files:
+        raise InputError(
+            "--loop and --source-fps are for files; "
+            f"{' and '.join(redact(text) for text in texts if not names_files(text))} has a rate of its own; leave them out"
+        )
     # If the masks go to standard output, print texts on standard error.
     with second_signal_ends() as check, redirect_stdout(sys.stderr) if "pipe:" in targets else nullcontext():
         with (
@@ -103,7 +116,9 @@ def run(
             from ..runtime import Pipeline, Segmenter, open_source
             from ..runtime.sinks import open_sinks
 
-            sources = [stack.enter_context(open_source(text, video=video)) for text in texts] if files else []
+            sources = (
+                [stack.enter_context(open_source(text, video=video, playback=playback)) for text in texts] if files else []
+            )
             look: dict[str, Any] = {"classes": classes, "contours": contours, "smooth": _smooth(smooth)}
             look |= {"areas": True, "zones": zones, "gate": values.of(GateOptions).seconds}
             segmenter = stack.enter_context(Segmenter(opened_engine(), threads=threads, alpha=alpha, **look))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .pipeline.pipeline import Pipeline
     from .segmenter import Segmenter
     from .sinks import CallbackSink, Sink, open_sink
-    from .sources import CameraOptions, LiveOptions, Source, SourceFrame, VideoOptions, open_source
+    from .sources import CameraOptions, LiveOptions, PlaybackOptions, Source, SourceFrame, VideoOptions, open_source
 
 __all__ = [
     "CallbackSink",
@@ -25,6 +25,7 @@ __all__ = [
     "Engine",
     "LiveOptions",
     "Pipeline",
+    "PlaybackOptions",
     "Result",
     "Segmenter",
     "Sink",
@@ -45,6 +46,7 @@ _HOMES = {
     "Engine": ".engines",
     "LiveOptions": ".sources",
     "Pipeline": ".pipeline.pipeline",
+    "PlaybackOptions": ".sources",
     "Result": ".frame.result",
     "Segmenter": ".segmenter",
     "Sink": ".sinks",

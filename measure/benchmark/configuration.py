@@ -23,7 +23,7 @@ from ..instruments.power import Meter, NoMeter, open_meter
 from ..instruments.sensors import OtherLoad
 from ..instruments.vitals import Vitals, memory
 from ..workload.batch import BatchSegmenter, resolve_batch
-from ..workload.camera import simulated, watch
+from ..workload.camera import watch
 from ..workload.cycle import Frame, Workload
 from ..workload.untrained import RANDOM, UntrainedSegmenter
 from .blocks import run_block
@@ -159,7 +159,7 @@ class Configuration:
         sleep(SETTLE_S)
         try:
             self.camera = watch(segmenter, list(workload.frames), source, sink, seconds)
-            if not simulated(source) and names_files(source):
+            if names_files(source):
                 self.notes.append(_FILE_NOTE)
         except SegEdgeError as error:
             self.notes.append(f"camera to sink not measured: {one_remark(error)}")

@@ -3,51 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
-from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ...core.errors import InputError
 from ...runtime.pipeline.pipeline import Pipeline
 from ...runtime.segmenter import Segmenter
 from ...runtime.sinks import open_sink, refuse_overwrite, written_by
-from ...runtime.sources import Source, SourceFrame, open_source, source_path
+from ...runtime.sources import Source, open_source, source_path
+from ...runtime.sources.paced.simulated import SimulatedCamera
+from ...runtime.sources.table import simulated_fps
 
 Frame = npt.NDArray[np.uint8]
-
-_SIMULATED = re.compile(r"camera:(\d+(?:\.\d+)?)")
-
-
-class SimulatedCamera(Source):
-    """Delivers frames at a fixed rate, each in new memory as from a driver; frames that are not read in time are lost.
-
-    Args:
-        frames: uint8 (H, W, 3) each, delivered in a cycle.
-        fps: Frames per second.
-    """
-
-    live = True
-
-    def __init__(self, frames: list[Frame], fps: float) -> None:
-        super().__init__(f"camera:{fps:g}", fps=fps)
-        self._frames, self._period_s = frames, 1 / fps
-
-    def __iter__(self) -> Iterator[SourceFrame]:
-        began, due, index = perf_counter(), 0.0, 0
-        while True:
-            sleep(max(due - perf_counter(), 0))
-            # The next tick of the camera's clock: frames that were not read in time are lost, without a burst
-            # afterwards.
-            due = began + (int((perf_counter() - began) / self._period_s) + 1) * self._period_s
-            image = self._frames[index % len(self._frames)].copy()
-            yield SourceFrame(image, index, f"camera_{index:06d}", perf_counter())
-            index += 1
 
 
 def watch(segmenter: Segmenter, frames: list[Frame], source: str, sink: str, seconds: float) -> dict[str, Any]:
@@ -66,7 +36,7 @@ def watch(segmenter: Segmenter, frames: list[Frame], source: str, sink: str, sec
         latency_ms, frame_age_ms, stages_ms.
 
     Raises:
-        InputError: a simulated camera whose frames per second are not above 0.
+        SourceError: a simulated camera whose frames per second are not above 0.
         SourceError, SinkError: the source or sink can't be opened or fails, or the sink is the source's own file.
     """
     _refuse_own_source(source, sink)
@@ -87,20 +57,15 @@ def try_watch(source: str, sink: str) -> None:
     _refuse_own_source(source, sink)
     fps: float | None = None
     live = False
-    if simulated(source) or not _is_pipe(source_path(source)):
+    if simulated_fps(source) is not None or not _is_pipe(source_path(source)):
         with open_watched(source, []) as opened:
             fps, live = opened.fps, opened.live
     if not _is_pipe(sink.removeprefix("pipe:")):
         open_sink(sink, fps, live).close()
 
 
-def simulated(source: str) -> bool:
-    """Whether the text of a source means a :class:`SimulatedCamera`."""
-    return source.startswith("camera:")
-
-
 def _refuse_own_source(source: str, sink: str) -> None:
-    refuse_overwrite([] if simulated(source) else [source], written_by(sink))
+    refuse_overwrite([] if simulated_fps(source) is not None else [source], written_by(sink))
 
 
 def _is_pipe(path: str | Path | None) -> bool:
@@ -112,9 +77,5 @@ def _is_pipe(path: str | Path | None) -> bool:
 
 def open_watched(source: str, frames: list[Frame]) -> Source:
     """Opens the source of a text; see :func:`watch`."""
-    if not simulated(source):
-        return open_source(source)
-    match = _SIMULATED.fullmatch(source)
-    if not match or not float(match[1]) > 0:
-        raise InputError(f"bench: expected camera:FPS such as camera:30, got {source!r}")
-    return SimulatedCamera(frames, float(match[1]))
+    fps = simulated_fps(source)
+    return open_source(source) if fps is None else SimulatedCamera(frames, fps)

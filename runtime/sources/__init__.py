@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .files import ImageSource
     from .live import LiveSource
     from .opening import open_source
-    from .options import CameraOptions, LiveOptions, VideoOptions
+    from .options import CameraOptions, LiveOptions, PlaybackOptions, VideoOptions
     from .table import SCHEMES, names_camera, names_files, redact, source_path
     from .video import VideoSource
 
@@ -19,6 +19,7 @@ __all__ = [
     "ImageSource",
     "LiveOptions",
     "LiveSource",
+    "PlaybackOptions",
     "SCHEMES",
     "Source",
     "SourceFrame",
@@ -38,6 +39,7 @@ _HOMES = {
     "ImageSource": ".files",
     "LiveOptions": ".options",
     "LiveSource": ".live",
+    "PlaybackOptions": ".options",
     "SCHEMES": ".table",
     "Source": ".base",
     "SourceFrame": ".base",

@@ -9,8 +9,8 @@ from typing import Any
 
 from ...core.errors import SourceError
 from .base import Source
-from .options import CameraOptions, LiveOptions, VideoOptions
-from .table import SCHEME, SCHEMES, camera_number, redact
+from .options import CameraOptions, LiveOptions, PlaybackOptions, VideoOptions
+from .table import SCHEME, SCHEMES, camera_number, names_files, redact, simulated_fps
 
 
 def open_source(
@@ -18,6 +18,7 @@ def open_source(
     camera: CameraOptions | None = None,
     live: LiveOptions | None = None,
     video: VideoOptions | None = None,
+    playback: PlaybackOptions | None = None,
 ) -> Source:
     """Opens a source by name.
 
@@ -28,15 +29,22 @@ def open_source(
     Args:
         source: ``0`` or ``/dev/video0`` (camera), an image file, a folder of images (sorted by name), a video file, or
             an address of :data:`SCHEMES`: ``rtsp://HOST/PATH``, ``http://HOST/PATH``, ``csi://0`` (Jetson),
-            ``gst://PIPELINE``.
+            ``gst://PIPELINE``. ``camera:30`` is a simulated camera that shows drawn streets.
         camera: Size, rate and pixel format of a camera.
         live: Time limits for cameras and streams.
         video: Decoder, and fields, of videos and network streams.
+        playback: Rate and repetition of files.
 
     Raises:
-        SourceError: the source is missing, empty or not readable.
+        SourceError: the source is missing, empty or not readable; or it is live, and ``playback`` is for files.
     """
     text = str(source)
+    if playback is not None and playback != PlaybackOptions():
+        if not names_files(text):
+            raise SourceError(
+                f"source {redact(text)}: `loop` and `play_fps` are for files; a camera or a stream has a rate of its own"
+            )
+        return _of(".paced.playing", "PlayedSource", lambda: open_source(text, camera, live, video), playback)
     camera, live, video = camera or CameraOptions(), live or LiveOptions(), video or VideoOptions()
     address = SCHEME.fullmatch(text)
     if address:
@@ -50,6 +58,9 @@ def open_source(
             )
         module, function = SCHEMES[scheme]
         return _of(module, function, text, address[2], camera, live, video)
+    fps = simulated_fps(text)
+    if fps is not None:
+        return _of(".paced.simulated", "open_simulated", fps, camera)
     number = camera_number(text)
     if number is not None:
         return _of(".devices", "open_camera", text, number, camera, live)

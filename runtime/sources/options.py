@@ -100,6 +100,57 @@ class LiveOptions(Options):
                 raise InputError(f"`{name}`: expected seconds above 0, got {value}")
 
 
+def parse_rate(text: str) -> float | str:
+    """``"25"`` → 25.0; ``"native"`` as it is.
+
+    Raises:
+        InputError: the text has another form.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        if text == NATIVE:
+            return NATIVE
+        raise InputError(f"expected frames per second, or {NATIVE} for a video's own times, got {text!r}") from None
+
+
+#: The rate at which a video was recorded: :class:`PlaybackOptions`.
+NATIVE = "native"
+
+
+@configuration
+class PlaybackOptions(Options):
+    """How files are played: as fast as their frames are computed, or at a rate; once, or again and again.
+
+    >>> PlaybackOptions(loop=True, play_fps=25).play_fps
+    25
+
+    Raises:
+        InputError: the rate is not above 0.
+    """
+
+    loop: bool = option(False, help="Play files again when they have ended, until Ctrl-C, --max-frames or --duration.")
+    play_fps: float | str | None = option(
+        None,
+        help=f"Play files at this rate: frames per second, or {NATIVE} for a video's own times. No frame is left out. "
+        "Default: as fast as they are computed.",
+        flag="--source-fps",
+        parse=parse_rate,
+    )
+
+    def check(self) -> None:
+        if isinstance(self.play_fps, str):
+            object.__setattr__(self, "play_fps", self._parsed(self.play_fps))
+        if isinstance(self.play_fps, (int, float)) and not 0 < self.play_fps <= 1000:
+            raise InputError(f"`play_fps`: expected above 0 to 1000 frames per second, got {self.play_fps:g}")
+
+    def _parsed(self, text: str) -> float | str:
+        try:
+            return parse_rate(text)
+        except InputError as error:
+            raise InputError(f"`play_fps`: {error}") from error
+
+
 #: Readers of videos: :class:`VideoOptions`.
 READERS = ("auto", "pyav", "opencv")
 #: Decoders of videos: :class:`VideoOptions`.

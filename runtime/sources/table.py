@@ -22,10 +22,14 @@ SCHEMES = {
     "udp": (".streams", "open_stream"),
 }
 #: Forms of a source, for help texts.
-FORMS = "Camera (0, /dev/videoN), video, image, folder, rtsp://…, http(s)://…, csi://N (Jetson), gst://PIPELINE"
+FORMS = (
+    "Camera (0, /dev/videoN), video, image, folder, rtsp://…, http(s)://…, csi://N (Jetson), gst://PIPELINE, "
+    "camera:30 (drawn streets, 30 frames per second)"
+)
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.IGNORECASE | re.DOTALL)
 
 _CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
+_SIMULATED = re.compile(r"camera:(.*)", re.DOTALL)
 # Passwords may contain anything but white space and quotation marks: up to the last @, in spite of "/" and "#".
 _PASSWORD = re.compile(r"(://[^/\s:@\"']*):[^\s\"']*@")
 # Passwords in a query, a path (user=admin_password=…) or a GStreamer element (user-pw=…).
@@ -45,6 +49,29 @@ def camera_number(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def simulated_fps(source: str | Path | int) -> float | None:
+    """Frames per second of a simulated camera; None for other sources.
+
+    >>> simulated_fps("camera:30"), simulated_fps("street.mp4")
+    (30.0, None)
+
+    Raises:
+        SourceError: the rate is no number above 0.
+    """
+    match = _SIMULATED.fullmatch(str(source))
+    if match is None or Path(str(source)).exists():
+        return None
+    try:
+        fps = float(match[1])
+    except ValueError:
+        fps = 0.0
+    if not 0 < fps <= 1000:
+        raise SourceError(
+            f"source {source}: expected camera:FPS, a simulated camera of up to 1000 frames per second, such as camera:30"
+        )
+    return fps
+
+
 def names_files(source: str | Path | int) -> bool:
     """Whether a source is a file or a folder of files; cameras and streams deliver in real time.
 
@@ -58,7 +85,8 @@ def names_files(source: str | Path | int) -> bool:
 
 def names_camera(source: str | Path | int) -> bool:
     """Whether the source is a local camera, to which :class:`CameraOptions` apply."""
-    return camera_number(str(source)) is not None or str(source).lower().startswith("csi://")
+    text = str(source)
+    return camera_number(text) is not None or text.lower().startswith("csi://") or simulated_fps(text) is not None
 
 
 def source_path(source: str | Path | int) -> Path | None:
@@ -71,7 +99,7 @@ def source_path(source: str | Path | int) -> Path | None:
     address = SCHEME.fullmatch(text)
     if address:
         return Path(unquote(address[2])) if address[1].lower() == "file" else None
-    return Path(text) if camera_number(text) is None else None
+    return Path(text) if camera_number(text) is None and simulated_fps(text) is None else None
 
 
 def redact(text: str) -> str:

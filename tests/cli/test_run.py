@@ -113,6 +113,9 @@ def test_min_fps_gate(tiny_model, images, tmp_path, capsys):
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--engine", "onnx"], "did you mean 'onnxruntime'"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--alpha", "2"], "alpha: expected 0"),
         (["MODEL", "--source", "rstp://cam/1", "--sink", "none"], "did you mean rtsp://?"),
+        (["MODEL", "--source", "0", "--loop"], "--loop and --source-fps are for files; 0 has a rate of its own"),
+        (["MODEL", "--source", "x.png", "--source-fps", "fast"], "--source-fps: expected frames per second, or native"),
+        (["MODEL", "--source", "camera:x", "--sink", "none"], "source camera:x: expected camera:FPS"),
         (["MODEL", "--source", "0", "--camera-size", "720p"], "--camera-size: expected WIDTHxHEIGHT"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--camera-fps", "10"], "are for cameras, and "),
         (["MODEL", "--source", "IMAGES", "--sink", "pipe:/dev/null", "--hud"], "--hud: no sink shows overlays"),
@@ -225,3 +228,12 @@ def test_interrupt_leaves_a_playable_video_and_the_statistics(tiny_model, images
     assert abs(frames_of(video) - stats["frames_out"]) <= 1
     assert "FPS end to end" in out
     assert not list(tmp_path.glob(".out*"))
+
+
+def test_files_are_played_again_until_a_limit(tiny_model, tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((32, 40, 3), np.uint8))
+    words = ["--source", tmp_path / "a.png", "--loop", "--source-fps", 200, "--max-frames", 5, "--sink", f"{tmp_path}/out/"]
+    assert run(tiny_model, *words) == 0
+    assert "5 of 5 frames" in capsys.readouterr().out
+    names = sorted(path.name for path in (tmp_path / "out" / "masks").iterdir())
+    assert names == ["a.png", "a_2.png", "a_3.png", "a_4.png", "a_5.png"]

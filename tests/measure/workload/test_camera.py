@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from seg_edge.core.errors import (
-    InputError,
     SinkError,
     SourceError,
 )
@@ -58,7 +57,7 @@ def test_a_source_or_sink_that_can_not_be_opened_is_an_error_before_anything_is_
     monkeypatch.setattr(configuration.Configuration, "open", lambda self, frames: pytest.fail("measured first"))
     for source, sink, error, said in (
         ("away.mp4", "none", SourceError, "source away.mp4: no such file"),
-        ("camera:0", "none", InputError, "bench: expected camera:FPS such as camera:30"),
+        ("camera:0", "none", SourceError, "source camera:0: expected camera:FPS"),
         ("camera:30", "out.avi", SinkError, "sink out.avi: unknown"),
         (str(video), str(video), SinkError, "is the source itself"),
     ):
