@@ -193,8 +193,17 @@ def _transposed(view: View) -> Iterable[Node]:
 def _activation_scales(view: View) -> Iterable[Node]:
     for each in view.of("QuantizeLinear"):
         scale = view.constant(each, 1)
-        if scale is not None and scale.ndim and view.constant(each, 0) is None:
+        if scale is not None and scale.shape == (1,) and view.constant(each, 0) is None:
             yield each
+
+
+def _activation_channels(view: View) -> Iterable[Node]:
+    for conv in view.of("Conv", "ConvTranspose"):
+        data = view.maker(conv)
+        if data is not None and data.op_type == "DequantizeLinear":
+            scale = view.constant(data, 1)
+            if scale is not None and scale.size > 1:
+                yield conv
 
 
 def _weight_axis(view: View) -> Iterable[Node]:
@@ -231,6 +240,7 @@ PATTERNS: Mapping[str, Callable[[View], Iterable[Node]]] = {
     "prelu-slopes": _slopes,
     "int8-transposed": _transposed,
     "activation-scales": _activation_scales,
+    "activation-channels": _activation_channels,
     "weight-scales-axis": _weight_axis,
     "no-zero-point": _no_zero_points,
 }

@@ -31,7 +31,7 @@ from .dialect import for_tensorrt
 from .options import BuildOptions, capability
 from .progress import Phases, monitor
 from .record import record
-from .typed import float_layers
+from .typed import float_layers, planned_in_float
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Built:
         plan: The content of the engine file.
         warnings: TensorRT's warnings, each once.
         on_gpu: With DLA: the layers that TensorRT runs on the GPU.
-        in_float: The convolutions of an INT8 graph that are in float in TensorRT's network.
+        in_float: The convolutions of an INT8 graph that are in float in TensorRT's network, or that TensorRT-RTX plans so.
     """
 
     plan: bytes
@@ -123,6 +123,8 @@ def build_plan(
     if calibrator is not None:
         config.int8_calibrator = calibrator
     in_float = float_layers(network) if _precision(model) == "int8" else []
+    if backend.flavour == "rtx" and _precision(model) == "int8":
+        in_float = planned_in_float(ours, in_float)
     on_gpu = []
     if options.dla_core is not None:
         layers = [network.get_layer(i) for i in range(network.num_layers)]

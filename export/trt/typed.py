@@ -6,7 +6,15 @@ precisions that a built engine uses are visible through its inspector, but only 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+import onnx
+
+from ..guard import check_graph
+
+#: Rows of disagreements by which TensorRT-RTX plans a quantized convolution in float; their nodes are these convolutions.
+_PLANNED_IN_FLOAT = ("int8-transposed", "activation-channels", "weight-scales-axis")
 
 
 def float_layers(network: Any) -> list[str]:
@@ -24,6 +32,17 @@ def float_layers(network: Any) -> list[str]:
         for layer in layers
         if layer.type.name in ("CONVOLUTION", "DECONVOLUTION") and not _inputs(layer) <= dequantized
     ]
+
+
+def planned_in_float(model: onnx.ModelProto, typed: Iterable[str]) -> list[str]:
+    """The convolutions that TensorRT-RTX computes in float: those of :func:`float_layers`, and what its builder plans so.
+
+    Args:
+        model: The graph that its parser is given.
+        typed: What :func:`float_layers` found.
+    """
+    rows = (found.nodes for found in check_graph(model) if found.row.name in _PLANNED_IN_FLOAT)
+    return list(dict.fromkeys([*typed, *(name for nodes in rows for name in nodes)]))
 
 
 def _inputs(layer: Any) -> set[str]:

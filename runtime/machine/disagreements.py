@@ -63,6 +63,7 @@ class Disagreement:
 
 _ORT, _OPENVINO, _RTX = Package("1.32.0"), Package("2026.4.1"), Package("1.7.1")
 _RTX_ENGINES = ("rtx", "tensorrt")
+_BUILT = "the layers of an engine, in the builder's log"
 
 #: All rows, in the order of the page.
 TABLE = (
@@ -181,17 +182,26 @@ TABLE = (
         {"tensorrt-rtx": _RTX},
         "upsample by Resize and Conv where speed matters",
         ("rtx",),
-        source="layers of a built engine",
+        source=_BUILT,
     ),
     Disagreement(
         "activation-scales",
-        "scales of activations of shape [1] or by channel",
+        "scales of activations of shape [1]",
         "planned in float, without a warning",
         {"tensorrt-rtx": _RTX},
-        "nothing to do for shape [1]: it becomes a scalar when the file is opened; else quantize by tensor",
+        "nothing to do: they become scalars when the file is opened",
         ("rtx",),
         ("rtx",),
-        source="layers of a built engine",
+        source=_BUILT,
+    ),
+    Disagreement(
+        "activation-channels",
+        "a convolution that reads activations quantized by channel",
+        "planned in float, without a warning",
+        {"tensorrt-rtx": _RTX},
+        "quantize activations by tensor",
+        ("rtx",),
+        source=_BUILT,
     ),
     Disagreement(
         "weight-scales-axis",
@@ -200,7 +210,7 @@ TABLE = (
         {"tensorrt-rtx": _RTX},
         "quantize weights on axis 0",
         ("rtx",),
-        source="layers of a built engine",
+        source=_BUILT,
     ),
     Disagreement(
         "no-zero-point",

@@ -194,11 +194,12 @@ def signed_activations(graph: Graph) -> None:
             scale, zero_point = (graph.constant(name) for name in names)
             if scale is None or zero_point is None:
                 raise WireError(f"scale or zero point of {each.name} is computed in the graph")
-            if zero_point.dtype != np.uint8 or zero_point.size != 1:
+            if zero_point.dtype != np.uint8 or (zero_point.size != 1 and graph.constant(each.inputs[0]) is not None):
                 continue
-            if zero_point.item() not in (0, 128):
-                raise WireError(f"zero point {zero_point.item()} of {each.name}; expected 0 or 128")
-            factor = 1.0 if zero_point.item() == 128 else _UINT8 / _INT8
+            levels = np.unique(zero_point)  # by channel: more than one zero point
+            if levels.size != 1 or levels[0] not in (0, 128):
+                raise WireError(f"zero point {', '.join(map(str, levels))} of {each.name}; expected 0 or 128")
+            factor = 1.0 if levels[0] == 128 else _UINT8 / _INT8
             # New constants, because tensors may share a scale and other nodes may read it.
             renamed[names] = (f"{names[0]}.signed", f"{names[1]}.signed")
             graph.set_constant(renamed[names][0], (scale.astype(np.float64) * factor).astype(scale.dtype))

@@ -50,14 +50,14 @@ def resize(sizes: Sequence[int] | None = None, scale: float | None = None, **att
 
 def conv(
     *, off: float = 1.0, kind: str = "Conv", zero_points: bool = True, shape: tuple[int, ...] = (), axis: int = 0,
-    by_channel: bool = False, opset: int = 17,
+    by_channel: bool = False, opset: int = 17, signed: bool = False,
 ) -> onnx.ModelProto:  # fmt: skip
     """A quantized convolution between two pairs."""
     x, w, y = 0.02, np.array([0.01, 0.02, 0.015, 0.01] if by_channel else 0.01, np.float32), 0.5
     bias = w.reshape(-1).astype(np.float64) * x * off
+    zero_point = np.full(shape, 128 if zero_points and not signed else 0, np.int8 if signed else np.uint8)
     constants: Constants = {
-        "sx": np.full(shape, x, np.float32), "zx": np.full(shape, 128 if zero_points else 0, np.uint8),
-        "sy": np.full(shape, y, np.float32), "zy": np.full(shape, 128 if zero_points else 0, np.uint8),
+        "sx": np.full(shape, x, np.float32), "zx": zero_point, "sy": np.full(shape, y, np.float32), "zy": zero_point,
         "sw": w, "zw": np.zeros(w.shape, np.int8), "w": WEIGHTS,
         "b": np.array([900_000, -700_000, 300_000, 50_000], np.int32),
         "sb": (bias if by_channel else bias.reshape(())).astype(np.float32),
@@ -132,6 +132,7 @@ MEETS: dict[str, onnx.ModelProto] = {
     "prelu-slopes": slopes((4,)),
     "int8-transposed": conv(kind="ConvTranspose"),
     "activation-scales": conv(shape=(1,)),
+    "activation-channels": conv(shape=(4,), signed=True),
     "weight-scales-axis": conv(by_channel=True, axis=1),
     "no-zero-point": conv(zero_points=False),
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import metadata
 from typing import Any
 
@@ -14,10 +15,12 @@ from seg_edge.core.artefact import sha256
 from seg_edge.core.shipped import FOLDER
 from seg_edge.core.spec import METADATA_KEY
 from seg_edge.export.guard import PATTERNS, check_graph, warnings
+from seg_edge.export.trt.typed import planned_in_float
 from seg_edge.runtime.machine.disagreements import ROWS, TABLE
+from seg_edge.runtime.modelfile import dialect
 from seg_edge.runtime.modelfile.dialect import translate
 from seg_edge.runtime.modelfile.onnxgraph import Graph
-from seg_edge.runtime.modelfile.repairs import REPAIRS, repaired
+from seg_edge.runtime.modelfile.repairs import REPAIRS, repaired, scalar_scales
 
 ABOUT_GRAPHS = sorted(row.name for row in TABLE if row.engines)
 #: Rows that a graph of another row meets as well.
@@ -191,6 +194,66 @@ def test_tensorrt_gets_scalars_and_signed_levels(small, row):
         data = small.MEETS[row].SerializeToString()
         answer = on_onnxruntime(translate(data, "tensorrt"), small.FRAME)
         np.testing.assert_allclose(answer, on_onnxruntime(data, small.FRAME), atol=0.51)  # a level, where sums round
+
+
+@pytest.mark.parametrize(("zero_point", "factor"), [(0, 255 / 127), (128, 1)])
+def test_tensorrt_gets_signed_levels_by_channel(small, zero_point, factor):
+    model = small.conv(shape=(4,))
+    for tensor in model.graph.initializer:
+        if tensor.name in ("zx", "zy"):
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(4, zero_point, np.uint8), tensor.name))
+    graph = Graph.from_bytes(translate(model.SerializeToString(), "tensorrt"))
+    first = next(each for each in graph.nodes if each.op == "QuantizeLinear")
+    scale, stated = (graph.constant(name) for name in first.inputs[1:3])
+    assert scale is not None
+    assert stated is not None
+    np.testing.assert_allclose(scale, np.full(4, 0.02 * factor), rtol=1e-6)
+    assert (stated.dtype, stated.tolist()) == (np.int8, [0] * 4)
+
+
+RTX_ROWS = ["int8-transposed", "activation-scales", "activation-channels", "weight-scales-axis"]
+
+
+@pytest.mark.parametrize("row", [*RTX_ROWS, None])
+def test_tensorrt_rtx_plans_what_the_table_says(small, row, monkeypatch):
+    """The builder needs no GPU, and its log names the data type that each layer reads."""
+    trt = pytest.importorskip("tensorrt_rtx")
+    if row is not None and not metadata.version("tensorrt-rtx").startswith(ROWS[row].packages["tensorrt-rtx"].seen):
+        pytest.skip("the table's version is another one")
+    model = small.conv() if row is None else small.MEETS[row]
+    kinds = planned(trt, translate(model.SerializeToString(), "tensorrt"))
+    unquantized = row in RTX_ROWS and "rtx" not in ROWS[row].rewritten
+    assert kinds == ["Float" if unquantized else "Int8"]
+    assert planned_in_float(onnx.load_from_string(translate(model.SerializeToString(), "tensorrt")), []) == (
+        ["conv"] if unquantized else []
+    )
+    if row == "activation-scales":  # without the rewrite
+        rules = tuple(rule for rule in dialect.DIALECTS["tensorrt"] if rule is not scalar_scales)
+        monkeypatch.setitem(dialect.DIALECTS, "tensorrt", rules)
+        assert planned(trt, translate(model.SerializeToString(), "tensorrt")) == ["Float"]
+
+
+def planned(trt: Any, model: bytes) -> list[str]:
+    """The data type of the input of each convolution in TensorRT-RTX's plan."""
+
+    class Log(trt.ILogger):
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.text = ""
+
+        def log(self, _severity: Any, message: str) -> None:
+            self.text += message + "\n"
+
+    log = Log()
+    builder = trt.Builder(log)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    assert trt.OnnxParser(network, log).parse(model)
+    config = builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
+    assert builder.build_serialized_network(network, config) is not None
+    return re.findall(r"LayerType: (?:correlation|deconv), Inputs: .*?Datatype: (\w+)", log.text)
 
 
 def test_scales_in_typed_fields_are_read(small):
