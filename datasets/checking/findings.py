@@ -241,11 +241,15 @@ def _never(reports: Sequence[SplitReport], labels: Labels) -> list[str]:
     if missing and len(counted) > 1:
         lines.append(f"{len(missing)} of {len(labels)} classes never occur: {_few(missing)}")
     for report in counted:
-        lines += [
-            f"{report.name}: no pixel of class {name}"
+        without = [
+            name
             for name, count in zip(labels.names, report.pixels, strict=True)
             if count == 0 and (name not in missing or len(counted) == 1)
         ]
+        if len(without) > _NAMED:
+            lines.append(f"{report.name}: no pixel of {len(without)} of {len(labels)} classes: {_few(without)}")
+        else:
+            lines += [f"{report.name}: no pixel of class {name}" for name in without]
     return lines
 
 
