@@ -70,6 +70,14 @@ def run(
         list[str] | None, typer.Option(help="Colour this class only; may be given several times. Default: all.")
     ] = None,
     contours: Annotated[bool, typer.Option(help="Draw the borders between classes.")] = False,
+    background: Annotated[
+        str,
+        typer.Option(
+            metavar="blur|FILE|none",
+            help="Paint another background instead of colours: the frame's own, blurred, or an image file. What stays are "
+            "--classes; default: all but the first. none leaves it.",
+        ),
+    ] = "none",
     smooth: Annotated[
         str | None,
         typer.Option(
@@ -119,7 +127,8 @@ def run(
             sources = (
                 [stack.enter_context(open_source(text, video=video, playback=playback)) for text in texts] if files else []
             )
-            look: dict[str, Any] = {"classes": classes, "contours": contours, "smooth": _smooth(smooth)}
+            look: dict[str, Any] = {"classes": classes, "contours": contours, "background": background}
+            look["smooth"] = _smooth(smooth)
             look |= {"areas": True, "zones": zones, "gate": values.of(GateOptions).seconds}
             segmenter = stack.enter_context(Segmenter(opened_engine(), threads=threads, alpha=alpha, **look))
             chosen = segmenter.engine
@@ -136,8 +145,11 @@ def run(
                     print(f"sink {each.text}: {each.about}", flush=True)
             check()
             shown = any(each.overlay for each in sinks)
-            if hud and not shown:
-                raise InputError("--hud: no sink shows overlays; add one, such as window or FILE.mp4, or leave --hud out")
+            for wanted, option in ((hud, "--hud"), (background != "none", "--background")):
+                if wanted and not shown:
+                    raise InputError(
+                        f"{option}: no sink shows overlays; add one, such as window or FILE.mp4, or leave {option} out"
+                    )
             limits: dict[str, Any] = {"max_frames": max_frames, "duration_s": duration, "in_flight": in_flight}
             pipeline = Pipeline(sources, segmenter, sinks, overlay=shown, hud=hud and shown, **limits)
             stack.enter_context(recorder)

@@ -56,6 +56,19 @@ def blend(
     full_range: bool = False,
     /,
 ) -> None: ...
+def backdrop(
+    frame: object,
+    front: object,
+    ground_bgr: object,
+    steep: int,
+    out: object,
+    isa: str | None = None,
+    threads: int = 0,
+    pixel_format: str = "bgr",
+    matrix: str = "bt601",
+    full_range: bool = False,
+    /,
+) -> None: ...
 def confidence(
     logits_chw: object,
     out: object,

@@ -11,6 +11,7 @@ from ..core.labels import VOID, Labels
 from ..core.spec import ModelSpec
 from .areas.areas import AreaCounter
 from .areas.zones import Zones
+from .backdrop.backdrop import Backdrop
 from .calls import FrameCalls
 from .engines.base import Engine
 from .engines.opening import open_engine
@@ -46,6 +47,8 @@ class Segmenter(FrameCalls):
         alpha: Opacity of the overlay's colours, 0 to 1; or opacities by class name (0.5 for other classes).
         classes: Names of the classes that the overlay colours; None is all. The mask always contains all classes.
         contours: Whether the overlay draws the borders between classes.
+        background: ``"blur"`` or an image file: the overlay is the frame with another background instead of colours. What
+            stays are ``classes``; None is all but the first. ``"none"`` and None leave the background.
         smooth: Weight of the new frame, above 0 to 1, in an exponential mean of the logits over the frames of one video
             (see :meth:`reset`). ``"adaptive"`` smooths what wavers, and follows changes at once. None disables smoothing.
         throughput: Let the engine compute several frames in parallel if it can: files are faster, each frame is slower.
@@ -60,6 +63,7 @@ class Segmenter(FrameCalls):
 
     Raises:
         ModelFileError, UnknownNameError, EngineError: as :func:`seg_edge.runtime.open_engine`; an unknown class.
+        DataError: ``background`` is no image.
         InputError: ``alpha``, ``smooth`` or ``min_confidence`` is out of range, or one of the last two or ``confidence`` is
             given for a model without logits; a file of zones can't be read.
     """
@@ -75,6 +79,7 @@ class Segmenter(FrameCalls):
         *,
         classes: Iterable[str] | None = None,
         contours: bool = False,
+        background: str | Path | None = None,
         smooth: float | str | None = None,
         throughput: bool = False,
         confidence: str | None = None,
@@ -86,7 +91,9 @@ class Segmenter(FrameCalls):
     ) -> None:
         self.engine = model if isinstance(model, Engine) else open_engine(model, engine, threads, throughput=throughput)
         try:
-            self.style = Style.make(self.labels, alpha, classes, contours)
+            classes = None if classes is None else list(classes)
+            backdrop = Backdrop.make(self.labels, background, classes)
+            self.style = Style.make(self.labels, alpha, classes, contours, backdrop)
             #: What is said about confidence; None is nothing.
             self.confidence = Confidence.make(self.labels, confidence, min_confidence, below)
             if isinstance(zones, (str, Path)):

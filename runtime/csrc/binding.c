@@ -381,6 +381,9 @@ static PyMethodDef methods[] = {
     {"blend", py_blend, METH_VARARGS,
      "blend(mask, frame_bgr, palette_bgr, alpha, out, isa=None, threads=0, line_palette=None, line_alpha=None, counts=None, "
      "regions=None, pixel_format='bgr', matrix='bt601', full_range=False)"},
+    {"backdrop", py_backdrop, METH_VARARGS,
+     "backdrop(frame, front, ground_bgr, steep, out, isa=None, threads=0, pixel_format='bgr', matrix='bt601', "
+     "full_range=False)"},
     {"confidence", py_confidence, METH_VARARGS,
      "confidence(logits_chw, out, measure, scale, mask, threshold, below, isa=None, threads=0, window=None)"},
     {"count", py_count, METH_VARARGS,

@@ -64,6 +64,7 @@ bool set_window(const call *self, PyObject *window, se_paint_job *job);
 
 PyObject *py_coco_rle(PyObject *module, PyObject *mask);   /* binding_rle.c */
 PyObject *py_confidence(PyObject *module, PyObject *args); /* binding_confidence.c */
+PyObject *py_backdrop(PyObject *module, PyObject *args);   /* binding_backdrop.c */
 
 PyObject *py_square_differences(PyObject *module, PyObject *args); /* binding_squares.c */
 

@@ -27,6 +27,7 @@ typedef struct {
   const se_paint_job *paint;
   const void *tables;
   const se_confidence_map *map;
+  const se_backdrop_job *backdrop;
   const se_frame *src;
   uint8_t *dst;
   size_t dst_w, dst_stride;
@@ -43,6 +44,12 @@ static void confidence_band(void *context, size_t band, size_t slot) {
   const image *it = context;
   se_confidence_rows(it->isa, it->paint, it->map, band * it->h / it->bands, (band + 1) * it->h / it->bands,
                      it->scratch + slot * it->scratch_size);
+}
+
+static void backdrop_band(void *context, size_t band, size_t slot) {
+  const image *it = context;
+  se_backdrop_rows(it->isa, it->backdrop, band * it->h / it->bands, (band + 1) * it->h / it->bands,
+                   it->scratch + slot * it->scratch_size);
 }
 
 static void resize_band(void *context, size_t band, size_t slot) {
@@ -80,6 +87,17 @@ void se_confidence_image(const se_kernels *isa, const se_paint_job *job, const s
   image it = {.isa = isa, .paint = job, .map = map, .h = job->dst_h, .bands = threads, .scratch = workspace};
   it.scratch_size = slot_size(se_confidence_scratch(job));
   se_pool_run(confidence_band, &it, it.bands, threads);
+}
+
+size_t se_backdrop_workspace(const se_backdrop_job *job, size_t threads) {
+  return use_threads(threads, job->frame->h, job->frame->w) * slot_size(se_backdrop_scratch(job));
+}
+
+void se_backdrop_image(const se_kernels *isa, const se_backdrop_job *job, size_t threads, void *workspace) {
+  threads = use_threads(threads, job->frame->h, job->frame->w);
+  image it = {.isa = isa, .backdrop = job, .h = job->frame->h, .bands = threads, .scratch = workspace};
+  it.scratch_size = slot_size(se_backdrop_scratch(job));
+  se_pool_run(backdrop_band, &it, it.bands, threads);
 }
 
 size_t se_resize_workspace(const se_frame *src, size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads) {

@@ -101,12 +101,12 @@ size_t se_resize_scratch(const se_frame *src, size_t dst_h, size_t dst_w, se_res
   return make_plan(src, dst_h, dst_w, use_area(src->h, src->w, dst_h, dst_w, rule), NULL).scratch_size;
 }
 
-void se_resize(const se_kernels *isa, const se_frame *src, uint8_t *dst, size_t dst_h, size_t dst_w, size_t dst_stride,
-               se_resize_rule rule, size_t y0, size_t y1, void *scratch) {
+void se_resize_rows(const se_kernels *isa, const se_frame *src, uint8_t *rows, size_t dst_h, size_t dst_w, size_t dst_stride,
+                    se_resize_rule rule, size_t y0, size_t y1, void *scratch) {
   const bool area = use_area(src->h, src->w, dst_h, dst_w, rule);
   const se_yuv colour = se_colour(src);
   if (src->format != SE_FRAME_BGR && dst_h == src->h && dst_w == src->w) {
-    for (size_t y = y0; y < y1; y++) se_convert_row(isa, src, &colour, y, 0, src->w, dst + y * dst_stride);
+    for (size_t y = y0; y < y1; y++) se_convert_row(isa, src, &colour, y, 0, src->w, rows + (y - y0) * dst_stride);
     return;
   }
   se_plan plan = make_plan(src, dst_h, dst_w, area, scratch);
@@ -119,6 +119,11 @@ void se_resize(const se_kernels *isa, const se_frame *src, uint8_t *dst, size_t 
 
   for (size_t y = y0; y < y1; y++) {
     sum_rows(isa, src, &colour, &plan, make_taps(y, src->h, dst_h, area, plan.y_weights));
-    isa->i16_u8_hsum3(plan.row, plan.first, plan.x_weights, plan.pairs, dst_w, dst + y * dst_stride);
+    isa->i16_u8_hsum3(plan.row, plan.first, plan.x_weights, plan.pairs, dst_w, rows + (y - y0) * dst_stride);
   }
+}
+
+void se_resize(const se_kernels *isa, const se_frame *src, uint8_t *dst, size_t dst_h, size_t dst_w, size_t dst_stride,
+               se_resize_rule rule, size_t y0, size_t y1, void *scratch) {
+  se_resize_rows(isa, src, dst + y0 * dst_stride, dst_h, dst_w, dst_stride, rule, y0, y1, scratch);
 }

@@ -198,6 +198,32 @@ SE_API size_t se_confidence_scratch(const se_paint_job *job);
 SE_API void se_confidence_rows(const se_kernels *isa, const se_paint_job *job, const se_confidence_map *map, size_t y0,
                                size_t y1, void *scratch);
 
+/* ---- what stays in front, on another background ----
+ *
+ * out = (frame * k + ground * (256 - k) + 128) >> 8 with a weight k of each pixel: with v the value of `front` there,
+ * k = (v - 128) * steep + 128, cut off to 0..256. 0 is ground, 255 the frame (with steep >= 2), and the larger `steep`, the
+ * narrower the border between them.
+ *
+ * frame: dst_h x dst_w in any format, converted as se_resize does. front: uint8 (front_h, front_w), contiguous. ground:
+ * uint8 (ground_h, ground_w, 3), ground_stride >= 3*ground_w. Both are stretched over the frame as se_resize stretches BGR
+ * frames with SE_RESIZE_BILINEAR; a ground as large as the frame is taken as it is. out: uint8 (dst_h, dst_w, 3), out_stride
+ * >= 3*dst_w; it overlaps none of them. steep: 1..SE_MAX_STEEP. */
+#define SE_MAX_STEEP 255
+typedef struct {
+  const se_frame *frame;
+  const uint8_t *front;
+  size_t front_h, front_w;
+  unsigned steep;
+  const uint8_t *ground;
+  size_t ground_h, ground_w, ground_stride;
+  uint8_t *out;
+  size_t out_stride;
+} se_backdrop_job;
+
+/* Bytes of scratch for se_backdrop_rows; any alignment. */
+SE_API size_t se_backdrop_scratch(const se_backdrop_job *job);
+SE_API void se_backdrop_rows(const se_kernels *isa, const se_backdrop_job *job, size_t y0, size_t y1, void *scratch);
+
 /* ---- how much two images differ, square by square ----
  *
  * sums: uint32 (rows, columns) of the squares of SE_SQUARE x SE_SQUARE pixels, rounded up; those at the right and at the
@@ -236,12 +262,14 @@ SE_API void se_set_threads(size_t threads);
  * must not change in between: a program that changes it, or the cores it may use, while it runs passes a number to both. */
 SE_API size_t se_paint_workspace(const se_paint_job *job, size_t threads);
 SE_API size_t se_confidence_workspace(const se_paint_job *job, size_t threads);
+SE_API size_t se_backdrop_workspace(const se_backdrop_job *job, size_t threads);
 SE_API size_t se_resize_workspace(const se_frame *src, size_t dst_h, size_t dst_w, se_resize_rule rule, size_t threads);
 
-/* se_paint_prepare and se_paint_rows, se_confidence_rows, se_resize: all rows. */
+/* se_paint_prepare and se_paint_rows, se_confidence_rows, se_backdrop_rows, se_resize: all rows. */
 SE_API void se_paint(const se_kernels *isa, const se_paint_job *job, size_t threads, void *workspace);
 SE_API void se_confidence_image(const se_kernels *isa, const se_paint_job *job, const se_confidence_map *map, size_t threads,
                                 void *workspace);
+SE_API void se_backdrop_image(const se_kernels *isa, const se_backdrop_job *job, size_t threads, void *workspace);
 SE_API void se_resize_image(const se_kernels *isa, const se_frame *src, uint8_t *dst, size_t dst_h, size_t dst_w,
                             size_t dst_stride, se_resize_rule rule, size_t threads, void *workspace);
 

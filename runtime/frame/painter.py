@@ -54,11 +54,14 @@ class Painter:
         # Number of the source → what was painted at rest, for frames that are not computed; and the mean that it shows.
         self._kept: dict[int, Painted] | None = {} if keep else None
         self._rest: defaultdict[int, AdaptiveSmoother] = defaultdict(lambda: AdaptiveSmoother(resting=True))
+        # What stayed in front of another background, likewise.
+        self._fronts: dict[int, tuple[Mask, int]] = {}
         # One smoother per source. The first is created now, so that an invalid weight raises here.
         self._smoothers = None if smooth is None else defaultdict(lambda: make_smoother(smooth), {0: make_smoother(smooth)})
 
     def reset(self) -> None:
         """Resets the smoothing of logits, and forgets the masks that were kept."""
+        self._fronts.clear()
         if self._kept is not None:
             self._kept.clear()
             self._rest.clear()
@@ -105,17 +108,28 @@ class Painter:
             fits = before is not None and before.mask is not None and before.mask.shape == size_hw
             mask, outs = True, (before.mask if before is not None and fits else np.empty(size_hw, np.uint8), outs[1])
         counting = {} if self.counter is None else self.counter.arguments(size_hw)
-        if self._spec.output == "labels":
-            painted = Painted(*self._from_labels(output, frame, about, mask, overlay, *outs, counting))  # type: ignore[arg-type]
-        else:
+        if self._spec.output != "labels":
             if self._smoothers is not None:
                 output = self._smoothers[origin](output)
             elif rest:
                 output = self._rest[origin](output)
+        replaced = None
+        if (backdrop := self._style.backdrop) is not None:
+            front = backdrop.front(output, self._spec, size_hw)
+            if self._kept is not None:
+                self._fronts[origin] = front
+            if overlay:
+                replaced = backdrop.paint(frame, front, about, outs[1], self._threads)
+            overlay = False
+        if self._spec.output == "labels":
+            painted = Painted(*self._from_labels(output, frame, about, mask, overlay, *outs, counting))  # type: ignore[arg-type]
+        else:
             paint = self._surely if self._confidence is not None and (mask or overlay) else self._from_logits
             painted = paint(output, frame, about, mask, overlay, *outs, counting)  # type: ignore[arg-type]
         if self.counter is not None:
             painted = painted._replace(areas=self.counter.areas(counting["counts"], size_hw))
+        if replaced is not None:
+            painted = painted._replace(overlay_bgr=replaced)
         if self._kept is None or not rest:
             return painted
         self._kept[origin] = painted._replace(overlay_bgr=None)
@@ -137,7 +151,10 @@ class Painter:
         kept = self._kept[origin]
         assert kept.mask is not None
         about = {"pixel_format": pixel_format, "colours": colours}
-        painted = self._blended(kept.mask, frame, about, overlay, out, {})
+        if overlay and self._style.backdrop is not None:
+            painted = self._style.backdrop.paint(frame, self._fronts[origin], about, out, self._threads)
+        else:
+            painted = self._blended(kept.mask, frame, about, overlay, out, {})  # type: ignore[assignment]
         return kept._replace(mask=_copied(kept.mask, mask_out) if mask else None, overlay_bgr=painted)
 
     def count(self, mask: Mask) -> Areas | None:

@@ -1,16 +1,19 @@
-"""Style of the overlay: opacity per class, selected classes, contours."""
+"""Style of the overlay: opacity per class, selected classes, contours, or another background."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ...core.errors import InputError, UnknownNameError
 from ...core.labels import Labels
+
+if TYPE_CHECKING:
+    from ..backdrop.backdrop import Backdrop
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,14 @@ class Style:
         alpha: Opacity of each class's colour, 0 to 1; 0 leaves a class uncoloured.
         contours: Whether borders between classes are drawn, in the opaque colours of the classes. Next to an uncoloured
             class, only the other side of the border is drawn.
+        backdrop: What is painted behind the classes that stay, instead of colours over them; None paints colours.
         arguments: Keyword arguments for the kernels.
     """
 
     palette_bgr: npt.NDArray[np.uint8]
     alpha: tuple[float, ...]
     contours: bool = False
+    backdrop: Backdrop | None = None
     arguments: dict[str, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -42,8 +47,9 @@ class Style:
 
     @property
     def plain_alpha(self) -> float | None:
-        """The common opacity of all classes; None if opacities differ or contours are drawn."""
-        return self.alpha[0] if len(set(self.alpha)) == 1 and not self.contours else None
+        """The common opacity of all classes; None if opacities differ, or other things than colours are painted."""
+        plain = len(set(self.alpha)) == 1 and not self.contours and self.backdrop is None
+        return self.alpha[0] if plain else None
 
     @classmethod
     def make(
@@ -52,6 +58,7 @@ class Style:
         alpha: float | Mapping[str, float] = 0.5,
         classes: Iterable[str] | None = None,
         contours: bool = False,
+        backdrop: Backdrop | None = None,
     ) -> Style:
         """Makes a style from names of classes.
 
@@ -60,11 +67,14 @@ class Style:
             alpha: One opacity, 0 to 1, or opacities by class name (0.5 for other classes).
             classes: Names of the classes to colour; None is all.
             contours: See the class.
+            backdrop: See the class.
 
         Raises:
             UnknownNameError: the model has no class of that name.
-            InputError: an opacity is out of range, or ``classes`` is empty.
+            InputError: an opacity is out of range, ``classes`` is empty, or ``contours`` come with a backdrop.
         """
+        if backdrop is not None and contours:
+            raise InputError("`contours` are drawn between colours, and `background` paints none; pass one of them")
         each = dict(alpha) if isinstance(alpha, Mapping) else dict.fromkeys(labels.names, alpha)
         shown = list(labels.names) if classes is None else list(classes)
         for name in (*each, *shown):
@@ -77,4 +87,4 @@ class Style:
         if not shown:
             raise InputError(f"classes: expected at least one of {', '.join(labels.names)}, got none; None colours all")
         opacities = tuple(float(each.get(name, 0.5)) if name in shown else 0.0 for name in labels.names)
-        return cls(labels.palette_bgr, opacities, contours)
+        return cls(labels.palette_bgr, opacities, contours, backdrop)

@@ -119,6 +119,10 @@ def test_min_fps_gate(tiny_model, images, tmp_path, capsys):
         (["MODEL", "--source", "0", "--camera-size", "720p"], "--camera-size: expected WIDTHxHEIGHT"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--camera-fps", "10"], "are for cameras, and "),
         (["MODEL", "--source", "IMAGES", "--sink", "pipe:/dev/null", "--hud"], "--hud: no sink shows overlays"),
+        (
+            ["MODEL", "--source", "IMAGES", "--sink", "pipe:/dev/null", "--background", "blur"],
+            "--background: no sink shows overlays",
+        ),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--threads", "100000"], "threads: expected at most "),
         (["MODEL", "--source", "0", "--camera-format", "raw"], "--camera-format: expected four letters"),
         (["MODEL", "--source", "IMAGES", "--sink", "none", "--threads", "0"], "threads: expected at least 1"),

@@ -26,6 +26,7 @@ ENTRIES = (
     "paint_rows",
     "paint_image",
     "confidence",
+    "backdrop",
     "squares",
     "rle",
 )  # fuzz_input.h: FUZZ_ENTRIES

@@ -97,7 +97,7 @@ static inline void *fuzz_scratch(fuzz_input *in, size_t bytes, void **start) {
 
 /* One entry of segedge.h for each; the input is the whole of what it is called with. */
 #define FUZZ_ENTRIES(X)                                                                                                     \
-  X(isas) X(threads) X(resize_rows) X(resize_image) X(paint_rows) X(paint_image) X(confidence) X(squares) X(rle)
+  X(isas) X(threads) X(resize_rows) X(resize_image) X(paint_rows) X(paint_image) X(confidence) X(backdrop) X(squares) X(rle)
 #define FUZZ_DECLARE(entry) void fuzz_##entry(fuzz_input in);
 FUZZ_ENTRIES(FUZZ_DECLARE)
 

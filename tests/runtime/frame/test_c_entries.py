@@ -25,7 +25,8 @@ def entries() -> list[str]:
 def test_every_function_of_the_header_is_called() -> None:
     header = read(ROOT / "runtime" / "csrc" / "segedge.h")
     declared = set(re.findall(r"^SE_API [^;(]*?\b(se_\w+)\(", header, re.MULTILINE))
-    calls = "".join(read(CSRC / f"fuzz_{part}.c") for part in ("names", "resize", "paint", "confidence", "squares", "rle"))
+    parts = ("names", "resize", "paint", "confidence", "backdrop", "squares", "rle")
+    calls = "".join(read(CSRC / f"fuzz_{part}.c") for part in parts)
     assert len(declared) >= 17
     assert {name for name in declared if not re.search(rf"\b{name}\(|\b\w+\({name}\b", calls)} == set()
 

@@ -1,0 +1,1 @@
+"""What stays of a frame, on another background: blurred, or an image."""
