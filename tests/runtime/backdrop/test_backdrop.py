@@ -116,7 +116,7 @@ def test_gate_repeats_what_stayed(tiny_model, halves, image):
     with Segmenter(tiny_model, background=image, classes=[names_of(tiny_model)[0]], gate=60) as seg:
         results = [
             seg.finish(seg.start([SourceFrame(halves, number, "", number / 25)]), [(None, None)], mask=True, overlay=True)[0]
-            for number in range(12)
+            for number in range(24)
         ]
     assert not all(result.computed for result in results)
     for result in results:
