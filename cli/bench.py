@@ -227,23 +227,26 @@ def _write_images(report: BenchReport, html: Path | None, folder: Path | None) -
 
 def _print(report: BenchReport) -> None:
     from ..measure.benchmark.outcome import load_warning
-    from ..measure.report.tables import REFERENCE_COLUMNS, Table, legend, others, reference_rows, reference_title, title
+    from ..measure.report import tables
     from ..measure.report.terminal import LEGEND, speed
 
     out = console()
     shown = speed(report)
-    _show(out, title(report), shown)
+    _show(out, tables.title(report), shown)
     for number, text in enumerate(shown.notes, 1):
         out.print(f"[{number}] {text}", highlight=False, markup=False)
     for text in shown.shared:
         out.print(f"all rows: {text}", highlight=False, markup=False)
-    for text in (*legend(report), LEGEND):
+    for text in (*tables.legend(report), LEGEND):
         out.print(text, highlight=False, markup=False)
     out.print()
-    for heading, more in others(report):
+    for heading, more in tables.others(report):
         _show(out, heading, more)
         out.print()
-    _show(out, reference_title(report), Table(list(REFERENCE_COLUMNS), reference_rows(report)))
+    if tables.has_reference(report):
+        _show(
+            out, tables.reference_title(report), tables.Table(list(tables.REFERENCE_COLUMNS), tables.reference_rows(report))
+        )
     if warning := load_warning(report):
         out.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
 

@@ -102,8 +102,8 @@ def table_models(
 ) -> list[Path]:
     """The files of ``bench --table``: the published networks and the smaller ones, then our family.
 
-    A network of our family that is among ``models`` is left out: its trained file is measured instead. The number of
-    classes is that of the first model, or 11 (CamVid) without models.
+    A network that is among ``models`` is left out, also if ``networks`` names it: its trained file is measured instead.
+    The number of classes is that of the first model, or 11 (CamVid) without models.
 
     Args:
         models: Exported files that the benchmark measures in any case.
@@ -113,7 +113,7 @@ def table_models(
     specs = [read_spec(path) for path in models]
     classes = len(specs[0].labels) if specs else 11
     have = {spec.name for spec in specs}
-    names = [name for name in networks or known() if networks or name not in have]
+    names = [name for name in networks or known() if name not in have]
     return [reference(name, input_hw, classes, cache, progress) for name in names]
 
 

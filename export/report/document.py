@@ -124,6 +124,7 @@ class ExportReport(Report):
             *page.gate_section(self.gates, self.first_bad_step),
             *page.sensitivity_section(self.sensitivity),
             *page.fallback_section(self.fallback),
+            *page.glossary_section(),
             *page.file_section(self.steps),
         ]
         return "\n".join(lines) + "\n"

@@ -42,6 +42,21 @@ COLUMNS: tuple[tuple[str, Callable[[StepRow], str]], ...] = (
 )
 
 
+#: What the columns say: title, text.
+GLOSSARY = (
+    ("agreement %", "pixels to which the row above gives the same class; 100 changes no mask"),
+    (
+        "mIoU %",
+        "mean over the classes of intersection over union with the true masks of the val split; it rests on the images that "
+        "the notes count",
+    ),
+    ("worst class", "the class that lost most IoU since the row above, in points; above 0: even this class gained"),
+    ("logit error", "largest difference of a class score from the row above; scores are commonly -20 to 20"),
+    ("since torch %", "pixels with the class that the trained network gives them in torch: all steps together"),
+    ("ms", "median of one inference, engine only: without capture, resize, masks and overlay, which `seg-edge bench` adds"),
+)
+
+
 def heading(spec: ModelSpec) -> list[str]:
     """A description of the network, and the meaning of the step table's columns."""
     height, width = spec.input_hw
@@ -64,8 +79,30 @@ def range_lines(spec: ModelSpec) -> list[str]:
 
 
 def step_section(steps: Sequence[StepRow]) -> list[str]:
-    """The table of steps."""
-    return markdown_table([title for title, _ in COLUMNS], ([cell(row) for _, cell in COLUMNS] for row in steps), left=1)
+    """The table of steps, and the speed-up on each engine."""
+    rows = [[cell(row) for _, cell in COLUMNS] for row in steps]
+    lines = markdown_table([title for title, _ in COLUMNS], rows, left=1)
+    faster = speed_lines(steps)
+    if faster:
+        lines += ["", "## Speed", "", *faster]
+    return lines
+
+
+def speed_lines(steps: Sequence[StepRow]) -> list[str]:
+    """How much faster each measured file is than the first one, on each engine that ran both."""
+    first, *others = [row for row in steps if row.latency_ms] or [None]
+    lines = []
+    for row in others:
+        if first is None or row is None:
+            continue
+        ratios = [
+            f"{first.latency_ms[engine] / ms:.2f} times on {engine}"
+            for engine, ms in row.latency_ms.items()
+            if engine in first.latency_ms and ms
+        ]
+        if ratios:
+            lines.append(f"- {row.step}: {', '.join(ratios)} as fast as {first.step} ({first.precision})")
+    return lines
 
 
 def engine_section(engines: Sequence[EngineRow]) -> list[str]:
@@ -164,6 +201,11 @@ def fallback_section(trials: Sequence[Trial]) -> list[str]:
         "",
         *markdown_table(["layers in float", "mIoU %", "worst class", "limits"], rows, left=1, last_left=True),
     ]
+
+
+def glossary_section() -> list[str]:
+    """The meaning of the step table's columns."""
+    return ["", "## Columns", "", *(f"- {title}: {text}." for title, text in GLOSSARY)]
 
 
 def file_section(steps: Sequence[StepRow]) -> list[str]:

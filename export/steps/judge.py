@@ -39,6 +39,8 @@ HALF_ROUNDING = 0.05
 # Trained networks keep more than 98 % of their masks in INT8. Without a stated limit, a lower share than this is
 # reported.
 _SUSPICIOUS = 0.9
+# An mIoU over fewer images is no basis for a decision about a point or two.
+_FEW_IMAGES = 20
 
 
 class Judge:
@@ -102,7 +104,12 @@ class Judge:
         after = evaluation or evaluate(self._context, file, row.step)
         self.evaluations[row.step] = after
         row.miou = after["miou"]
-        row.notes.append(f"mIoU over {after['images']} images of the val split on {after['engine']}")
+        images = f"{after['images']} image{'s' if after['images'] != 1 else ''}"
+        row.notes.append(f"mIoU over {images} of the val split on {after['engine']}")
+        if after["images"] < _FEW_IMAGES:
+            row.notes.append(
+                f"mIoU rests on {images}: a difference of a point or two means nothing; validate on more images"
+            )
         if since is not None:
             before = self.evaluations[since]
             row.worst_class = worst_class(before, after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...core.artefact import sha256
 from ...runtime.pipeline.stats import median_interval
 from ..instruments.sensors import QUIET_CORES
 from ..instruments.vitals import memory
@@ -54,6 +55,7 @@ def _about(configuration: Configuration, frame_hw: tuple[int, int]) -> dict[str,
         "params": params,
         "macs": macs,
         "bytes": path.stat().st_size if path.is_file() else None,
+        "sha256": sha256(path) if path.is_file() else None,
     }
 
 

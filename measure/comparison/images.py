@@ -42,8 +42,7 @@ def write_comparison(comparison: Comparison, out: Path, cases: int, threads: int
     if any(run.rows for run in comparison.runs):
         files.append(out / "curves.png")
         draw_curves(comparison, files[-1])
-    order = comparison.ranking()
-    for name, chosen in (("best", order[::-1][:cases]), ("worst", order[:cases])):
+    for name, chosen in zip(("best", "worst"), comparison.extremes(cases), strict=True):
         if chosen:
             files.append(out / f"{name}.png")
             _save(draw_cases(comparison, chosen, threads), files[-1])
@@ -154,6 +153,8 @@ def page(report: dict[str, Any], images: Sequence[str]) -> str:
     for first, second in zip(a["per_class"], b["per_class"], strict=True):
         lines.append(f"| {first['name']} | {_percent(first['iou'])} | {_percent(second['iou'])} |")
     for name, title in (("best", "Best cases"), ("worst", "Worst cases")):
+        if not report[name]:
+            continue
         lines += ["", f"## {title}", "", f"| image | {a['name']} | {b['name']} |", "|---|---|---|"]
         lines += [f"| {case['image']} | {_percent(case['iou'][0])} | {_percent(case['iou'][1])} |" for case in report[name]]
         lines += ["", f"![{title}]({name}.png)"] if f"{name}.png" in images else []

@@ -90,10 +90,15 @@ class Comparison:
         mean = (a + b) / 2
         return [int(i) for i in np.argsort(mean, kind="stable") if np.isfinite(mean[i])]
 
+    def extremes(self, cases: int) -> tuple[list[int], list[int]]:
+        """The best and the worst images, up to ``cases`` of each; no image is both, and a single one is the worst."""
+        order = self.ranking()
+        return order[::-1][: min(cases, len(order) // 2)], order[: min(cases, len(order) - len(order) // 2)]
+
     def to_dict(self, cases: int) -> dict[str, Any]:
         """The content of ``compare --json``, with the names of the ``cases`` best and worst images."""
         a, b = (run.metrics() for run in self.runs)
-        order = self.ranking()
+        best, worst = self.extremes(cases)
         return {
             "data": str(self.data.root),
             "split": self.data.split,
@@ -108,8 +113,8 @@ class Comparison:
             ],
             "difference": {key: None if a[key] is None or b[key] is None else b[key] - a[key] for key in METRICS},  # type: ignore[operator]  # fmt: skip
             "image_iou_difference": self.interval(),
-            "best": [self._case(i) for i in order[::-1][:cases]],
-            "worst": [self._case(i) for i in order[:cases]],
+            "best": [self._case(i) for i in best],
+            "worst": [self._case(i) for i in worst],
             "notes": self.notes,
         }  # fmt: skip
 

@@ -18,6 +18,9 @@ from ...core.errors import GateError, InputError
 from ..instruments.sensors import QUIET_CORES
 from .tables import DASH, Table, markdown_table
 
+Key = tuple[Any, ...]
+Row = dict[str, Any]
+
 #: The keys by which rows of two reports are matched.
 KEY = ("model", "precision", "engine", "threads", "imgsz", "frame", "batch")
 METRICS = ("e2e_ms", "engine_ms")
@@ -52,7 +55,7 @@ def read_report(path: str | Path) -> dict[str, Any]:
 
 
 def compare_reports(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    """Every row of both reports, matched by :data:`KEY`.
+    """Every row of both reports, matched by :data:`KEY`; a file that was renamed, by its hash in place of its name.
 
     A difference is shown if the two 95 % intervals of the median time don't overlap. If one report has no interval, the
     verdict is :data:`UNJUDGED`. ``change`` is the change of the speed, from the medians of the turns: −0.1 is a tenth
@@ -64,6 +67,7 @@ def compare_reports(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any
         {a, b, a_interval, b_interval, change, verdict}.
     """
     left, right = ({_key(row): row for row in report["rows"]} for report in (a, b))
+    right = _renamed(left, right)
     rows = []
     for key in [*left, *(key for key in right if key not in left)]:
         judged = {metric: _judge(left.get(key), right.get(key), metric) for metric in METRICS}
@@ -208,8 +212,21 @@ def _loaded(report: Mapping[str, Any]) -> bool:
     return any((row.get("other_cores") or 0) > QUIET_CORES for row in report["rows"])
 
 
-def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+def _key(row: Row) -> Key:
     return tuple(tuple(value) if isinstance(value, list) else value for value in (row[name] for name in KEY))
+
+
+def _renamed(left: Mapping[Key, Row], right: Mapping[Key, Row]) -> dict[Key, Row]:
+    """The rows of ``right`` under the keys of ``left``, where a model of the same content has another name there."""
+    named: dict[tuple[Any, ...], list[Key]] = {}
+    for key, row in left.items():
+        if key not in right and row.get("sha256"):
+            named.setdefault((row["sha256"], *key[1:]), []).append(key)
+    found: dict[Key, Row] = {}
+    for key, row in right.items():
+        keys = named.get((row.get("sha256"), *key[1:]), []) if key not in left else []
+        found[keys[0] if len(keys) == 1 and keys[0] not in found else key] = row
+    return found
 
 
 def _words(key: Sequence[Any]) -> str:

@@ -8,7 +8,17 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from .tables import REFERENCE_COLUMNS, TEXT_COLUMNS, legend, others, reference_rows, reference_title, table, title
+from .tables import (
+    REFERENCE_COLUMNS,
+    TEXT_COLUMNS,
+    has_reference,
+    legend,
+    others,
+    reference_rows,
+    reference_title,
+    table,
+    title,
+)
 
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;color:#1a1a1a;max-width:1500px;margin:2em auto;padding:0 1.5em}
@@ -46,8 +56,9 @@ def page(
         parts.append(f'<h2>{escape(caption)}</h2><img alt="{escape(caption)}" src="data:image/png;base64,{source}">')
     for heading, more in others(report):
         parts += [f"<h2>{escape(heading)}</h2>", _table(more.columns, more.rows)]
-    parts += ["<h2>Reference</h2>", f"<p>{escape(reference_title(report))}.</p>"]
-    parts.append(_table(REFERENCE_COLUMNS, reference_rows(report)))
+    if has_reference(report):
+        parts += ["<h2>Reference</h2>", f"<p>{escape(reference_title(report))}.</p>"]
+        parts.append(_table(REFERENCE_COLUMNS, reference_rows(report)))
     # "<" is escaped, because "</script>" in a file's name would end the script.
     data_text = json.dumps(dict(report), allow_nan=False).replace("<", "\\u003c")
     parts.append(f'<script type="application/json" id="report">{data_text}</script>')

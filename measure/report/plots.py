@@ -37,6 +37,8 @@ def images(report: Mapping[str, Any]) -> tuple[dict[str, bytes], list[str]]:
 def pareto(report: Mapping[str, Any]) -> Figure:
     """mIoU against end-to-end FPS. The line joins the rows that no other row beats in both; bars are 95 % intervals.
 
+    A colour is a model in one precision, a marker an engine.
+
     Rows without mIoU are drawn at the lower edge, at their speed.
 
     Raises:
@@ -48,15 +50,17 @@ def pareto(report: Mapping[str, Any]) -> Figure:
     known = [row for row in rows if row["miou"] is not None]
     if not known:
         raise InputError("no row has a mIoU; pass `data` with models that were trained for it")
-    figure = Figure(figsize=(10, max(4.8, 1.2 + 0.24 * len(rows))), layout="constrained")
+    columns = 2 if len(rows) > 4 else 1
+    figure = Figure(figsize=(10, 5 + 0.2 * -(-len(rows) // columns)), layout="constrained")
     axes = figure.add_subplot()
-    models, engines = ([*dict.fromkeys(row[key] for row in rows)] for key in ("model", "engine"))
+    files = [*dict.fromkeys((row["model"], row["precision"]) for row in rows)]
+    engines = [*dict.fromkeys(row["engine"] for row in rows)]
     lowest = min(100 * row["miou"] for row in known)
     span = max(max(100 * row["miou"] for row in known) - lowest, 2.0)
     floor = lowest - 0.25 * span
     for number, row in enumerate(rows, 1):
         x, y = row["fps_e2e"], 100 * row["miou"] if row["miou"] is not None else floor
-        colour = _COLOURS[models.index(row["model"]) % len(_COLOURS)]
+        colour = _COLOURS[files.index((row["model"], row["precision"])) % len(_COLOURS)]
         interval = row["interval"]["fps_e2e"]
         if interval is not None:
             axes.plot(interval, [y, y], color=colour, linewidth=1.5, alpha=0.6)
@@ -85,7 +89,7 @@ def pareto(report: Mapping[str, Any]) -> Figure:
     axes.set_ylabel("mIoU %")
     axes.set_title("Accuracy against speed: up and to the right is better", loc="left", fontsize=11)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     return figure
 
 

@@ -154,6 +154,12 @@ def title(report: Mapping[str, Any]) -> str:
     return f"{width}x{height} frames, batch {batches}, on {summary(about)}; kernels {about['isa']}"
 
 
+def has_reference(report: Mapping[str, Any]) -> bool:
+    """Whether published figures belong beside the measured ones: one of their networks was measured (``--table``)."""
+    published = {row["network"] for row in report["reference"]["rows"]}
+    return any(row["model"] in published for row in report["rows"])
+
+
 def reference_rows(report: Mapping[str, Any]) -> list[list[str]]:
     """Cells of the reference table, for :data:`REFERENCE_COLUMNS`."""
     return [[row["model"], row["backbone"], _percent(row["miou"]), f"{row['fps']:g}"] for row in report["reference"]["rows"]]
@@ -182,7 +188,7 @@ def legend(report: Mapping[str, Any]) -> list[str]:
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """The report as a Markdown document: measured tables, footnotes, reference table."""
+    """The report as a Markdown document: measured tables, footnotes; the reference table where its networks ran."""
     speed = table(report)
     lines = ["# Benchmark", "", f"Measured: {title(report)}.", "", *markdown_table(speed.columns, speed.rows), ""]
     lines += [f"{i}. {text}" for i, text in enumerate(speed.notes, 1)]
@@ -190,10 +196,11 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines += ["", *legend(report), ""]
     for heading, more in others(report):
         lines += [f"## {heading}", "", *markdown_table(more.columns, more.rows), ""]
-    lines += [
-        "## Reference", "", f"{reference_title(report)}.", "",
-        *markdown_table(REFERENCE_COLUMNS, reference_rows(report)), "",
-    ]  # fmt: skip
+    if has_reference(report):
+        lines += [
+            "## Reference", "", f"{reference_title(report)}.", "",
+            *markdown_table(REFERENCE_COLUMNS, reference_rows(report)), "",
+        ]  # fmt: skip
     return "\n".join(lines)
 
 

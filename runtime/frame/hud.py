@@ -73,12 +73,13 @@ def area_lines(areas: Areas | None) -> tuple[str, ...]:
 
 
 def write_lines(frame_bgr: npt.NDArray[np.uint8], lines: tuple[str, ...]) -> None:
-    """Draws white text with a dark edge, legible on any image, in place; smaller where the frame is narrow."""
+    """Draws white text with a dark edge, legible on any image, in place; smaller, and in more lines, on a narrow frame."""
     height, width = frame_bgr.shape[:2]
     scale = max(_SCALE_720 * height / 720, _LEAST_SCALE)
-    widest = max((_letters(line, scale)[0].shape[1] for line in lines), default=0)
+    widest = max((_span(line, scale) for line in lines), default=0)
     if widest > width:
         scale = max(scale * width / widest, _LEAST_SCALE)
+        lines = tuple(part for line in lines for part in _broken(line, scale, width))
     for i, line in enumerate(lines):
         letters, edge, above = _letters(line, scale)
         top = max(round(32 * scale * (i + 1)) - above, 0)
@@ -90,6 +91,24 @@ def write_lines(frame_bgr: npt.NDArray[np.uint8], lines: tuple[str, ...]) -> Non
         # White on the edge, the edge on the frame: the edge covers its letters entirely.
         cv2.multiply(part, cv2.merge([255 - edge[:rows, :columns]] * 3), part, 1 / 255)
         cv2.add(part, cv2.merge([letters[:rows, :columns]] * 3), part)
+
+
+def _span(line: str, scale: float) -> int:
+    """Columns that a line takes, its margin included."""
+    return _letters(line, scale)[0].shape[1] + round(12 * scale)
+
+
+@lru_cache(64)
+def _broken(line: str, scale: float, width: int) -> tuple[str, ...]:
+    """A line in parts that fit into the width, broken between words; a word that doesn't fit stays whole."""
+    parts: list[str] = []
+    for word in line.split(" "):
+        longer = f"{parts[-1]} {word}" if parts else word
+        if parts and _span(longer, scale) <= width:
+            parts[-1] = longer
+        else:
+            parts.append(word)
+    return tuple(part.strip() for part in parts if part.strip())
 
 
 @lru_cache(256)

@@ -103,11 +103,17 @@ def cpu_clocks(root: Path = ROOT) -> dict[str, Any]:
     }
 
 
+def is_jetson(root: Path = ROOT) -> bool:
+    """Whether this machine is a Jetson."""
+    model = read(root / "proc/device-tree/model") or ""
+    return parse_l4t(read(root / "etc/nv_tegra_release") or "") is not None or "jetson" in model.lower()
+
+
 def jetson(root: Path = ROOT) -> dict[str, Any] | None:
     """Board, L4T and JetPack release, power mode, path of ``jetson_clocks``; None on any other machine."""
     model = (read(root / "proc/device-tree/model") or "").strip("\0 ") or None
     l4t = parse_l4t(read(root / "etc/nv_tegra_release") or "")
-    if l4t is None and not (model and "jetson" in model.lower()):
+    if not is_jetson(root):
         return None
     said = run(["nvpmodel", "-q"])
     return {

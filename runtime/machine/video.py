@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import gstreamer
-from .system import ROOT, packages, read, run
+from .system import ROOT, is_jetson, packages, read, run
 
 #: Packages that install the module cv2; the first one that is there is kept.
 OPENCV = ("opencv-contrib-python", "opencv-python", "opencv-contrib-python-headless", "opencv-python-headless")
@@ -28,7 +28,7 @@ def video(root: Path = ROOT) -> dict[str, Any]:
         :func:`.missing`, or null without gst_launch), cameras.
     """
     return {
-        **opencv(),
+        **opencv(root),
         **pyav(),
         "display": display(),
         "gst_launch": tool_version(gstreamer.LAUNCH, "--version"),
@@ -58,16 +58,19 @@ def pyav() -> dict[str, Any]:
     }
 
 
-def opencv() -> dict[str, Any]:
+def opencv(root: Path = ROOT) -> dict[str, Any]:
     """OpenCV's version, loadable video backends and build options; nulls and a reason if cv2 can't be imported."""
+    board = is_jetson(root)
     try:
         cv2: Any = import_module("cv2")
     except ImportError as error:
         # Usually the build with windows on a machine without libGL.
         hint = "pip install opencv-python-headless instead, or install the library that is named"
+        if board:
+            hint = "sudo apt-get install python3-opencv, in an environment made with --system-site-packages (docs/jetson.md)"
         return {
-            "opencv": None, "opencv_reason": f"cv2 can't be imported ({error}); {hint}", "opencv_note": several_opencv(),
-            "backends": [], "gui": None,
+            "opencv": None, "opencv_reason": f"cv2 can't be imported ({error}); {hint}",
+            "opencv_note": opencv_note(board=board), "backends": [], "gui": None,
             "opencv_gstreamer": False, "opencv_ffmpeg": False,
         }  # fmt: skip
     registry = cv2.videoio_registry
@@ -77,7 +80,7 @@ def opencv() -> dict[str, Any]:
     return {
         "opencv": str(cv2.__version__),
         "opencv_reason": "",
-        "opencv_note": several_opencv(),
+        "opencv_note": opencv_note(board=board),
         "backends": list(dict.fromkeys(names)),
         "gui": build["gui"],
         "opencv_gstreamer": build["gstreamer"] or "GSTREAMER" in names,
@@ -85,13 +88,19 @@ def opencv() -> dict[str, Any]:
     }
 
 
-def several_opencv(installed: Collection[str] | None = None) -> str:
-    """What to do where several packages of OpenCV are installed; empty where there is one or none.
+def opencv_note(installed: Collection[str] | None = None, *, board: bool = False) -> str:
+    """What to do where several packages of OpenCV are installed, or pip's on a Jetson; empty where nothing is to be done.
 
     Args:
         installed: Names of packages; None looks which of OpenCV's are installed.
+        board: This machine is a Jetson, whose own OpenCV has GStreamer and no package that pip knows.
     """
     names = sorted(name for name in OPENCV if name in (packages(OPENCV) if installed is None else installed))
+    if board and names:
+        return (
+            f"{' and '.join(names)} hides JetPack's OpenCV, which has GStreamer; pip uninstall -y {' '.join(names)}, and "
+            "see docs/jetson.md for an environment that uses JetPack's"
+        )
     if len(names) < 2:
         return ""
     keep = next(name for name in OPENCV if name in names)

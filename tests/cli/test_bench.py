@@ -39,12 +39,10 @@ def test_tables_json_and_markdown(tiny_model, tmp_path, capsys):
         "80x60 frames",
         "onnxruntime",
         "all rows: fed 8 generated street scenes",
-        "DeepLabV3+",
-        "not measured here",
     ):
         assert part in shown
-    assert shown.index("onnxruntime") < shown.index("DeepLabV3+")
-    assert "| DeepLabV3+ | ResNet-50 | 80.1 | 18 |" in text.read_text()
+    # Published figures follow where their networks were measured.
+    assert "DeepLabV3+" not in shown + text.read_text()
 
 
 def test_a_broken_gate_exits_with_3_after_writing(tiny_model, tmp_path, capsys):

@@ -99,6 +99,18 @@ def test_the_command(runs, dataset, tmp_path, capsys):
     assert cv2.imread(str(out / "best.png")).shape == (2 * (160 + 22), 6 * 244, 3)
 
 
+def test_no_image_is_both_best_and_worst(runs, dataset):
+    found = compare_runs([runs / "one", runs / "two"], lambda s: open_dataset(dataset, "val", s.labels), threads=1)
+    order = found.ranking()
+    for count in range(1, len(order) + 1):
+        found.ranking = lambda count=count: order[:count]
+        best, worst = found.extremes(2)
+        assert not set(best) & set(worst)
+        assert (len(best), len(worst)) == (min(2, count // 2), min(2, count - count // 2))
+        assert worst[0] == order[0]
+        assert not best or best[0] == order[count - 1]
+
+
 def test_wrong_pixels_are_red(runs, dataset):
     from seg_edge.measure.comparison.images import draw_cases
 

@@ -56,7 +56,7 @@ def test_the_table_leaves_out_what_is_measured_trained(tmp_path, tiny_onnx, monk
     monkeypatch.setattr(module, "read_spec", lambda path: spec.with_(name="unet-s"))
     assert "unet-s" not in table_models([path], SIZE)
     assert {classes for _, classes in made} == {3}
-    assert table_models([path], SIZE, networks=["unet-s"]) == ["unet-s"]
+    assert table_models([path], SIZE, networks=["unet-s", "unet-n"]) == ["unet-n"]
 
 
 def test_wrong_words(tmp_path):

@@ -51,6 +51,17 @@ def test_intervals_decide(factor, verdict):
     assert found["e2e_ms"]["change"] == pytest.approx(1 / factor - 1)
 
 
+def test_a_renamed_file_is_matched_by_its_hash():
+    a = report(row("net", sha256="1" * 64), row("other", sha256="2" * 64))
+    b = report(scaled(1.2, model="net-of-today", sha256="1" * 64), row("other", sha256="3" * 64))
+    found = compare_reports(a, b)["rows"]
+    assert [(each["model"], each["verdict"]) for each in found] == [("net", SLOWER), ("other", SAME)]
+    # Another size of frame is another row, and what has no hash has only its name.
+    for changes in ({"sha256": "1" * 64, "frame": [1080, 1920]}, {"sha256": None}):
+        found = compare_reports(report(row("net", sha256="1" * 64)), report(row("new", **changes)))["rows"]
+        assert [each["verdict"] for each in found] == [MISSING_B, MISSING_A]
+
+
 def test_a_large_change_within_wide_intervals_is_not_shown_and_passes():
     wide = [6.0, 18.0, 14.0, 15.0, 9.9, 17.0]
     found = compare_reports(report(row()), report(row(e2e=wide)))

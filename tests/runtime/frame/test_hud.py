@@ -37,6 +37,16 @@ def test_long_lines_fit_into_narrow_frames():
     assert (frame[:, -3:] == 128).all()
 
 
+@pytest.mark.parametrize("width", [96, 128, 192, 320])
+def test_lines_are_broken_where_the_frame_is_too_narrow_for_the_smallest_letters(width):
+    line = "27.3 FPS  latency 12.3 ms  age 45 ms  dropped 12 of 4567"
+    frame = painted(160, width, (line,))
+    assert (frame[:, -1:] == 128).all()  # nothing is cut off
+    # All of it is there: as many white pixels as on a wide frame with letters of the same size.
+    white = [int((image == 255).sum()) for image in (frame, painted(160, 4000, (line,)))]
+    assert white[0] == pytest.approx(white[1], rel=0.05)
+
+
 def test_text(monkeypatch):
     texts = []
     monkeypatch.setattr("seg_edge.runtime.frame.hud.write_lines", lambda _frame, lines: texts.append(lines))

@@ -11,8 +11,8 @@ from seg_edge.runtime.machine.video import (
     cameras,
     display,
     opencv,
+    opencv_note,
     parse_build_information,
-    several_opencv,
     tool_version,
     video,
 )
@@ -60,11 +60,16 @@ def test_this_opencv():
     assert len(set(found["backends"])) == len(found["backends"])
 
 
-def test_opencv_that_does_not_load(monkeypatch):
+def test_opencv_that_does_not_load(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "cv2", None)
     found = opencv()
     assert found["opencv"] is None
     assert "opencv-python-headless" in found["opencv_reason"]
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/nv_tegra_release").write_text("# R36 (release), REVISION: 4.3, GCID: 1, BOARD: generic")
+    on_a_board = opencv(tmp_path)["opencv_reason"]
+    assert "apt-get install python3-opencv" in on_a_board  # pip's would hide JetPack's
+    assert "pip install" not in on_a_board
     assert found.keys() == {"opencv", "opencv_reason", "opencv_note", "backends", "gui", "opencv_gstreamer", "opencv_ffmpeg"}
 
 
@@ -111,6 +116,13 @@ def test_video_on_an_empty_machine(tmp_path, monkeypatch):
 
 def test_several_packages_of_opencv():
     """Row 16 of the table of data: both install the folder cv2."""
-    assert several_opencv({"opencv-python-headless", "numpy"}) == ""
-    said = several_opencv({"opencv-python-headless", "opencv-python"})
+    assert opencv_note({"opencv-python-headless", "numpy"}) == ""
+    said = opencv_note({"opencv-python-headless", "opencv-python"})
     assert said.endswith("pip uninstall -y opencv-python opencv-python-headless && pip install opencv-python")
+
+
+def test_pips_opencv_on_a_jetson():
+    said = opencv_note({"opencv-python", "numpy"}, board=True)
+    assert said.startswith("opencv-python hides JetPack's OpenCV")
+    assert "pip uninstall -y opencv-python" in said
+    assert opencv_note({"numpy"}, board=True) == ""
