@@ -101,7 +101,7 @@ class PredictOptions(Options):
         show=show_size,
     )
     overlap: int | None = option(
-        None, help="Pixels that neighbouring tiles share at least. Default: half a tile's shorter side.", low=0
+        None, help="Pixels that neighbouring tiles share at least. Default: nearly half a tile's shorter side.", low=0
     )
     tta: tuple[str, ...] = option(
         (),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..core.errors import DataError, InputError, SegEdgeError
 from ..core.labels import Labels
 from ..core.shipped import DEFAULT
-from ..datasets.imagefiles.decoding import decode, scale_for
+from ..datasets.imagefiles.decoding import decode, scale_for, sharpened
 from ..datasets.imagefiles.header import read_header
 from ..datasets.imagefiles.pixels import decode_image
 from ..runtime.augmented import AugmentedSegmenter
@@ -74,7 +74,8 @@ class Worker:
         if data[:3] == b"\xff\xd8\xff" and self._value_range is None:
             header = read_header(data, path)
             scale = scale_for(header, self._input_hw) if self._scaled else 1
-            return decode(data, header, scale, path), header.shown_hw
+            pixels = decode(data, header, scale, path)
+            return (pixels if scale == 1 else sharpened(pixels, self._input_hw)), header.shown_hw
         frame = decode_image(data, path, self._value_range)
         return frame, frame.shape[:2]
 

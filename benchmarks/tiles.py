@@ -1,6 +1,6 @@
 """seg-edge predict --tile: peak memory on an image of 20,000 x 20,000 pixels, and what the seams leave.
 
-    python benchmarks/tiles.py [--side 20000] [--only memory|seams] [--images FOLDER] [--json FILE]
+    python benchmarks/tiles.py [--side 20000] [--only memory|seams] [--images FOLDER] [--every 10] [--json FILE]
 
 memory: a PNG and a tiled TIFF of street scenes are made, and predict's peak resident memory on each is taken. seams: images
 of CamVid at twice the network's input, once in tiles and once through the same network at the image's own size (OpenVINO
@@ -30,10 +30,11 @@ from seg_edge.runtime.frame import kernels
 from seg_edge.runtime.machine.system import machine
 from seg_edge.runtime.tiled import TiledSegmenter
 
-RESULTS = Path(__file__).parent / "results" / "tiles.json"
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "tiles.json"
 #: Most peak memory, MiB; least agreement in the overlap.
 LIMITS = {"peak_mib": 1536.0, "overlap_agreement": 0.995}
-OVERLAPS = (0, 32, 64, 128, 160, 176)
+OVERLAPS: tuple[int | None, ...] = (None, 0, 32, 64, 128, 160, 192)
 Mask = npt.NDArray[np.uint8]
 
 
@@ -41,14 +42,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=20_000)
     parser.add_argument("--only", choices=("memory", "seams"))
-    parser.add_argument("--images", type=Path, default=Path("data/camvid/images/val"), help="960x720 photographs")
+    parser.add_argument("--images", type=Path, default=HERE.parents[1] / "shared/data/camvid/images/val")
+    parser.add_argument("--every", type=int, default=10, help="take every n-th image")
     parser.add_argument("--json", type=Path, default=RESULTS)
     words = parser.parse_args()
     found: dict[str, Any] = {"machine": machine()}
     broken = []
     if words.only in (None, "seams"):
-        found["seams"] = seams(words.images)
-        broken += ["seams"] * (found["seams"]["overlap_160"]["overlap"] < LIMITS["overlap_agreement"])
+        found["seams"] = seams(words.images, words.every)
+        broken += ["seams"] * (found["seams"]["default"]["overlap"] < LIMITS["overlap_agreement"])
     if words.only in (None, "memory"):
         with tempfile.TemporaryDirectory() as folder:
             found["memory"] = memory(Path(folder), words.side)
@@ -95,20 +97,20 @@ def memory(root: Path, side: int) -> dict[str, Any]:
     return found
 
 
-def seams(folder: Path) -> dict[str, Any]:
+def seams(folder: Path, every: int) -> dict[str, Any]:
     """Shares of equal pixels of tiled and untiled masks, and of class changes across the lines where tiles begin and end."""
     model = shipped(DEFAULT)
     found: dict[str, dict[str, list[float]]] = {}
     with Segmenter(DEFAULT, "openvino") as segmenter:
         height, width = segmenter.spec.input_hw
         network = whole_network(model / "model.int8.onnx", (2 * height, 2 * width))
-        for path in sorted(folder.iterdir())[::10]:
+        for path in sorted(folder.iterdir())[::every]:
             image = cv2.resize(cv2.imread(str(path)), (2 * width, 2 * height))
             untiled = kernels.upsample_argmax(network(image), image.shape[:2])
             for overlap in OVERLAPS:
                 tiled = TiledSegmenter(segmenter, (height, width), overlap)
                 mask = tiled.segment(image).mask
-                row = found.setdefault(f"overlap_{overlap}", {})
+                row = found.setdefault("default" if overlap is None else f"overlap_{overlap}", {})
                 shared, lines = overlapped(tiled, image.shape[:2])
                 if shared.any():
                     row.setdefault("overlap", []).append(float((mask == untiled)[shared].mean()))

@@ -5,6 +5,9 @@ resolution, and interpolated once. Weights fall along the middle half of the ove
 Pielawski and Wählby, Introducing Hann windows for reducing edge-effects in patch-based image segmentation, PLoS ONE 15(3),
 2020). The quarter next to a tile's border, around which the network sees least, counts only where no other tile lies: a
 wide overlap then agrees more with the untiled network (benchmarks/tiles.py). Weights sum to 1 everywhere.
+
+Tiles are apart by multiples of the network's total stride where that can be. A network that halves its input five times sees
+the same things alike only 32 pixels apart, so tiles between would disagree with their neighbours, however wide the overlap.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from math import gcd
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -27,6 +31,8 @@ from .result import Frame, Logits, Mask
 
 #: A tile's longest side, pixels: rows of cells and their neighbours stay within the kernels' limit.
 MOST_TILE = 8192
+#: The total stride of usual networks, pixels of the input.
+_STRIDE = 32
 #: Columns painted at once, pixels: images may be wider than the kernels' limit.
 _COLUMNS = 4096
 #: A weight that is nothing beside another tile's, and all where there is none.
@@ -92,13 +98,18 @@ class Axis:
     weights: tuple[npt.NDArray[np.float32], ...]
 
     @classmethod
-    def make(cls, length: int, cell: int, tile: int, overlap: int) -> Axis:
+    def make(cls, length: int, cell: int, tile: int, overlap: int, stride: int = 1) -> Axis:
         """Lays tiles of ``tile`` cells over ``length`` pixels; neighbours share at least ``overlap`` pixels.
+
+        They are apart by multiples of ``stride`` cells, except for the last one, which ends with the image.
 
         >>> Axis.make(100, 4, 10, 8).starts  # 25 cells, of which neighbours share at least 2
         (0, 8, 15)
+        >>> Axis.make(200, 4, 10, 8, 3).starts
+        (0, 6, 12, 18, 24, 30, 36, 40)
         """
-        shared = -(-overlap // cell)
+        step = tile - -(-overlap // cell)
+        shared = tile - (step // stride * stride or step)
         cells = max(-(-length // cell), tile)
         starts = [*range(0, cells - tile, tile - shared), cells - tile]
         ramp = np.ones(tile)
@@ -115,6 +126,16 @@ class Axis:
         return cls(cell, tile, cells, tuple(starts), weights)
 
 
+def _stride(pixels: int, cells: int) -> int:
+    """The network's total stride in cells along a side of its input; 1 where it isn't a number of them.
+
+    >>> _stride(352, 88), _stride(40, 10), _stride(96, 10)
+    (8, 2, 1)
+    """
+    whole, rest = divmod(gcd(pixels, _STRIDE) * cells, pixels)
+    return 1 if rest else max(whole, 1)
+
+
 class Tiles:
     """Cuts images into tiles for one network.
 
@@ -122,7 +143,8 @@ class Tiles:
         spec: Spec of the network.
         tile_hw: Height and width of a tile, pixels of the image, multiples of the logits' height and width; it is resized to
             the network's input.
-        overlap: Pixels that neighbours share at least; None is half the tile's shorter side.
+        overlap: Pixels that neighbours share at least; None is half the tile's shorter side, or what is next below it with
+            tiles that are apart by multiples of the network's stride.
 
     Raises:
         InputError: the network gives no logits, or a size doesn't fit.
@@ -132,7 +154,8 @@ class Tiles:
         if spec.output != "logits":
             raise InputError("`tile`: the model was exported with `head='labels'`; export it with `head='logits'`")
         self._spec, self.tile_hw = spec, tile_hw
-        self.overlap = min(tile_hw) // 2 if overlap is None else overlap
+        self._strides = tuple(map(_stride, spec.input_hw, spec.output_hw))
+        self.overlap = self._usual_overlap() if overlap is None else overlap
         for side, cells in zip(tile_hw, spec.output_hw, strict=True):
             if side % cells or not side <= MOST_TILE:
                 height, width = (max(round(s / c), 1) * c for s, c in zip(tile_hw, spec.output_hw, strict=True))
@@ -149,11 +172,17 @@ class Tiles:
                 f"{spec.input_hw[0]}x{spec.input_hw[1]}"
             )
 
+    def _usual_overlap(self) -> int:
+        shorter = int(self.tile_hw[1] < self.tile_hw[0])
+        side, cells, stride = self.tile_hw[shorter], self._spec.output_hw[shorter], self._strides[shorter]
+        step = -(-cells // (2 * stride)) * stride
+        return side // 2 if step >= cells else (cells - step) * (side // cells)
+
     def axes(self, size_hw: tuple[int, int]) -> tuple[Axis, Axis]:
         """The tiles over an image, along its height and its width."""
         first, second = (
-            Axis.make(length, side // cells, cells, self.overlap)
-            for length, side, cells in zip(size_hw, self.tile_hw, self._spec.output_hw, strict=True)
+            Axis.make(length, side // cells, cells, self.overlap, stride)
+            for length, side, cells, stride in zip(size_hw, self.tile_hw, self._spec.output_hw, self._strides, strict=True)
         )
         return first, second
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seg_edge.datasets.imagefiles import decoding
-from seg_edge.datasets.imagefiles.decoding import decode
+from seg_edge.datasets.imagefiles.decoding import decode, sharpened
 from seg_edge.datasets.imagefiles.header import HeaderError, read_header
 
 pytest.importorskip("simplejpeg")
@@ -94,3 +94,23 @@ def test_without_simplejpeg(frame, monkeypatch, by_opencv):
     monkeypatch.setattr(decoding, "decode_jpeg", None)
     assert (decode(data, read_header(data), 2) == image).all()
     assert len(by_opencv) == 1
+
+
+def test_a_scaled_image_gets_back_what_averaging_twice_blurs():
+    x = np.linspace(0, 200 * np.pi, 1300)
+    whole = np.broadcast_to(128 + 100 * np.sin(x)[None, :, None], (704, 1300, 3)).astype(np.uint8)
+    half = cv2.resize(whole, (650, 352), interpolation=cv2.INTER_AREA)
+
+    def error(frame):
+        sides = [cv2.resize(image, (480, 352), interpolation=cv2.INTER_AREA).astype(float) for image in (frame, whole)]
+        return np.abs(sides[0] - sides[1])[:, 4:-4].mean()
+
+    made = sharpened(half, (352, 480))
+    assert error(made) < 0.75 * error(half)
+    assert sharpened(half, (176, 325)) is half
+    # Only along the side that the input does not divide.
+    edge = np.zeros((8, 8, 3), np.uint8)
+    edge[:, 4:] = 240
+    assert sharpened(edge, (3, 8)) is not edge
+    np.testing.assert_array_equal(sharpened(edge, (3, 8)), edge)
+    np.testing.assert_array_equal(sharpened(edge, (8, 3))[0, 3:6, 0], [0, 250, 240])

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from seg_edge.core.errors import InputError
+from seg_edge.core.labels import Labels
+from seg_edge.core.spec import ModelSpec
 from seg_edge.runtime import Segmenter
 from seg_edge.runtime.frame import kernels, tiles
 from seg_edge.runtime.frame.tiles import ArrayRows, Axis, Tiles
@@ -27,6 +29,32 @@ def test_tiles_cover_all_and_their_weights_sum_to_one(length, cell, tile, overla
     assert axis.starts[-1] + tile == axis.cells
     shared = -(-overlap // cell)
     assert all(b - a <= tile - shared for a, b in zip(axis.starts, axis.starts[1:], strict=False))
+
+
+@pytest.mark.parametrize(("stride", "starts"), [(1, (0, 7, 14, 15)), (3, (0, 6, 12, 15)), (8, (0, 7, 14, 15))])
+def test_tiles_are_apart_by_multiples_of_the_networks_stride(stride, starts):
+    axis = Axis.make(100, 4, 10, 12, stride)  # where neighbours may be 7 cells apart at most
+    assert axis.starts == starts
+    total = np.zeros(axis.cells)
+    for start, weight in zip(axis.starts, axis.weights, strict=True):
+        total[start : start + 10] += weight
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("input_hw", "tile_hw", "overlap"),
+    [((352, 480), (352, 480), 160), ((352, 480), (704, 960), 320), ((512, 1024), (512, 1024), 256)],
+)
+def test_the_usual_overlap_keeps_the_stride(input_hw, tile_hw, overlap):
+    spec = ModelSpec("m", Labels.numbered(3), input_hw)
+    assert Tiles(spec, tile_hw).overlap == overlap
+    first, second = Tiles(spec, tile_hw).axes((5000, 5000))
+    assert len(first.starts) > 2
+    assert all(start % 8 == 0 for axis in (first, second) for start in axis.starts[:-1])
+
+
+def test_the_usual_overlap_of_a_network_that_is_its_stride():
+    assert Tiles(ModelSpec("m", Labels.numbered(3), (32, 40)), (32, 40)).overlap == 16
 
 
 def test_weights_are_a_raised_cosine():
