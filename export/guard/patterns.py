@@ -12,7 +12,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ...runtime.machine.disagreements import ROWS, TABLE, Disagreement
-from ...runtime.modelfile.repairs import pooled
+from ...runtime.modelfile.repairs import PLAIN_COORDINATES, pooled
 
 Node = onnx.NodeProto
 _16_BITS = (onnx.TensorProto.UINT16, onnx.TensorProto.INT16)
@@ -100,6 +100,35 @@ def _ceil_pools(view: View) -> Iterable[Node]:
 
 def _resizes(condition: Callable[[View, Node], bool]) -> Callable[[View], Iterable[Node]]:
     return lambda view: [each for each in view.of("Resize") if condition(view, each)]
+
+
+def _shrinks(view: View, resize: Node) -> bool:
+    """Whether ``antialias=1`` means anything: an axis gets fewer pixels, or may get."""
+    if not view.attribute(resize, "antialias", 0):
+        return False
+    scales, sizes, size = view.constant(resize, 2), view.constant(resize, 3), view.shape(resize.input[0])
+    if scales is not None and scales.size:
+        return bool((scales < 1).any())
+    if sizes is None or view.attribute(resize, "axes") or len(size) != sizes.size:
+        return True
+    return any(count < length or not length for count, length in zip(sizes, size, strict=True))
+
+
+def _is_rewritten(view: View, resize: Node) -> bool:
+    """Whether the runtime replaces an antialiased Resize by products with its weights."""
+    factors = [view.constant(resize, at) for at in (2, 3)]
+    known = any(each is not None and each.size == 4 for each in factors)
+    size = view.shape(resize.input[0])
+    coordinates = view.attribute(resize, "coordinate_transformation_mode", b"half_pixel")
+    return (
+        known
+        and len(size) == 4
+        and all(size[2:])
+        and not view.attribute(resize, "axes")
+        and view.attribute(resize, "mode", b"nearest") == b"linear"
+        and view.attribute(resize, "keep_aspect_ratio_policy", b"stretch") == b"stretch"
+        and coordinates in PLAIN_COORDINATES
+    )
 
 
 def _fractional(scales: npt.NDArray[Any] | None) -> bool:
@@ -224,9 +253,10 @@ def _no_zero_points(view: View) -> Iterable[Node]:
 #: Name of a row → its pattern. Rows without engines are about no graph.
 PATTERNS: Mapping[str, Callable[[View], Iterable[Node]]] = {
     "maxpool-ceil": _ceil_pools,
-    "resize-antialias": _resizes(lambda view, each: bool(view.attribute(each, "antialias", 0))),
+    "resize-antialias": _resizes(lambda view, each: _shrinks(view, each) and _is_rewritten(view, each)),
+    "resize-antialias-other": _resizes(lambda view, each: _shrinks(view, each) and not _is_rewritten(view, each)),
     "resize-antialias-border": _resizes(
-        lambda view, each: bool(view.attribute(each, "antialias", 0)) and not view.attribute(each, "exclude_outside", 0)
+        lambda view, each: _shrinks(view, each) and not view.attribute(each, "exclude_outside", 0)
     ),
     "resize-aspect": _resizes(lambda view, each: view.attribute(each, "keep_aspect_ratio_policy", b"stretch") != b"stretch"),
     "resize-fractional-corners": _resizes(_fractional_corners),

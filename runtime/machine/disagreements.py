@@ -78,7 +78,16 @@ TABLE = (
     ),
     Disagreement(
         "resize-antialias",
-        "Resize with `antialias=1`",
+        "linear Resize with `antialias=1` to fewer pixels, of half pixels and known sizes",
+        "the attribute is ignored: single pixels instead of means",
+        {"openvino": _OPENVINO},
+        "nothing to do: it becomes products with its weights when the file is opened",
+        ("openvino",),
+        ("openvino",),
+    ),
+    Disagreement(
+        "resize-antialias-other",
+        "other Resize with `antialias=1` to fewer pixels: cubic, other coordinates, free sizes",
         "the attribute is ignored: single pixels instead of means",
         {"openvino": _OPENVINO},
         "use ONNX Runtime, or resize before the network",
@@ -86,8 +95,8 @@ TABLE = (
     ),
     Disagreement(
         "resize-antialias-border",
-        "Resize with `antialias=1` and without `exclude_outside=1`",
-        "weights outside of the image count: the border differs from PyTorch's and Pillow's",
+        "Resize with `antialias=1` to fewer pixels and without `exclude_outside=1`",
+        "weights outside of the image count, as ONNX says: the border differs from PyTorch's and Pillow's",
         {"onnxruntime": _ORT},
         "set exclude_outside=1 on the node if the network was trained with PyTorch",
         ("onnxruntime", "onnxruntime-cuda"),

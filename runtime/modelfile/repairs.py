@@ -16,6 +16,8 @@ from .onnxgraph import Graph, Node, node
 #: The largest deviation of a bias's scale that counts as rounding.
 _SAME = 1e-6
 _INT32 = np.iinfo(np.int32)
+#: Coordinates of a Resize that :func:`antialiased` rewrites.
+PLAIN_COORDINATES = (b"half_pixel", b"pytorch_half_pixel")
 
 
 def explicit_pools(graph: Graph) -> bool:
@@ -61,6 +63,81 @@ def pooled(length: int, reach: int, stride: int, begin: int, end: int) -> int:
     """
     count = -(-(length + begin + end - reach) // stride) + 1
     return count - 1 if (count - 1) * stride >= length + begin else count
+
+
+def antialiased(graph: Graph) -> bool:
+    """Replaces linear Resize with ``antialias=1`` by the products with its weights; OpenVINO ignores the attribute.
+
+    Returns:
+        Whether a node was rewritten. Nodes of other modes and coordinates, or whose sizes aren't known, stay.
+    """
+    changed = False
+    for resize in [each for each in graph.nodes if each.op == "Resize" and each.attribute("antialias") == 1]:
+        size = graph.shapes.get(resize.inputs[0], ())[2:]
+        factors = _factors(graph, resize, size)
+        if factors is None or not _is_plain(resize):
+            continue
+        if all(scale >= 1 for _, scale in factors):
+            continue  # the attribute means nothing
+        name, before, steps = resize.name or resize.outputs[0], resize.inputs[0], []
+        excluded = resize.attribute("exclude_outside") == 1
+        to_first = resize.attribute("coordinate_transformation_mode") == b"pytorch_half_pixel"
+        for axis, (length, (count, scale)) in enumerate(zip(size, factors, strict=True)):
+            if count == length and scale == 1:
+                continue
+            weights = resize_weights(int(length or 0), count, scale, excluded, to_first and count == 1)
+            matrix, after = f"{name}.weights{axis}", f"{name}.resized{axis}"
+            graph.set_constant(matrix, np.ascontiguousarray(weights if axis == 0 else weights.T))
+            steps.append(node("MatMul", [matrix, before] if axis == 0 else [before, matrix], [after], f"{name}.{axis}"))
+            before = after
+        steps[-1].outputs[:] = resize.outputs
+        graph.replace([resize], steps)
+        changed = True
+    return changed
+
+
+def _is_plain(resize: Node) -> bool:
+    coordinates, mode = (resize.attribute(name) for name in ("coordinate_transformation_mode", "mode"))
+    policy = resize.attribute("keep_aspect_ratio_policy")
+    return mode == b"linear" and coordinates in (None, *PLAIN_COORDINATES) and policy in (None, b"stretch")
+
+
+def _factors(graph: Graph, resize: Node, size: tuple[int | None, ...]) -> list[tuple[int, float]] | None:
+    """Number of pixels and scale along height and width; None where they aren't known."""
+    if len(size) != 2 or not all(size) or resize.attribute("axes") is not None:
+        return None
+    scales, sizes = (
+        graph.constant(resize.inputs[at]) if at < len(resize.inputs) and resize.inputs[at] else None for at in (2, 3)
+    )
+    if scales is not None and scales.size == 4 and (scales[:2] == 1).all():
+        return [(int(np.floor(int(n or 0) * float(s))), float(s)) for n, s in zip(size, scales[2:], strict=True)]
+    if sizes is not None and sizes.size == 4:
+        return [(int(count), int(count) / int(n or 0)) for n, count in zip(size, sizes[2:], strict=True)]
+    return None
+
+
+def resize_weights(length: int, count: int, scale: float, exclude_outside: bool, at_first: bool) -> npt.NDArray[np.float32]:
+    """What each output pixel takes of each input pixel, by ONNX's definition of a linear Resize with ``antialias=1``.
+
+    Args:
+        length, count: Input and output pixels.
+        scale: Output by input, of half pixels.
+        exclude_outside: Weights beyond the border are left out, instead of given to the pixel at the border.
+        at_first: The centre is that of the first input pixel, as PyTorch has it for a single output pixel.
+
+    Returns:
+        float32 (count, length); each row's sum is 1.
+    """
+    shrink = min(scale, 1.0)
+    weights = np.zeros((count, length))
+    for at in range(count):
+        centre = 0.0 if at_first else (at + 0.5) / scale - 0.5
+        inputs = np.arange(np.floor(centre - 1 / shrink), np.ceil(centre + 1 / shrink) + 1)
+        each = np.clip(1 - np.abs(inputs - centre) * shrink, 0, None)
+        if exclude_outside:
+            each = np.where((inputs < 0) | (inputs >= length), 0, each)
+        np.add.at(weights[at], inputs.clip(0, length - 1).astype(int), each)
+    return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
 
 
 def clipped_pairs(graph: Graph) -> bool:
@@ -181,9 +258,9 @@ def stated_zero_points(graph: Graph) -> bool:
     return changed
 
 
-#: Engine → repairs of graphs of any precision, for files that hold one of the operators.
+#: Engine → repairs of graphs of any precision, for files that hold one of the operators or attributes.
 REPAIRS: dict[str, dict[bytes, Callable[[Graph], bool]]] = {
-    "openvino": {b"MaxPool": explicit_pools, b"QuantizeLinear": clipped_pairs},
+    "openvino": {b"MaxPool": explicit_pools, b"QuantizeLinear": clipped_pairs, b"antialias": antialiased},
     "onnxruntime": {b"DequantizeLinear": exact_bias_scales},
 }
 

@@ -116,6 +116,7 @@ def slopes(shape: tuple[int, ...]) -> onnx.ModelProto:
 MEETS: dict[str, onnx.ModelProto] = {
     "maxpool-ceil": pool(2, 3, 1),
     "resize-antialias": resize([1, 4, 3, 3], antialias=1, exclude_outside=1),
+    "resize-antialias-other": resize([1, 4, 3, 3], mode="cubic", antialias=1, exclude_outside=1),
     "resize-antialias-border": resize([1, 4, 3, 3], antialias=1),
     "resize-aspect": model(
         [node("Resize", "x", "", "", "s", mode="linear", axes=[2, 3], keep_aspect_ratio_policy="not_larger")],
@@ -142,6 +143,7 @@ NEAR: dict[str, onnx.ModelProto] = {
     "a pooling whose last window holds a pixel": pool(3, 2, 1),
     "a pooling that rounds down": pool(2, 3, 1, ceil=0),
     "bilinear by a whole factor": resize([1, 4, 16, 16], coordinate_transformation_mode="half_pixel"),
+    "antialias to more pixels": resize([1, 4, 16, 8], antialias=1),
     "corners to a size": resize([1, 4, 16, 16], coordinate_transformation_mode="align_corners"),
     "Upsample by 2": model([node("Upsample", "x", "s", mode="nearest")], {"s": np.float32([1, 1, 2, 2])}, 9),
     "Softmax of opset 13": model([node("Softmax", "x", axis=1)], opset=13),

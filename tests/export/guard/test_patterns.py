@@ -24,7 +24,7 @@ from seg_edge.runtime.modelfile.repairs import REPAIRS, repaired, scalar_scales
 
 ABOUT_GRAPHS = sorted(row.name for row in TABLE if row.engines)
 #: Rows that a graph of another row meets as well.
-ALSO = {"resize-antialias": [], "resize-antialias-border": ["resize-antialias"], "bias-scale": []}
+ALSO = {"resize-antialias-border": ["resize-antialias"]}
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +146,20 @@ def test_pools_are_repaired_exactly(small, kernel, stride, pads, size):
     assert b"ceil_mode" in data
     np.testing.assert_array_equal(on_openvino(data, frame), expected)
     np.testing.assert_array_equal(on_onnxruntime(data, frame), expected)
+    assert repaired(data, "openvino") is None
+
+
+@pytest.mark.parametrize("outside", [0, 1])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "pytorch_half_pixel"])
+@pytest.mark.parametrize("to", [{"sizes": [1, 4, 3, 3]}, {"sizes": [1, 4, 5, 16]}, {"sizes": [1, 4, 1, 8]}, {"scale": 0.6}])
+def test_antialiased_resizes_are_repaired_exactly(small, to, coordinates, outside):
+    words = {"antialias": 1, "exclude_outside": outside, "coordinate_transformation_mode": coordinates}
+    model = small.resize(**to, **words)
+    data = repaired(model.SerializeToString(), "openvino")
+    expected = on_onnxruntime(model.SerializeToString(), small.FRAME)
+    assert data is not None
+    assert not differ(on_openvino(data, small.FRAME), expected, 1e-5)
+    assert not differ(on_onnxruntime(data, small.FRAME), expected, 1e-5)
     assert repaired(data, "openvino") is None
 
 

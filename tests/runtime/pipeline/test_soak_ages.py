@@ -1,4 +1,4 @@
-"""What benchmarks/soak.py says of the ages of frames behind a slow network."""
+"""What benchmarks/soak_ages.py says of the ages of frames behind a slow network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def soak():
-    spec = spec_from_file_location("soak", Path(__file__).parents[3] / "benchmarks" / "soak.py")
+    spec = spec_from_file_location("soak_ages", Path(__file__).parents[3] / "benchmarks" / "soak_ages.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
