@@ -1,4 +1,4 @@
-"""The ages of frames behind a slow network, for soak.py: do they wait for one inference at most, whatever the machine does?"""
+"""Ages of frames behind a slow network, for soak.py: do they wait for one inference at most, whatever the machine does?"""
 
 from __future__ import annotations
 
