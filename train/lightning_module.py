@@ -9,11 +9,11 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..core.metrics import ConfusionMatrix, number
 from ..core.spec import ModelSpec
 from ..datasets.merged import settle
+from ..runtime.frame.kernels import upsample_argmax
 from .checkpoint.file import KEY, describe
 from .distributed import total
 from .losses.auxiliary import Auxiliary
@@ -114,8 +114,8 @@ class SegmentationModule(pl.LightningModule):
         logits = self(images).float()
         for scores, mask in zip(logits, masks, strict=True):
             self._val_losses.append(self.loss(scores[None], mask[None]))
-            full = F.interpolate(scores[None], size=mask.shape[-2:], mode="bilinear", align_corners=False)
-            guess = full.argmax(1)[0].to(torch.uint8).cpu().numpy()
+            # The runtime's kernel, as in `seg-edge val`: logits of the labels' size, for each class, never exist.
+            guess = upsample_argmax(scores.contiguous().cpu().numpy(), (mask.shape[-2], mask.shape[-1]))
             self.confusion.update(*settle(guess, mask.cpu().numpy(), len(self.spec.labels), self.sets))
 
     def on_validation_epoch_end(self) -> None:

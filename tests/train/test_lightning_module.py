@@ -13,10 +13,12 @@ from torch.nn import functional as F
 from seg_edge.core.labels import Labels
 from seg_edge.core.metrics import ConfusionMatrix
 from seg_edge.core.spec import ModelSpec
+from seg_edge.runtime.frame import kernels
 from seg_edge.train.checkpoint import KEY
 from seg_edge.train.lightning_module import SegmentationModule, draws_per_image
 from seg_edge.train.losses.options import SiameseOptions
 from seg_edge.train.losses.siamese import Siamese
+from seg_edge.train.losses.terms import EVALUATED
 from seg_edge.train.models.registry import build
 
 CONFIG = {"widths": [8, 8, 16, 16, 24], "depths": [1, 1, 1, 1, 1], "decoder_depths": [1, 1, 1]}
@@ -162,3 +164,33 @@ def test_checkpoint_says_what_the_network_is(module):
     spec = ModelSpec.from_dict(about["spec"])
     assert spec.provenance == {"seed": 3, "epoch": 1, "val": {"miou": 0.5, "pixel_accuracy": 0.75}}
     assert spec.with_(provenance=SPEC.provenance) == SPEC
+
+
+def test_validation_of_many_classes_makes_no_logits_of_the_labels_size(monkeypatch):
+    """133 classes at 960x1280 are 654 MB of logits an image; the kernel and the loss look at rows and a subgrid."""
+    many = ModelSpec("many", Labels.numbered(133), (64, 96))
+    scores = torch.randn(1, 133, 16, 24, generator=torch.Generator().manual_seed(1))
+    wide = SegmentationModule(
+        torch.nn.Identity(), "unet-n", many, torch.ones(133), lr=0.01, weight_decay=0, warmup=0.1
+    ).eval()
+    monkeypatch.setattr(wide, "forward", lambda _images: scores)
+    largest = 0
+    real = torch.Tensor.__matmul__
+
+    def product(a, b):
+        nonlocal largest
+        made = real(a, b)
+        largest = max(largest, made.numel())
+        return made
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", product)
+    monkeypatch.setattr(F, "interpolate", None)
+    mask = torch.randint(0, 133, (960, 1280), dtype=torch.uint8)
+    wide.on_validation_epoch_start()
+    with torch.inference_mode():
+        wide.validation_step((torch.zeros(1, 3, 64, 96, dtype=torch.uint8), [mask]), 0)
+    guess = kernels.upsample_argmax(scores[0].numpy(), (960, 1280))
+    expected = ConfusionMatrix(133)
+    expected.update(guess, mask.numpy())
+    np.testing.assert_array_equal(wide.confusion.counts, expected.counts)
+    assert 0 < largest <= EVALUATED

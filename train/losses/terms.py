@@ -204,6 +204,10 @@ TERMS: dict[str, Callable[[Pixels], Tensor]] = {
 }  # fmt: skip
 
 
+#: Most values, pixels times classes, of an image that the loss looks at in evaluation.
+EVALUATED = 1 << 19
+
+
 def check_sets(loss: str, sets: Sequence[Sequence[int]]) -> None:
     """Raises InputError for a term that labels which are sets have no meaning for."""
     if sets and "boundary" in parse_loss(loss):
@@ -217,7 +221,8 @@ class SegmentationLoss(nn.Module):
     """A sum of terms, at every ``step``-th pixel along each axis.
 
     The pixels' grid starts at a random offset in each call, so that every label pixel counts in the long run; a step of
-    2 costs a quarter of the full resolution.
+    2 costs a quarter of the full resolution. In evaluation it starts at the first pixel, is not finer than the logits, and
+    has at most :data:`EVALUATED` values an image: labels may be much larger than the network's input, and of many classes.
 
     Args:
         weights: Weight of each class, float (classes,).
@@ -247,10 +252,15 @@ class SegmentationLoss(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """``logits``: float (N, C, h, w); ``target``: uint8 (N, H, W) → scalar."""
         height, width = target.shape[-2:]
-        first_y, first_x = torch.randint(0, self.step, (2,)).tolist() if self.training else (0, 0)
-        rows = sampling_matrix(logits.shape[2], height, first_y, self.step).to(logits.device)
-        columns = sampling_matrix(logits.shape[3], width, first_x, self.step).to(logits.device)
-        target = target[:, first_y :: self.step, first_x :: self.step].long()
+        first_y, first_x, step_y, step_x = 0, 0, self.step, self.step
+        if self.training:
+            first_y, first_x = torch.randint(0, self.step, (2,)).tolist()
+        else:
+            least = math.ceil(math.sqrt(height * width * logits.shape[1] / EVALUATED))
+            step_y, step_x = max(step_y, least, height // logits.shape[2]), max(step_x, least, width // logits.shape[3])
+        rows = sampling_matrix(logits.shape[2], height, first_y, step_y).to(logits.device)
+        columns = sampling_matrix(logits.shape[3], width, first_x, step_x).to(logits.device)
+        target = target[:, first_y::step_y, first_x::step_x].long()
         with torch.autocast(logits.device.type, enabled=False):
             logits = rows @ (logits.float().contiguous() @ columns.T)
             if not bool((target != self.ignore_index).any()):
