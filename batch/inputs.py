@@ -162,19 +162,22 @@ def _walked(folder: Path, out: Path | None, above: set[tuple[int, int]]) -> Iter
         state = folder.stat()
         if (state.st_dev, state.st_ino) in above:  # a link to a folder above
             return
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        names, folders = [], []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    folders.append(name)
+                elif name.lower().endswith(IMAGE_SUFFIXES):
+                    names.append(name)
     except OSError as error:
         raise SourceError(f"source {folder}: the folder can't be read ({error.strerror}); check its permissions") from error
-    yield folder, [entry.name for entry in entries if _is_image(entry.name)]
-    for entry in entries:
-        if entry.name.startswith(".") or not entry.is_dir():
-            continue
-        sub = folder / entry.name
-        if (
-            out is not None
-            and out.exists()
-            and (sub.samefile(out) or (entry.name in RESULT_FOLDERS and folder.samefile(out)))
-        ):
+    yield folder, sorted(names)
+    for name in sorted(folders):
+        sub = folder / name
+        if out is not None and out.exists() and (sub.samefile(out) or (name in RESULT_FOLDERS and folder.samefile(out))):
             continue
         yield from _walked(sub, out, above | {(state.st_dev, state.st_ino)})
 

@@ -17,7 +17,7 @@ from ..core.labels import Labels
 from .formats import CLASSES, Format, entries_at
 from .options import PredictOptions
 from .remote import is_remote
-from .store import Journal, Store, lines_of
+from .store import Journal, Store, lines_of, manifest_of
 
 #: Seconds between copies of the manifest to an object store, where files can't grow.
 _SAVE_S = 30.0
@@ -163,19 +163,18 @@ class Results:
         there: dict[str, set[str]] = {}
         kept = [{row["input"] for _offset, row in lines_of(self._journal(name))} for name in self._journalled]
         last, tidy = -1, True
-        for _offset, row in lines_of(self._path):
-            name, number = row["input"], row["number"]
+        for name, number, outputs in manifest_of(self._path):
             tidy = tidy and number > last and name not in done
             last = number
-            if "error" in row:
+            if outputs is None:
                 continue
-            for form, file in row["outputs"].items():
+            for form, file in outputs.items():
                 if form not in there:
                     there[form] = self.store.existing(file.partition("/")[0])
                 if file not in there[form]:
                     break
             else:
-                if all(name in names for names in kept):
+                if not kept or all(name in names for names in kept):
                     done.add(name)
         self._tidy = tidy
         return done

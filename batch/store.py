@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from ..core.errors import InputError
 from .remote import Remote, is_remote
@@ -123,9 +124,15 @@ class Store:
         if self._remote is not None:
             return self._remote.names(folder)
         found: set[str] = set()
-        for at, _folders, files in os.walk(self._root / folder):
-            below = os.path.relpath(at, self._root)
-            found.update(f"{below}/{name}" for name in files)
+        folders = [folder]
+        while folders:
+            below = folders.pop()
+            try:
+                with os.scandir(self._root / below) as entries:
+                    for entry in entries:
+                        (folders.append if entry.is_dir() else found.add)(f"{below}/{entry.name}")
+            except FileNotFoundError:
+                pass
         return found
 
 
@@ -162,6 +169,36 @@ def lines_of(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if line.endswith(b"\n"):
                 yield at, read(line.decode())[0]
             at += len(line)
+
+
+class Line(NamedTuple):
+    """What resuming wants to know of a line of the manifest: input, number, and files by format (None where it failed)."""
+
+    input: str
+    number: int
+    outputs: Mapping[str, str] | None
+
+
+#: A line as :meth:`Journal.add` writes it, without escapes in its names: a third of the time of reading all of its JSON.
+_USUAL = re.compile(
+    rb'\{"input":"([^"\\]*)","name":"[^"\\]*","file":"[^"\\]*","number":(\d+),"size":\[[\d,]*\],"shares":\{[^{}]*\},'
+    rb'"outputs":\{([^{}\\]*)\},"milliseconds":[\d.]+\}\n'
+)
+_OUTPUT = re.compile(r'"([^"]*)":"([^"]*)"')
+
+
+def manifest_of(path: Path) -> Iterator[Line]:
+    """The whole lines of a manifest; none where the file is missing."""
+    if not path.exists():
+        return
+    with open(path, "rb") as file:
+        for line in file:
+            usual = _USUAL.fullmatch(line)
+            if usual is not None:
+                yield Line(usual[1].decode(), int(usual[2]), dict(_OUTPUT.findall(usual[3].decode())))
+            elif line.endswith(b"\n"):
+                row = json.loads(line)
+                yield Line(row["input"], row["number"], None if "error" in row else row["outputs"])
 
 
 def line_at(file: BinaryIO, offset: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def test_several_views():
 
 def test_tiles():
     found = record("tiles.json")
-    equal = [f"{100 * found['seams'][f'overlap_{width}']['overlap']:.1f} %" for width in (32, 64, 128, 160, 176)]
+    equal = [f"{100 * found['seams'][f'overlap_{width}']['overlap']:.1f} %" for width in (32, 64, 128, 160, 192)]
     assert f"| – | {' | '.join(equal)} |" in PAGE
     png, tiff = (found["memory"][f"large.{suffix}"]["peak_mib"] for suffix in ("png", "tif"))
     assert f"took {png:.0f} MiB (PNG) and {tiff:.0f} MiB (TIFF)" in PAGE

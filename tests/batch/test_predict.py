@@ -17,7 +17,7 @@ import pytest
 
 from seg_edge.batch import PredictOptions, Segment, predict
 from seg_edge.batch.options import FORMATS
-from seg_edge.batch.store import Store
+from seg_edge.batch.store import Journal, Store, manifest_of
 from seg_edge.core.errors import InputError, SinkError, SourceError
 from seg_edge.core.labels import Labels
 from seg_edge.datasets import ConvertOptions, convert
@@ -320,3 +320,23 @@ def test_a_store_without_a_local_folder_makes_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Store("memory://bucket/actor").write("masks/a.png", b"x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_of_a_manifest_are_read_alike_with_and_without_escapes(tmp_path):
+    rows = [
+        {"input": "a/ä b.png", "name": "ä b", "file": "ä b.png", "number": 0, "size": [3, 4], "shares": {"sky": 1.0},
+         "outputs": {"mask": "masks/ä b.png", "overlay": "overlays/ä b.jpg"}, "milliseconds": 1.25},
+        {"input": 'a/"b".png', "name": '"b"', "file": '"b".png', "number": 1, "size": [3, 4], "shares": {"{sky}": 1.0},
+         "outputs": {"mask": 'masks/"b".png'}, "milliseconds": 2},
+        {"input": "c.png", "name": "c", "file": "c.png", "number": 2, "error": "c.png is empty"},
+        {"input": "d.png", "name": "d", "file": "d.png", "number": 3, "size": [3, 4], "shares": {}, "outputs": {},
+         "milliseconds": 1.0},
+    ]  # fmt: skip
+    journal = Journal(tmp_path / "manifest.jsonl", fresh=True)
+    for row in rows:
+        journal.add(row)
+    journal.close()
+    with open(tmp_path / "manifest.jsonl", "ab") as file:
+        file.write(b'{"input":"half')
+    expected = [(row["input"], row["number"], None if "error" in row else row["outputs"]) for row in rows]
+    assert list(manifest_of(tmp_path / "manifest.jsonl")) == expected
