@@ -14,6 +14,7 @@ import pytest
 from seg_edge.cli.main import main
 
 README = Path(__file__).parents[1] / "README.md"
+MEASURED = README.parent / "docs" / "measured.md"
 SMALLER = {"--train": "12", "--val": "6", "--size": "64x96", "--video": "1", "--epochs": "2"}
 
 
@@ -72,7 +73,8 @@ def test_the_demo_takes_as_long_as_is_said_wherever_it_is_said() -> None:
 
 
 def test_numbers_are_the_recorded_ones() -> None:
-    text = README.read_text(encoding="utf-8")
+    lines = MEASURED.read_text(encoding="utf-8")
+    text = " ".join(lines.split())
     results = README.parent / "benchmarks" / "results"
     speed, camvid, demo = (
         json.loads((results / f"{name}.json").read_text(encoding="utf-8")) for name in ("end_to_end", "camvid", "demo")
@@ -81,7 +83,7 @@ def test_numbers_are_the_recorded_ones() -> None:
         which = f"{row['precision']} | {row['engine']} | {row['threads']} | {row['bytes'] / 1e6:.2f}"
         times = f"{row['engine_ms']['p50']:.1f} | {row['e2e_ms']['p50']:.1f} | {row['e2e_over_engine']:.2f}"
         assert f"| {which} | {times} | {row['fps_e2e']:.0f} |" in text
-    assert text.count("\n| fp32 |") + text.count("\n| int8 |") == len(speed["rows"])
+    assert lines.count("\n| fp32 |") + lines.count("\n| int8 |") == len(speed["rows"])
     miou = {step["file"]: f"{100 * step['miou']:.2f} %" for step in camvid["export"]["steps"]}
     assert f"{miou['model.fp32.onnx']} in fp32 and {miou['model.int8.onnx']} in INT8" in text
     street = json.loads((results / "street80.json").read_text(encoding="utf-8"))
@@ -105,7 +107,7 @@ def test_numbers_are_the_recorded_ones() -> None:
 
 
 def test_small_networks_and_peers_are_the_recorded_ones() -> None:
-    text = " ".join(README.read_text(encoding="utf-8").split())
+    text = " ".join(MEASURED.read_text(encoding="utf-8").split())
     results = README.parent / "benchmarks" / "results"
     small, peers = (json.loads((results / f"{name}.json").read_text(encoding="utf-8")) for name in ("pruned", "peers"))
     share = small["small"]["macs"] / small["parent"]["macs"]
@@ -117,7 +119,7 @@ def test_small_networks_and_peers_are_the_recorded_ones() -> None:
     )
     ours, loop, other = (peers["fps"][side]["median"] for side in ("ours", "plain loop", "ultralytics"))
     over = {side: found["median"] for side, found in peers["ours_over"].items()}
-    assert f"{ours:.0f} FPS ([record](benchmarks/results/peers.json))" in text
+    assert f"{ours:.0f} FPS ([record](../benchmarks/results/peers.json))" in text
     assert f"reaches {loop:.1f} ({over['plain loop']:.1f} times less)" in text
     assert f"`yolo26n-sem` {other:.1f} ({over['ultralytics']:.1f} times less)" in text
     pruned, times = peers["fps"]["ours, pruned"]["median"], peers["pruned"]["over"]["plain loop"]["median"]
@@ -136,8 +138,33 @@ def test_small_networks_and_peers_are_the_recorded_ones() -> None:
     assert shipped["spec"]["provenance"]["macs"] == peers["pruned"]["macs"] == small["small"]["macs"]
 
 
+def test_the_readmes_summary_is_the_recorded_one() -> None:
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    results = README.parent / "benchmarks" / "results"
+    speed, camvid, small, peers = (
+        json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("end_to_end", "camvid", "pruned", "peers")
+    )
+    miou = min(row["miou"] for row in small["rows"] if row["precision"] == "int8")
+    assert f"`{peers['pruned']['model']}` ({small['small']['params'] / 1e6:.2f} M parameters" in text
+    assert f"{100 * miou:.2f} % mIoU on CamVid's val split" in text
+    fps, times = peers["fps"]["ours, pruned"]["median"], peers["pruned"]["over"]["plain loop"]["median"]
+    assert f"makes {fps:.0f} FPS of a 1280x720 video file: {times:.1f} times the rate of a plain loop" in text
+    fp32, int8 = (
+        next(step["miou"] for step in camvid["export"]["steps"] if step["file"] == f"model.{name}.onnx")
+        for name in ("fp32", "int8")
+    )
+    assert f"INT8 costs `unet-s` {100 * (fp32 - int8):.2f} points of mIoU" in text
+    usual = next(gate["value"] for gate in speed["gates"] if gate["name"] == "usual post-processing ÷ ours")
+    assert f"is {usual:.0f} times faster than OpenCV and NumPy" in text
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 120
+
+
 def test_the_table_is_the_recorded_one() -> None:
-    text = README.read_text(encoding="utf-8")
+    text = MEASURED.read_text(encoding="utf-8")
     record = json.loads((README.parent / "benchmarks/results/table.json").read_text(encoding="utf-8"))
     heading = "| network | M parameters | GMAC | FPS | ratio | 95 % | published ratio |"
     shown = text.partition(heading)[2].strip().splitlines()[1 : 1 + len(record["rows"])]
@@ -151,7 +178,7 @@ def test_the_table_is_the_recorded_one() -> None:
             "–" if published is None else f"{published:.2f}",
         ]  # fmt: skip
         expected.append(f"| {' | '.join(cells)} |")
-    assert shown == expected, "README.md should say:\n" + "\n".join(expected)
+    assert shown == expected, "docs/measured.md should say:\n" + "\n".join(expected)
 
 
 def digits(value: float) -> str:
