@@ -90,11 +90,10 @@ def step_section(steps: Sequence[StepRow]) -> list[str]:
 
 def speed_lines(steps: Sequence[StepRow]) -> list[str]:
     """How much faster each measured file is than the first one, on each engine that ran both."""
-    first, *others = [row for row in steps if row.latency_ms] or [None]
-    lines = []
-    for row in others:
-        if first is None or row is None:
-            continue
+    measured = [row for row in steps if row.latency_ms]
+    lines: list[str] = []
+    for row in measured[1:]:
+        first = measured[0]
         ratios = [
             f"{first.latency_ms[engine] / ms:.2f} times on {engine}"
             for engine, ms in row.latency_ms.items()

@@ -95,7 +95,7 @@ def write_lines(frame_bgr: npt.NDArray[np.uint8], lines: tuple[str, ...]) -> Non
 
 def _span(line: str, scale: float) -> int:
     """Columns that a line takes, its margin included."""
-    return _letters(line, scale)[0].shape[1] + round(12 * scale)
+    return int(_letters(line, scale)[0].shape[1]) + round(12 * scale)
 
 
 @lru_cache(64)
