@@ -12,13 +12,13 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ...runtime.machine.disagreements import ROWS, TABLE, Disagreement
+from ...runtime.modelfile.opsets import EXTENDED, NEWEST, UNFLATTENED, gathers
 from ...runtime.modelfile.repairs import PLAIN_COORDINATES, pooled
 
 Node = onnx.NodeProto
 _16_BITS = (onnx.TensorProto.UINT16, onnx.TensorProto.INT16)
 #: From here on, ONNX Runtime's computation in float notices a bias scale that is off the product.
 _IGNORED, _ROUNDING = 0.02, 1e-6
-_NEWEST_OPSET = 28
 
 
 class View:
@@ -140,14 +140,23 @@ def _fractional_corners(view: View, resize: Node) -> bool:
     return mode == b"align_corners" and _fractional(view.constant(resize, 2))
 
 
-def _upsamples(view: View) -> Iterable[Node]:
-    for each in view.of("Upsample"):
-        if view.attribute(each, "mode", b"nearest") == b"nearest" and _fractional(view.constant(each, 1)):
-            yield each
+def _upsamples(free: bool) -> Callable[[View], Iterable[Node]]:
+    """Nodes that are rewritten, or those whose sizes are free."""
+
+    def pattern(view: View) -> Iterable[Node]:
+        for each in view.of("Upsample"):
+            scales, size = view.constant(each, 1), view.shape(each.input[0])
+            if view.attribute(each, "mode", b"nearest") != b"nearest" or scales is None or not _fractional(scales):
+                continue
+            known = len(size) == scales.size and all(n or s == 1 for n, s in zip(size, scales, strict=True))
+            if not known if free else gathers(scales, size):
+                yield each
+
+    return pattern
 
 
 def _flattened(view: View) -> Iterable[Node]:
-    if view.opset >= 13:
+    if view.opset not in UNFLATTENED:
         return
     for each in view.of("Softmax"):
         size = view.shape(each.input[0])
@@ -183,7 +192,9 @@ def _blocked(view: View) -> Iterable[Node]:
 
 
 def _newest(view: View) -> Iterable[Node]:
-    return view.of("QuantizeLinear", "DequantizeLinear") if view.opset >= _NEWEST_OPSET else []
+    """The others are refused aloud."""
+    known = view.opset == NEWEST and not view.of(*EXTENDED)
+    return view.of("QuantizeLinear", "DequantizeLinear") if known else []
 
 
 def _padded_means(view: View) -> Iterable[Node]:
@@ -260,7 +271,8 @@ PATTERNS: Mapping[str, Callable[[View], Iterable[Node]]] = {
     ),
     "resize-aspect": _resizes(lambda view, each: view.attribute(each, "keep_aspect_ratio_policy", b"stretch") != b"stretch"),
     "resize-fractional-corners": _resizes(_fractional_corners),
-    "upsample-fractional": _upsamples,
+    "upsample-fractional": _upsamples(free=False),
+    "upsample-fractional-free": _upsamples(free=True),
     "softmax-flattened": _flattened,
     "uint16-quantization": _wide_levels,
     "bias-scale": _off_biases,

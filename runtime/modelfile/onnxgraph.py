@@ -19,7 +19,8 @@ from .wire import BYTES, VARINT, WireError, fields, put_bytes, put_number, put_v
 Array = npt.NDArray[Any]
 Shape = tuple[int | None, ...]
 
-_GRAPH = 7  # of ModelProto
+_GRAPH, _OPSET_IMPORT = 7, 8  # of ModelProto
+_DOMAIN, _VERSION = 1, 2  # of OperatorSetIdProto
 _NODE, _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO = 1, 5, 11, 12, 13  # of GraphProto
 _NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 3, 4, 5
 _NAME, _INT, _STRING, _INTS, _TYPE = 1, 3, 4, 8, 20  # of AttributeProto
@@ -137,6 +138,26 @@ class Graph:
         body = [put_bytes(_NODE, _write_node(each)) for each in self.nodes]
         body += [put_bytes(_INITIALIZER, payload) for payload in self._tensors.values()]
         return b"".join([*self._model, put_bytes(_GRAPH, b"".join([*body, *self._around]))])
+
+    @property
+    def opset(self) -> int:
+        """The version of ONNX's own operators; 0 if the file states none. May be set where the file states one."""
+        return next((version for _, version in self._own_opsets()), 0)
+
+    @opset.setter
+    def opset(self, version: int) -> None:
+        for at, _ in self._own_opsets():
+            self._model[at] = put_bytes(_OPSET_IMPORT, put_bytes(_DOMAIN, "") + put_number(_VERSION, version))
+
+    def _own_opsets(self) -> list[tuple[int, int]]:
+        """Where the model states the version of ONNX's own operators, and which: an entry, or none."""
+        found = []
+        for at, item in enumerate(self._model):
+            for number, kind, start, end in fields(item, 0, len(item)):
+                groups = _groups(item[start:end]) if number == _OPSET_IMPORT and kind == BYTES else {}
+                if groups and groups.get(_DOMAIN, [b""])[0] in (b"", b"ai.onnx"):
+                    found.append((at, int(groups.get(_VERSION, [0])[0])))
+        return found
 
     def constant(self, name: str) -> Array | None:
         """The constant ``name`` as an array; None if it does not exist or has a type that edits don't need."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .onnxgraph import Graph, Node, node
+from .opsets import flattened_softmax, gathered_upsampling, lowered_opset
 
 #: The largest deviation of a bias's scale that counts as rounding.
 _SAME = 1e-6
@@ -258,10 +259,21 @@ def stated_zero_points(graph: Graph) -> bool:
     return changed
 
 
+_ONNXRUNTIME: dict[bytes, Callable[[Graph], bool]] = {
+    b"DequantizeLinear": exact_bias_scales,
+    b"uantizeLinear": lowered_opset,  # of both operators
+}
 #: Engine → repairs of graphs of any precision, for files that hold one of the operators or attributes.
 REPAIRS: dict[str, dict[bytes, Callable[[Graph], bool]]] = {
-    "openvino": {b"MaxPool": explicit_pools, b"QuantizeLinear": clipped_pairs, b"antialias": antialiased},
-    "onnxruntime": {b"DequantizeLinear": exact_bias_scales},
+    "openvino": {
+        b"MaxPool": explicit_pools,
+        b"QuantizeLinear": clipped_pairs,
+        b"Softmax": flattened_softmax,
+        b"Upsample": gathered_upsampling,
+        b"antialias": antialiased,
+    },
+    "onnxruntime": _ONNXRUNTIME,
+    "onnxruntime-cuda": _ONNXRUNTIME,
 }
 
 

@@ -14,10 +14,14 @@ RNG = np.random.default_rng(5)
 WEIGHTS = RNG.integers(-100, 100, (4, 4, 3, 3)).astype(np.int8)
 FRAME = RNG.normal(0, 1, SHAPE).astype(np.float32)
 Constants = dict[str, Any]
+Shape = tuple[int | None, ...]
 
 
 def model(
-    nodes: Sequence[onnx.NodeProto], constants: Constants | None = None, opset: int = 17, shape: tuple[int, ...] = SHAPE
+    nodes: Sequence[onnx.NodeProto],
+    constants: Constants | None = None,
+    opset: int = 17,
+    shape: Shape = SHAPE,
 ) -> onnx.ModelProto:
     """The constants keep their types; numbers of Python are float32."""
     tensors = [
@@ -107,6 +111,12 @@ def mean_pool(zero_point: int) -> onnx.ModelProto:
     return model(nodes, {"s": 0.03, "z": np.array(zero_point, np.uint8)})
 
 
+def upsample(*scales: float, shape: Shape = SHAPE) -> onnx.ModelProto:
+    """By one scale, or by one for the rows and one for the columns."""
+    made = {"s": np.array([1, 1, scales[0], scales[-1]], np.float32)}
+    return model([node("Upsample", "x", "s", mode="nearest")], made, 9, shape)
+
+
 def slopes(shape: tuple[int, ...]) -> onnx.ModelProto:
     made = {"slopes": np.arange(4, dtype=np.float32).reshape(shape)}
     return model([node("PRelu", "x", "slopes")], made, shape=(1, 4, 8, 4))  # as wide as it has channels
@@ -123,7 +133,8 @@ MEETS: dict[str, onnx.ModelProto] = {
         {"s": np.array([16, 12], np.int64)}, 18,
     ),
     "resize-fractional-corners": resize(scale=2.6, coordinate_transformation_mode="align_corners"),
-    "upsample-fractional": model([node("Upsample", "x", "s", mode="nearest")], {"s": np.float32([1, 1, 2.3, 2.3])}, 9),
+    "upsample-fractional": upsample(2.3),
+    "upsample-fractional-free": upsample(2.3, shape=(1, 4, None, None)),
     "softmax-flattened": model([node("Softmax", "x", axis=1)], opset=11),
     "uint16-quantization": pair_around("uint16"),
     "bias-scale": conv(off=1.009),
@@ -145,7 +156,11 @@ NEAR: dict[str, onnx.ModelProto] = {
     "bilinear by a whole factor": resize([1, 4, 16, 16], coordinate_transformation_mode="half_pixel"),
     "antialias to more pixels": resize([1, 4, 16, 8], antialias=1),
     "corners to a size": resize([1, 4, 16, 16], coordinate_transformation_mode="align_corners"),
-    "Upsample by 2": model([node("Upsample", "x", "s", mode="nearest")], {"s": np.float32([1, 1, 2, 2])}, 9),
+    "Upsample by 2": upsample(2.0),
+    "Upsample to as many pixels": upsample(1.1),
+    "Softmax of opset 9": model([node("Softmax", "x", axis=1)], opset=9),
+    "LogSoftmax of opset 11": model([node("LogSoftmax", "x", axis=1)], opset=11),
+    "a quantized convolution of opset 27": conv(opset=27),
     "Softmax of opset 13": model([node("Softmax", "x", axis=1)], opset=13),
     "Softmax over the last axis": model([node("Softmax", "x", axis=3)], opset=11),
     "a quantized convolution": conv(),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from seg_edge.core.artefact import sha256
 from seg_edge.core.shipped import FOLDER
@@ -20,6 +21,7 @@ from seg_edge.runtime.machine.disagreements import ROWS, TABLE
 from seg_edge.runtime.modelfile import dialect
 from seg_edge.runtime.modelfile.dialect import translate
 from seg_edge.runtime.modelfile.onnxgraph import Graph
+from seg_edge.runtime.modelfile.opsets import EXTENDED, NEWEST
 from seg_edge.runtime.modelfile.repairs import REPAIRS, repaired, scalar_scales
 
 ABOUT_GRAPHS = sorted(row.name for row in TABLE if row.engines)
@@ -91,7 +93,7 @@ def differ(a: Any, b: Any, tolerance: float = 1e-4) -> bool:
 
 def frame_of(small, model: onnx.ModelProto) -> Any:
     width = model.graph.input[0].type.tensor_type.shape.dim[3].dim_value
-    return np.ascontiguousarray(small.FRAME[..., :width])
+    return np.ascontiguousarray(small.FRAME[..., : width or None])
 
 
 @pytest.mark.parametrize(
@@ -131,6 +133,77 @@ def test_fractional_corners_differ_from_the_reference(small):
     expected = ReferenceEvaluator(model).run(None, {"x": small.FRAME})[0]
     assert differ(expected, on_onnxruntime(model.SerializeToString(), small.FRAME))
     assert differ(expected, on_openvino(model.SerializeToString(), small.FRAME))
+
+
+@pytest.mark.parametrize("scale", [2.6, 2.3, 1.3, 0.6])
+def test_fractional_corners_are_pytorchs_on_every_engine(small, scale):
+    model = small.resize(scale=scale, coordinate_transformation_mode="align_corners").SerializeToString()
+    image = torch.from_numpy(small.FRAME)
+    expected = torch.nn.functional.interpolate(image, scale_factor=scale, mode="bilinear", align_corners=True).numpy()
+    assert not differ(expected, on_onnxruntime(model, small.FRAME), 1e-5)
+    assert not differ(expected, on_openvino(model, small.FRAME), 1e-5)
+
+
+@pytest.mark.parametrize("scales", [(2.3,), (1.5,), (3.7,), (1.1, 2.3), (2.0, 1.9), (1.0, 1.7)])
+def test_fractional_upsampling_picks_the_same_pixels_on_every_engine(small, scales):
+    model = small.upsample(*scales)
+    data = repaired(model.SerializeToString(), "openvino")
+    assert data is not None
+    onnx.checker.check_model(onnx.load_from_string(data))
+    expected = on_onnxruntime(model.SerializeToString(), small.FRAME)
+    np.testing.assert_array_equal(on_openvino(data, small.FRAME), expected)
+    np.testing.assert_array_equal(on_onnxruntime(data, small.FRAME), expected)
+    assert repaired(data, "openvino") is None
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 8, 8), (None, 4, None, None)])
+@pytest.mark.parametrize("axis", [0, 1, 2, -2, -3, None])
+@pytest.mark.parametrize("opset", [11, 12])
+def test_softmax_takes_all_axes_from_its_own_on_every_engine(small, opset, axis, shape):
+    softmax = small.node("Softmax", "x", **({} if axis is None else {"axis": axis}))
+    model = small.model([softmax], opset=opset, shape=shape)
+    assert names(model) == ["softmax-flattened"]
+    data = repaired(model.SerializeToString(), "openvino")
+    assert data is not None
+    onnx.checker.check_model(onnx.load_from_string(data))
+    expected = on_onnxruntime(model.SerializeToString(), small.FRAME)
+    assert not differ(on_openvino(data, small.FRAME), expected, 1e-6)
+    assert not differ(on_onnxruntime(data, small.FRAME), expected, 1e-6)
+
+
+def test_the_newest_opset_is_read_as_the_one_before(small):
+    model = small.conv(opset=28)
+    data = repaired(model.SerializeToString(), "onnxruntime")
+    assert data is not None
+    assert data == repaired(model.SerializeToString(), "onnxruntime-cuda")
+    made = onnx.load_from_string(data)
+    onnx.checker.check_model(made)
+    assert [(each.domain, each.version) for each in made.opset_import] == [("", 27)]
+    assert not differ(on_onnxruntime(data, small.FRAME, optimized=True), on_openvino(model.SerializeToString(), small.FRAME))
+
+
+@pytest.mark.parametrize("operator", EXTENDED)
+def test_operators_that_mean_more_keep_the_newest_opset(small, operator):
+    made = onnx.ModelProto()
+    made.CopyFrom(small.conv(opset=28))
+    made.graph.node.append(onnx.helper.make_node(operator, ["y"], ["z"]))
+    assert names(made) == []
+    assert repaired(made.SerializeToString(), "onnxruntime") is None
+
+
+def test_all_other_operators_only_take_more_types():
+    """What the schemas of opset 28 say: attributes and inputs of the others are those of the version before."""
+    versions: dict[str, list[Any]] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if schema.domain == "" and schema.since_version <= NEWEST:
+            versions.setdefault(schema.name, []).append(schema)
+    for name, schemas in versions.items():
+        *before, last = sorted(schemas, key=lambda schema: schema.since_version)
+        if last.since_version == NEWEST and name not in EXTENDED:
+            assert before
+            assert before[-1].doc == last.doc
+            assert sorted(before[-1].attributes) == sorted(last.attributes)
+            assert [each.name for each in before[-1].inputs] == [each.name for each in last.inputs]
 
 
 @pytest.mark.parametrize(

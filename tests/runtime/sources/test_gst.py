@@ -79,6 +79,42 @@ def test_colours_are_those_of_the_stream(format, colorimetry, colours):
         assert abs(frame.image_bgr.astype(int) - (0x40, 0x20, 0xB0)).max() <= 3
 
 
+def exact(y: float, u: float, v: float, red: float, blue: float, full: bool) -> list[float]:
+    """Blue, green and red of a pixel, by the shares of red and blue in the luma (ITU-R BT.601, BT.709, BT.2020)."""
+    luma = y / 255 if full else (y - 16) / 219
+    cb, cr = (u - 128) / (255 if full else 224), (v - 128) / (255 if full else 224)
+    r, b = luma + 2 * (1 - red) * cr, luma + 2 * (1 - blue) * cb
+    return [255 * b, 255 * (luma - red * r - blue * b) / (1 - red - blue), 255 * r]
+
+
+@pytest.mark.parametrize(
+    ("colorimetry", "red", "blue", "full"),
+    [
+        ("bt601", 0.299, 0.114, False),
+        ("bt709", 0.2126, 0.0722, False),
+        ("bt2020", 0.2627, 0.0593, False),
+        ("smpte240m", 0.212, 0.087, False),
+        ("1:4:7:1", 0.299, 0.114, True),
+        ("1:3:5:1", 0.2126, 0.0722, True),
+    ],
+)
+@pytest.mark.parametrize("format", ["NV12", "YUY2", "I420"])
+def test_pixels_are_converted_as_the_stream_says_within_a_level(format, colorimetry, red, blue, full):
+    """GStreamer's own videoconvert is no measure: it makes 229 of luma 215, which is 231.7."""
+    drawn = "videotestsrc pattern=solid-color foreground-color=0xff507868"
+    caps = f"video/x-raw,format={format},colorimetry={colorimetry},width=64,height=48,framerate=50/1"
+    with open_source(f"gst://{drawn} ! {caps}") as source:
+        frame = next(iter(source))
+    if format == "NV12":
+        y, (u, v) = frame.image[0, 0], frame.image[48, :2]
+    elif format == "YUY2":
+        y, u, v = frame.image[0, 0, 0], frame.image[0, 0, 1], frame.image[0, 1, 1]
+    else:
+        y, u, v = (plane[0, 0] for plane in frame.image)
+    expected = exact(float(y), float(u), float(v), red, blue, full)
+    assert abs(frame.image_bgr - np.array(expected)).max() <= 1
+
+
 def test_odd_sides_are_converted():
     with open_source("gst://videotestsrc pattern=red ! video/x-raw,format=NV12,width=65,height=47,framerate=50/1") as source:
         frame = next(iter(source))
