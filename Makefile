@@ -17,7 +17,7 @@ KERNELS := CMakeLists.txt $(wildcard runtime/csrc/*)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench table asan tsan fuzz coverage aarch64 avx512 clean
+.PHONY: help setup demo test check docs format bench table asan tsan fuzz coverage aarch64 avx512 clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -52,6 +52,14 @@ check: setup  ## Lint, formatting, types
 	@mkdir -p build/mypy && ln -sfn ../.. build/mypy/seg_edge
 	$(BIN)/mypy
 	@git ls-files 'runtime/csrc/*.[ch]' 'runtime/cuda/*.h' 'runtime/cuda/*.cu' 'tests/**/*.[ch]' | xargs -r $(BIN)/clang-format --dry-run --Werror
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs  ## Build the documentation's site into build/site; any warning is an error
+	@mkdir -p build/mypy && ln -sfn ../.. build/mypy/seg_edge
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 format: setup  ## Format the sources
 	$(BIN)/ruff check --fix .

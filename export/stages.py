@@ -65,7 +65,7 @@ def export(
         GateError: a limit such as ``max_drop`` was broken. Its ``report`` holds the measurements until then and is also
             in ``out/failed``; an earlier export is not changed.
 
-    Example:
+    Examples:
         >>> from seg_edge.export import ExportOptions, export
         >>> options = ExportOptions(int8=True, data="camvid", max_drop=0.002)  # doctest: +SKIP
         >>> report = export("runs/street/best.pt", "street", options)  # doctest: +SKIP
@@ -113,7 +113,7 @@ def import_network(
         GateError: the masks differ. The text names the channel order, mean or resize that explains it; the ``report``
             is also in ``out/failed``.
 
-    Example:
+    Examples:
         >>> from seg_edge.export import ImportOptions, import_network
         >>> options = ImportOptions(classes="cityscapes", input_hw="512x1024")
         >>> report = import_network("theirs.onnx", "street", options)  # doctest: +SKIP
@@ -151,7 +151,7 @@ def prune(
         GateError: a limit was broken. Its ``report`` is also in ``out/failed``, with the checkpoint; an earlier result
             is not changed.
 
-    Example:
+    Examples:
         >>> from seg_edge.export import PruneOptions, prune
         >>> options = PruneOptions(target_latency="2.5ms@openvino", data="camvid", finetune=20)
         >>> report = prune("runs/street/best.pt", "smaller", options)  # doctest: +SKIP
@@ -199,7 +199,7 @@ def build(
         ModelFileError: not an exported model, or a graph that TensorRT can't build.
         EngineError: TensorRT is missing, lacks a feature, or failed; the text holds TensorRT's first error.
 
-    Example:
+    Examples:
         >>> from seg_edge.export import BuildOptions, build
         >>> report = build("street", options=BuildOptions(compute_capabilities=("89",)))  # doctest: +SKIP
         >>> report.path.name  # doctest: +SKIP
@@ -241,7 +241,7 @@ def verify(
         ModelFileError: not an artefact, a file is missing or damaged, or a model has no golden masks; the text names it.
         UnknownNameError, EngineError: the engine can't be used here.
 
-    Example:
+    Examples:
         >>> from seg_edge.export import verify
         >>> verify("unet-s-camvid", engine="onnxruntime").passed
         True
