@@ -66,7 +66,7 @@ static PyObject *py_resize(PyObject *module, PyObject *args) {
   }
   const se_resize_rule how = area ? SE_RESIZE_AREA : SE_RESIZE_BILINEAR;
   const size_t dst_h = side(out, 0), dst_w = side(out, 1);
-  workspace = PyMem_RawMalloc(se_resize_workspace(&src, dst_h, dst_w, how, (size_t)threads));
+  workspace = malloc(se_resize_workspace(&src, dst_h, dst_w, how, (size_t)threads));
   if (!workspace) {
     PyErr_NoMemory();
     goto done;
@@ -76,19 +76,19 @@ static PyObject *py_resize(PyObject *module, PyObject *args) {
   Py_END_ALLOW_THREADS;
   result = Py_NewRef(Py_None);
 done:
-  PyMem_RawFree(workspace);
+  free(workspace);
   release(&self);
   return result;
 }
 
 /* Runs a job whose arrays are checked. */
 static PyObject *paint(const se_kernels *isa, const se_paint_job *job, size_t threads) {
-  void *workspace = PyMem_RawMalloc(se_paint_workspace(job, threads));
+  void *workspace = malloc(se_paint_workspace(job, threads));
   if (!workspace) return PyErr_NoMemory();
   Py_BEGIN_ALLOW_THREADS;
   se_paint(isa, job, threads, workspace);
   Py_END_ALLOW_THREADS;
-  PyMem_RawFree(workspace);
+  free(workspace);
   return Py_NewRef(Py_None);
 }
 

@@ -27,7 +27,7 @@ static PyObject *tuple_of(const Py_ssize_t *values, int count) {
     if (!value)
       Py_CLEAR(tuple);
     else
-      PyTuple_SET_ITEM(tuple, i, value);
+      PyTuple_SetItem(tuple, i, value);
   }
   return tuple;
 }
@@ -81,14 +81,38 @@ static bool one_of(const char *word, const char *list) {
   }
 }
 
+/* "list", "numpy.ndarray"; NULL with an exception set. tp_name is no part of the stable ABI. */
+static PyObject *type_name(PyObject *object) {
+  PyObject *type = (PyObject *)Py_TYPE(object), *full = NULL;
+  PyObject *name = PyObject_GetAttrString(type, "__name__"), *module = PyObject_GetAttrString(type, "__module__");
+  if (name && module && PyUnicode_Check(name) && PyUnicode_Check(module)) {
+    const bool builtin = PyUnicode_CompareWithASCIIString(module, "builtins") == 0;
+    full = builtin ? Py_NewRef(name) : PyUnicode_FromFormat("%U.%U", module, name);
+  } else if (!PyErr_Occurred()) {
+    full = PyUnicode_FromString("an object");
+  }
+  Py_XDECREF(name);
+  Py_XDECREF(module);
+  return full;
+}
+
+bool refuse_type(const call *self, const char *name, const char *demand, PyObject *got, const char *remedy) {
+  PyObject *type = type_name(got);
+  if (type) {
+    PyErr_Format(PyExc_TypeError, "%s: %s must be %s, got %U; %s", self->function, name, demand, type, remedy);
+    Py_DECREF(type);
+  }
+  return false;
+}
+
 bool take(call *self, PyObject *object, const rule *rule) {
   array *a = &self->arrays[self->count++];
   a->rule = rule;
   a->held = PyObject_CheckBuffer(object) && PyObject_GetBuffer(object, &a->view, PyBUF_STRIDES | PyBUF_FORMAT) == 0;
   if (!a->held) {
-    PyErr_Format(PyExc_TypeError, "%s: %s must be %s %s, got %s; pass a NumPy array", self->function, rule->name,
-                 rule->dtype, rule->shape, Py_TYPE(object)->tp_name);
-    return false;
+    char demand[96];
+    snprintf(demand, sizeof demand, "%s %s", rule->dtype, rule->shape);
+    return refuse_type(self, rule->name, demand, object, "pass a NumPy array");
   }
   char remedy[96];
   snprintf(remedy, sizeof remedy,

@@ -7,6 +7,9 @@
 
 #include "segedge.h"
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef enum { INPUT, OUTPUT } direction;
 
@@ -35,6 +38,8 @@ typedef struct {
 /* The checks return false with a Python exception set: dtype -> TypeError, everything else -> ValueError.
  * take adds the next array. */
 bool take(call *self, PyObject *object, const rule *rule);
+/* Raises "resize: frame_bgr must be DEMAND, got list; REMEDY". Returns false. */
+bool refuse_type(const call *self, const char *name, const char *demand, PyObject *got, const char *remedy);
 void release(call *self);
 /* Raises "resize: frame_bgr must be uint8 (H, W, 3)DEMAND, got float64 (720, 1280, 3); REMEDY". */
 bool refuse(const call *self, const array *a, PyObject *type, const char *demand, const char *remedy);

@@ -12,12 +12,12 @@ static bool steep_enough(const call *self, Py_ssize_t steep) {
 }
 
 static PyObject *run(const se_kernels *isa, const se_backdrop_job *job, size_t threads) {
-  void *workspace = PyMem_RawMalloc(se_backdrop_workspace(job, threads));
+  void *workspace = malloc(se_backdrop_workspace(job, threads));
   if (!workspace) return PyErr_NoMemory();
   Py_BEGIN_ALLOW_THREADS;
   se_backdrop_image(isa, job, threads, workspace);
   Py_END_ALLOW_THREADS;
-  PyMem_RawFree(workspace);
+  free(workspace);
   return Py_NewRef(Py_None);
 }
 

@@ -30,12 +30,12 @@ static bool set_map(const call *self, se_confidence_map *map, const char *measur
 }
 
 static PyObject *run(const se_kernels *isa, const se_paint_job *job, const se_confidence_map *map, size_t threads) {
-  void *workspace = PyMem_RawMalloc(se_confidence_workspace(job, threads));
+  void *workspace = malloc(se_confidence_workspace(job, threads));
   if (!workspace) return PyErr_NoMemory();
   Py_BEGIN_ALLOW_THREADS;
   se_confidence_image(isa, job, map, threads, workspace);
   Py_END_ALLOW_THREADS;
-  PyMem_RawFree(workspace);
+  free(workspace);
   return Py_NewRef(Py_None);
 }
 

@@ -12,7 +12,7 @@ typedef struct {
 } division;
 
 static void end_division(PyObject *capsule) {
-  PyMem_RawFree(PyCapsule_GetPointer(capsule, CAPSULE));
+  free(PyCapsule_GetPointer(capsule, CAPSULE));
 }
 
 /* Whether the runs are as segedge.h states; they are `runs` in all. */
@@ -46,7 +46,7 @@ PyObject *py_regions(PyObject *module, PyObject *args) {
         SE_MAX_REGIONS, rows.len, ends.len, ids.len, count, w);
     goto done;
   }
-  d = PyMem_RawMalloc(sizeof *d + (size_t)rows.len + (size_t)ends.len + (size_t)ids.len);
+  d = malloc(sizeof *d + (size_t)rows.len + (size_t)ends.len + (size_t)ids.len);
   if (!d) {
     PyErr_NoMemory();
     goto done;
@@ -64,7 +64,7 @@ PyObject *py_regions(PyObject *module, PyObject *args) {
   }
   result = PyCapsule_New(d, CAPSULE, end_division);
 done:
-  if (!result) PyMem_RawFree(d);
+  if (!result) free(d);
   PyBuffer_Release(&rows);
   PyBuffer_Release(&ends);
   PyBuffer_Release(&ids);

@@ -79,15 +79,14 @@ static bool aligned(const call *self, const array *a) {
 static bool take_planes(call *self, PyObject *planes, se_frame *frame) {
   const bool two = frame->format == SE_FRAME_NV12, wide = frame->bits > 8;
   const Py_ssize_t count = two ? 2 : 3;
-  if (!PyTuple_Check(planes) || PyTuple_GET_SIZE(planes) != count) {
-    PyErr_Format(PyExc_TypeError, "%s: a frame of planes must be a tuple of %zd arrays (%s), got %s; pass its planes",
-                 self->function, count, two ? "y, u v" : "y, u, v", Py_TYPE(planes)->tp_name);
-    return false;
+  if (!PyTuple_Check(planes) || PyTuple_Size(planes) != count) {
+    const char *demand = two ? "a tuple of 2 arrays (y, u v)" : "a tuple of 3 arrays (y, u, v)";
+    return refuse_type(self, "a frame of planes", demand, planes, "pass its planes");
   }
   const array *y = &self->arrays[self->count], *u = y + 1, *v = y + 2;
-  if (!take(self, PyTuple_GET_ITEM(planes, 0), y_rule + wide) ||
-      !take(self, PyTuple_GET_ITEM(planes, 1), (two ? uv_rule : u_rule) + wide) ||
-      (!two && !take(self, PyTuple_GET_ITEM(planes, 2), v_rule + wide))) {
+  if (!take(self, PyTuple_GetItem(planes, 0), y_rule + wide) ||
+      !take(self, PyTuple_GetItem(planes, 1), (two ? uv_rule : u_rule) + wide) ||
+      (!two && !take(self, PyTuple_GetItem(planes, 2), v_rule + wide))) {
     return false;
   }
   frame->h = side(y, 0), frame->w = side(y, 1);

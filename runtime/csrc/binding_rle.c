@@ -28,25 +28,25 @@ PyObject *py_coco_rle(PyObject *module, PyObject *mask_object) {
   size_t ends[256], runs = 0;
   uint8_t *labels = NULL;
   char *out = NULL;
-  uint32_t *starts = NULL, *columns = PyMem_RawMalloc(w * sizeof *columns);
+  uint32_t *starts = NULL, *columns = malloc(w * sizeof *columns);
   Py_BEGIN_ALLOW_THREADS;
   if (columns) {
     runs = se_runs_count(mask->view.buf, h, w, columns);
-    starts = PyMem_RawMalloc(runs * sizeof *starts);
-    labels = PyMem_RawMalloc(runs);
+    starts = malloc(runs * sizeof *starts);
+    labels = malloc(runs);
   }
   if (starts && labels) {
     se_runs_list(mask->view.buf, h, w, columns, starts, labels);
     se_runs_coco(starts, labels, runs, h * w, ends, NULL);
-    out = PyMem_RawMalloc(ends[255]);
+    out = malloc(ends[255]);
   }
   if (out) se_runs_coco(starts, labels, runs, h * w, ends, out);
   Py_END_ALLOW_THREADS;
   PyObject *result = out ? texts(ends, out) : PyErr_NoMemory();
-  PyMem_RawFree(out);
-  PyMem_RawFree(labels);
-  PyMem_RawFree(starts);
-  PyMem_RawFree(columns);
+  free(out);
+  free(labels);
+  free(starts);
+  free(columns);
   release(&self);
   return result;
 }
