@@ -17,7 +17,7 @@ KERNELS := CMakeLists.txt $(wildcard runtime/csrc/*)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs format bench table asan tsan fuzz coverage aarch64 avx512 clean
+.PHONY: help setup demo test check docs wheel format bench table asan tsan fuzz coverage aarch64 avx512 clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -60,6 +60,9 @@ $(VENV)/.docs: $(STAMP)
 docs: $(VENV)/.docs  ## Build the documentation's site into build/site; any warning is an error
 	@mkdir -p build/mypy && ln -sfn ../.. build/mypy/seg_edge
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+wheel: setup  ## Build sdist and wheel into dist, and run the wheel in a bare environment without a compiler
+	.ci/wheel $(PY)
 
 format: setup  ## Format the sources
 	$(BIN)/ruff check --fix .
