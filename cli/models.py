@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from ..core.artefact import write_json
-from ..core.errors import InputError
-from ..core.options import parse_size
+from ..core.errors import InputError, UnknownNameError
+from ..core.options import parse_size, show_size
+from ..core.shipped import DEFAULT, names, shipped_models
 from ..train.config import check_multiples
 from ..train.models.names import TABLE, Entry, UnknownModelError
 from .common import print_table, writable
@@ -29,9 +30,14 @@ def models(
     cache: Annotated[
         Path | None, typer.Option(help="Folder that keeps the counts. Default: ~/.cache/seg-edge.", file_okay=False)
     ] = None,
+    shipped: Annotated[
+        bool, typer.Option("--shipped", help="List the trained models that come with the package instead.")
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the list here.", callback=writable)] = None,
 ) -> None:
     """List the networks that train --model takes, with their parameters and MACs; the compact family first."""
+    if shipped:
+        return _list_shipped(filter, json)
     try:
         size_hw = parse_size(imgsz)
     except InputError as error:
@@ -49,6 +55,24 @@ def models(
     _print(rows, f"{len(rows)} networks, {classes} classes, {size_hw[0]}x{size_hw[1]}")
     if json:
         write_json(json, {"imgsz": list(size_hw), "classes": classes, "models": rows})
+
+
+def _list_shipped(filter: str | None, json: Path | None) -> None:
+    from rich.table import Table
+
+    rows = [row for row in shipped_models() if filter is None or filter in row["name"] or fnmatchcase(row["name"], filter)]
+    if not rows:
+        raise UnknownNameError("shipped model", str(filter), names())
+    table = Table("name", "classes", "input", "val mIoU %", "MB")
+    for row in rows:
+        classes = f"{len(row['classes'])}: {', '.join(row['classes'][:3])}" + (", …" if len(row["classes"]) > 3 else "")
+        miou = "–" if row["miou"] is None else f"{100 * row['miou']:.2f}"
+        table.add_row(row["name"], classes, show_size(row["input_hw"]), miou, f"{row['bytes'] / 1e6:.2f}")
+    print_table(f"{len(rows)} trained models, INT8; run and predict take {DEFAULT} where none is named", table)
+    for row in rows:
+        print(f"{row['name']}: {row['card']}")
+    if json:
+        write_json(json, {"default": DEFAULT, "shipped": rows})
 
 
 def _counted(

@@ -67,7 +67,8 @@ def run(
     ] = False,
     alpha: Annotated[float, ALPHA] = 0.5,
     classes: Annotated[
-        list[str] | None, typer.Option(help="Colour this class only; may be given several times. Default: all.")
+        list[str] | None,
+        typer.Option(help="Colour this class only; may be given several times. Default: all but background."),
     ] = None,
     contours: Annotated[bool, typer.Option(help="Draw the borders between classes.")] = False,
     background: Annotated[

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 RGB = tuple[int, int, int]
 #: Void pixels, where a class's name is asked for.
 VOID = "void"
+#: The class of what is none of the others. Overlays don't colour it unless it is asked for.
+BACKGROUND = "background"
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import DataError, InputError, UnknownNameError
-from ..core.labels import RGB, Labels, default_palette
+from ..core.labels import BACKGROUND, RGB, Labels, default_palette
 from .dataset import SegDataset
 from .labelfiles.coding import Coding, Mask
 from .labelfiles.palettes import Seen, grey_levels
 from .labelfiles.semantic_yaml import is_semantic_yaml
 from .layouts import LABEL_DIRS, SPLITS, folders, image_dir, label_dir, split_word
 
-BACKGROUND = "background"
 DESCRIPTIONS = (".yaml", ".yml", ".json")
 #: What a training may take unlabelled pixels for.
 UNLABELLED = ("marginal", "background")
@@ -147,6 +146,7 @@ def open_description(path: Path) -> tuple[Labels, list[Part]]:
     """Reads a description::
 
         classes: [background, car, pedestrian]   # optional: the order; the first one is the background
+      palette: [[0, 0, 0], [0, 0, 142], [220, 20, 60]]   # optional: their colours, RGB
         datasets:
           - {path: cars, binary: car}            # masks of one class: 0 and 1, or 0 and 255
           - {path: camvid, labelled: [pedestrian], splits: [train]}
@@ -161,7 +161,7 @@ def open_description(path: Path) -> tuple[Labels, list[Part]]:
         UnknownNameError: a key or class that does not exist.
     """
     data = _read(path)
-    _keys(path, "description", data, ("classes", "datasets"))
+    _keys(path, "description", data, ("classes", "palette", "datasets"))
     entries = data.get("datasets")
     if not isinstance(entries, list) or not entries:
         raise DataError(f"{path}: expected 'datasets', a list of entries such as {{path: cars, binary: car}}")
@@ -221,7 +221,13 @@ def _classes_of(path: Path, data: dict[str, Any], parts: Sequence[Part]) -> Labe
         named = (BACKGROUND, *dict.fromkeys(name for part in parts for name in part.labelled or ()))
     if len(named) < 2:
         raise DataError(f"{path}: no dataset says what it labels; name the classes, the background first")
-    return coloured(named)
+    palette = data.get("palette")
+    if palette is None:
+        return coloured(named)
+    try:
+        return Labels.from_dict({"names": list(named), "palette": palette})
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def _names(path: Path, entry: dict[str, Any], key: str) -> tuple[str, ...] | None:

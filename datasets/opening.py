@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import DataError, UnknownNameError
-from ..core.labels import Labels, preset
+from ..core.labels import BACKGROUND, Labels, preset
 from ..core.spec import ModelSpec
 from .dataset import Paths, SegDataset, is_lossy, read_image
 from .labelfiles.classes import CLASSES_FILE, read_classes
@@ -36,7 +36,6 @@ from .layouts.ade20k import check_not_meant
 from .layouts.base import file_stem
 from .layouts.unknown import foreign, inside, kinds, nearest, seen
 from .merged import (
-    BACKGROUND,
     BinaryMask,
     MergedDataset,
     Part,

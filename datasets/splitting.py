@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import DataError, InputError, UnknownNameError
-from ..core.labels import Labels
+from ..core.labels import BACKGROUND, Labels
 from ..core.progress import Progress, Silent
 from ..core.report import Report
 from .dataset import SegDataset, write_labels
 from .layouts import SPLITS, find_layout
-from .merged import BACKGROUND, NO_CLASSES
+from .merged import NO_CLASSES
 from .opening import open_dataset
 from .options import SplitOptions
 

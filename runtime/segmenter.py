@@ -45,7 +45,8 @@ class Segmenter(FrameCalls):
         engine: A name from :func:`seg_edge.runtime.engines.engines`, or ``"auto"``.
         threads: CPU threads of the engine and of the kernels around it; None is every core (the kernels: at most 4).
         alpha: Opacity of the overlay's colours, 0 to 1; or opacities by class name (0.5 for other classes).
-        classes: Names of the classes that the overlay colours; None is all. The mask always contains all classes.
+        classes: Names of the classes that the overlay colours; None is all but one called "background". The mask always
+            contains all classes.
         contours: Whether the overlay draws the borders between classes.
         background: ``"blur"`` or an image file: the overlay is the frame with another background instead of colours. What
             stays are ``classes``; None is all but the first. ``"none"`` and None leave the background.

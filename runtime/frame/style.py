@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.errors import InputError, UnknownNameError
-from ...core.labels import Labels
+from ...core.labels import BACKGROUND, Labels
 
 if TYPE_CHECKING:
     from ..backdrop.backdrop import Backdrop
@@ -65,7 +65,8 @@ class Style:
         Args:
             labels: The classes of the model.
             alpha: One opacity, 0 to 1, or opacities by class name (0.5 for other classes).
-            classes: Names of the classes to colour; None is all.
+            classes: Names of the classes to colour; None is all but one called "background", which only an opacity of its
+                own colours.
             contours: See the class.
             backdrop: See the class.
 
@@ -76,7 +77,9 @@ class Style:
         if backdrop is not None and contours:
             raise InputError("`contours` are drawn between colours, and `background` paints none; pass one of them")
         each = dict(alpha) if isinstance(alpha, Mapping) else dict.fromkeys(labels.names, alpha)
-        shown = list(labels.names) if classes is None else list(classes)
+        own = isinstance(alpha, Mapping) and BACKGROUND in alpha
+        others = [name for name in labels.names if name != BACKGROUND or own]
+        shown = (others or list(labels.names)) if classes is None else list(classes)
         for name in (*each, *shown):
             if name not in labels.names:
                 raise UnknownNameError("class", name, labels.names)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
 
 from seg_edge.cli.main import main
+from seg_edge.core.shipped import DEFAULT, shipped_models
 from seg_edge.export.networks import model_costs
 from seg_edge.train.checkpoint import load_checkpoint, read_checkpoint
 from seg_edge.train.models import names, registry
@@ -25,6 +28,23 @@ def test_names_alone_list_everything(tmp_path, capsys):
     assert [row["encoder"] for row in rows[: len(registry.MODELS)]] == [None] * 3 + ["EfficientNet-Lite0"]
     out = capsys.readouterr().out
     assert all(name in out for name in ("unet-s", "deeplabv3plus-resnet50", "unet-vgg16"))
+
+
+def test_shipped_models_are_listed_with_their_cards(tmp_path, capsys):
+    target = tmp_path / "models.json"
+    assert main(["models", "--shipped", "--json", str(target)]) == 0
+    listed = json.loads(target.read_text())
+    assert listed == {"default": DEFAULT, "shipped": shipped_models()}
+    out = capsys.readouterr().out
+    for row in listed["shipped"]:
+        assert f"{row['name']}: {row['card']}" in "".join(out.splitlines())
+        assert f"{100 * row['miou']:.2f}" in out
+    page = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```json\n(.*?)```", page.split("models --shipped --json")[1].split("\n## ")[0], re.DOTALL)
+    assert json.loads(shown).keys() == listed.keys()
+    assert json.loads(shown)["shipped"][0].keys() == listed["shipped"][0].keys()
+    assert main(["models", "--shipped", "--filter", "unet-s-camvd"]) == 1
+    assert "unknown shipped model 'unet-s-camvd': did you mean 'unet-s-camvid'?" in capsys.readouterr().err
 
 
 def test_costs_are_counted_once_and_kept(tmp_path, monkeypatch, capsys):

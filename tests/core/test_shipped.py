@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seg_edge.core.shipped import CHECKPOINT, DEFAULT, FOLDER, hint, shipped
+import pytest
+
+from seg_edge.core import shipped as module
+from seg_edge.core.shipped import CARD, CHECKPOINT, DEFAULT, FOLDER, LIMIT_BYTES, hint, names, shipped, shipped_models
 
 
 def test_a_name_is_the_package_s_folder(tmp_path, monkeypatch):
@@ -28,7 +31,29 @@ def test_a_misspelt_name_is_recognized():
 
 
 def test_what_is_shipped_is_small():
-    folders = [folder for folder in FOLDER.iterdir() if (folder / CHECKPOINT).is_file()]
-    assert FOLDER / DEFAULT in folders
-    for folder in folders:
-        assert sum(file.stat().st_size for file in folder.rglob("*")) <= 8_000_000, folder
+    assert DEFAULT in names()
+    assert sum(file.stat().st_size for file in FOLDER.rglob("*")) <= LIMIT_BYTES
+
+
+def test_folders_that_are_being_made_are_no_models(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "FOLDER", tmp_path)
+    for name in ("one", ".two.x.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / CHECKPOINT).touch()
+    assert names() == ["one"]
+
+
+@pytest.mark.parametrize("row", shipped_models(), ids=lambda row: row["name"])
+def test_each_model_has_a_card_with_its_figures(row):
+    card = (FOLDER / row["name"] / CARD).read_text(encoding="utf-8")
+    assert card.startswith(f"# {row['name']}\n")
+    for heading in ("Data and licences", "Recipe", "Figures", "Where it fails", "Intended use"):
+        assert f"\n## {heading}\n" in card
+    assert f"{100 * row['miou']:.2f}" in card
+    for name in row["classes"]:
+        assert f"| {name} |" in card
+    listed = next(
+        line for line in (FOLDER / "README.md").read_text(encoding="utf-8").splitlines() if f"`{row['name']}`](" in line
+    )
+    assert f"| {100 * row['miou']:.2f} % |" in listed
+    assert (row["name"] == DEFAULT) == (row == shipped_models()[0])

@@ -150,6 +150,15 @@ def test_description(described, kind):
         open_dataset(file, "test")
 
 
+def test_colours_of_a_description(described):
+    text = "classes: [background, car]\npalette: [[0, 0, 0], [{}]]\ndatasets: [{{path: cars, binary: car}}]"
+    (described / "d.yaml").write_text(text.format("0, 200, 120"))
+    assert open_dataset(described / "d.yaml", "train").labels.palette == ((0, 0, 0), (0, 200, 120))
+    (described / "d.yaml").write_text(text.format("0, 200, 500"))
+    with pytest.raises(DataError, match=r"d\.yaml: classes: colours must be three numbers from 0 to 255"):
+        open_dataset(described / "d.yaml", "train")
+
+
 def test_classes_of_a_description_that_names_none(described):
     (described / "d.yaml").write_text("datasets: [{path: streets, labelled: [person, car]}, {path: cars, binary: car}]")
     assert open_dataset(described / "d.yaml", "train").labels.names == ("background", "person", "car")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seg_edge.core.errors import InputError, UnknownNameError
-from seg_edge.core.labels import CAMVID
+from seg_edge.core.labels import CAMVID, Labels
 from seg_edge.runtime import Segmenter, _kernels
 from seg_edge.runtime.frame import kernels
 from seg_edge.runtime.frame.style import Style
@@ -161,6 +161,15 @@ def test_style_resolves_names() -> None:
     assert Style.make(CAMVID, 0.25).arguments == {"alpha": 0.25}
     assert [Style.make(CAMVID, 0.25).plain_alpha, style.plain_alpha] == [0.25, None]
     assert Style.make(CAMVID, 0.25, contours=True).plain_alpha is None
+
+
+def test_background_keeps_the_frame_unless_it_is_asked_for() -> None:
+    people = Labels(("background", "person"), ((0, 0, 0), (0, 200, 120)))
+    assert Style.make(people).alpha == Style.make(people, classes=["person"]).alpha == (0.0, 0.5)
+    assert Style.make(people, 0.8, contours=True).arguments["line_alpha"] == (0.0, 1.0)
+    assert Style.make(people, classes=["background"]).alpha == (0.5, 0.0)
+    assert Style.make(people, {"background": 0.9}).alpha == (0.9, 0.5)
+    assert Style.make(Labels(("background",), ((0, 0, 0),))).alpha == (0.5,)
 
 
 def test_style_refuses() -> None:
