@@ -1,13 +1,17 @@
 """The pictures of README and docs that our own commands draw: ``python benchmarks/pictures.py`` writes ``docs/images``.
 
 ``street.jpg``: a generated street beside its overlay, by the network that the tests use (trained on generated streets).
+``pareto.png``: accuracy against speed on CamVid, of the records ``end_to_end.json`` and ``pruned.json``.
+``breakdown.png``: where the time of a frame goes, of the same records.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,13 +32,37 @@ def street() -> np.ndarray:
         return np.hstack([frame, segmenter.overlay(frame)])
 
 
+def measured(threads: int = 2) -> dict[str, Any]:
+    """The recorded rows of one machine as one report: unet-s, and the pruned network that is shipped, on CamVid's val split."""
+    records = Path(__file__).parent / "results"
+    whole, small = (json.loads((records / f"{name}.json").read_text(encoding="utf-8")) for name in ("end_to_end", "pruned"))
+    if whole["machine"]["cpu"] != small["machine"]["cpu"]:
+        sys.exit(
+            f"pictures: {whole['machine']['cpu']} and {small['machine']['cpu']}: records of two machines; run both anew"
+        )
+    rows = [row for row in whole["rows"] if row["threads"] == threads]
+    rows += [
+        {**row, "model": "unet-s-camvid"}
+        for row in small["rows"]
+        if row["threads"] == threads and row["precision"] == "int8"
+    ]
+    return {**whole, "rows": rows}
+
+
 def main() -> int:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     out = words.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(out / "street.jpg"), street(), [cv2.IMWRITE_JPEG_QUALITY, 88])
-    print(f"wrote {out / 'street.jpg'}")
+    from seg_edge.measure.report.plots import images
+
+    drawn, reasons = images(measured())
+    for line in reasons:
+        sys.exit(f"pictures: {line}")
+    for name, png in drawn.items():
+        (out / f"{name}.png").write_bytes(png)
+    print(f"wrote {out}: street.jpg, {', '.join(f'{name}.png' for name in drawn)}")
     return 0
 
 
