@@ -33,19 +33,17 @@ def street() -> np.ndarray:
 
 
 def measured(threads: int = 2) -> dict[str, Any]:
-    """The recorded rows of one machine as one report: unet-s, and the pruned network that is shipped, on CamVid's val split."""
+    """The recorded rows of one machine as one report: unet-s and the pruned network that is shipped, CamVid's val split."""
     records = Path(__file__).parent / "results"
-    whole, small = (json.loads((records / f"{name}.json").read_text(encoding="utf-8")) for name in ("end_to_end", "pruned"))
-    if whole["machine"]["cpu"] != small["machine"]["cpu"]:
-        sys.exit(
-            f"pictures: {whole['machine']['cpu']} and {small['machine']['cpu']}: records of two machines; run both anew"
-        )
+    whole = json.loads((records / "end_to_end.json").read_text(encoding="utf-8"))
+    small = json.loads((records / "pruned.json").read_text(encoding="utf-8"))
+    machines = [record["machine"]["cpu"] for record in (whole, small)]
+    if machines[0] != machines[1]:
+        sys.exit(f"pictures: the records are of two machines, {' and '.join(machines)}; run both benchmarks on one")
     rows = [row for row in whole["rows"] if row["threads"] == threads]
-    rows += [
-        {**row, "model": "unet-s-camvid"}
-        for row in small["rows"]
-        if row["threads"] == threads and row["precision"] == "int8"
-    ]
+    for row in small["rows"]:
+        if row["threads"] == threads and row["precision"] == "int8":
+            rows.append({**row, "model": "unet-s-camvid"})
     return {**whole, "rows": rows}
 
 
