@@ -53,6 +53,15 @@ def test_commands_parse(page: Path) -> None:
             assert words[0] in ("COMMAND", "--help", "--version"), words
 
 
+def test_commands_in_notebooks_parse() -> None:
+    spans = [
+        span for file in (DOCS / "notebooks").glob("*.ipynb") for span in re.findall(r"`(seg-edge [^`]+)`", file.read_text())
+    ]
+    assert len(spans) > 3
+    for span in spans:
+        parsed(shlex.split(span.replace("…", ""))[1:])
+
+
 def test_the_parser_objects() -> None:
     with pytest.raises(Exception, match="--no-such"):
         parsed(["run", "--no-such"])
