@@ -6,7 +6,7 @@ import base64
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -256,7 +256,7 @@ def formats_of(options: PredictOptions, labels: Labels) -> list[Format]:
     return formats
 
 
-def entries_at(path: Path, offsets: list[int]) -> Iterator[dict[str, Any]]:
+def entries_at(path: Path, offsets: Iterable[int]) -> Iterator[dict[str, Any]]:
     """Lines of a journal, in the order of ``offsets``."""
     with open(path, "rb") as file:
         for offset in offsets:

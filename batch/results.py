@@ -17,7 +17,7 @@ from ..core.labels import Labels
 from .formats import CLASSES, Format, entries_at
 from .options import PredictOptions
 from .remote import is_remote
-from .store import Journal, Store, lines_of, manifest_of
+from .store import Journal, Store, lines_of, manifest_of, sorted_offsets
 
 #: Seconds between copies of the manifest to an object store, where files can't grow.
 _SAVE_S = 30.0
@@ -117,13 +117,10 @@ class Results:
 
     def _sort_manifest(self) -> None:
         """Rewrites the manifest in the order of the inputs."""
-        last: dict[str, tuple[int, int]] = {}
-        for offset, row in lines_of(self._path):
-            last[row["input"]] = (row["number"], offset)
-        places = sorted(last.values())
+        offsets = sorted_offsets(self._path)
         temporary = self._path.with_name(f".{self._path.name}.tmp")
         with open(temporary, "wb") as file:
-            for row in entries_at(self._path, [offset for _number, offset in places]):
+            for row in entries_at(self._path, map(int, offsets)):
                 file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
         os.replace(temporary, self._path)
 

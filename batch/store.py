@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..core.errors import InputError
 from .remote import Remote, is_remote
@@ -221,3 +225,30 @@ def _whole(path: Path) -> int:
                 return start + found + 1
             at = start
     return 0
+
+
+def sorted_offsets(path: Path) -> NDArray[np.int64]:
+    """Where the last line of each input begins in a manifest, by the inputs' numbers: int64 (N,).
+
+    Of 100,000 inputs it keeps three integers each, not their names: names are compared where hashes are equal.
+    """
+    hashes, numbers, offsets = array("q"), array("q"), array("q")
+    for offset, row in lines_of(path):
+        hashes.append(hash(row["input"]))
+        numbers.append(row["number"])
+        offsets.append(offset)
+    if not offsets:
+        return np.empty(0, np.int64)  # an empty buffer is no array
+    keys, places = np.frombuffer(hashes, np.int64), np.frombuffer(offsets, np.int64)
+    values, counts = np.unique(keys, return_counts=True)
+    kept = np.ones(len(keys), bool)
+    last: dict[str, int] = {}
+    with open(path, "rb") as file:
+        for line in np.flatnonzero(np.isin(keys, values[counts > 1])):
+            file.seek(int(places[line]))
+            name = json.loads(file.readline())["input"]
+            if name in last:
+                kept[last[name]] = False
+            last[name] = int(line)
+    order = np.argsort(np.frombuffer(numbers, np.int64)[kept], kind="stable")
+    return places[kept][order]
