@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import Message
 from onnx import TensorProto, helper, numpy_helper
 
 from ...core.errors import ModelFileError
@@ -58,11 +59,7 @@ def check_network(model: onnx.ModelProto, where: str | Path) -> None:
         raise ModelFileError(
             f"{where}: has opset {opset}; expected {OLDEST_OPSET} or newer; export it again with a newer opset"
         )
-    texts = [model.producer_name, *(text for entry in model.metadata_props for text in (entry.key, entry.value))]
-    texts += [each.name for each in (*model.graph.initializer, *model.graph.input, *model.graph.output)]
-    for node in _nodes(model.graph):
-        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
-    if not all(isinstance(text, str) for text in texts):  # protobuf gives bytes for what is no UTF-8
+    if not _readable(model):
         raise ModelFileError(f"{where}: a name in it is not UTF-8; the file is damaged; copy it again")
     own = {function.domain for function in model.functions}
     foreign = sorted({f"{n.domain}.{n.op_type}" for n in _nodes(model.graph) if n.domain not in _DOMAINS | own})
@@ -72,6 +69,21 @@ def check_network(model: onnx.ModelProto, where: str | Path) -> None:
             f"{where}: has operators that ONNX doesn't define ({names}); expected standard operators; export it again "
             "without plugins"
         )
+
+
+def _readable(message: Message) -> bool:
+    """Whether every text in a message is UTF-8; protobuf gives bytes for what is none, or raises."""
+    try:
+        for field, value in message.ListFields():
+            if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+                continue
+            single = isinstance(value, (str, bytes, Message))
+            for each in (value,) if single else value:
+                if isinstance(each, bytes) or (isinstance(each, Message) and not _readable(each)):
+                    return False
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def opset_of(model: onnx.ModelProto) -> int:

@@ -13,6 +13,7 @@ from ...core.progress import Progress
 from ..foreign.interface import one_line
 from ..foreign.options import ImportOptions
 from ..foreign.source import check_network, read_network
+from .rehearsal import rehearse
 from .report import ImportReport
 from .stage import import_model
 
@@ -24,6 +25,7 @@ _OPSET = 17
 def import_any(network: Any, out: Path, options: ImportOptions, progress: Progress | None) -> ImportReport:
     """See :func:`seg_edge.export.import_network`."""
     if isinstance(network, (str, Path)) and Path(network).suffix != PROGRAM:
+        rehearse(Path(network), options)
         return import_model(read_network(Path(network)), Path(network).name, out, options, progress)
     try:
         model, name = _from_torch(network, options)

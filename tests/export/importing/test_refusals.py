@@ -137,3 +137,19 @@ def test_options_are_checked_when_they_are_made():
     ):
         with pytest.raises(InputError, match=text):
             ImportOptions(**words)
+
+
+@pytest.mark.parametrize("where", ["doc", "dimension", "attribute", "node"])
+def test_text_that_is_not_utf8_wherever_it_stands(write, tmp_path, where):
+    path = write(["resize"])
+    model = onnx.load(path)
+    if where == "doc":
+        model.doc_string = "QQmarkQQ"
+    elif where == "dimension":
+        model.graph.value_info.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, ["QQmarkQQ"]))
+    elif where == "attribute":
+        model.graph.node[0].attribute[0].doc_string = "QQmarkQQ"
+    else:
+        model.graph.node[0].name = "QQmarkQQ"
+    path.write_bytes(model.SerializeToString().replace(b"QQmarkQQ", b"\xff\xfemark\xff\xc3"))
+    refused(path, tmp_path / "out", "a name in it is not UTF-8")
