@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from seg_edge.cli.main import main
-from seg_edge.core.shipped import CHECKPOINT, DEFAULT, FOLDER
+from seg_edge.core.shipped import CHECKPOINT, DEFAULT, FOLDER, names
+from seg_edge.runtime import Segmenter
 
 pytestmark = pytest.mark.usefixtures("quick_curves")
 
@@ -121,3 +122,38 @@ def test_a_dataset_whose_layout_names_its_classes_keeps_them(tmp_path, monkeypat
     assert main(["train", *words, "--init", DEFAULT]) == 0
     assert f"train: {DEFAULT} does not know background; the head learns it anew" in capsys.readouterr().err
     assert main(["val", "o/best.pt", "--data", "carvana", "--threads", "1"]) == 0
+
+
+@pytest.mark.parametrize("name", names())
+def test_each_shipped_model_repeats_its_golden_frames(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["verify", name, "--engine", "onnxruntime", "--threads", "1"]) == 0
+
+
+def test_people_are_coloured_and_what_is_behind_them_is_not():
+    with Segmenter("unet-person", "onnxruntime", threads=1) as segmenter:
+        assert segmenter.labels.names == ("background", "person")
+        for file in sorted((FOLDER / "unet-person" / "golden").glob("frame?.png")):
+            frame = cv2.imread(str(file))
+            result = segmenter.process(frame)
+            person = result.mask == 1
+            assert 0.05 < person.mean() < 0.5
+            np.testing.assert_array_equal(result.overlay_bgr[~person], frame[~person])
+            expected = (frame[person].astype(int) + (120, 200, 0)) / 2
+            assert np.abs(result.overlay_bgr[person] - expected).max() <= 1
+
+
+def test_a_training_begins_with_people(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    classes = {"names": ["background", "person", "chair"], "palette": [[0, 0, 0], [0, 200, 120], [90, 30, 200]]}
+    rng = np.random.default_rng(3)
+    for split, count in (("train", 4), ("val", 2)):
+        for kind in ("images", "labels"):
+            (tmp_path / "d" / kind / split).mkdir(parents=True)
+        for i in range(count):
+            cv2.imwrite(f"d/images/{split}/{i}.png", rng.integers(0, 256, (64, 96, 3), np.uint8))
+            cv2.imwrite(f"d/labels/{split}/{i}.png", np.tile(np.arange(96, dtype=np.uint8) // 32, (64, 1)))
+    (tmp_path / "d" / "classes.json").write_text(json.dumps(classes))
+    words = ["--data", "d", "--init", "unet-person", "--imgsz", "64x96", "--epochs", "1", "--batch", "2", "--workers", "0"]
+    assert main(["train", *words, "--out", "o"]) == 0
+    assert "train: unet-person does not know chair; the head learns it anew" in capsys.readouterr().err

@@ -55,5 +55,5 @@ def test_each_model_has_a_card_with_its_figures(row):
     listed = next(
         line for line in (FOLDER / "README.md").read_text(encoding="utf-8").splitlines() if f"`{row['name']}`](" in line
     )
-    assert f"| {100 * row['miou']:.2f} % |" in listed
+    assert f"| {100 * row['miou']:.2f} %" in listed
     assert (row["name"] == DEFAULT) == (row == shipped_models()[0])
