@@ -38,7 +38,7 @@ def simplify(
         del candidate.metadata_props[:]
         candidate.metadata_props.extend(model.metadata_props)
         set_spec(candidate, get_spec(model))
-        problem = _problem(model, candidate, frames)
+        problem = "" if same_graph(model, candidate) else _problem(model, candidate, frames)
     except ImportError as error:
         return model, f"not simplified: {error}; pip install onnxsim"
     except Exception as error:  # a failure of the simplifier must not end the export: the original graph is valid
@@ -46,6 +46,16 @@ def simplify(
     if problem:
         return model, f"not simplified: {problem}; the unsimplified graph ({before}) is kept"
     return candidate, ""
+
+
+def same_graph(a: onnx.ModelProto, b: onnx.ModelProto) -> bool:
+    """Whether two models have the same opsets, nodes, constants, inputs and outputs, in the same order."""
+    if a is b:
+        return True
+    parts = ("node", "initializer", "input", "output")
+    return list(a.opset_import) == list(b.opset_import) and all(
+        list(getattr(a.graph, part)) == list(getattr(b.graph, part)) for part in parts
+    )
 
 
 def _onnxsim(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -18,6 +18,8 @@ from ..report.rows import StepRow
 if TYPE_CHECKING:
     from ..options import ExportOptions
 
+#: File name of the first graph of the chain, an intermediate model.
+RAW = "raw.onnx"
 #: The steps that write a model's file, in order: the network, its batch size, its head. A later step replaces the file
 #: of an earlier step.
 Stage = Literal["network", "batch", "head"]

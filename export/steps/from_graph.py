@@ -10,8 +10,7 @@ from ...calib.graph import get_spec, load
 from ...core.spec import ModelSpec
 from ..graph.batch import for_one_frame
 from ..report.rows import StepRow
-from .context import Context, save
-from .from_torch import RAW
+from .context import RAW, Context, save
 
 
 def open_graph(path: str | Path) -> tuple[onnx.ModelProto, ModelSpec]:

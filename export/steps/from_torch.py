@@ -11,13 +11,10 @@ from ...calib.graph import Array, Frames
 from ...core.spec import ModelSpec
 from ..graph.to_onnx import to_onnx
 from ..report.rows import StepRow
-from .context import Context, save
+from .context import RAW, Context, save
 
 if TYPE_CHECKING:
     import torch
-
-#: File name of the exporter's graph, an intermediate model.
-RAW = "raw.onnx"
 
 
 def export_onnx(network: torch.nn.Module, context: Context) -> tuple[onnx.ModelProto, StepRow]:

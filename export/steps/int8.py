@@ -17,7 +17,6 @@ from ..checks.frames import network_inputs, preprocessing
 from ..graph.options import QuantOptions
 from ..graph.quantize import calibrate, prepare
 from ..int8.fallback import Limits, Mixtures, Trial
-from ..int8.qat import Trainer
 from ..int8.sensitivity import PLOT_FILE, LayerCost, most_sensitive, sensitivity, write_plot
 from ..report.rows import StepRow
 from .context import Context, save
@@ -67,6 +66,8 @@ def quantize_to_int8(model: onnx.ModelProto, before: Evaluation, context: Contex
     build = _builder(context, frames, before, limits)
     mixtures, qat_note = build(prepared, calibration, options.quant, about), ""
     if options.qat is not None:
+        from ..int8.qat import Trainer  # needs torch
+
         trainer = Trainer(prepared, calibration, options.quant, options.qat, data.train, context.spec)
         tuned = {**about, "qat": asdict(options.qat)}
         mixtures, qat_note = trainer.better(mixtures, limits.stated, build, tuned, progress)
