@@ -24,6 +24,7 @@ from ..core.version import __version__
 from .checks.frames import open_data
 from .checks.golden import write_golden
 from .checks.measure import measured_engines
+from .deliver.ncnn import check_ncnn
 from .deliver.triton import to_triton
 from .graph.batch import run_batched
 from .graph.fp16 import rounded
@@ -42,6 +43,7 @@ from .steps.heads import add_labels_head
 from .steps.int8 import quantize_to_int8
 from .steps.ir import convert_to_ir
 from .steps.judge import HALF_ROUNDING, ROUNDING, Judge, logits
+from .steps.ncnn import convert_to_ncnn
 from .steps.plain import write_plain
 from .steps.simplify import simplify_graph
 from .trt.backend import open_backend
@@ -124,7 +126,9 @@ def export_graph(
 
 
 def _check_engines(options: ExportOptions) -> None:
-    """Raises before the work if an engine is missing, or lacks a feature."""
+    """Raises before the work if an engine or a converter is missing, or lacks a feature."""
+    if options.deliver.ncnn is not None:
+        check_ncnn()
     measured_engines(options.measured_on)
     if options.plan is not None:
         open_backend(options.plan)
@@ -238,7 +242,7 @@ def _with_labels(model: onnx.ModelProto, precision: str, context: Context, judge
 
 
 def _deliver(models: dict[str, onnx.ModelProto], context: Context, judge: Judge) -> None:
-    """Writes the files for other tools and devices: OpenVINO IR and an engine file."""
+    """Writes the files for other tools and devices: OpenVINO IR, ncnn and an engine file."""
     options, report = context.options.deliver, judge.report
     for precision in models if options.ir else ():
         for row in convert_to_ir(precision, report.spec, context):
@@ -250,6 +254,11 @@ def _deliver(models: dict[str, onnx.ModelProto], context: Context, judge: Judge)
             judge.masks(row, agreement_of(expected, outputs), MIN_AGREEMENT["fp32"])
         else:
             judge.compare(row, logits(models["fp32"], context), outputs, ROUNDING)
+    if options.ncnn is not None:
+        report.spec, rows, outputs = convert_to_ncnn(models["fp32"], options.ncnn, report.spec, context)
+        judge.record(rows[1])
+        limit = HALF_ROUNDING if options.ncnn == "fp16" else ROUNDING
+        judge.compare(rows[0], logits(models["fp32"], context), outputs, limit)
     if context.options.plan is not None:
         built, row = build_engine_file(models, report.spec, context.options.plan, context)
         report.spec = built.spec

@@ -11,6 +11,8 @@ from ..trt.options import BuildOptions
 
 #: Layouts of a plain graph's input.
 PLAIN_LAYOUTS = ("nchw", "nhwc")
+#: Precisions of weights in ncnn's files.
+NCNN_WEIGHTS = ("fp32", "fp16")
 #: Precisions, the smallest model first.
 SMALLEST = ("int8", "fp16", "fp32")
 
@@ -35,10 +37,17 @@ class DeliverOptions(Options):
         "for RKNN, Hailo, DeepStream and ncnn. Its layout",
         choices=lambda: PLAIN_LAYOUTS,
     )
+    ncnn: str | None = option(
+        None,
+        help="Also write model.ncnn.param and model.ncnn.bin with pnnx, and compare them in ncnn. Precision of the weights",
+        choices=lambda: NCNN_WEIGHTS,
+    )
     plan: BuildOptions | None = None
 
     def check(self) -> None:
         if self.head not in OUTPUTS:
             raise InputError(f"`head`: expected one of {', '.join(OUTPUTS)}, got {self.head!r}")
+        if self.ncnn is not None and self.head == "labels":
+            raise InputError("`ncnn`: its files give logits; leave `head='labels'` out")
         if self.triton is not None and self.triton.is_file():
             raise InputError(f"`triton='{self.triton}'`: is a file; choose a folder, Triton's model repository")
