@@ -24,6 +24,7 @@ from ..core.version import __version__
 from .checks.frames import open_data
 from .checks.golden import write_golden
 from .checks.measure import measured_engines
+from .deliver.litert import check_litert
 from .deliver.ncnn import check_ncnn
 from .deliver.triton import to_triton
 from .graph.batch import run_batched
@@ -36,6 +37,7 @@ from .report.document import BrokenGateError, ExportReport
 from .report.rows import StepRow
 from .steps.batch import set_batch
 from .steps.context import RAW, Context
+from .steps.converted import convert_to_litert, convert_to_ncnn
 from .steps.engine_file import build_engine_file
 from .steps.fp16 import cast_to_fp16
 from .steps.from_graph import open_graph, take_graph
@@ -43,7 +45,6 @@ from .steps.heads import add_labels_head
 from .steps.int8 import quantize_to_int8
 from .steps.ir import convert_to_ir
 from .steps.judge import HALF_ROUNDING, ROUNDING, Judge, logits
-from .steps.ncnn import convert_to_ncnn
 from .steps.plain import write_plain
 from .steps.simplify import simplify_graph
 from .trt.backend import open_backend
@@ -129,6 +130,8 @@ def _check_engines(options: ExportOptions) -> None:
     """Raises before the work if an engine or a converter is missing, or lacks a feature."""
     if options.deliver.ncnn is not None:
         check_ncnn()
+    if options.deliver.litert:
+        check_litert()
     measured_engines(options.measured_on)
     if options.plan is not None:
         open_backend(options.plan)
@@ -242,7 +245,7 @@ def _with_labels(model: onnx.ModelProto, precision: str, context: Context, judge
 
 
 def _deliver(models: dict[str, onnx.ModelProto], context: Context, judge: Judge) -> None:
-    """Writes the files for other tools and devices: OpenVINO IR, ncnn and an engine file."""
+    """Writes the files for other tools and devices: OpenVINO IR, ncnn, LiteRT and an engine file."""
     options, report = context.options.deliver, judge.report
     for precision in models if options.ir else ():
         for row in convert_to_ir(precision, report.spec, context):
@@ -259,6 +262,9 @@ def _deliver(models: dict[str, onnx.ModelProto], context: Context, judge: Judge)
         judge.record(rows[1])
         limit = HALF_ROUNDING if options.ncnn == "fp16" else ROUNDING
         judge.compare(rows[0], logits(models["fp32"], context), outputs, limit)
+    if options.litert:
+        report.spec, row, outputs = convert_to_litert(models["fp32"], report.spec, context)
+        judge.compare(row, logits(models["fp32"], context), outputs, ROUNDING)
     if context.options.plan is not None:
         built, row = build_engine_file(models, report.spec, context.options.plan, context)
         report.spec = built.spec

@@ -141,6 +141,8 @@ class ExportOptions(Options):
             raise InputError("`plain`: tools take graphs for one frame; leave `batch` out")
         if self.deliver.ncnn is not None and self.batch != 1:
             raise InputError("`ncnn`: its files take one frame; leave `batch` out")
+        if self.deliver.litert and self.batch != 1:
+            raise InputError("`litert`: its file takes one frame; leave `batch` out")
         if self.batch is not None and self.batch < 1:
             raise InputError(f"`batch`: expected at least 1, got {self.batch}")
         if self.input_hw is not None:

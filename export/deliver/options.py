@@ -42,6 +42,7 @@ class DeliverOptions(Options):
         help="Also write model.ncnn.param and model.ncnn.bin with pnnx, and compare them in ncnn. Precision of the weights",
         choices=lambda: NCNN_WEIGHTS,
     )
+    litert: bool = option(False, help="Also write model.tflite with litert-torch, in float32, and compare it in LiteRT.")
     plan: BuildOptions | None = None
 
     def check(self) -> None:
@@ -49,5 +50,7 @@ class DeliverOptions(Options):
             raise InputError(f"`head`: expected one of {', '.join(OUTPUTS)}, got {self.head!r}")
         if self.ncnn is not None and self.head == "labels":
             raise InputError("`ncnn`: its files give logits; leave `head='labels'` out")
+        if self.litert and self.head == "labels":
+            raise InputError("`litert`: its file gives logits; leave `head='labels'` out")
         if self.triton is not None and self.triton.is_file():
             raise InputError(f"`triton='{self.triton}'`: is a file; choose a folder, Triton's model repository")

@@ -51,7 +51,7 @@ class FakeQuantGraph(nn.Module):
         self.model, self.options, self.calibration, self.enabled = model, options, calibration, True
         self._tensors = set(quantized_tensors(model, output=options.quantize_output))
         for node in model.graph.node:
-            if node.op_type not in _RUN:
+            if node.op_type not in RUN:
                 raise ModelFileError(
                     f"`qat`: can't train through {node.op_type} ({node.name}); leave `qat` out, or try `observer='mse'`"
                 )
@@ -112,7 +112,7 @@ class FakeQuantGraph(nn.Module):
                 inputs = [get(node.input[0]), self._weight(node), self._value(node.input[2])]
             else:
                 inputs = [get(name) for name in node.input]
-            result = _RUN[node.op_type](node, inputs)
+            result = RUN[node.op_type](node, inputs)
             name = node.output[0]
             if self.enabled and name in self._tensors:
                 params = self.calibration.activations[name]
@@ -188,7 +188,8 @@ def _clip(_node: onnx.NodeProto, inputs: list[Tensor | None]) -> Tensor:
     return torch.clamp(_first(inputs), low, high)
 
 
-_RUN: dict[str, Run] = {
+#: Operator → how torch computes it.
+RUN: dict[str, Run] = {
     "Cast": lambda node, inputs: _first(inputs).float(),  # the only cast is that of preprocessing, uint8 → float
     "Sub": lambda node, inputs: torch.sub(*_pair(inputs)),
     "Add": lambda node, inputs: torch.add(*_pair(inputs)),

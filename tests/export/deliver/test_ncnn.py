@@ -14,7 +14,7 @@ from seg_edge.core.labels import Labels
 from seg_edge.core.spec import ModelSpec
 from seg_edge.export import DeliverOptions, ExportOptions, export
 from seg_edge.export.deliver import ncnn as deliver
-from seg_edge.export.steps import ncnn as step
+from seg_edge.export.steps import converted as step
 from seg_edge.runtime import Segmenter
 
 HW = (32, 64)

@@ -1,4 +1,4 @@
-"""The step that writes ncnn's files, and runs them."""
+"""The steps that write files for ncnn and LiteRT, and run them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import onnx
 
 from ...calib.graph import Array
 from ...core.spec import ModelSpec
+from ..deliver import litert
 from ..deliver.ncnn import ABOUT_FILE, BIN_FILE, PARAM_FILE, ncnn_logits, write_ncnn
 from ..deliver.plain import make_plain
 from ..report.rows import StepRow
@@ -34,3 +35,23 @@ def convert_to_ncnn(
     images = [plain.image(frame) for frame in context.data.parity]
     outputs = ncnn_logits(context.folder, images, context.options.threads or 1)
     return spec.with_(provenance={**spec.provenance, "ncnn": about}), rows, list(outputs)
+
+
+def convert_to_litert(model: onnx.ModelProto, spec: ModelSpec, context: Context) -> tuple[ModelSpec, StepRow, list[Array]]:
+    """Writes the file from the fp32 graph for one frame.
+
+    Args:
+        model: The fp32 graph, with logits.
+        spec: The spec of the artefact.
+
+    Returns:
+        The spec with what the file expects, its row, and LiteRT's logits for the parity frames.
+    """
+    context.progress.say(f"litert: {litert.TFLITE_FILE}")
+    plain = make_plain(model, "nhwc")
+    about = litert.write_litert(plain, spec, context.folder)
+    path = context.folder / litert.TFLITE_FILE
+    row = StepRow.of("litert", path, "fp32")
+    row.notes.append(f"takes BGR pixels minus a mean, nhwc; the parameters are in {litert.ABOUT_FILE}; compared in LiteRT")
+    outputs = litert.litert_logits(path, [plain.image(frame) for frame in context.data.parity], context.options.threads or 1)
+    return spec.with_(provenance={**spec.provenance, "litert": about}), row, list(outputs)
