@@ -105,6 +105,7 @@ function paint() {
   overlay.style.opacity = $("alpha").value
   for (const one of state.model.classes)
     $(`share-${one.id}`).textContent = `${(100 * counts[one.id] / out.length).toFixed(1)} %`
+  countZones()
 }
 
 function showImage(source, width, height) {

@@ -15,6 +15,7 @@ from .openapi import documentation, openapi
 _FILES = {
     "/": ("index.html", "text/html"),
     "/page.js": ("page.js", "text/javascript"),
+    "/zones.js": ("zones.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
 }
 #: Nothing from elsewhere, and no frame around it.

@@ -91,11 +91,28 @@ class Browser:
         self._send("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
 
     def press(self, key: str) -> None:
-        """A key: ``"Tab"``, ``"Enter"``, ``" "``."""
-        code = {"Tab": 9, "Enter": 13, " ": 32}[key]
+        """A key: ``"Tab"``, ``"Enter"``, ``" "``, an arrow or ``"f"``."""
+        code = {"Tab": 9, "Enter": 13, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "f": 70}[
+            key
+        ]
         text = {"text": "\r"} if key == "Enter" else {"text": " "} if key == " " else {}
         self._send("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text)
         self._send("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
+
+    def click(self, x: float, y: float) -> None:
+        """The left button at a place in the window."""
+        for kind in ("mousePressed", "mouseReleased"):
+            self._send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def tap(self, x: float, y: float) -> None:
+        """A finger at a place in the window."""
+        self._send("Emulation.setTouchEmulationEnabled", enabled=True)
+        self._send("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        self._send("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    def downloads(self, folder: Path) -> None:
+        """Keeps what pages save in a folder."""
+        self._send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
     def screenshot(self, path: Path, whole: bool = False) -> None:
         form: dict[str, Any] = {"format": "jpeg", "quality": 70} if path.suffix == ".jpg" else {"format": "png"}

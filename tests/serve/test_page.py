@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("websockets")
@@ -83,12 +84,88 @@ def test_the_keyboard_reaches_everything(browser, client):
     browser.open(client.address + "/", 1280, 860)
     browser.wait("document.querySelectorAll('#classes li').length === 3")
     reached = []
-    for _ in range(14):
+    for _ in range(18):
         browser.press("Tab")
         reached.append(browser.run("document.activeElement.id || document.activeElement.tagName"))
     assert reached[:7] == ["model", "A", "file", "camera", "alpha", "all", "none"]
     assert reached[7:10] == ["INPUT"] * 3
+    assert reached[10:13] == ["zone-name", "zone-draw", "zone-load"]
     assert "copy" in reached
+    assert browser.errors == []
+
+
+RECT = "(rect => [rect.left, rect.top, rect.width, rect.height])(document.getElementById('zones').getBoundingClientRect())"
+LISTED = "[...document.querySelectorAll('#zone-list output')].map(one => one.textContent)"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 860), (390, 844)])
+def test_zones_are_drawn_saved_and_read(browser, client, street, tmp_path, width, height):
+    """By mouse or finger and by keyboard; the file is what ``run --zones`` counts in, with the page's shares."""
+    from seg_edge.runtime.areas import AreaCounter, read_zones
+    from seg_edge.runtime.frame import counting
+
+    browser.open(client.address + "/", width, height, mobile=width < 500)
+    browser.downloads(tmp_path)
+    browser.wait("document.querySelectorAll('#classes li').length === 3")
+    browser.run("document.getElementById('zone-draw').click()")
+    assert text(browser, "status") == "Choose an image or start the camera first."
+    browser.choose_file("#file", street)
+    browser.wait("document.getElementById('status').textContent.startsWith('street.png: ')")
+    browser.run("document.getElementById('zone-draw').click()")
+    assert text(browser, "status") == "A zone needs a name."
+    browser.run("document.getElementById('zone-name').value = 'track'; document.getElementById('zone-draw').click()")
+    browser.run("document.getElementById('zones').scrollIntoView({block: 'center'})")
+    left, top, across, down = browser.run(RECT)
+    corners = [(0.2, 0.1), (0.9, 0.3), (0.5, 0.8)]
+    for x, y in corners:
+        (browser.click if width > 500 else browser.tap)(left + x * across, top + y * down)
+    browser.wait("document.querySelectorAll('#zones circle').length === 3")
+    screenshot(browser, f"zones-drawing-{width}.jpg")
+    browser.press("f")
+    browser.wait("document.querySelectorAll('#zone-list li').length === 1")
+    # The second one by keyboard, from the middle: a triangle to the lower right.
+    browser.run("document.getElementById('zone-name').value = 'door'; document.getElementById('zone-draw').click()")
+    browser.press("Enter")
+    for key in ("ArrowRight", "ArrowDown"):
+        for _ in range(20):
+            browser.press(key)
+        browser.press("Enter")
+    browser.press("f")
+    browser.wait("document.querySelectorAll('#zone-list li').length === 2")
+    screenshot(browser, f"zones-{width}.jpg")
+    shown = browser.run(LISTED)
+    browser.run("document.getElementById('zone-save').click()")
+    saved = tmp_path / "zones.json"
+    browser.wait("document.getElementById('status').textContent.startsWith('Saved')")
+    browser._until(saved.exists)
+    written = json.loads(saved.read_text())["zones"]
+    assert [zone["name"] for zone in written] == ["track", "door"]
+    assert written[0]["polygon"] == [pytest.approx(corner, abs=0.01) for corner in corners]
+    assert written[1]["polygon"] == [[0.5, 0.5], [0.7, 0.5], [0.7, 0.7]]
+    png = client.segment(street.read_bytes(), kind="image/png", Accept="image/png").body
+    mask = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+        np.frombuffer(client.segment(street.read_bytes(), kind="image/png", Accept="image/png").body, np.uint8),
+        cv2.IMREAD_UNCHANGED,
+    )
+    names = [row["name"] for row in client("/v1/models").json["models"][0]["classes"]]
+    counter = AreaCounter(tuple(names), read_zones(saved))
+    arguments = counter.arguments(mask.shape)
+    counting.count_mask(mask, **arguments)
+    areas = counter.areas(arguments["counts"], mask.shape)
+    for zone, line in zip(("track", "door"), shown, strict=True):
+        told = {part.rsplit(" ", 2)[0]: float(part.rsplit(" ", 2)[1]) for part in line.split(", ")}
+        assert told == {name: pytest.approx(100 * areas.share(name, zone), abs=0.06) for name in told}
+        assert sum(told.values()) == pytest.approx(100, abs=0.2)
+    # Removed, and read again.
+    browser.run("document.querySelector('#zone-list button').click()")
+    browser.wait("document.querySelectorAll('#zone-list li').length === 1")
+    browser.choose_file("#zone-file", saved)
+    browser.wait("document.querySelectorAll('#zone-list li').length === 2")
+    assert browser.run(LISTED) == shown
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    (tmp_path / "other.json").write_text('{"zones": 7}')
+    browser.choose_file("#zone-file", tmp_path / "other.json")
+    browser.wait("document.getElementById('status').textContent.startsWith('other.json holds no zones')")
     assert browser.errors == []
 
 
@@ -121,7 +198,7 @@ def test_the_description_names_every_address(client):
     described = client("/openapi.json").json
     assert described["openapi"] == "3.1.0"
     # One of each kind: versions and a named model on /v1/stream are the same again.
-    left_out = {"/", "/page.js", "/page.css", "/docs", "/openapi.json", "/v1/stream/{model}"}
+    left_out = {"/", "/page.js", "/zones.js", "/page.css", "/docs", "/openapi.json", "/v1/stream/{model}"}
     paths = {route.path for route in _routes(create_app().service) if "{version}" not in route.path}
     assert paths - left_out == set(described["paths"])
     operations = [about["operationId"] for methods in described["paths"].values() for about in methods.values()]
