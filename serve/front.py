@@ -23,17 +23,9 @@ access = logging.getLogger("seg_edge.access")
 
 #: Need no token: they say nothing about what was segmented, and a balancer and a browser must reach them.
 OPEN = (
-    "/",
-    "/page.js",
-    "/zones.js",
-    "/page.css",
-    "/healthz",
-    "/readyz",
-    "/docs",
-    "/openapi.json",
-    "/v2/health/live",
+    "/", "/page.js", "/zones.js", "/page.css", "/docs", "/openapi.json", "/healthz", "/readyz", "/v2/health/live",
     "/v2/health/ready",
-)
+)  # fmt: skip
 #: A body that nobody wants is read for so long, and so far, that its sender gets the answer instead of a reset.
 _LINGER_S, _LINGER_BYTES = 2.0, 8 << 20
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}

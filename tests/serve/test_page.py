@@ -144,9 +144,6 @@ def test_zones_are_drawn_saved_and_read(browser, client, street, tmp_path, width
     assert written[1]["polygon"] == [[0.5, 0.5], [0.7, 0.5], [0.7, 0.7]]
     png = client.segment(street.read_bytes(), kind="image/png", Accept="image/png").body
     mask = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
-        np.frombuffer(client.segment(street.read_bytes(), kind="image/png", Accept="image/png").body, np.uint8),
-        cv2.IMREAD_UNCHANGED,
-    )
     names = [row["name"] for row in client("/v1/models").json["models"][0]["classes"]]
     counter = AreaCounter(tuple(names), read_zones(saved))
     arguments = counter.arguments(mask.shape)
