@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml __init__.py $(KERNELS)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
 	@# Apart: pip 23 can't resolve these together with the rest. Without them `make test` skips what needs an S3 server or a cluster.
 	@test "$(EXTRAS)" != all,dev || $(BIN)/pip install --quiet --disable-pip-version-check -e '.[servers]' || \
-		echo "no S3 server and no Ray for the tests: those that need them are skipped" >&2
+		echo "no S3 server, no Ray and no ncnn for the tests: those that need them are skipped" >&2
 	@# The GUI build of OpenCV needs libGL; on a machine without it everything but the window works with the headless build.
 	@$(PY) -c 'import cv2' 2>/dev/null || { echo "OpenCV's window build does not load here (libGL is missing): using its headless build; no --sink window"; \
 		$(BIN)/pip uninstall --quiet --yes opencv-python && $(BIN)/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps opencv-python-headless; }
