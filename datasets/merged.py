@@ -146,7 +146,7 @@ def open_description(path: Path) -> tuple[Labels, list[Part]]:
     """Reads a description::
 
         classes: [background, car, pedestrian]   # optional: the order; the first one is the background
-      palette: [[0, 0, 0], [0, 0, 142], [220, 20, 60]]   # optional: their colours, RGB
+        palette: [[0, 0, 0], [0, 0, 142], [220, 20, 60]]   # optional: their colours, RGB
         datasets:
           - {path: cars, binary: car}            # masks of one class: 0 and 1, or 0 and 255
           - {path: camvid, labelled: [pedestrian], splits: [train]}
