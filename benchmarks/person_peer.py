@@ -4,8 +4,8 @@
     python benchmarks/person_peer.py --tflite package/selfie_segmentation.tflite [--images FOLDER] [--json FILE]
 
 The peer is its TFLite file in LiteRT (pip install ai-edge-litert) in a plain loop: resize, RGB, 0 to 1, invoke, the mask
-resized to the frame, colours blended where it is at least a half. Ours is ``Segmenter.overlay``. Both get two threads and the
-same frames: photographs of a folder, else generated streets. Exits with 3 below the limit of 2.
+resized to the frame, colours blended where it is at least a half. Ours is ``Segmenter.overlay``. Both get two threads and
+the same frames: photographs of a folder, else generated streets. Exits with 3 below the limit of 2.
 """
 
 from __future__ import annotations
