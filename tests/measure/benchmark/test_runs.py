@@ -32,8 +32,8 @@ from seg_edge.runtime.frame import kernels, runner
 AVAILABLE = [row.name for row in engines(".onnx") if row.available]
 FRAME_HW = (60, 80)
 ROW_KEYS = [
-    "model", "file", "precision", "engine", "threads", "imgsz", "frame", "batch", "params", "macs", "bytes", "engine_ms",
-    "e2e_ms", "stages_ms", "fps_engine", "fps_e2e", "fps_cold", "cold", "interval", "turns",
+    "model", "file", "precision", "engine", "threads", "imgsz", "frame", "batch", "params", "macs", "bytes", "sha256",
+    "engine_ms", "e2e_ms", "stages_ms", "fps_engine", "fps_e2e", "fps_cold", "cold", "interval", "turns",
     "turns_at_s", "runs", "startup_ms", "memory",
     "miou", "watts", "joules_per_frame", "power_source", "temperature_c", "clocks_mhz", "throttled", "other_cores", "camera",
     "ratio", "note",
