@@ -43,6 +43,8 @@ def serve(
             engine = model.segmenter.engine
             print(f"{name}: {about(Path(name), model.segmenter)}")
             print(f"engine {engine.name} {engine.version} on {engine.device} ({engine.why})")
+        for name, run_ in app.service.runs.items():
+            print(f"run {name}: {run_.about()['source']} on {address}/v1/runs/{name}/")
         print(f"serving {', '.join(app.service.names)} on {address}/ (page), {address}/docs", flush=True)
 
     run(models or None, values.of(ServeOptions), started=started)

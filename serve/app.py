@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from .front import Front
+from .live.runs import Runs
 from .live.stream import Stream
 from .page.routes import routes as page_routes
 from .request.segment import Models, Segment
@@ -76,6 +77,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/metrics", state.metrics),
         WebSocketRoute("/v1/stream", stream),
         WebSocketRoute("/v1/stream/{model}", stream),
+        *Runs(service.runs).routes(),
         *v2_routes(service),
         *page_routes(service),
     ]

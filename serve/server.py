@@ -169,7 +169,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Requests on open connections are answered (those already read) or refused with 503, each with "Connection: close":
         # a connection that was shut while a request is under way would lose it.
-        self.app.service.draining = True
+        self.app.service.drain()
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
         least_s, most_s = (min(seconds, self.app.service.options.drain) for seconds in _FAREWELL_S)

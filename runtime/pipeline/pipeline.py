@@ -202,6 +202,10 @@ class Pipeline:
         else:
             self._resumed.set()
 
+    def stop(self) -> None:
+        """Ends the run as its source's end would, from any thread: frames under way come out, and :meth:`run` returns."""
+        self._halt()
+
     @property
     def fps(self) -> float | None:
         """Frames per second at the sinks so far; None before the second frame."""

@@ -19,27 +19,21 @@ DEFAULT_PORT = 8080
 _QUALITY = 80
 
 
-class MjpegSink(Sink):
-    """A web server. Each viewer always gets the newest image next; slow viewers skip images.
+class LiveView(Sink):
+    """The images of a run for the viewers of a web application. Each viewer always gets the newest image next.
 
     A thread of the sink encodes the images, only while there are viewers. The thread of the run only copies the frame.
 
     Args:
-        text: ``mjpeg://HOST:PORT``. Without a host: all addresses of this machine. Without a port: 8080.
+        text: Name of the sink in statistics.
 
-    Raises:
-        SinkError: the address is invalid, or the port is in use.
+    Attributes:
+        view: The application, for whatever server runs it.
+        run: The run that is shown; None before it begins.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        try:
-            parts = urlsplit(text)
-            host, port = parts.hostname or "", DEFAULT_PORT if parts.port is None else parts.port
-        except ValueError as error:
-            raise SinkError(f"sink {text}: {error}; expected mjpeg://HOST:PORT such as mjpeg://0.0.0.0:8080") from error
-        if re.search(r"[/?#]", text.partition("://")[2]):
-            raise SinkError(f"sink {text}: has a path; expected mjpeg://HOST:PORT such as mjpeg://0.0.0.0:8080")
         self._changed = threading.Condition()
         self._pending: Frame | None = None  # the newest frame, not yet encoded
         self._free: Frame | None = None
@@ -47,20 +41,14 @@ class MjpegSink(Sink):
         self._count, self._pending_count, self._jpeg_count, self._jpeg = 0, 0, 0, b""
         self._closed = False
         self.run: Run | None = None
-        self._view = RunView(self)
-        try:
-            self._server = ThreadedServer(self._view, host, port, "mjpeg-server")
-        except OSError as error:
-            raise SinkError(f"sink {text}: can't listen there ({error.strerror}); choose another port") from error
-        self.port = self._server.port
-        self.about = f"http://{host or socket.gethostname()}:{self.port}/"
+        self.view = RunView(self)
         self._encoder = threading.Thread(target=self._encode, name="mjpeg-encoder", daemon=True)
         self._encoder.start()
 
     @property
     def viewers(self) -> int:
         """How many wait for images."""
-        return self._view.viewers
+        return self.view.viewers
 
     def start(self, run: Run) -> None:
         self.run = run
@@ -93,8 +81,7 @@ class MjpegSink(Sink):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._view.show(None)
-        self._server.close()
+        self.view.show(None)
         self._encoder.join(1)
 
     def _encode(self) -> None:
@@ -109,7 +96,39 @@ class MjpegSink(Sink):
             data = cv2.imencode(".jpg", np.asarray(frame), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))[1].tobytes()
             with self._changed:
                 self._jpeg, self._jpeg_count, self._free = data, count, frame
-            self._view.show(data)
+            self.view.show(data)
+
+
+class MjpegSink(LiveView):
+    """A web server of its own for a run.
+
+    Args:
+        text: ``mjpeg://HOST:PORT``. Without a host: all addresses of this machine. Without a port: 8080.
+
+    Raises:
+        SinkError: the address is invalid, or the port is in use.
+    """
+
+    def __init__(self, text: str) -> None:
+        try:
+            parts = urlsplit(text)
+            host, port = parts.hostname or "", DEFAULT_PORT if parts.port is None else parts.port
+        except ValueError as error:
+            raise SinkError(f"sink {text}: {error}; expected mjpeg://HOST:PORT such as mjpeg://0.0.0.0:8080") from error
+        if re.search(r"[/?#]", text.partition("://")[2]):
+            raise SinkError(f"sink {text}: has a path; expected mjpeg://HOST:PORT such as mjpeg://0.0.0.0:8080")
+        super().__init__(text)
+        try:
+            self._server = ThreadedServer(self.view, host, port, "mjpeg-server")
+        except OSError as error:
+            super().close()
+            raise SinkError(f"sink {text}: can't listen there ({error.strerror}); choose another port") from error
+        self.port = self._server.port
+        self.about = f"http://{host or socket.gethostname()}:{self.port}/"
+
+    def close(self) -> None:
+        super().close()
+        self._server.close()
 
 
 def open_mjpeg(text: str, _fps: float | None) -> MjpegSink:

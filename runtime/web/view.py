@@ -34,18 +34,18 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="view
 <title>seg-edge</title><link rel="icon" href="data:,">
 <style>body{margin:0;background:#111;color:#ddd;font:14px system-ui}img{max-width:100%;display:block;margin:auto}
 p{margin:8px}a{color:#8cf;margin-right:8px}button{font:inherit;padding:4px 12px;margin-right:8px}</style>
-<img src="/stream" alt="live overlay"><p id="s" role="status">&nbsp;</p>
-<p><button id="b">Pause</button><a href="/snapshot">snapshot</a><a href="/stats">stats</a><a href="/metrics">metrics</a></p>
+<img src="stream" alt="live overlay"><p id="s" role="status">&nbsp;</p>
+<p><button id="b">Pause</button><a href="snapshot">snapshot</a><a href="stats">stats</a><a href="metrics">metrics</a></p>
 <script>
 const $=id=>document.getElementById(id),ms=v=>v===null?"-":v.toFixed(1)+" ms"
 let paused=false
-async function show(){try{const s=await(await fetch("/stats")).json()
+async function show(){try{const s=await(await fetch("stats")).json()
 paused=s.state==="paused";$("b").textContent=paused?"Resume":"Pause"
 const fps=s.fps===null?"-":s.fps.toFixed(1)
 $("s").textContent=(paused?"paused, ":"")+`${fps} FPS, latency ${ms(s.latency_ms.p50)}, `+
 `frame age ${ms(s.frame_age_ms.p50)}, ${s.frames_out} of ${s.frames_in} frames, ${s.engine} on ${s.device}, `+
 s.sources.map(r=>`${r.source}: ${r.state}`).join(", ")}catch{$("s").textContent="ended"}}
-$("b").onclick=async()=>{await fetch(paused?"/resume":"/pause",{method:"POST"}).catch(()=>0);show()}
+$("b").onclick=async()=>{await fetch(paused?"resume":"pause",{method:"POST"}).catch(()=>0);show()}
 setInterval(show,1000);show()
 </script></html>
 """

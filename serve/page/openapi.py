@@ -11,6 +11,7 @@ from ..work.errors import CODES
 from ..work.service import Service
 
 _TEXT = {"type": "string"}
+_PAGE = {"description": "Its page"}
 
 
 def openapi(service: Service) -> dict[str, Any]:
@@ -76,6 +77,23 @@ def openapi(service: Service) -> dict[str, Any]:
                 "an image file; it is answered with a text message (frame, dropped, size, timings_ms) and the mask.",
                 "responses": {"101": {"description": "Switching protocols"}, **_errors("unauthorized", "forbidden")},
             }
+        },
+        "/v1/runs": {"get": _plain("runs", "The sources that the service segments: state, frames per second, viewers")},
+        "/v1/runs/{run}": {
+            "get": {**_plain("run", "Leads to the page of a run"), "parameters": [_run()], "responses": {"307": _PAGE}}
+        },
+        "/v1/runs/{run}/": {"get": {**_plain("runPage", "The page of a run: its overlay, live"), "parameters": [_run()]}},
+        "/v1/runs/{run}/{part}": {
+            "get": {
+                **_plain("runPart", "Stream (motion JPEG), snapshot, stats (JSON), metrics (Prometheus text)"),
+                "parameters": [_run(), _part("stream", "snapshot", "stats", "metrics")],
+                "responses": _answered(503),
+            },
+            "post": {
+                **_plain("runControl", "Pauses a run, or resumes it"),
+                "parameters": [_run(), _part("pause", "resume")],
+                "responses": _answered(503),
+            },
         },
         "/healthz": {"get": _plain("live", "The process answers")},
         "/readyz": {"get": {**_plain("ready", "Models are open and warm"), "responses": _answered(503)}},
@@ -158,6 +176,15 @@ def _model(service: Service) -> dict[str, Any]:
         "name": "model", "in": "path", "required": True, "description": "The first is the default.",
         "schema": {**_TEXT, "enum": service.names},
     }  # fmt: skip
+
+
+def _run() -> dict[str, Any]:
+    return {"name": "run", "in": "path", "required": True, "description": "Name of a source", "schema": _TEXT}
+
+
+def _part(*names: str) -> dict[str, Any]:
+    schema = {**_TEXT, "enum": list(names)}
+    return {"name": "part", "in": "path", "required": True, "description": "What of it", "schema": schema}
 
 
 def _plain(name: str, summary: str) -> dict[str, Any]:

@@ -38,7 +38,20 @@ async function loadModels() {
   state.models = found.models
   $("model").replaceChildren(...found.models.map(model => new Option(model.name)))
   chooseModel(found.default)
+  showRuns()
   say(`${state.model.network}, ${state.model.precision}, ${state.model.engine} on ${state.model.device}`)
+}
+
+async function showRuns() {
+  const { runs } = await (await ask("v1/runs")).json()
+  $("runs").hidden = runs.length === 0
+  $("run-list").replaceChildren(...runs.map(run => {
+    const item = document.createElement("li"), link = document.createElement("a")
+    link.href = `v1/runs/${run.name}/`
+    link.textContent = run.name
+    item.append(link, ` ${run.source}: ${run.state}`)
+    return item
+  }))
 }
 
 function chooseModel(name) {

@@ -22,6 +22,12 @@ class ServeOptions(Options):
 
     host: str = option("127.0.0.1", help="Address to listen on; 0.0.0.0 is every address of this machine.")
     port: int = option(DEFAULT_PORT, help="Port to listen on; 0 takes a free one.", low=0, high=65535)
+    sources: tuple[str, ...] = option(
+        (),
+        flag="--source",
+        help="Segment a camera, stream or file too, with the first model, and show it under /v1/runs; NAME=ADDRESS gives it "
+        "a name. May be given several times. Files are played again and again.",
+    )
     engine: str = option("auto", help="Engine of all models", choices=choices)
     threads: int | None = option(None, help="CPU threads of each engine. Default: one for each core.", low=1)
     codec_threads: int | None = option(

@@ -17,6 +17,7 @@ from .metrics import Metrics
 from .model import ServedModel
 from .options import MIB, ServeOptions, read_token
 from .pool import Budget, CodecPool
+from .runs import ServedRun, name_sources
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -89,6 +90,9 @@ class Service:
         #: Bytes of bodies that are in memory.
         self.bodies = Budget(max(4 * options.max_body, 64 * MIB))
         self.draining = False
+        self._addresses = name_sources(options.sources)
+        #: Sources that are segmented here, by name.
+        self.runs: dict[str, ServedRun] = {}
         #: Why the models could not be opened.
         self.failure: Exception | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -122,6 +126,8 @@ class Service:
         loop = asyncio.get_running_loop()
         try:
             opened = {name: await loop.run_in_executor(None, self._open, name) for name in self._sources}
+            for name, address in self._addresses.items():
+                self.runs[name] = await loop.run_in_executor(None, self._begin, name, address)
         except Exception as error:
             self.failure = error
         else:
@@ -135,12 +141,27 @@ class Service:
         segmenter.warmup()
         return ServedModel(name, segmenter)
 
+    def _begin(self, name: str, address: str) -> ServedRun:
+        source, options = next(iter(self._sources.values())), self.options
+        # A segmenter of its own: the service's computes requests at the same time.
+        path = source.engine.path if isinstance(source, Segmenter) else source
+        return ServedRun(name, address, Segmenter(path, options.engine, options.threads))
+
+    def drain(self) -> None:
+        """Takes no more requests, and sends the viewers of runs away, whose streams would not end."""
+        self.draining = True
+        for run in self.runs.values():
+            run.hide()
+
     async def close(self) -> None:
         """Lets the threads end and closes the models."""
-        self.draining = True
+        self.drain()
         if self._loading is not None:
             await self._loading
-        await asyncio.get_running_loop().run_in_executor(None, self.pool.close)
+        loop = asyncio.get_running_loop()
+        for run in self.runs.values():
+            await loop.run_in_executor(None, run.close)
+        await loop.run_in_executor(None, self.pool.close)
         for name, model in self.models.items():
             if not isinstance(self._sources[name], Segmenter):  # those are the caller's
                 model.close()

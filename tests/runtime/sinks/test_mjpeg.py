@@ -69,7 +69,7 @@ def test_pages(sink):
     sink.start(Run(Labels.numbered(3), lambda: STATS))
     kind, page = get(sink, "/")
     assert kind.startswith("text/html")
-    assert '<img src="/stream"' in page
+    assert '<img src="stream"' in page
     kind, text = get(sink, "/stats")
     assert kind == "application/json"
     assert json.loads(text) == STATS
