@@ -84,19 +84,17 @@ class AreaCounter:
             InputError: a zone covers no pixel of such a frame.
         """
         division = self._division(size_hw)
-        count = 1 if division is None else division.members.shape[1]
+        count = 1 if division is None else division.summing.shape[1]
         regions = None if division is None else division.regions
         return {"counts": np.zeros((count, 256), np.uint64), "regions": regions}
 
     def areas(self, counts: Counts, size_hw: tuple[int, int]) -> Areas:
         """What was counted."""
-        division = self._division(size_hw)
-        whole = counts.sum(axis=0, keepdims=True).astype(np.int64)[:, : len(self.classes)]
-        sizes = np.array([size_hw[0] * size_hw[1]])
+        division, known = self._division(size_hw), counts[:, : len(self.classes)]
         if division is None:
-            return Areas(self.classes, self.zones, whole, sizes)
-        zones = division.members.astype(np.int64) @ counts[:, : len(self.classes)].astype(np.int64)
-        return Areas(self.classes, self.zones, np.concatenate((whole, zones)), np.concatenate((sizes, division.sizes)))
+            return Areas(self.classes, self.zones, known.astype(np.int64), np.array([size_hw[0] * size_hw[1]]))
+        pixels = (division.summing @ known.astype(np.float64)).astype(np.int64)
+        return Areas(self.classes, self.zones, pixels, division.sizes)
 
     def _division(self, size_hw: tuple[int, int]) -> Division | None:
         if self._zones is None:

@@ -115,8 +115,9 @@ class Division:
 
     Attributes:
         regions: For the kernels.
-        members: bool (zones, regions): which regions make up a zone.
-        sizes: int64 (zones,): pixels of each zone.
+        summing: float64 (1 + zones, regions), 0 and 1: the regions of the frame, which are all, and of each zone. Float,
+            because NumPy multiplies integers slowly; counts below 2**53 are exact.
+        sizes: int64 (1 + zones,): pixels of the frame and of each zone.
 
     Raises:
         InputError: a zone covers no pixel, or the zones overlap in more than 4096 ways.
@@ -141,6 +142,7 @@ class Division:
         ends = (at[1] + 1).astype(np.uint32)
         self.regions = _kernels.regions(rows, ends, ids.astype(np.uint16), len(sets), width)
         numbers = np.arange(len(zones.zones), dtype=np.uint64)
-        self.members = (sets >> numbers[:, None] & np.uint64(1)).astype(bool)
+        members = sets >> numbers[:, None] & np.uint64(1)
+        self.summing = np.concatenate((np.ones((1, len(sets))), members)).astype(np.float64)
         lengths = np.diff(np.flatnonzero(last), prepend=-1)
-        self.sizes = self.members @ np.bincount(ids.ravel(), lengths, len(sets)).astype(np.int64)
+        self.sizes = (self.summing @ np.bincount(ids.ravel(), lengths, len(sets))).astype(np.int64)
