@@ -2,7 +2,7 @@
 # runtime.
 #   docker build -f docker/cuda.Dockerfile -t seg-edge:cuda .
 #   docker run --gpus all -v $PWD/model:/model seg-edge:cuda build /model/model.int8.onnx
-#   docker run --gpus all -v $PWD:/work seg-edge:cuda bench /work/model --engine rtx
+#   docker run --gpus all -v $PWD:/data seg-edge:cuda bench /data/model --engine rtx
 # The devel image, because pycuda compiles against the toolkit.
 FROM nvidia/cuda:12.8.1-devel-ubuntu24.04
 ENV DEBIAN_FRONTEND=noninteractive PIP_NO_CACHE_DIR=1 MALLOC_ARENA_MAX=2 NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
@@ -12,6 +12,6 @@ RUN python3 -m venv /opt/seg-edge
 ENV PATH=/opt/seg-edge/bin:$PATH
 COPY . /src
 RUN pip install "/src[rtx,build,serve]" && pip uninstall -y onnxruntime && pip install onnxruntime-gpu
-WORKDIR /work
+WORKDIR /data
 ENTRYPOINT ["seg-edge"]
 CMD ["doctor"]

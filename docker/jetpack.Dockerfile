@@ -11,6 +11,6 @@ RUN python3 -m venv --system-site-packages /opt/seg-edge
 ENV PATH=/opt/seg-edge/bin:/usr/local/cuda/bin:$PATH
 COPY . /src
 RUN pip install --upgrade pip && pip install "/src[serve]" pycuda && pip uninstall -y opencv-python
-WORKDIR /work
+WORKDIR /data
 ENTRYPOINT ["seg-edge"]
 CMD ["doctor"]
